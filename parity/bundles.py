@@ -1,0 +1,274 @@
+"""A bundle: an exported model in a folder, with what is needed to judge it where JAX is not installed.
+
+    manifest.json            schema, case, versions, specs, state leaves, and every file's size and SHA-256
+    saved_model/             the SavedModel with every function
+    inference/               the SavedModel with `predict` alone
+    inputs/b13.npz           the examples, by batch size
+    answers/, oracle/        JAX's answers in float32 and float64: predict-b13.npz, ...
+    budgets.json             the budget of every leaf, and its source
+
+Arrays are stored as .npz without pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parity import records
+from parity.errors import RecordError, StorageError, UsageError
+from parity.judging import Budget
+from parity.records import BudgetRecord
+from parity.specs import Answer, Array, Batch, Spec, Specs, by_name, like
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+BUDGETS = "budgets.json"
+
+
+@dataclass(frozen=True)
+class StateLeaf:
+    """A variable of the artifact, in the order of its `state_vars`: its leaf name, and whether it is a parameter."""
+
+    leaf: str
+    trainable: bool
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a process needs to know of a case to question its artifact."""
+
+    case: str
+    data: Specs
+    labels: Specs
+    state: tuple[StateLeaf, ...]
+    probes: tuple[str, ...]
+    limit: float
+    limit_reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data; a case with a sole array keeps it unnamed."""
+
+        def specs(tree: Specs) -> Any:
+            described = {n: {"shape": list(s.shape), "dtype": s.dtype} for n, s in by_name(tree).items()}
+            return like(tree, described)
+
+        return {**asdict(self), "data": specs(self.data), "labels": specs(self.labels)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Signature:
+        """The inverse of `to_json`."""
+
+        def specs(tree: Any) -> Specs:
+            if isinstance(tree.get("shape"), list):
+                return Spec(*tree["shape"], dtype=tree["dtype"])
+            return {n: Spec(*s["shape"], dtype=s["dtype"]) for n, s in tree.items()}
+
+        return cls(
+            case=data["case"],
+            data=specs(data["data"]),
+            labels=specs(data["labels"]),
+            state=tuple(StateLeaf(**leaf) for leaf in data["state"]),
+            probes=tuple(data["probes"]),
+            limit=records._number(data["limit"]),
+            limit_reason=data["limit_reason"],
+        )
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle, every file of which was found as it was written."""
+
+    path: Path
+    signature: Signature
+    batch_sizes: tuple[int, ...]
+    versions: dict[str, str | None]
+    writer: dict[str, Any]
+    budgets: tuple[BudgetRecord, ...]
+
+    @property
+    def saved_model(self) -> Path:
+        """The SavedModel with every function."""
+        return self.path / "saved_model"
+
+    @property
+    def inference(self) -> Path:
+        """The SavedModel with `predict` alone."""
+        return self.path / "inference"
+
+    def batch(self, size: int) -> Batch:
+        """The examples of that batch size."""
+        arrays = load_arrays(self.path / "inputs" / f"b{size}.npz")
+        named = {
+            kind: {k.removeprefix(f"{kind}/"): v for k, v in arrays.items() if k.startswith(f"{kind}/")}
+            for kind in ("data", "labels")
+        }
+        return Batch(like(self.signature.data, named["data"]), like(self.signature.labels, named["labels"]))
+
+    def answer(self, side: str, probe: str, size: int) -> Answer:
+        """JAX's answer: `side` is "answers" for float32, "oracle" for float64.
+
+        Raises:
+            RecordError: the bundle was written without answers.
+        """
+        return load_arrays(self.path / side / f"{probe}-b{size}.npz")
+
+    def budget(self, probe: str, size: int) -> dict[str, Budget]:
+        """Budgets by leaf."""
+        return {b.leaf: Budget(b.rms, b.max, b.source) for b in self.budgets if (b.probe, b.batch_size) == (probe, size)}
+
+
+def require_new(path: Path) -> None:
+    """Refuse a path that is taken.
+
+    Raises:
+        UsageError: `path` exists.
+    """
+    if path.exists():
+        raise UsageError(f"{path} exists. Expected a new folder for the bundle: remove it, or name another.")
+
+
+@contextmanager
+def create(
+    path: Path, signature: Signature, batch_sizes: tuple[int, ...], versions: dict[str, Any], writer: dict[str, Any]
+) -> Iterator[Path]:
+    """Yield a folder to fill; at the end it gets its manifest and becomes `path` in one rename.
+
+    Raises:
+        UsageError: `path` exists.
+        StorageError: a write failed; nothing is left behind.
+    """
+    require_new(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield folder
+        files = {p.relative_to(folder).as_posix(): _fingerprint(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+        manifest = {
+            "schema": SCHEMA,
+            "created_at": records.now(),
+            "batch_sizes": list(batch_sizes),
+            "versions": versions,
+            "writer": writer,
+            "signature": signature.to_json(),
+            "files": files,
+        }
+        text = json.dumps(records.encode(manifest), indent=1, allow_nan=False, ensure_ascii=False)
+        records.write_atomically(folder / MANIFEST, text + "\n")
+        folder.chmod(0o755)
+        folder.rename(path)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise StorageError(
+                f"cannot write the bundle {path}: {error.strerror or error}. Free some space, or name another folder."
+            ) from error
+        raise
+
+
+def save_inputs(folder: Path, size: int, batch: Batch) -> None:
+    """Write the examples of one batch size."""
+    named = {f"data/{k}": v for k, v in by_name(batch.data).items()}
+    named |= {f"labels/{k}": v for k, v in by_name(batch.labels).items()}
+    save_arrays(folder / "inputs" / f"b{size}.npz", named)
+
+
+def save_answer(folder: Path, side: str, probe: str, size: int, answer: Answer) -> None:
+    """Write an answer of JAX; see `Bundle.answer`."""
+    save_arrays(folder / side / f"{probe}-b{size}.npz", answer)
+
+
+def save_budgets(folder: Path, budgets: list[BudgetRecord]) -> None:
+    """Write the budgets."""
+    rows = ",\n".join(json.dumps(records.encode(b), allow_nan=False) for b in budgets)
+    (folder / BUDGETS).write_text(f"[\n{rows}\n]\n", encoding="utf-8")
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Open a bundle, every file checked against the manifest.
+
+    Raises:
+        RecordError: there is no manifest, it is of a newer schema, or a file is missing, truncated or altered.
+    """
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        schema = manifest["schema"]
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path} is not a bundle: {error}. Expected a folder written by parity export.") from None
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise RecordError(f"{path / MANIFEST} is damaged ({error}). Export the bundle again.") from None
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise RecordError(f"{path} has bundle schema {schema}; this parity reads up to {SCHEMA}. Upgrade parity to read it.")
+    try:
+        _verify_files(path, manifest["files"])
+        signature = Signature.from_json(manifest["signature"])
+        budgets = path / BUDGETS
+        rows = json.loads(budgets.read_text(encoding="utf-8")) if BUDGETS in manifest["files"] else []
+        return Bundle(
+            path, signature, tuple(manifest["batch_sizes"]), manifest["versions"], manifest["writer"],
+            tuple(records._decode(BudgetRecord, row) for row in rows),
+        )  # fmt: skip
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise RecordError(f"{path / MANIFEST} is damaged ({error!r}). Export the bundle again.") from None
+
+
+def _verify_files(path: Path, files: dict[str, dict[str, Any]]) -> None:
+    for name, expected in files.items():
+        file = path / name
+        if not file.is_file():
+            raise RecordError(f"{path}: {name} is missing. Export the bundle again, or copy it whole.")
+        size = file.stat().st_size
+        if size != expected["bytes"]:
+            raise RecordError(f"{path}: {name} has {size} bytes, the manifest says {expected['bytes']}. Copy it again.")
+        if _sha256(file) != expected["sha256"]:
+            raise RecordError(f"{path}: {name} was altered: its SHA-256 is not the manifest's. Copy it again.")
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def save_arrays(path: Path, arrays: Answer) -> None:
+    """Write arrays by name; numpy has no name of its own for bfloat16, so its bits go under `name@bfloat16`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    named: dict[str, Any] = {}
+    for name, array in arrays.items():
+        if array.dtype.kind == "V":
+            named[f"{name}@{array.dtype.name}"] = array.view(f"u{array.dtype.itemsize}")
+        else:
+            named[name] = array
+    np.savez(path, **named)
+
+
+def load_arrays(path: Path) -> dict[str, Array]:
+    """Read what `save_arrays` wrote.
+
+    Raises:
+        RecordError: the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise RecordError(f"cannot read the arrays in {path}: {error}. Export the bundle again.") from None
+    for name in [n for n in arrays if "@" in n]:
+        plain, _, dtype = name.rpartition("@")
+        arrays[plain] = arrays.pop(name).view(np.dtype(dtype))
+    return arrays

@@ -1,0 +1,1 @@
+"""One file per case; `case` in it is what `--case NAME` finds."""

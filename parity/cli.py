@@ -1,0 +1,80 @@
+"""The `parity` command. Only the standard library is imported here; commands import what they need."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from parity import __version__
+from parity.errors import ParityError
+
+EPILOG = """\
+exit codes: 0 in order; 1 a check failed; 2 usage; 3 not comparable (nothing
+installed or nothing run); 4 unreadable or too new a record or bundle;
+70 internal error; 130 interrupted (what was seen until then is recorded)
+
+start with:  parity doctor
+then:        parity run --out reports/first
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="parity", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Does a model trained in JAX behave the same in TensorFlow? Checks the releases that are installed.",
+    )  # fmt: skip
+    top.add_argument("--version", action="version", version=f"parity {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="check this environment, and write a record and a report",
+                              description="Train, export and reload a case, and compare JAX with TensorFlow. "
+                              "Any further argument goes to pytest, such as -k predict or -x.")  # fmt: skip
+    run.add_argument("--out", metavar="DIR", required=True, help="folder for run.json and index.html")
+    several = {"action": "append", "default": []}
+    run.add_argument("--case", metavar="CASE", **several, help="a case by name, or path/to/file.py:name (default: reference)")
+    run.add_argument("--runtime", metavar="NAME", **several, help="only this runtime; may be given several times")
+    run.add_argument("--probe", metavar="NAME", **several, help="only this probe; may be given several times")
+    run.add_argument("--batch-size", metavar="N", **several, help="only this batch size, or 'test' for the whole test set")
+    run.add_argument("--cell", metavar="NAME", help="name of this environment in the record (default: tox's)")
+
+    commands.add_parser("doctor", help="say what JAX writes, what TensorFlow reads, and what follows",
+                        description="Say what is installed and whether the pair can work, before anything is converted.")  # fmt: skip
+
+    export = commands.add_parser("export", help="train a case and export it into a bundle",
+                                 description="Write a bundle: SavedModels, inputs, JAX's answers, the float64 oracle and "
+                                 "budgets. `parity verify` replays it where JAX is not installed.")  # fmt: skip
+    export.add_argument("bundle", metavar="BUNDLE", type=Path, help="the new folder")
+    export.add_argument("--case", metavar="CASE", default="reference", help="a case by name, or path/to/file.py:name")
+    export.add_argument("--batch-size", metavar="N", **several, help="store this batch size, or 'test'; several times (default: 1, 13 and 256)")
+
+    verify = commands.add_parser("verify", help="check this TensorFlow against a bundle; needs no JAX",
+                                 description="Replay a bundle in this TensorFlow and judge the answers by the budgets in it.")  # fmt: skip
+    verify.add_argument("bundle", metavar="BUNDLE", type=Path, help="a folder written by parity export")
+    verify.add_argument("--out", metavar="DIR", type=Path, help="also write run.json and index.html into this folder")
+
+    report = commands.add_parser("report", help="turn run records into one HTML page",
+                                 description="Write one self-contained HTML page about one or more runs.")  # fmt: skip
+    report.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="a run.json, or the folder that has it")
+    report.add_argument("--out", metavar="FILE", type=Path, help="the page (default: index.html beside the first run)")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    arguments, further = parser().parse_known_args(argv)
+    if further and arguments.command != "run":
+        parser().error(f"unknown arguments for {arguments.command}: {' '.join(further)}")
+    try:
+        from parity import commands
+
+        code: int = getattr(commands, arguments.command)(arguments, further)
+        return code
+    except ParityError as error:
+        print(f"parity: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("parity: interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,113 @@
+"""What the commands of `parity` do. Each imports what it needs, when it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from parity import environment, records
+from parity.environment import WILL_BREAK, Reader, Writer, foresee
+from parity.errors import NotComparableError, UsageError
+
+PYTEST_TO_EXIT = {0: 0, 1: 1, 2: 130, 3: 70, 4: 2, 5: 3}
+
+
+def run(arguments: Namespace, further: list[str]) -> int:
+    """Run the suite in this environment."""
+    try:
+        import pytest
+    except ImportError:
+        raise UsageError("parity run needs pytest. Install it: pip install 'parity[test,report]'") from None
+    # A pytest configuration in the current folder is about another project.
+    isolated = ["-c", os.devnull, "--rootdir", str(Path.cwd()), "-p", "no:cacheprovider", "--no-header", "--tb=short"]
+    options = ["--pyargs", "parity.suites", f"--parity-out={arguments.out}"]
+    for name in ("case", "runtime", "probe", "batch_size"):
+        options += [f"--parity-{name.replace('_', '-')}={value}" for value in getattr(arguments, name)]
+    if arguments.cell:
+        options.append(f"--parity-cell={arguments.cell}")
+    return PYTEST_TO_EXIT.get(int(pytest.main([*isolated, *options, *further])), 70)
+
+
+def doctor(arguments: Namespace, further: list[str]) -> int:
+    """Print versions, machine, handshake and outlook."""
+    versions, machine = environment.versions(), environment.machine()
+    for name, version in versions.items():
+        print(f"{name:<18}{version or 'not installed'}")
+    cpu = f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['instruction_sets'])}"
+    print(f"{'python':<18}{machine['python']} on {machine['system']} {machine['architecture']}")
+    print(f"{'processor':<18}{cpu}")
+    print()
+    described = {side: _describe(module) for side, module in (("JAX", "parity.writer"), ("TensorFlow", "parity.reader"))}
+    for side, found in described.items():
+        verb = "writes" if side == "JAX" else "reads up to"
+        said = found if isinstance(found, str) else _said(found)
+        print(f"{side} {verb}: {said}")
+    absent = {side: found for side, found in described.items() if isinstance(found, str)}
+    if absent:
+        raise NotComparableError(
+            f"{' and '.join(absent)} cannot be asked. Expected both in this environment; install the pair that you want "
+            "to check, such as: pip install 'parity[jax,tensorflow]'"
+        )
+    outlook, reason = foresee(Writer(**described["JAX"]), Reader(**described["TensorFlow"]))  # type: ignore[arg-type]
+    print(f"\nThis pair {outlook}. {reason}")
+    return 1 if outlook == WILL_BREAK else 0
+
+
+def _said(found: dict[str, Any]) -> str:
+    stablehlo, convention = found["stablehlo"] or "it does not say", found["calling_convention"] or "it does not say"
+    return f"StableHLO {stablehlo}, calling convention {convention}"
+
+
+def _describe(module: str) -> dict[str, Any] | str:
+    """What a framework says of itself, asked in a process of its own, so that a crash of it is an answer as well."""
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    done = subprocess.run([sys.executable, "-m", module], capture_output=True, text=True, env=quiet, check=False)
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or [f"its process ended with code {done.returncode}"]
+        return f"no answer ({last[0]})"
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def export(arguments: Namespace, further: list[str]) -> int:
+    """Train a case and write a bundle."""
+    from parity.exporting import export_case
+
+    export_case(arguments.case, tuple(arguments.batch_size) or ("1", "13", "256"), arguments.bundle)
+    print(f"Bundle: {arguments.bundle}. Check it anywhere: parity verify {arguments.bundle}")
+    return 0
+
+
+def verify(arguments: Namespace, further: list[str]) -> int:
+    """Replay a bundle in this TensorFlow."""
+    from parity.verification import verify as verify_bundle
+
+    if arguments.out is not None:
+        from parity import report
+
+        records.output_folder(arguments.out)
+        report.require()
+    done = verify_bundle(arguments.bundle, arguments.out)
+    for check in done.all_checks():
+        if check.status not in records.IN_ORDER:
+            print(f"{check.status} {check.item} {check.leaf}: {check.message}")
+    print(done.verdict())
+    return 0 if done.in_order() else 1
+
+
+def report(arguments: Namespace, further: list[str]) -> int:
+    """Write the HTML page of one or more runs."""
+    from parity import report as pages
+
+    runs = [records.read(path) for path in arguments.runs]
+    first = arguments.runs[0]
+    out = arguments.out or (first if first.is_dir() else first.parent) / "index.html"
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder; --out expects a file, such as {out / 'index.html'}.")
+    print(f"Report: {pages.write(runs, out)}")
+    return 0

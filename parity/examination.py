@@ -1,0 +1,313 @@
+"""One run of the suite: which questions are asked, what was found, and what is said about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from parity import environment, records, summary
+from parity.case import BATCH_SIZES, PROBES, TEST_SET, Case, load
+from parity.errors import ParityError, UsageError
+from parity.ledger import IMPORTING, Ledger
+from parity.records import Check, Curve, Planned, Recorder, Run
+from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64, RUNTIMES
+
+if TYPE_CHECKING:
+    from parity.harness import Harness
+    from parity.judging import Judgement
+
+ARTIFACT, TRAINED, FINETUNED = "artifact", "training", "finetuning"
+BESIDE = {ARTIFACT: "saved_model", TRAINED: JAX, FINETUNED: "saved_model"}
+"""What is checked beside the probes, once per case, and the runtime that it is about."""
+POWER = "power"
+ON_OTHER_DEVICES = ("predict", "train_gradient")
+SIZES_ON_OTHER_DEVICES = (13, 256)
+"""What a device does wrong it does at an odd and at an even batch size; every size would cost a third more time."""
+VIRTUAL_CPUS = 2
+NO_DEVICE = "none"
+FIRST = ("cpu:0", "cpu:0")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a run asks: cases by the name they were given under, and which runtimes, probes and batch sizes."""
+
+    cases: dict[str, Case]
+    runtimes: tuple[str, ...]
+    probes: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls,
+        cases: Iterable[str],
+        runtimes: tuple[str, ...],
+        probes: tuple[str, ...],
+        sizes: tuple[str, ...],
+        ledger: Ledger,
+    ) -> Selection:
+        """The selection that options make; what is not given is everything.
+
+        Raises:
+            UsageError: a name or number is not one of those expected.
+        """
+        for kind, given, known in (("runtime", runtimes, RUNTIMES), ("probe", probes, (*PROBES, *BESIDE))):
+            for name in given:
+                if name not in known:
+                    raise UsageError(f"no {kind} {name!r}. Expected one of {', '.join(known)}.")
+        chosen = tuple(dict.fromkeys(_size(size) for size in sizes)) or BATCH_SIZES
+        with ledger.spend(IMPORTING):
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+            from parity.runtimes import jax
+
+            jax.configure_devices(VIRTUAL_CPUS)  # before a case can start JAX
+            loaded = {name: load(name) for name in dict.fromkeys(cases)}
+        if len({case.name for case in loaded.values()}) < len(loaded):
+            raise UsageError("two of the cases have the same name. Rename one: ids and records go by it.")
+        return cls(loaded, runtimes or RUNTIMES, probes or (*PROBES, *BESIDE), chosen)
+
+
+def _size(text: str) -> int:
+    if text == "test":
+        return TEST_SET
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"batch size {text!r}. Expected a whole number of at least 1, or 'test' for the whole test set.")
+    return int(text)
+
+
+class Examination:
+    """Keeps what a run needs: a harness per case, the record, and the clock."""
+
+    def __init__(self, selection: Selection, cell: str, out: Path | None, ledger: Ledger) -> None:
+        self.selection = selection
+        self.ledger = ledger
+        self.run = Run(cell=cell, started_at=records.now(), environment={})
+        self.planned: list[Planned] = []
+        self._out = out
+        self._recorder: Recorder | None = None
+        self._harnesses: dict[str, Harness] = {}
+        self._modules: dict[str, str] = {}
+        self._seen: set[tuple[str, str, int]] = set()
+        self._report: Path | None = None
+
+    def questions(self, function: str) -> list[Planned]:
+        """The questions that the test function `test_<probe>` asks."""
+        probe = function.removeprefix("test_")
+        return [q for case in self.selection.cases.values() for q in self._questions(function, probe, case)]
+
+    def _questions(self, function: str, probe: str, case: Case) -> list[Planned]:
+        select = self.selection
+
+        def planned(ident: str, asked: str, runtime: str, size: int, devices: tuple[str, str]) -> Planned:
+            return Planned(f"{function}[{ident}]", case.name, asked, runtime, size, *devices)
+
+        if probe == POWER:
+            return [
+                planned(f"{case.name}-{p}-{_size_id(size)}", p, JAX_FLOAT64, size, (FIRST[0], NO_DEVICE))
+                for p in case.probes if p in select.probes and JAX_FLOAT64 in select.runtimes
+                for size in select.sizes
+            ]  # fmt: skip
+        if probe in PROBES:
+            return [
+                planned(_ident(case.name, runtime, size, pair), probe, runtime, size, _devices(runtime, pair))
+                for pair in self._pairs(probe)
+                for size in _sizes(select.sizes, pair)
+                for runtime in select.runtimes
+                if probe in case.probes and probe in select.probes and not _twice(runtime, pair)
+            ]
+        about = next(name for name in BESIDE if probe.startswith(name))
+        chosen = about in select.probes and BESIDE[about] in select.runtimes
+        return [planned(case.name, about, BESIDE[about], TEST_SET, FIRST)] if chosen else []
+
+    def _pairs(self, probe: str) -> list[tuple[str, str]]:
+        if probe not in ON_OTHER_DEVICES:
+            return [FIRST]
+        return [FIRST, *((f"cpu:{i}", f"cpu:{i}") for i in range(1, VIRTUAL_CPUS)), *self._gpu_pairs()]
+
+    def _gpu_pairs(self) -> list[tuple[str, str]]:
+        """Where either framework sees a GPU: GPU against GPU, and each against the other's CPU."""
+        self._import_frameworks()
+        from parity import artifact
+        from parity.runtimes import jax
+
+        on_jax, on_tf = ([d for d in found if d.startswith("gpu")][:1] for found in (jax.devices(), artifact.devices()))
+        return [
+            (j, t) for j in (*on_jax, FIRST[0]) for t in (*on_tf, FIRST[1]) if (j, t) != FIRST
+        ]  # fmt: skip
+
+    def _import_frameworks(self) -> None:
+        """Import both frameworks and give each its virtual CPUs, before either starts."""
+        if self.run.environment:
+            return
+        with self.ledger.spend(IMPORTING):
+            from parity import artifact, harness, reader, writer
+            from parity.runtimes import jax
+
+            assert harness
+            artifact.configure_devices(VIRTUAL_CPUS)
+            wrote, read = writer.describe(), reader.describe()
+        outlook, reason = environment.foresee(wrote, read)
+        self.run.environment = {
+            "versions": environment.versions(),
+            "machine": environment.machine(),
+            "devices": {"jax": jax.devices(), "tensorflow": artifact.devices()},
+            "writer": vars(wrote),
+            "reader": vars(read),
+            "outlook": f"{outlook}: {reason}",
+        }
+
+    def plan(self, questions: list[Planned], modules: dict[str, str]) -> None:
+        """Write down what will be asked, before anything is."""
+        self._import_frameworks()
+        self.planned, self._modules = questions, modules
+        if self._out is not None:
+            self._recorder = Recorder(self._out, self.run)
+        for question in questions:
+            self._add(question)
+
+    def _add(self, event: Any) -> None:
+        if self._recorder is not None:
+            self._recorder.add(event)
+        else:
+            records.append(self.run, event)
+
+    def harness(self, case: str) -> Harness:
+        """The harness of a case, told all that will be asked of it."""
+        if case not in self._harnesses:
+            from parity.harness import Harness
+            from parity.progress import Bar
+
+            [found] = [c for c in self.selection.cases.values() if c.name == case]
+            self._harnesses[case] = Harness(found, self.ledger, Bar())
+            self._harnesses[case].expect(q for q in self.planned if q.case == case and q.probe in EVALUATION_OF)
+        return self._harnesses[case]
+
+    def prepare(self, question: Planned) -> None:
+        """Train and export the case of `question`, with a progress bar, unless that is done."""
+        harness = self.harness(question.case)
+        from parity import checks
+
+        first = "trained" not in harness.__dict__
+        trained = harness.trained
+        if first:
+            for curve in checks.jax_curves(question.case, trained.metrics):
+                self._add(curve)
+            harness.start()
+
+    def check(self, question: Planned) -> None:
+        """Ask `question`, record a check per leaf, and fail the test if one of them fails."""
+        harness = self.harness(question.case)
+        judgements = harness.judgements(question)
+        size = harness.batch(question.batch_size).size
+        self._record_budgets(harness, question.probe, size)
+        self.conclude(question, judgements, size)
+
+    def _record_budgets(self, harness: Harness, probe: str, size: int) -> None:
+        key = (harness.case.name, probe, size)
+        if key in self._seen or probe == "accuracy":
+            return
+        self._seen.add(key)
+        for budget in harness.budget_records(probe, size):
+            self._add(budget)
+
+    def conclude(self, question: Planned, judgements: list[Judgement], size: int) -> None:
+        """Record judgements as checks, and fail the test if one of them is not in order."""
+        case = self.harness(question.case).case
+        reason = case.limit.reason if case.limit else None
+        known = {**dataclasses.asdict(question), "batch_size": size, "limit": self.harness(question.case).limit, "limit_reason": reason}
+        found = [Check(**known, **vars(j), repeat=self.repeat(question)) for j in judgements]
+        for check in found:
+            self._add(check)
+        bad = [check for check in found if check.status not in records.IN_ORDER]
+        if bad or not found:
+            pytest.fail(summary.failure(question, bad, len(found)), pytrace=False)
+
+    def check_power(self, question: Planned) -> None:
+        """Record what the probe would catch, and fail the test if that is nothing."""
+        from parity import power
+
+        harness = self.harness(question.case)
+        size = harness.batch(question.batch_size).size
+        powers = harness.powers(question.probe, size)
+        for found in powers:
+            self._add(found)
+        self.conclude(question, [power.judge(question.probe, powers)], size)
+
+    def check_case(self, question: Planned) -> None:
+        """Check what is checked once per case: its training, the artifact, or training that goes on."""
+        from parity import checks
+
+        harness = self.harness(question.case)
+        judgements, curves = checks.ONCE[question.probe](harness)
+        for curve in curves:
+            self._add(curve)
+        self.conclude(question, judgements, harness.dataset.test.size)
+
+    def record_error(self, question: Planned, error: BaseException) -> None:
+        """Record that a question ended in `error`, unless its checks are recorded."""
+        if any(check.item == question.item for check in self.run.checks):
+            return
+        status = getattr(error, "status", records.ERROR)
+        message = str(error) or type(error).__name__
+        self._add(Check(
+            **dataclasses.asdict(question), leaf="*", status=status, message=message, repeat=self.repeat(question)
+        ))  # fmt: skip
+
+    def error_text(self, question: Planned, error: ParityError) -> str:
+        """What pytest shows of an error."""
+        return f"{question.item}: {error}\nrepeat: {self.repeat(question)}"
+
+    def repeat(self, question: Planned) -> str:
+        """The command that asks just this question again."""
+        target = f"{self._modules.get(question.item, 'parity.suites')}::{question.item}"
+        options = [f"--parity-case={n}" for n, c in self.selection.cases.items() if c.name == question.case]
+        extra = [] if options == ["--parity-case=reference"] else options
+        return shlex.join(["pytest", "--pyargs", target, *extra])
+
+    def finish(self, state: str) -> None:
+        """End processes, seal the record, and write the report."""
+        for harness in self._harnesses.values():
+            harness.close()
+        self.run.state, self.run.ended_at, self.run.spent_s = state, records.now(), self.ledger.totals()
+        if self._recorder is not None and self._out is not None:
+            from parity import report
+
+            self._recorder.seal(state, self.ledger.totals())
+            self._report = report.write([self.run], self._out / "index.html")
+
+    def summary(self, width: int) -> list[str]:
+        """What the terminal shows at the end."""
+        return summary.of(self.run, width, self._report)
+
+
+def _sizes(selected: tuple[int, ...], pair: tuple[str, str]) -> tuple[int, ...]:
+    if pair == FIRST:
+        return selected
+    return tuple(size for size in selected if size in SIZES_ON_OTHER_DEVICES) or selected
+
+
+def _size_id(size: int) -> str:
+    return "btest" if size == TEST_SET else f"b{size}"
+
+
+def _ident(case: str, runtime: str, size: int, pair: tuple[str, str]) -> str:
+    parts = [case, runtime, _size_id(size)]
+    if pair != FIRST:
+        parts.append("_".join(dict.fromkeys(d.replace(":", "") for d in pair)))
+    return "-".join(parts)
+
+
+def _devices(runtime: str, pair: tuple[str, str]) -> tuple[str, str]:
+    return (pair[0], NO_DEVICE) if runtime in (JAX, JAX_FLOAT64) else pair
+
+
+def _twice(runtime: str, pair: tuple[str, str]) -> bool:
+    """JAX's runtimes have one device, so of the pairs that share it only the one on equal devices is asked."""
+    return runtime in (JAX, JAX_FLOAT64) and pair[0] != pair[1]

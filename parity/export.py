@@ -1,0 +1,217 @@
+"""Conversion: the one place that needs both frameworks.
+
+`Exported` is the module of the workflow: state in `tf.Variable`s, functions converted by jax2tf with a symbolic batch
+size. Wrapped in different ways it is three runtimes; saved, it is what the others load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import tensorflow as tf
+
+from parity import bundles, writer
+from parity.artifact import Wrap, graph, tensor_specs
+from parity.bundles import Signature, StateLeaf
+from parity.case import Case, State
+from parity.environment import versions
+from parity.errors import RuntimeFailureError
+from parity.judging import LIMIT
+from parity.specs import BATCH, Spec, Specs, by_name, like, outputs
+from parity.training import leaf_name
+
+def without_source_locations() -> None:
+    """Keep source locations out of exported programs.
+
+    Equal programs are then equal to the byte wherever they were exported from, so TensorFlow compiles each of them
+    once, and an artifact carries no path of the machine that wrote it.
+    """
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+
+
+def state_leaves(state: State) -> tuple[StateLeaf, ...]:
+    """The variables of the artifact, in order: parameters, then the other state."""
+    names = [
+        [leaf_name(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
+        for tree in (state.params, state.other)
+    ]
+    return (*(StateLeaf(n, True) for n in names[0]), *(StateLeaf(n, False) for n in names[1]))
+
+
+def signature(case: Case, state: State) -> Signature:
+    """What a process without JAX needs to know of the case."""
+    return Signature(
+        case=case.name,
+        data=case.data,
+        labels=case.labels,
+        state=state_leaves(state),
+        probes=case.probes,
+        limit=case.limit.score if case.limit else LIMIT,
+        limit_reason=case.limit.reason if case.limit else None,
+    )
+
+
+class Exported(tf.Module):
+    """Everything: `predict`, `accuracy`, `train_loss` and `eval_loss` over variables.
+
+    Attributes:
+        state_vars: flat list of variables, parameters first, for fine-tuning.
+        rng: the key, [2] uint32; `train_loss` splits it, draws with one half and keeps the other.
+    """
+
+    def __init__(self, case: Case, state: State, wrap: Wrap, only: tuple[str, ...] | None = None) -> None:
+        super().__init__(name=case.name)
+        leaves, self._tree = jax.tree_util.tree_flatten((state.params, state.other))
+        named = zip(state_leaves(state), leaves, strict=True)
+        self.state_vars = [tf.Variable(v, trainable=s.trainable, name=_variable_name(s.leaf)) for s, v in named]
+        data, labels = tensor_specs(case.data), tensor_specs(case.labels)
+        functions = {
+            "predict": (self._predict(case), [data]),
+            "accuracy": (self._accuracy(case), [data, labels]),
+            "eval_loss": (self._loss(case, train=False), [data, labels]),
+            "train_loss": (self._loss(case, train=True), [data, labels]),
+        }
+        if case.accuracy is None:
+            del functions["accuracy"]
+        if only is None:
+            self.rng = tf.Variable(state.rng, trainable=False, name="rng")
+        for name, (function, specs) in functions.items():
+            if only is None or name in only:
+                setattr(self, name, wrap(function, specs))
+
+    def _trees(self) -> tuple[Any, Any]:
+        return jax.tree_util.tree_unflatten(self._tree, self.state_vars)
+
+    def _predict(self, case: Case) -> Callable[..., Any]:
+        converted = _convert(lambda p, o, x: case.predict((p, o), x), ["...", "...", _polymorphic(case.data)], gradient=False)
+
+        def predict(data: Any) -> Any:
+            return converted(*self._trees(), data)
+
+        return predict
+
+    def _accuracy(self, case: Case) -> Callable[..., Any]:
+        shapes = ["...", "...", _polymorphic(case.data), _polymorphic(case.labels)]
+        converted = _convert(lambda p, o, x, y: case.accuracy((p, o), x, y), shapes, gradient=False)
+
+        def accuracy(data: Any, labels: Any) -> Any:
+            return converted(*self._trees(), data, labels)
+
+        return accuracy
+
+    def _loss(self, case: Case, train: bool) -> Callable[..., Any]:
+        shapes = ["...", "...", "...", _polymorphic(case.data), _polymorphic(case.labels), "..."]
+        converted = _convert(traced_loss(case), shapes, gradient=True)
+        # Apart from the loss: a differentiated function with integer results is another program in eager mode than
+        # in a graph, and would be compiled twice.
+        split = _convert(lambda rng: tuple(jax.random.split(rng)), ["..."], gradient=False)
+
+        def train_loss(data: Any, labels: Any) -> Any:
+            kept, drawn = split(self.rng)
+            loss, other = converted(*self._trees(), drawn, data, labels, tf.constant(True))
+            updated = jax.tree_util.tree_leaves(other)
+            for variable, value in zip(self.state_vars[len(self.state_vars) - len(updated) :], updated, strict=True):
+                variable.assign(value)
+            self.rng.assign(kept)
+            return loss
+
+        def eval_loss(data: Any, labels: Any) -> Any:
+            _, drawn = split(self.rng)
+            return converted(*self._trees(), drawn, data, labels, tf.constant(False))[0]
+
+        return train_loss if train else eval_loss
+
+
+def traced_loss(case: Case) -> Callable[..., Any]:
+    """The loss with `train` as a traced boolean: `-> (loss, new_other_state)`."""
+
+    def loss(params: Any, other: Any, rng: Any, data: Any, labels: Any, train: Any) -> tuple[Any, Any]:
+        def branch(flag: bool) -> Callable[[], Any]:
+            return lambda: case.loss(params, other, rng, data, labels, flag)
+
+        value, updated = jax.lax.cond(train, branch(True), branch(False))
+        return value, updated
+
+    return loss
+
+
+def _polymorphic(specs: Specs) -> Any:
+    def shape(spec: Spec) -> str:
+        return f"({BATCH}, ...)" if len(spec.shape) > 1 else f"({BATCH},)"
+
+    return like(specs, {name: shape(spec) for name, spec in by_name(specs).items()})
+
+
+def _convert(function: Callable[..., Any], shapes: list[Any], gradient: bool) -> Callable[..., Any]:
+    from jax.experimental import jax2tf
+
+    without_source_locations()
+    return jax2tf.convert(function, polymorphic_shapes=shapes, with_gradient=gradient)
+
+
+def _variable_name(leaf: str) -> str:
+    return "".join(c if c.isalnum() or c in "_./-" else "_" for c in leaf)
+
+
+def save(case: Case, state: State, folder: Path) -> None:
+    """Write the two SavedModels of the workflow: `folder/saved_model` with everything, `folder/inference`.
+
+    Both have a `serving_default` signature that predicts, so that a model server has something to call.
+
+    Raises:
+        RuntimeFailureError: conversion or saving failed.
+    """
+    try:
+        _save(Exported(case, state, graph), case, folder / "saved_model", gradients=True)
+        _save(Exported(case, state, graph, only=("predict",)), case, folder / "inference", gradients=False)
+    except OSError:
+        raise
+    except Exception as error:
+        raise RuntimeFailureError(
+            f"case {case.name!r} cannot be exported: {type(error).__name__}: {error}. "
+            "Run parity doctor to see whether this pair of releases can work together."
+        ) from error
+
+
+def _save(module: Exported, case: Case, path: Path, gradients: bool) -> None:
+    names = list(by_name(case.data))
+
+    def serve(**named: Any) -> dict[str, Any]:
+        return outputs(module.predict(like(case.data, {name: named[name] for name in names})))
+
+    serving = tf.function(serve, autograph=False)
+    concrete = serving.get_concrete_function(**by_name(tensor_specs(case.data)))
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=gradients)
+    tf.saved_model.save(module, str(path), signatures={"serving_default": concrete}, options=options)
+
+
+def map_leaves(function: Callable[[np.ndarray], np.ndarray], tree: Any) -> Any:
+    """Apply `function` to every array of a pytree."""
+    return jax.tree_util.tree_map(function, tree)
+
+
+def handshake() -> dict[str, Any]:
+    """What JAX writes, recorded in a bundle's manifest."""
+    return vars(writer.describe())
+
+
+def write_bundle(path: Path, case: Case, state: State, batches: dict[int, Any], fill: Callable[[Path], None]) -> None:
+    """Export `case` into a new bundle.
+
+    Args:
+        path: the new folder.
+        case: what to export.
+        state: its trained state.
+        batches: the examples to store, by batch size.
+        fill: called with the folder, to add answers and budgets.
+    """
+    sizes = tuple(batches)
+    with bundles.create(path, signature(case, state), sizes, versions(), handshake()) as folder:
+        save(case, state, folder)
+        for size, batch in batches.items():
+            bundles.save_inputs(folder, size, batch.map(np.asarray))
+        fill(folder)

@@ -1,0 +1,298 @@
+"""The harness: trains a case once, exports it once, and turns questions into judgements.
+
+Everything that several questions share (compiled functions, JAX's answers, the oracle, budgets) is made once.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parity import bundles, export, judging
+from parity.case import TEST_SET, Case, Dataset, State
+from parity.errors import ParityError
+from parity.finetuning import Finetuned, finetune
+from parity.judging import Budget, Ensemble, Judgement
+from parity.ledger import FRAMEWORKS, TRAINING, Ledger
+from parity.pipeline import Pipeline
+from parity.power import powers_of
+from parity.progress import Report, silent
+from parity.records import BudgetRecord, Planned, Power
+from parity.runtimes import EVALUATION_OF, EVALUATIONS, JAX, JAX_FLOAT64, BaseRuntime, Request, Subject, open_runtime
+from parity.specs import Answer, Batch
+from parity.training import Trained, train
+
+FIRST_CPU = "cpu:0"
+Answers = dict[str, Answer]
+
+
+class Harness:
+    """One case under test.
+
+    Args:
+        case: the case.
+        ledger: where its seconds are booked.
+        progress: called after every training step.
+        workdir: where the bundle is written; a temporary folder if None.
+    """
+
+    def __init__(
+        self, case: Case, ledger: Ledger, progress: Report = silent, workdir: Path | None = None
+    ) -> None:
+        self.case = case
+        self.limit = case.limit.score if case.limit else judging.LIMIT
+        self._ledger, self._progress = ledger, progress
+        self._workdir = workdir or Path(tempfile.mkdtemp(prefix="parity-"))
+        self._temporary = workdir is None
+        self._runtimes: dict[str, BaseRuntime] = {}
+        self._expected: dict[str, list[Request]] = {}
+        self._batches: dict[int, Batch] = {}
+        self._answers: dict[tuple[str, str, int, str], Answers] = {}
+        self._budgets: dict[tuple[str, int], dict[str, dict[str, Budget]]] = {}
+        self.moved: dict[tuple[int, float], State] = {}
+        self.responses: dict[tuple[str, int, int], Answers] = {}
+        self._judgements: dict[tuple[str, str, int, str, str], dict[str, list[Judgement]] | ParityError] = {}
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The case's examples."""
+        with self._ledger.spend(TRAINING):
+            return self.case.dataset()
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """The input pipeline over the training examples."""
+        return Pipeline(self.dataset.train, self.case.training)
+
+    @cached_property
+    def trained(self) -> Trained:
+        """The case, trained in JAX.
+
+        Raises:
+            CaseError: the case is not what its specs say.
+            InputError: its examples do not fill them.
+        """
+        with self._ledger.spend(TRAINING):
+            return train(self.case, self.dataset, self.pipeline, self._progress)
+
+    @cached_property
+    def bundle(self) -> Path:
+        """The case, exported with its examples, and without answers."""
+        trained, path = self.trained, self._workdir / self.case.name
+        sizes = {r.batch_size for requests in self._expected.values() for r in requests} | set(self._batches)
+        with self._ledger.spend(FRAMEWORKS):
+            batches = {size: self.batch(size) for size in sorted(sizes)}
+            export.write_bundle(path, self.case, trained.state, batches, lambda folder: None)
+        return path
+
+    @cached_property
+    def finetuned(self) -> Finetuned:
+        """Training gone on in TensorFlow, from the reloaded artifact.
+
+        Raises:
+            RuntimeFailureError: TensorFlow cannot.
+        """
+        signature = export.signature(self.case, self.trained.state)
+        with self._ledger.spend(TRAINING):
+            return finetune(
+                self.bundle, signature, self.case.training, self.trained.steps, self.pipeline, self.dataset.test, self._progress
+            )
+
+    def batch(self, size: int) -> Batch:
+        """The first `size` examples of the test set; `TEST_SET` stands for all of it.
+
+        Raises:
+            InputError: there are not so many.
+        """
+        test = self.dataset.test
+        size = test.size if size == TEST_SET else size
+        if size not in self._batches:
+            self._batches[size] = test.take(size)
+        return self._batches[size]
+
+    def batches(self) -> list[tuple[int, Batch]]:
+        """The batches that the run asks about, by size."""
+        return sorted(self._batches.items())
+
+    def expect(self, questions: Iterable[Planned]) -> None:
+        """Told beforehand what will be asked, so that a process of its own can work on it meanwhile."""
+        for question in questions:
+            size, device = self.batch(question.batch_size).size, _own_device(question)
+            request = Request(EVALUATION_OF[question.probe], size, device)
+            expected = self._expected.setdefault(question.runtime, [])
+            if request not in expected:
+                expected.append(request)
+
+    def start(self) -> None:
+        """Train, export, and let the runtimes that work in their own process begin."""
+        for name in self._expected:
+            self.runtime(name)
+
+    def runtime(self, name: str) -> BaseRuntime:
+        """The runtime `name` about this case, trained and exported."""
+        if name not in self._runtimes:
+            trained = self.trained
+            needs_bundle = name.startswith("saved_model")
+            signature = export.signature(self.case, trained.state)
+            subject = Subject(signature, self.case, trained.state, self.bundle if needs_bundle else None)
+            self._runtimes[name] = open_runtime(name, subject)
+            self._runtimes[name].expect(self._expected.get(name, ()))
+        return self._runtimes[name]
+
+    def answers(self, runtime: str, evaluation: str, size: int, device: str) -> Answers:
+        """A runtime's answers by probe, not kept."""
+        batch = self.batch(size)
+        opened = self.runtime(runtime)
+        with self._ledger.spend(FRAMEWORKS):
+            return opened.evaluate(evaluation, batch, device)
+
+    def kept(self, runtime: str, evaluation: str, size: int, device: str = FIRST_CPU) -> Answers:
+        """JAX's or the oracle's answers by probe, kept for all that are compared with them."""
+        key = (runtime, evaluation, self.batch(size).size, device)
+        if key not in self._answers:
+            self._answers[key] = self.answers(*key)
+        return self._answers[key]
+
+    def budgets(self, evaluation: str, size: int) -> dict[str, dict[str, Budget]]:
+        """Budgets by probe and leaf, from the ensemble of float32 evaluations."""
+        batch = self.batch(size)
+        key = (evaluation, batch.size)
+        if key not in self._budgets:
+            oracle = self.kept(JAX_FLOAT64, evaluation, batch.size)
+            members = range(judging.MEMBERS)
+            budgets = _budgets(oracle, (self._member(evaluation, batch, m) for m in members), "inputs and parameters")
+            if any(not b.max for by_leaf in budgets.values() for b in by_leaf.values()):
+                rounding = _budgets(oracle, self._rounding(evaluation, batch, members), "every rounded result")
+                for probe, by_leaf in budgets.items():
+                    by_leaf.update({leaf: rounding[probe][leaf] for leaf, b in by_leaf.items() if not b.max})
+            self._budgets[key] = budgets
+        return self._budgets[key]
+
+    @cached_property
+    def _perturbed_states(self) -> list[State]:
+        return [self._perturbed_state(np.random.default_rng(m)) for m in range(judging.MEMBERS)]
+
+    def _perturbed_state(self, rng: np.random.Generator) -> State:
+        state = self.trained.state
+        moved = export.map_leaves(lambda a: judging.perturb(a, rng), (state.params, state.other))
+        return State(*moved, state.rng)
+
+    def _member(self, evaluation: str, batch: Batch, member: int) -> Answers:
+        rng = np.random.default_rng((member, batch.size))
+        moved = batch.map(lambda a: judging.perturb(a, rng))
+        return self.answers_from(JAX, self._perturbed_states[member], evaluation, moved)
+
+    def _rounding(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[Answers]:
+        opened: Any = self.runtime(JAX)
+        with self._ledger.spend(FRAMEWORKS):
+            yield from opened.compute_rounding(evaluation, batch, seeds)
+
+    def answers_from(self, runtime: str, state: State, evaluation: str, batch: Batch) -> Answers:
+        """The answers of JAX or the oracle from another state."""
+        opened: Any = self.runtime(runtime)
+        with self._ledger.spend(FRAMEWORKS):
+            answers: Answers = opened.compute_from(state, evaluation, batch, FIRST_CPU)
+            return answers
+
+    def budget_records(self, probe: str, size: int) -> list[BudgetRecord]:
+        """The budgets of a probe, with their source."""
+        size = self.batch(size).size
+        budgets = self.budgets(EVALUATION_OF[probe], size)[probe]
+        return [BudgetRecord(self.case.name, probe, size, leaf, b.rms, b.max, b.source) for leaf, b in budgets.items()]
+
+    def judgements(self, question: Planned) -> list[Judgement]:
+        """The judgement of every leaf of a question.
+
+        Raises:
+            ParityError: the runtime failed; for every question that this evaluation was to answer.
+        """
+        evaluation, size = EVALUATION_OF[question.probe], self.batch(question.batch_size).size
+        key = (question.runtime, evaluation, size, question.jax_device, question.tf_device)
+        if key not in self._judgements:
+            try:
+                self._judgements[key] = self._judge(question, evaluation, size)
+            except ParityError as error:
+                self._judgements[key] = error
+        found = self._judgements[key]
+        if isinstance(found, ParityError):
+            raise found
+        return found[question.probe]
+
+    def _judge(self, question: Planned, evaluation: str, size: int) -> dict[str, list[Judgement]]:
+        runtime, device = question.runtime, _own_device(question)
+        oracle, jax = self.kept(JAX_FLOAT64, evaluation, size), self.kept(JAX, evaluation, size)
+        if runtime == JAX_FLOAT64:
+            own = oracle if device == FIRST_CPU else self.answers(runtime, evaluation, size, device)
+            return {probe: judging.judge_oracle(own.get(probe, {}), jax[probe]) for probe in EVALUATIONS[evaluation]}
+        if runtime == JAX:
+            own = self.kept(JAX, evaluation, size, device)
+        else:
+            own = self.answers(runtime, evaluation, size, device)
+            jax = self.kept(JAX, evaluation, size, question.jax_device)
+        if evaluation == "accuracy":
+            return {"accuracy": [self._judge_accuracy(own["accuracy"], jax["accuracy"], oracle["accuracy"], size)]}
+        budgets = self.budgets(evaluation, size)
+        return {
+            probe: judging.judge(own.get(probe, {}), jax[probe], oracle[probe], budgets[probe], self.limit)
+            for probe in EVALUATIONS[evaluation]
+        }
+
+    def _judge_accuracy(self, own: Answer, jax: Answer, oracle: Answer, size: int) -> Judgement:
+        return judging.judge_accuracy(own, jax, oracle, size, self.ambiguous_rows(size))
+
+    def ambiguous_rows(self, size: int) -> int:
+        """Examples whose two best scores are too close to tell the runtimes' argmax apart."""
+        scores = self.kept(JAX_FLOAT64, "predict", size)["predict"]
+        budgets = self.budgets("predict", size)["predict"]
+        return max(judging.ambiguous_rows(scores[leaf], budgets[leaf], self.limit) for leaf in scores)
+
+    def powers(self, probe: str, size: int) -> list[Power]:
+        """What the probe can see; see `parity.power`."""
+        return powers_of(self, probe, self.batch(size).size)
+
+    def close(self) -> None:
+        """End processes and remove temporary files."""
+        for runtime in self._runtimes.values():
+            runtime.close()
+        if self._temporary:
+            shutil.rmtree(self._workdir, ignore_errors=True)
+
+    def fill_bundle(self, folder: Path, sizes: Iterable[int]) -> None:
+        """Add JAX's answers, the oracle and the budgets to a bundle that is being written."""
+        rows: list[BudgetRecord] = []
+        for size in sizes:
+            for probe in self.case.probes:
+                evaluation = EVALUATION_OF[probe]
+                if probe != judging.ACCURACY:
+                    rows += self.budget_records(probe, size)
+                bundles.save_answer(folder, "answers", probe, size, self.kept(JAX, evaluation, size)[probe])
+                bundles.save_answer(folder, "oracle", probe, size, self.kept(JAX_FLOAT64, evaluation, size)[probe])
+        bundles.save_budgets(folder, rows)
+
+
+def _budgets(oracle: Answers, members: Iterable[Answers], perturbed: str) -> dict[str, dict[str, Budget]]:
+    ensembles = {probe: Ensemble(answer) for probe, answer in oracle.items()}
+    for answers in members:
+        for probe, answer in answers.items():
+            ensembles[probe].add(answer)
+    source = (
+        f"{judging.MEMBERS} float32 evaluations, jax {export.jax.__version__} on {FIRST_CPU}; {perturbed} "
+        f"perturbed by up to 1 ulp, seeds 0 to {judging.MEMBERS - 1}"
+    )
+    return {probe: ensemble.budgets(source) for probe, ensemble in ensembles.items()}
+
+
+def _own_device(question: Planned) -> str:
+    return question.jax_device if question.runtime in (JAX, JAX_FLOAT64) else question.tf_device
+
+
+def worst_score(judgements: Iterable[Judgement]) -> float:
+    """The largest score; infinite where a leaf has none."""
+    return max((math.inf if j.score is None else j.score for j in judgements), default=math.inf)

@@ -1,0 +1,265 @@
+"""How an error is judged: against the float64 oracle, in units of what float32 honestly costs.
+
+A leaf's *budget* is the distance from the oracle of an ensemble of float32 evaluations in JAX, each with every float
+input and parameter perturbed by at most one ulp. A runtime's *score* is its own distance over the budget; about 1 is
+as good as JAX itself. Integers, random keys, shapes, dtypes and the pattern of NaN and infinity are exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from parity import records
+from parity.compare import Distance, compare, distance, is_float
+from parity.records import Worst
+from parity.specs import Answer, Array
+
+LIMIT = 32.0
+"""The score at or under which a check passes, for the whole project.
+
+Measured with jax 0.10.2 and tensorflow 2.21.0 on an x86-64 CPU with AVX-512: see "The limit" in the README. To be
+replaced by the study over release pairs and seeds.
+"""
+
+MEMBERS = 8
+"""Float32 evaluations in an ensemble."""
+
+UNIT_ROUNDOFF = 2.0**-24
+"""Of float32 (IEEE 754-2019, 3.3): half the distance from 1 to the next number."""
+
+ACCURACY = "accuracy"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The error a leaf may have at score 1: RMS and maximum over its elements."""
+
+    rms: float
+    max: float
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on one leaf; the fields are those of `records.Check`."""
+
+    leaf: str
+    status: str
+    score: float | None = None
+    jax_score: float | None = None
+    max_abs_diff: float | None = None
+    max_ulp: int | None = None
+    bits_equal: bool | None = None
+    worst: Worst | None = None
+    message: str | None = None
+
+
+def renamed(judgement: Judgement, leaf: str) -> Judgement:
+    """The judgement under another leaf name."""
+    return replace(judgement, leaf=leaf)
+
+
+class Ensemble:
+    """Collects the distances of float32 evaluations from the oracle, and makes budgets of them."""
+
+    def __init__(self, oracle: Answer) -> None:
+        self._oracle = oracle
+        self._members: dict[str, list[Distance]] = {leaf: [] for leaf, a in oracle.items() if is_float(a)}
+
+    def add(self, answer: Answer) -> None:
+        """Add one evaluation."""
+        for leaf, members in self._members.items():
+            members.append(distance(answer[leaf], self._oracle[leaf]))
+
+    def budgets(self, source: str) -> dict[str, Budget]:
+        """The budget of every float leaf, with the source of its numbers.
+
+        The floor is the unit roundoff of the oracle: no float32 answer can be asked to be better than rounded.
+        """
+        return {leaf: self._budget(leaf, members, source) for leaf, members in self._members.items()}
+
+    def _budget(self, leaf: str, members: list[Distance], source: str) -> Budget:
+        size = distance(self._oracle[leaf], np.zeros_like(self._oracle[leaf]))
+        rms = math.sqrt(sum(m.rms**2 for m in members) / len(members))
+        return Budget(
+            rms=max(rms, UNIT_ROUNDOFF * size.rms),
+            max=max(max(m.max for m in members), UNIT_ROUNDOFF * size.max),
+            source=source,
+        )
+
+
+def score(error: Distance, budget: Budget) -> float:
+    """The larger of RMS error over RMS budget and maximum error over maximum budget."""
+    return max(_ratio(error.rms, budget.rms), _ratio(error.max, budget.max))
+
+
+def _ratio(error: float, budget: float) -> float:
+    return error / budget if budget else (math.inf if error else 0.0)
+
+
+def perturb(array: Array, rng: np.random.Generator) -> Array:
+    """`array` with a random relative error of at most one ulp per element; integers unchanged."""
+    if not is_float(array):
+        return array
+    relative = rng.uniform(-2 * UNIT_ROUNDOFF, 2 * UNIT_ROUNDOFF, array.shape)
+    return np.asarray(array.astype(np.float64) * (1 + relative)).astype(array.dtype)
+
+
+def judge(actual: Answer, jax: Answer, oracle: Answer, budgets: Mapping[str, Budget], limit: float) -> list[Judgement]:
+    """One judgement per leaf of any of the answers.
+
+    Args:
+        actual: the runtime's answer.
+        jax: JAX's answer, float32.
+        oracle: the float64 answer.
+        budgets: by leaf, for every float leaf.
+        limit: the largest score that passes.
+    """
+    return [
+        _judge_leaf(leaf, actual.get(leaf), jax.get(leaf), oracle.get(leaf), budgets, limit)
+        for leaf in sorted({*actual, *jax, *oracle})
+    ]
+
+
+def _judge_leaf(
+    leaf: str, actual: Array | None, jax: Array | None, oracle: Array | None, budgets: Mapping[str, Budget], limit: float
+) -> Judgement:
+    if actual is None:
+        return Judgement(leaf, records.MISSING, message="the runtime's answer lacks this leaf, which JAX's has")
+    if jax is None or oracle is None:
+        return Judgement(leaf, records.FAIL, message="the runtime's answer has this leaf, which JAX's lacks")
+    if actual.shape != jax.shape:
+        return Judgement(leaf, records.FAIL, message=f"shape {actual.shape}, JAX's is {jax.shape}")
+    if actual.dtype != jax.dtype:
+        return Judgement(leaf, records.FAIL, message=f"dtype {actual.dtype.name}, JAX's is {jax.dtype.name}")
+    if not actual.size:
+        return Judgement(leaf, records.FAIL, message="empty: there is nothing to compare")
+    if not is_float(actual):
+        return _judge_exact(leaf, actual, jax)
+    return _judge_float(leaf, actual, jax, oracle, budgets[leaf], limit)
+
+
+def _judge_exact(leaf: str, actual: Array, jax: Array) -> Judgement:
+    different = actual != jax
+    if not different.any():
+        return Judgement(leaf, records.PASS, score=0.0, jax_score=0.0, max_abs_diff=0.0, max_ulp=0, bits_equal=True)
+    index = np.unravel_index(int(different.argmax()), actual.shape)
+    message = f"must be exact: {int(different.sum())} of {actual.size} elements differ, first {actual[index]} for {jax[index]}"
+    worst = Worst([int(i) for i in index], float(actual[index]), float(jax[index]), float(jax[index]))
+    return Judgement(leaf, records.FAIL, score=math.inf, jax_score=0.0, bits_equal=False, worst=worst, message=message)
+
+
+def _judge_float(leaf: str, actual: Array, jax: Array, oracle: Array, budget: Budget, limit: float) -> Judgement:
+    difference = compare(actual, jax, oracle)
+    mine, theirs = score(difference.actual, budget), score(difference.jax, budget)
+    flat = difference.pattern if difference.pattern >= 0 else max(difference.actual.argmax, 0)
+    index = np.unravel_index(flat, actual.shape)
+    worst = Worst([int(i) for i in index], float(actual[index]), float(jax[index]), float(oracle[index]))
+    message = None
+    if difference.pattern >= 0:
+        message = "the pattern of NaN and infinity differs from JAX's"
+        mine = math.inf
+    elif difference.actual.count < actual.size and np.isfinite(oracle).all():
+        message = "NaN or infinity where the float64 oracle is finite"
+        mine = math.inf
+    elif not mine <= limit:
+        message = f"score {mine:.3g} over the limit {limit:g}"
+    if message is not None:
+        message += f"; {attribution(mine, theirs, limit)}"
+    return Judgement(
+        leaf,
+        records.FAIL if message else records.PASS,
+        score=mine,
+        jax_score=theirs,
+        max_abs_diff=difference.max_abs,
+        max_ulp=difference.max_ulp,
+        bits_equal=difference.bits_equal,
+        worst=worst,
+        message=message,
+    )
+
+
+def attribution(score: float, jax_score: float, limit: float) -> str:
+    """Which side moved away from the oracle."""
+    if not jax_score <= limit:
+        return "both moved" if not score <= limit else "JAX moved"
+    return "TensorFlow moved, JAX is where it should be" if not score <= limit else "neither moved"
+
+
+def judge_accuracy(actual: Answer, jax: Answer, oracle: Answer, batch_size: int, ambiguous: int) -> Judgement:
+    """The judgement of an accuracy, which counts examples: it may differ by those whose margin is within budget.
+
+    Args:
+        actual: the runtime's answer, one scalar.
+        jax: JAX's answer.
+        oracle: the float64 answer.
+        batch_size: examples in the batch.
+        ambiguous: examples that the runtime may see differently; see `ambiguous_rows`.
+    """
+    (leaf, reference), mine = next(iter(jax.items())), actual.get(ACCURACY)
+    if mine is None or mine.shape != reference.shape or mine.dtype != reference.dtype or set(actual) != set(jax):
+        return _judge_leaf(leaf, mine, reference, oracle.get(leaf), {leaf: Budget(0.0, 0.0)}, 0.0)
+    counts = [float(a) * batch_size for a in (mine, reference, oracle[leaf])]
+    worst = Worst([], float(mine), float(reference), float(oracle[leaf]))
+    whole = all(abs(c - round(c)) <= 1e-3 for c in counts) if np.isfinite(counts).all() else False
+    apart = abs(counts[0] - counts[2])
+    message = None
+    if not whole:
+        message = f"is not a number of examples over the batch size {batch_size}"
+    elif round(apart) > ambiguous:
+        message = (
+            f"{round(counts[0])} of {batch_size} examples are right, the oracle says {round(counts[2])}; "
+            f"{ambiguous} of them are too close to call"
+        )
+    return Judgement(
+        leaf,
+        records.FAIL if message else records.PASS,
+        score=_ratio(float(round(apart)), float(ambiguous)) if whole else math.inf,
+        jax_score=_ratio(float(round(abs(counts[1] - counts[2]))), float(ambiguous)) if whole else math.inf,
+        max_abs_diff=abs(float(mine) - float(reference)),
+        bits_equal=mine.tobytes() == reference.tobytes(),
+        worst=worst,
+        message=message,
+    )
+
+
+def ambiguous_rows(scores: Array, budget: Budget, limit: float) -> int:
+    """How many rows of the oracle's `scores`, [b, classes], have their two largest within twice the allowed error."""
+    if scores.ndim != 2 or scores.shape[1] < 2:  # noqa: PLR2004 - a second-best class
+        return 0
+    top = np.partition(scores, -2, axis=1)[:, -2:]
+    return int(np.count_nonzero(top[:, 1] - top[:, 0] <= 2 * limit * budget.max))
+
+
+def judge_oracle(oracle: Answer, jax: Answer) -> list[Judgement]:
+    """Whether the oracle may be one: the same leaves as JAX's answer, in float64, finite, and not JAX's numbers again.
+
+    A judge that is the accused cannot convict: an oracle equal to JAX's answer to the last bit fails, unless every
+    value is exact in both, as a zero is.
+    """
+    return [_judge_oracle_leaf(leaf, oracle.get(leaf), jax.get(leaf)) for leaf in sorted({*oracle, *jax})]
+
+
+def _judge_oracle_leaf(leaf: str, oracle: Array | None, jax: Array | None) -> Judgement:
+    if oracle is None:
+        return Judgement(leaf, records.MISSING, message="the oracle lacks this leaf, which JAX's answer has")
+    if jax is None or oracle.shape != jax.shape:
+        return Judgement(leaf, records.FAIL, message=f"shape {oracle.shape}, JAX's is {getattr(jax, 'shape', None)}")
+    if not is_float(jax):
+        return _judge_exact(leaf, oracle, jax)
+    if oracle.dtype != np.float64:
+        return Judgement(leaf, records.FAIL, message=f"dtype {oracle.dtype.name}, an oracle is float64")
+    apart = distance(jax, oracle)
+    message = None
+    if not np.isfinite(oracle).all():
+        message = "the float64 oracle is not finite: nothing can be measured against it"
+    elif apart.max == 0.0 and oracle.any() and oracle.size > 1:
+        message = "the oracle is JAX's float32 answer to the last bit, so it was not computed in float64"
+    return Judgement(
+        leaf, records.FAIL if message else records.PASS, score=0.0, jax_score=None, max_abs_diff=apart.max,
+        bits_equal=apart.max == 0.0, message=message,
+    )  # fmt: skip

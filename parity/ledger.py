@@ -1,0 +1,51 @@
+"""Where the time of a run went."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+IMPORTING = "importing"
+TRAINING = "training"
+FRAMEWORKS = "compiling and running the frameworks"
+OWN_CODE = "own code"
+
+
+class Ledger:
+    """Seconds per purpose. Purposes nest; a second is booked once, on the innermost.
+
+    Whatever is booked on no purpose is `own code`, so own code can only be overstated.
+    """
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._open: list[tuple[str, float]] = []
+
+    @contextmanager
+    def spend(self, purpose: str) -> Iterator[None]:
+        """Book the seconds of the block on `purpose`."""
+        now = time.perf_counter()
+        if self._open:
+            outer, since = self._open[-1]
+            self._seconds[outer] += now - since
+        self._open.append((purpose, now))
+        try:
+            yield
+        finally:
+            now = time.perf_counter()
+            inner, since = self._open.pop()
+            self._seconds[inner] += now - since
+            if self._open:
+                self._open[-1] = (self._open[-1][0], now)
+
+    def totals(self) -> dict[str, float]:
+        """Seconds per purpose since the ledger was opened; they add up to the elapsed time."""
+        elapsed = time.perf_counter() - self._began
+        booked = {p: self._seconds[p] for p in (IMPORTING, TRAINING, FRAMEWORKS)}
+        for purpose, seconds in self._seconds.items():
+            booked.setdefault(purpose, seconds)
+        own = elapsed - sum(s for p, s in booked.items() if p != OWN_CODE)
+        return {**booked, OWN_CODE: own}

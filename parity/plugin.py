@@ -1,0 +1,141 @@
+"""The pytest plugin: options, the plan of a run, and its record, written as results come.
+
+Inert unless a test asks for the `question` fixture, as the tests of `parity.suites` do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parity import records
+from parity.errors import ParityError
+from parity.ledger import IMPORTING, Ledger
+from parity.records import Planned
+
+CASES, SIZES = ("reference",), "1, 13, 20, 256, and the whole test set"
+EXAMINATION = pytest.StashKey[Any]()
+LEDGER = Ledger()  # opened as early as pytest lets us, so that imports are on it
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the suite; `parity run` has them without the prefix."""
+    group = parser.getgroup("parity", "parity between JAX and TensorFlow")
+    several = {"action": "append", "default": [], "metavar": "NAME"}
+    group.addoption("--parity-case", **several, help="a case by name, or path/to/file.py:name (default: reference)")
+    group.addoption("--parity-runtime", **several, help="only this runtime; may be given several times")
+    group.addoption("--parity-probe", **several, help="only this probe; may be given several times")
+    group.addoption(
+        "--parity-batch-size", action="append", default=[], metavar="N",
+        help=f"only this batch size, or 'test' for the whole test set; may be given several times (default: {SIZES})",
+    )  # fmt: skip
+    group.addoption("--parity-out", metavar="DIR", help="write run.json and index.html into this folder")
+    group.addoption("--parity-cell", metavar="NAME", help="name of this environment in the record (default: tox's)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse an unusable output folder before any work is done."""
+    out = config.getoption("--parity-out")
+    try:
+        if out:
+            records.output_folder(Path(out))
+            from parity import report
+
+            report.require()
+    except ParityError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Ask every question that the options select."""
+    if "question" not in metafunc.fixturenames:
+        return
+    examination = _examination(metafunc.config)
+    try:
+        questions = examination.questions(metafunc.function.__name__)
+    except ParityError as error:
+        raise pytest.UsageError(str(error)) from None
+    metafunc.parametrize("question", questions, ids=[q.item.partition("[")[2][:-1] for q in questions])
+
+
+def _examination(config: pytest.Config) -> Any:
+    if EXAMINATION not in config.stash:
+        with LEDGER.spend(IMPORTING):
+            from parity.examination import Examination, Selection
+        def several(name: str) -> tuple[str, ...]:
+            return tuple(config.getoption(name))
+
+        try:
+            selection = Selection.of(
+                several("--parity-case") or CASES, several("--parity-runtime"), several("--parity-probe"),
+                several("--parity-batch-size"), LEDGER,
+            )  # fmt: skip
+        except ParityError as error:
+            raise pytest.UsageError(str(error)) from None
+        out = config.getoption("--parity-out")
+        cell = config.getoption("--parity-cell") or os.environ.get("TOX_ENV_NAME") or "local"
+        config.stash[EXAMINATION] = Examination(selection, cell, Path(out) if out else None, LEDGER)
+    return config.stash[EXAMINATION]
+
+
+def _question(item: pytest.Item) -> Planned | None:
+    callspec = getattr(item, "callspec", None)
+    question = callspec.params.get("question") if callspec else None
+    return question if isinstance(question, Planned) else None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Write the plan, before the first question is asked."""
+    questions = {q: item for item in session.items if (q := _question(item)) is not None}
+    if not questions or session.config.getoption("collectonly"):
+        return
+    modules = {q.item: item.module.__name__ for q, item in questions.items() if isinstance(item, pytest.Function)}
+    _examination(session.config).plan(list(questions), modules)
+
+
+@pytest.fixture
+def examination(request: pytest.FixtureRequest) -> Any:
+    """The run in progress: `examination.check(question)` asks a question and fails the test if the answer does."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        _examination(request.config).prepare(request.getfixturevalue("question"))
+    return _examination(request.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Record a question that ended in an error: no item may pass through without a check."""
+    report: Any = yield
+    question = _question(item)
+    if question is not None and call.excinfo is not None and report.failed:
+        error = call.excinfo.value
+        _examination(item.config).record_error(question, error)
+        if isinstance(error, ParityError):
+            report.longrepr = _examination(item.config).error_text(question, error)
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Seal the record, write the report, and let nothing pass that was planned and not seen."""
+    examination = session.config.stash.get(EXAMINATION, None)
+    if examination is None:
+        return
+    states = {pytest.ExitCode.OK: records.COMPLETE, pytest.ExitCode.TESTS_FAILED: records.COMPLETE}
+    states[pytest.ExitCode.INTERRUPTED] = records.INTERRUPTED
+    examination.finish(states.get(pytest.ExitCode(exitstatus), records.ABORTED))
+    if exitstatus == pytest.ExitCode.OK and examination.planned and not examination.run.in_order():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The verdict, the scores, where the time went, and where the report is."""
+    examination = config.stash.get(EXAMINATION, None)
+    if examination is not None and examination.planned:
+        terminalreporter.section("parity")
+        for line in examination.summary(terminalreporter._tw.fullwidth):
+            terminalreporter.write_line(line)

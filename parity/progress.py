@@ -1,0 +1,39 @@
+"""A progress bar for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Report = Callable[[str, int, int], None]
+"""Called with a few words, the steps done and the steps in all."""
+
+
+def silent(text: str, done: int, total: int) -> None:
+    """Shows nothing."""
+
+
+class Bar:
+    """Shows steps on standard error; it appears with the first step and goes with the last."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+
+    def __call__(self, text: str, done: int, total: int) -> None:
+        """Show `done` of `total` steps."""
+        if self._progress is None:
+            columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._progress.add_task(text, total=total)
+            self._progress.start()
+        self._progress.update(self._task, description=text, completed=done)
+        if done >= total:
+            self.close()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None

@@ -1,0 +1,51 @@
+"""Charts: Vega-Lite specifications rendered to static SVG by vl-convert, so that a page needs no script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import vl_convert
+
+from parity.records import Curve
+
+WIDTH, HEIGHT = 420, 200
+SIDES = {"JAX": "#1b6ca8", "TensorFlow": "#c2571a"}
+
+
+def curves(recorded: list[Curve]) -> list[dict[str, str]]:
+    """One chart per case and name, its series on one plot, the hand-over marked: `title` and `svg`."""
+    grouped: dict[tuple[str, str], list[Curve]] = {}
+    for curve in recorded:
+        grouped.setdefault((curve.case, curve.name), []).append(curve)
+    return [
+        {"title": f"{case}: {name}", "svg": _svg(_curve_spec(name, series))} for (case, name), series in grouped.items()
+    ]
+
+
+def _svg(spec: dict[str, Any]) -> str:
+    svg: str = vl_convert.vegalite_to_svg(spec)
+    return svg
+
+
+def _curve_spec(name: str, series: list[Curve]) -> dict[str, Any]:
+    rows = [{"x": x, "y": y, "runtime": c.series} for c in series for x, y in zip(c.x, c.y, strict=True)]
+    x = {"field": "x", "type": "quantitative", "title": series[0].x_label}
+    y = {"field": "y", "type": "quantitative", "title": name, "scale": {"zero": name != "learning rate"}}
+    shown = [c.series for c in series]
+    color = {"field": "runtime", "type": "nominal", "title": None,
+             "scale": {"domain": shown, "range": [SIDES.get(s, "#555555") for s in shown]}}  # fmt: skip
+    layers: list[dict[str, Any]] = [
+        {"data": {"values": rows}, "mark": {"type": "line", "point": len(rows) < 40},
+         "encoding": {"x": x, "y": y, "color": color, "strokeDash": {**color, "scale": {"domain": shown}}}},
+    ]  # fmt: skip
+    marks = [{"at": c.handover, "label": "hand-over"} for c in series if c.handover is not None]
+    if marks:
+        at = {"field": "at", "type": "quantitative"}
+        layers.append({"data": {"values": marks}, "mark": {"type": "rule", "strokeDash": [3, 3], "color": "#666666"},
+                       "encoding": {"x": at}})  # fmt: skip
+        layers.append({"data": {"values": marks}, "mark": {"type": "text", "align": "left", "dx": 4, "fontSize": 10},
+                       "encoding": {"x": at, "y": {"value": 8}, "text": {"field": "label"}}})  # fmt: skip
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "width": WIDTH, "height": HEIGHT, "background": "white", "layer": layers,
+    }  # fmt: skip

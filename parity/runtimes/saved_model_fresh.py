@@ -1,0 +1,157 @@
+"""The SavedModel in a new process in which jax cannot be imported: it reads a bundle and writes answers.
+
+The process takes one request a line on its standard input, and prints one line when the answer is written. It starts
+on the requests that are expected while this process is still busy with others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from parity import bundles
+from parity.errors import RuntimeFailureError
+from parity.runtimes import BaseRuntime, Request, Subject
+from parity.specs import Answer, Batch
+
+BLOCKED = ("jax", "jaxlib", "flax", "optax")
+VIRTUAL_CPUS = 2
+
+
+class Runtime(BaseRuntime):
+    """Questions the process; the process is started by the first request."""
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__(subject)
+        self._scratch = tempfile.TemporaryDirectory(prefix="parity-fresh-")
+        self._process: subprocess.Popen[str] | None = None
+        self._errors: IO[str] | None = None
+        self._sent: set[Request] = set()
+        self._answered: dict[Request, dict[str, Any]] = {}
+
+    def devices(self) -> list[str]:
+        """The virtual CPUs, and the GPUs that this process's TensorFlow sees as well."""
+        from parity import artifact
+
+        return artifact.devices()
+
+    def expect(self, requests: Iterable[Request]) -> None:
+        """Send the requests at once, so that they are worked on meanwhile."""
+        for request in requests:
+            self._send(request)
+
+    def compute(self, evaluation: str, batch: Batch, device: str) -> dict[str, Answer]:
+        """The answer that the process wrote; the batch is the bundle's of that size."""
+        request = Request(evaluation, batch.size, device)
+        self._send(request)
+        while request not in self._answered:
+            reply = json.loads(self._next_line())
+            self._answered[Request(**reply["request"])] = reply
+        reply = self._answered[request]
+        if "error" in reply:
+            raise RuntimeFailureError(f"in a process without jax: {reply['error']}")
+        return split_by_probe(bundles.load_arrays(Path(reply["path"])))
+
+    def close(self) -> None:
+        """End the process and remove its answers."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+        if self._errors is not None:
+            self._errors.close()
+        self._scratch.cleanup()
+
+    def _send(self, request: Request) -> None:
+        if request in self._sent:
+            return
+        self._sent.add(request)
+        process = self._process or self._start()
+        try:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(asdict(request)) + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the process has ended: reading its reply says how
+
+    def _start(self) -> subprocess.Popen[str]:
+        self._errors = (Path(self._scratch.name) / "stderr").open("w+", encoding="utf-8")
+        bundle = self.subject.require_bundle()
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "parity.runtimes.saved_model_fresh", str(bundle), self._scratch.name],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, env=environment,
+        )  # fmt: skip
+        return self._process
+
+    def _next_line(self) -> str:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            code = self._process.wait()
+            assert self._errors is not None
+            self._errors.seek(0)
+            last = self._errors.read().strip().splitlines()[-3:]
+            raise ProcessEndedError(f"the fresh process ended with code {code}: {' / '.join(last)}")
+        return line
+
+
+class ProcessEndedError(RuntimeFailureError):
+    """The fresh process ended before it had answered."""
+
+
+def split_by_probe(arrays: dict[str, Any]) -> dict[str, Answer]:
+    """Arrays named `probe/leaf` as answers by probe."""
+    answers: dict[str, Answer] = {}
+    for name, array in arrays.items():
+        probe, _, leaf = name.partition("/")
+        answers.setdefault(probe, {})[leaf] = array
+    return answers
+
+
+def make_jax_impossible() -> None:
+    """Let every import of jax and what stands on it fail, as where it is not installed.
+
+    Raises:
+        RuntimeError: one of them is already imported.
+    """
+    for name in BLOCKED:
+        if sys.modules.get(name) is not None:
+            raise RuntimeError(f"{name} is already imported in the process that must not have it")
+        sys.modules[name] = None  # type: ignore[assignment]
+
+
+def serve(bundle_path: Path, folder: Path) -> None:
+    """Answer the requests on standard input until it closes."""
+    make_jax_impossible()
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what native code prints must not come between the replies
+    from parity import artifact
+    from parity.runtimes.saved_model import Runtime as SavedModel
+
+    artifact.configure_devices(VIRTUAL_CPUS)
+    bundle = bundles.open_bundle(bundle_path)
+    runtime = SavedModel(Subject(bundle.signature, None, None, bundle_path))
+    for line in sys.stdin:
+        request = Request(**json.loads(line))
+        reply: dict[str, Any] = {"request": asdict(request)}
+        try:
+            answers = runtime.evaluate(request.evaluation, bundle.batch(request.batch_size), request.device)
+            path = folder / f"{request.evaluation}-b{request.batch_size}-{request.device.replace(':', '')}.npz"
+            bundles.save_arrays(path, {f"{p}/{leaf}": a for p, answer in answers.items() for leaf, a in answer.items()})
+            reply["path"] = str(path)
+        except Exception as error:
+            reply["error"] = str(error)
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,19 @@
+"""What is checked once per case, beside the probes."""
+
+from parity.examination import Examination
+from parity.records import Planned
+
+
+def test_training(examination: Examination, question: Planned) -> None:
+    """Training in JAX moved the state and lowered the evaluation loss: an untrained model proves nothing."""
+    examination.check_case(question)
+
+
+def test_artifact(examination: Examination, question: Planned) -> None:
+    """Weights are variables, a server finds something to call, and both exports predict the same at every batch size."""
+    examination.check_case(question)
+
+
+def test_finetuning(examination: Examination, question: Planned) -> None:
+    """The reloaded artifact trains on in TensorFlow: same loss at the hand-over, same schedule, every parameter moves."""
+    examination.check_case(question)

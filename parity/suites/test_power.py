@@ -1,0 +1,9 @@
+"""Whether the probes could fail: a check that cannot is a defect."""
+
+from parity.examination import Examination
+from parity.records import Planned
+
+
+def test_power(examination: Examination, question: Planned) -> None:
+    """The probe would catch a small error in at least one weight tensor; otherwise it is powerless."""
+    examination.check_power(question)

@@ -1,0 +1,109 @@
+"""What a run says in the terminal: failures one by one, and the summary at the end."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from parity import records
+from parity.case import PROBES
+from parity.ledger import OWN_CODE
+from parity.records import Check, Planned, Run
+from parity.runtimes import RUNTIMES
+
+
+def failure(question: Planned, bad: list[Check], total: int) -> str:
+    """Why a question failed: per leaf the score, the worst element, who moved; and how to repeat it."""
+    if not total:
+        return f"{question.item}: no leaf was compared, so nothing was checked."
+    on = f"JAX on {question.jax_device}, TensorFlow on {question.tf_device}"
+    lines = [
+        f"{question.probe} of {question.case}, {question.runtime}, batch size {bad[0].batch_size}, {on}: "
+        f"{len(bad)} of {total} checks are not in order"
+    ]
+    for check in bad:
+        lines += ["", f"  {check.leaf}: {check.message or check.status}"]
+        if check.score is not None:
+            lines.append(f"    score {number(check.score)}, limit {number(check.limit)}; JAX's own {number(check.jax_score)}")
+        if check.worst is not None:
+            worst = check.worst
+            lines.append(f"    worst element {worst.index}: {worst.value!r}")
+            lines.append(f"    JAX {worst.jax!r}, oracle {worst.oracle!r}")
+    return "\n".join([*lines, "", f"repeat: {bad[0].repeat}"])
+
+
+def number(value: float | None) -> str:
+    """A score with three digits."""
+    return "-" if value is None else f"{value:.3g}"
+
+
+def of(run: Run, width: int, report: Path | None) -> list[str]:
+    """The summary of a run, at most `width` columns."""
+    out = io.StringIO()
+    console = Console(file=out, width=max(width, 60), color_system=None)
+    for case in dict.fromkeys(check.case for check in run.all_checks()):
+        console.print(_table(case, [c for c in run.all_checks() if c.case == case]))
+    for line in _powers(run):
+        console.print(line, highlight=False)
+    console.print(_spent(run.spent_s), highlight=False)
+    console.print(run.verdict(), highlight=False)
+    if report is not None:
+        console.print(f"Report: {report}", highlight=False, soft_wrap=True)
+    return out.getvalue().rstrip().splitlines()
+
+
+def _table(case: str, checks: list[Check]) -> Table:
+    table = Table(title=f"{case}: worst score (limit {number(_limit(checks))})", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    asked = [c for c in checks if c.probe in PROBES and not c.item.startswith("test_power")]
+    runtimes = [name for name in RUNTIMES if any(c.runtime == name for c in asked)]
+    table.add_column("probe", no_wrap=True)
+    for name in runtimes:
+        table.add_column(name.replace("_", " "), justify="right", min_width=6)
+    table.add_column("checks", justify="right")
+    for probe in PROBES:
+        rows = {name: [c for c in asked if (c.probe, c.runtime) == (probe, name)] for name in runtimes}
+        if any(rows.values()):
+            table.add_row(probe, *(_cell(rows[name]) for name in runtimes), f"{sum(map(len, rows.values())):,}")
+    beside = [c for c in checks if c not in asked]
+    for name in dict.fromkeys(c.item.partition("[")[0].removeprefix("test_") for c in beside):
+        mine = [c for c in beside if c.item.startswith(f"test_{name}[")]
+        table.add_row(name, _cell(mine) if _bad(mine) else "ok", *[""] * (len(runtimes) - 1), f"{len(mine):,}")
+    return table
+
+
+def _limit(checks: list[Check]) -> float | None:
+    return next((c.limit for c in checks if c.limit is not None), None)
+
+
+def _bad(checks: list[Check]) -> list[str]:
+    return sorted({c.status for c in checks if c.status not in records.IN_ORDER})
+
+
+def _cell(checks: list[Check]) -> str:
+    if not checks:
+        return ""
+    worst = max((c.score for c in checks if c.score is not None), default=None)
+    shown = "ok" if worst is None else number(worst)
+    return "\n".join([shown, *(status.upper() for status in _bad(checks))])
+
+
+def _powers(run: Run) -> Iterable[str]:
+    for case in dict.fromkeys(p.case for p in run.powers):
+        best: dict[str, float] = {}
+        for power in run.powers:
+            if power.case == case and power.probe not in ("rng", "accuracy"):
+                best[power.probe] = min(best.get(power.probe, float("inf")), power.smallest_relative_error)
+        if best:
+            listed = ", ".join(f"{probe} {error:.1g}" for probe, error in best.items())
+            yield f"{case}: smallest relative error in a weight that is caught: {listed}"
+
+
+def _spent(spent: dict[str, float]) -> str:
+    total = sum(spent.values()) or 1.0
+    parts = [f"{purpose} {seconds:.1f} s" for purpose, seconds in spent.items()]
+    return f"Where {total:.0f} s went: {', '.join(parts)} ({100 * spent.get(OWN_CODE, 0.0) / total:.0f} %)."

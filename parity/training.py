@@ -1,0 +1,190 @@
+"""Brief training in JAX, so that what is exported is a trained model; and what a case must be to be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+import optax
+
+from parity.case import Case, Dataset, State, Training
+from parity.errors import CaseError
+from parity.progress import Report, silent
+from parity.specs import Batch, validate
+
+
+class Batches(Protocol):
+    """The input pipeline; see `parity.pipeline.Pipeline`."""
+
+    steps_per_epoch: int
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of one epoch."""
+
+
+@dataclass
+class Metrics:
+    """What training records: per step the loss; per epoch the mean of it, the evaluation loss, accuracy and rate."""
+
+    step_loss: list[float] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+    eval_loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A case after training: its state, the state it began from, the steps taken, and the metrics."""
+
+    case: Case
+    initial: State
+    state: State
+    steps: int
+    steps_per_epoch: int
+    initial_eval_loss: float
+    metrics: Metrics
+
+
+def schedule(training: Training, steps_per_epoch: int) -> optax.Schedule:
+    """The learning rate by step: decayed once per epoch, a staircase."""
+    return optax.exponential_decay(
+        training.learning_rate, transition_steps=steps_per_epoch, decay_rate=training.decay, staircase=True
+    )
+
+
+def train(case: Case, dataset: Dataset, batches: Batches, progress: Report = silent) -> Trained:
+    """Train `case` for its epochs.
+
+    Args:
+        case: what to train.
+        dataset: its examples; the whole test set is one batch.
+        batches: the input pipeline over the training examples.
+        progress: called after every step.
+
+    Raises:
+        CaseError: the case cannot be trained as it is; see `check`.
+    """
+    initial = begin(case)
+    check(case, initial, dataset)
+    total = case.training.epochs * batches.steps_per_epoch
+    training, rate = case.training, schedule(case.training, batches.steps_per_epoch)
+    optimizer = optax.adam(rate)
+    step = jax.jit(_train_step(case, optimizer))
+    evaluate = jax.jit(_evaluation(case))
+    test = dataset.test
+    before = float(evaluate(initial.params, initial.other, initial.rng, test.data, test.labels)[0])
+    metrics = Metrics()
+    state, moments, count = initial, optimizer.init(initial.params), 0
+    for epoch in range(training.epochs):
+        losses = []
+        for batch in batches.epoch(epoch):
+            loss, state, moments = step(state, moments, batch.data, batch.labels)
+            losses.append(float(loss))
+            count += 1
+            progress(f"JAX, epoch {epoch + 1}, loss {losses[-1]:.3f}", count, total)
+        eval_loss, accuracy = evaluate(state.params, state.other, state.rng, test.data, test.labels)
+        metrics.step_loss += losses
+        metrics.train_loss.append(float(np.mean(losses)))
+        metrics.eval_loss.append(float(eval_loss))
+        metrics.accuracy.append(float(accuracy))
+        metrics.learning_rate.append(float(rate(count - 1)))
+    final = jax.tree_util.tree_map(np.asarray, state)
+    _require_finite(case, final, "after training")
+    return Trained(case, initial, final, count, batches.steps_per_epoch, before, metrics)
+
+
+def begin(case: Case) -> State:
+    """The state before training, from the case's seed.
+
+    Raises:
+        CaseError: `init` raises, or does not return two pytrees.
+    """
+    init_key, rng = jax.random.split(jax.random.PRNGKey(case.training.seed))
+    try:
+        params, other = case.init(init_key)
+    except Exception as error:
+        raise CaseError(f"case {case.name!r}: init raised {type(error).__name__}: {error}") from error
+    return State(*jax.tree_util.tree_map(np.asarray, (params, other, rng)))
+
+
+def check(case: Case, state: State, dataset: Dataset) -> None:
+    """Check that the case is what its specs say, before anything is compiled.
+
+    Raises:
+        CaseError: a parameter is not floating-point or not finite, the loss is not a float scalar, the structure of
+            the other state changes, or `predict` does not answer with a row per example.
+        InputError: the examples do not fill the specs.
+    """
+    for part in (dataset.train, dataset.test):
+        validate(part, case.data, case.labels, f"case {case.name!r}")
+    if not jax.tree_util.tree_leaves(state.params):
+        raise CaseError(f"case {case.name!r} has no parameters. Expected at least one float array.")
+    for path, leaf in jax.tree_util.tree_flatten_with_path(state.params)[0]:
+        if not jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating):
+            raise CaseError(
+                f"case {case.name!r}: parameter {leaf_name(path)} is {leaf.dtype.name}, expected a floating dtype. "
+                "What has no gradient belongs into other_state."
+            )
+    _require_finite(case, state, "before training")
+    _check_functions(case, state, dataset.test.take(1))
+
+
+def _check_functions(case: Case, state: State, batch: Batch) -> None:
+    def traced(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return jax.eval_shape(function, *arguments)
+        except Exception as error:
+            raise CaseError(f"case {case.name!r}: {name} raised {type(error).__name__}: {error}") from error
+
+    for train in (False, True):
+        out = traced("loss", lambda *a, t=train: case.loss(*a, t), *state, batch.data, batch.labels)
+        if not isinstance(out, tuple) or len(out) != 2:
+            raise CaseError(f"case {case.name!r}: loss must return (loss, new_other_state), it returns {type(out).__name__}.")
+        loss, other = out
+        if getattr(loss, "shape", None) != () or not jax.numpy.issubdtype(loss.dtype, jax.numpy.floating):
+            raise CaseError(f"case {case.name!r}: the loss is {loss}, expected a float scalar. Take the mean over the batch.")
+        before = jax.tree_util.tree_structure(state.other)
+        if jax.tree_util.tree_structure(other) != before:
+            raise CaseError(f"case {case.name!r}: loss turns other_state {before} into {jax.tree_util.tree_structure(other)}.")
+    out = traced("predict", lambda *a: case.predict((a[0], a[1]), a[2]), state.params, state.other, batch.data)
+    if any(not leaf.shape or leaf.shape[0] != 1 for leaf in jax.tree_util.tree_leaves(out)):
+        raise CaseError(f"case {case.name!r}: predict returns {out} for one example, expected [1, ...].")
+
+
+def _require_finite(case: Case, state: State, when: str) -> None:
+    for path, leaf in jax.tree_util.tree_flatten_with_path((state.params, state.other))[0]:
+        if jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating) and not np.isfinite(leaf.astype(np.float64)).all():
+            raise CaseError(
+                f"case {case.name!r}: {leaf_name(path[1:])} has non-finite values {when}. "
+                "Start from finite values, or lower the learning rate."
+            )
+
+
+def leaf_name(path: Any) -> str:
+    """The name of a leaf of a pytree, such as `Conv_0/kernel`, from its key path."""
+    names = (getattr(k, "key", getattr(k, "idx", getattr(k, "name", k))) for k in path)
+    return "/".join(str(name) for name in names)
+
+
+def _train_step(case: Case, optimizer: optax.GradientTransformation) -> Callable[..., Any]:
+    def step(state: State, moments: Any, data: Any, labels: Any) -> tuple[Any, State, Any]:
+        rng, dropout_rng = jax.random.split(state.rng)
+        differentiate = jax.value_and_grad(case.loss, has_aux=True)
+        (loss, other), gradient = differentiate(state.params, state.other, dropout_rng, data, labels, True)
+        updates, moments = optimizer.update(gradient, moments, state.params)
+        return loss, State(optax.apply_updates(state.params, updates), other, rng), moments
+
+    return step
+
+
+def _evaluation(case: Case) -> Callable[..., Any]:
+    def evaluate(params: Any, other: Any, rng: Any, data: Any, labels: Any) -> tuple[Any, Any]:
+        loss, _ = case.loss(params, other, rng, data, labels, False)
+        accuracy = case.accuracy((params, other), data, labels) if case.accuracy else jax.numpy.nan
+        return loss, accuracy
+
+    return evaluate
