@@ -105,7 +105,5 @@ def configure_devices(cpus: int) -> None:
 def devices() -> list[str]:
     """The devices, such as `cpu:0`."""
     return [
-        f"{kind.lower()}:{i}"
-        for kind in ("CPU", "GPU")
-        for i, _ in enumerate(tf.config.list_logical_devices(kind))
+        f"{kind.lower()}:{i}" for kind in ("CPU", "GPU") for i, _ in enumerate(tf.config.list_logical_devices(kind))
     ]

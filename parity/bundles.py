@@ -124,7 +124,9 @@ class Bundle:
 
     def budget(self, probe: str, size: int) -> dict[str, Budget]:
         """Budgets by leaf."""
-        return {b.leaf: Budget(b.rms, b.max, b.source) for b in self.budgets if (b.probe, b.batch_size) == (probe, size)}
+        return {
+            b.leaf: Budget(b.rms, b.max, b.source) for b in self.budgets if (b.probe, b.batch_size) == (probe, size)
+        }
 
 
 def require_new(path: Path) -> None:
@@ -207,7 +209,9 @@ def open_bundle(path: Path) -> Bundle:
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise RecordError(f"{path / MANIFEST} is damaged ({error}). Export the bundle again.") from None
     if not isinstance(schema, int) or schema > SCHEMA:
-        raise RecordError(f"{path} has bundle schema {schema}; this parity reads up to {SCHEMA}. Upgrade parity to read it.")
+        raise RecordError(
+            f"{path} has bundle schema {schema}; this parity reads up to {SCHEMA}. Upgrade parity to read it."
+        )
     try:
         _verify_files(path, manifest["files"])
         signature = Signature.from_json(manifest["signature"])

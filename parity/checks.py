@@ -50,7 +50,9 @@ def _large_constants(path: Any) -> str | None:
     if not large:
         return None
     name, size = max(large, key=lambda pair: pair[1])
-    return f"weights in the graph: the constant {name} has {size:,} bytes, expected at most {artifact.LARGEST_CONSTANT:,}"
+    return (
+        f"weights in the graph: the constant {name} has {size:,} bytes, expected at most {artifact.LARGEST_CONSTANT:,}"
+    )
 
 
 def _served(harness: Harness, everything: Any, inference: Any) -> Iterator[Judgement]:
@@ -63,11 +65,14 @@ def _served(harness: Harness, everything: Any, inference: Any) -> Iterator[Judge
             "inference/serving_default": _serve(inference, batch),
         }
         for name, found in answers.items():
-            same = found is not None and set(found) == set(wanted)
-            same = same and all(found[k].tobytes() == wanted[k].tobytes() for k in wanted)
-            missing = "there is no serving_default signature: a server has nothing to call"
-            message = missing if found is None else "differs from saved_model/predict, which has the same program"
-            yield _verdict(f"{name}/b{size}", None if same else message)
+            yield _verdict(f"{name}/b{size}", _unlike(found, wanted))
+
+
+def _unlike(found: dict[str, Any] | None, wanted: dict[str, Any]) -> str | None:
+    if found is None:
+        return "there is no serving_default signature: a server has nothing to call"
+    same = set(found) == set(wanted) and all(found[k].tobytes() == wanted[k].tobytes() for k in wanted)
+    return None if same else "differs from saved_model/predict, which has the same program"
 
 
 def _serve(module: Any, batch: Batch) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from parity import __version__
 from parity.errors import ParityError
@@ -23,43 +24,76 @@ then:        parity run --out reports/first
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(
-        prog="parity", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Does a model trained in JAX behave the same in TensorFlow? Checks the releases that are installed.",
-    )  # fmt: skip
+        prog="parity",
+        description="Does a model trained in JAX behave the same in TensorFlow? Checks the installed releases.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     top.add_argument("--version", action="version", version=f"parity {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_run, _doctor, _export, _verify, _report):
+        add(commands)
+    return top
 
-    run = commands.add_parser("run", help="check this environment, and write a record and a report",
-                              description="Train, export and reload a case, and compare JAX with TensorFlow. "
-                              "Any further argument goes to pytest, such as -k predict or -x.")  # fmt: skip
+
+SEVERAL: dict[str, Any] = {"action": "append", "default": []}
+CASE = "a case by name, or path/to/file.py:name (default: reference)"
+
+
+def _run(commands: Any) -> None:
+    run = commands.add_parser(
+        "run",
+        help="check this environment, and write a record and a report",
+        description="Train, export and reload a case, and compare JAX with TensorFlow. Any further argument goes to "
+        "pytest, such as -k predict or -x.",
+    )
     run.add_argument("--out", metavar="DIR", required=True, help="folder for run.json and index.html")
-    several = {"action": "append", "default": []}
-    run.add_argument("--case", metavar="CASE", **several, help="a case by name, or path/to/file.py:name (default: reference)")
-    run.add_argument("--runtime", metavar="NAME", **several, help="only this runtime; may be given several times")
-    run.add_argument("--probe", metavar="NAME", **several, help="only this probe; may be given several times")
-    run.add_argument("--batch-size", metavar="N", **several, help="only this batch size, or 'test' for the whole test set")
+    run.add_argument("--case", metavar="CASE", **SEVERAL, help=f"{CASE}; may be given several times")
+    run.add_argument("--runtime", metavar="NAME", **SEVERAL, help="only this runtime; may be given several times")
+    run.add_argument("--probe", metavar="NAME", **SEVERAL, help="only this probe; may be given several times")
+    run.add_argument("--batch-size", metavar="N", **SEVERAL, help="only this batch size, or 'test': the whole test set")
     run.add_argument("--cell", metavar="NAME", help="name of this environment in the record (default: tox's)")
 
-    commands.add_parser("doctor", help="say what JAX writes, what TensorFlow reads, and what follows",
-                        description="Say what is installed and whether the pair can work, before anything is converted.")  # fmt: skip
 
-    export = commands.add_parser("export", help="train a case and export it into a bundle",
-                                 description="Write a bundle: SavedModels, inputs, JAX's answers, the float64 oracle and "
-                                 "budgets. `parity verify` replays it where JAX is not installed.")  # fmt: skip
+def _doctor(commands: Any) -> None:
+    commands.add_parser(
+        "doctor",
+        help="say what JAX writes, what TensorFlow reads, and what follows",
+        description="Say what is installed and whether the pair can work, before anything is converted.",
+    )
+
+
+def _export(commands: Any) -> None:
+    export = commands.add_parser(
+        "export",
+        help="train a case and export it into a bundle",
+        description="Write a bundle: SavedModels, inputs, JAX's answers, the float64 oracle and budgets. "
+        "parity verify replays it where JAX is not installed.",
+    )
     export.add_argument("bundle", metavar="BUNDLE", type=Path, help="the new folder")
-    export.add_argument("--case", metavar="CASE", default="reference", help="a case by name, or path/to/file.py:name")
-    export.add_argument("--batch-size", metavar="N", **several, help="store this batch size, or 'test'; several times (default: 1, 13 and 256)")
+    export.add_argument("--case", metavar="CASE", default="reference", help=CASE)
+    sizes = "store this batch size, or 'test'; may be given several times (default: 1, 13 and 256)"
+    export.add_argument("--batch-size", metavar="N", **SEVERAL, help=sizes)
 
-    verify = commands.add_parser("verify", help="check this TensorFlow against a bundle; needs no JAX",
-                                 description="Replay a bundle in this TensorFlow and judge the answers by the budgets in it.")  # fmt: skip
+
+def _verify(commands: Any) -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="check this TensorFlow against a bundle; needs no JAX",
+        description="Replay a bundle in this TensorFlow and judge the answers by the budgets in it.",
+    )
     verify.add_argument("bundle", metavar="BUNDLE", type=Path, help="a folder written by parity export")
     verify.add_argument("--out", metavar="DIR", type=Path, help="also write run.json and index.html into this folder")
 
-    report = commands.add_parser("report", help="turn run records into one HTML page",
-                                 description="Write one self-contained HTML page about one or more runs.")  # fmt: skip
+
+def _report(commands: Any) -> None:
+    report = commands.add_parser(
+        "report",
+        help="turn run records into one HTML page",
+        description="Write one self-contained HTML page about one or more runs.",
+    )
     report.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="a run.json, or the folder that has it")
     report.add_argument("--out", metavar="FILE", type=Path, help="the page (default: index.html beside the first run)")
-    return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:

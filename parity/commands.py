@@ -42,7 +42,9 @@ def doctor(arguments: Namespace, further: list[str]) -> int:
     print(f"{'python':<18}{machine['python']} on {machine['system']} {machine['architecture']}")
     print(f"{'processor':<18}{cpu}")
     print()
-    described = {side: _describe(module) for side, module in (("JAX", "parity.writer"), ("TensorFlow", "parity.reader"))}
+    described = {
+        side: _describe(module) for side, module in (("JAX", "parity.writer"), ("TensorFlow", "parity.reader"))
+    }
     for side, found in described.items():
         verb = "writes" if side == "JAX" else "reads up to"
         said = found if isinstance(found, str) else _said(found)
@@ -50,8 +52,8 @@ def doctor(arguments: Namespace, further: list[str]) -> int:
     absent = {side: found for side, found in described.items() if isinstance(found, str)}
     if absent:
         raise NotComparableError(
-            f"{' and '.join(absent)} cannot be asked. Expected both in this environment; install the pair that you want "
-            "to check, such as: pip install 'parity[jax,tensorflow]'"
+            f"{' and '.join(absent)} cannot be asked. Expected both in this environment; install the pair that you "
+            "want to check, such as: pip install 'parity[jax,tensorflow]'"
         )
     outlook, reason = foresee(Writer(**described["JAX"]), Reader(**described["TensorFlow"]))  # type: ignore[arg-type]
     print(f"\nThis pair {outlook}. {reason}")

@@ -16,7 +16,7 @@ from parity import environment, records, summary
 from parity.case import BATCH_SIZES, PROBES, TEST_SET, Case, load
 from parity.errors import ParityError, UsageError
 from parity.ledger import IMPORTING, Ledger
-from parity.records import Check, Curve, Planned, Recorder, Run
+from parity.records import Check, Planned, Recorder, Run
 from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64, RUNTIMES
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ def _size(text: str) -> int:
     if text == "test":
         return TEST_SET
     if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"batch size {text!r}. Expected a whole number of at least 1, or 'test' for the whole test set.")
+        raise UsageError(
+            f"batch size {text!r}. Expected a whole number of at least 1, or 'test' for the whole test set."
+        )
     return int(text)
 
 
@@ -221,7 +223,12 @@ class Examination:
         """Record judgements as checks, and fail the test if one of them is not in order."""
         case = self.harness(question.case).case
         reason = case.limit.reason if case.limit else None
-        known = {**dataclasses.asdict(question), "batch_size": size, "limit": self.harness(question.case).limit, "limit_reason": reason}
+        known = {
+            **dataclasses.asdict(question),
+            "batch_size": size,
+            "limit": self.harness(question.case).limit,
+            "limit_reason": reason,
+        }
         found = [Check(**known, **vars(j), repeat=self.repeat(question)) for j in judgements]
         for check in found:
             self._add(check)

@@ -24,6 +24,7 @@ from parity.judging import LIMIT
 from parity.specs import BATCH, Spec, Specs, by_name, like, outputs
 from parity.training import leaf_name
 
+
 def without_source_locations() -> None:
     """Keep source locations out of exported programs.
 
@@ -87,7 +88,9 @@ class Exported(tf.Module):
         return jax.tree_util.tree_unflatten(self._tree, self.state_vars)
 
     def _predict(self, case: Case) -> Callable[..., Any]:
-        converted = _convert(lambda p, o, x: case.predict((p, o), x), ["...", "...", _polymorphic(case.data)], gradient=False)
+        converted = _convert(
+            lambda p, o, x: case.predict((p, o), x), ["...", "...", _polymorphic(case.data)], gradient=False
+        )
 
         def predict(data: Any) -> Any:
             return converted(*self._trees(), data)
@@ -95,8 +98,9 @@ class Exported(tf.Module):
         return predict
 
     def _accuracy(self, case: Case) -> Callable[..., Any]:
+        of: Any = case.accuracy
         shapes = ["...", "...", _polymorphic(case.data), _polymorphic(case.labels)]
-        converted = _convert(lambda p, o, x, y: case.accuracy((p, o), x, y), shapes, gradient=False)
+        converted = _convert(lambda p, o, x, y: of((p, o), x, y), shapes, gradient=False)
 
         def accuracy(data: Any, labels: Any) -> Any:
             return converted(*self._trees(), data, labels)

@@ -31,7 +31,9 @@ class Batches(Protocol):
 
 @dataclass
 class Finetuned:
-    """What was recorded in TensorFlow, per step and per epoch as in `training.Metrics`, the final step count, and the parameters that did not move.
+    """What was recorded in TensorFlow, per step and per epoch as in `training.Metrics`.
+
+    `steps` is the final count of the optimiser, `unmoved` names the parameters that training left as they were.
 
     `eval_loss` and `accuracy` have one entry more than there were epochs: the first is from before the first step.
     """

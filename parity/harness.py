@@ -43,9 +43,7 @@ class Harness:
         workdir: where the bundle is written; a temporary folder if None.
     """
 
-    def __init__(
-        self, case: Case, ledger: Ledger, progress: Report = silent, workdir: Path | None = None
-    ) -> None:
+    def __init__(self, case: Case, ledger: Ledger, progress: Report = silent, workdir: Path | None = None) -> None:
         self.case = case
         self.limit = case.limit.score if case.limit else judging.LIMIT
         self._ledger, self._progress = ledger, progress
@@ -102,7 +100,13 @@ class Harness:
         signature = export.signature(self.case, self.trained.state)
         with self._ledger.spend(TRAINING):
             return finetune(
-                self.bundle, signature, self.case.training, self.trained.steps, self.pipeline, self.dataset.test, self._progress
+                self.bundle,
+                signature,
+                self.case.training,
+                self.trained.steps,
+                self.pipeline,
+                self.dataset.test,
+                self._progress,
             )
 
     def batch(self, size: int) -> Batch:
@@ -181,8 +185,8 @@ class Harness:
 
     def _perturbed_state(self, rng: np.random.Generator) -> State:
         state = self.trained.state
-        moved = export.map_leaves(lambda a: judging.perturb(a, rng), (state.params, state.other))
-        return State(*moved, state.rng)
+        params, other = export.map_leaves(lambda a: judging.perturb(a, rng), (state.params, state.other))
+        return State(params, other, state.rng)
 
     def _member(self, evaluation: str, batch: Batch, member: int) -> Answers:
         rng = np.random.default_rng((member, batch.size))

@@ -87,7 +87,7 @@ class Ensemble:
         rms = math.sqrt(sum(m.rms**2 for m in members) / len(members))
         return Budget(
             rms=max(rms, UNIT_ROUNDOFF * size.rms),
-            max=max(max(m.max for m in members), UNIT_ROUNDOFF * size.max),
+            max=max(*(m.max for m in members), UNIT_ROUNDOFF * size.max),
             source=source,
         )
 
@@ -126,21 +126,36 @@ def judge(actual: Answer, jax: Answer, oracle: Answer, budgets: Mapping[str, Bud
 
 
 def _judge_leaf(
-    leaf: str, actual: Array | None, jax: Array | None, oracle: Array | None, budgets: Mapping[str, Budget], limit: float
+    leaf: str,
+    actual: Array | None,
+    jax: Array | None,
+    oracle: Array | None,
+    budgets: Mapping[str, Budget],
+    limit: float,
 ) -> Judgement:
-    if actual is None:
-        return Judgement(leaf, records.MISSING, message="the runtime's answer lacks this leaf, which JAX's has")
-    if jax is None or oracle is None:
-        return Judgement(leaf, records.FAIL, message="the runtime's answer has this leaf, which JAX's lacks")
-    if actual.shape != jax.shape:
-        return Judgement(leaf, records.FAIL, message=f"shape {actual.shape}, JAX's is {jax.shape}")
-    if actual.dtype != jax.dtype:
-        return Judgement(leaf, records.FAIL, message=f"dtype {actual.dtype.name}, JAX's is {jax.dtype.name}")
-    if not actual.size:
-        return Judgement(leaf, records.FAIL, message="empty: there is nothing to compare")
+    if actual is None or jax is None or oracle is None:
+        return _judge_absent(leaf, actual)
+    message = _unlike(actual, jax)
+    if message is not None:
+        return Judgement(leaf, records.FAIL, message=message)
     if not is_float(actual):
         return _judge_exact(leaf, actual, jax)
     return _judge_float(leaf, actual, jax, oracle, budgets[leaf], limit)
+
+
+def _judge_absent(leaf: str, actual: Array | None) -> Judgement:
+    if actual is None:
+        return Judgement(leaf, records.MISSING, message="the runtime's answer lacks this leaf, which JAX's has")
+    return Judgement(leaf, records.FAIL, message="the runtime's answer has this leaf, which JAX's lacks")
+
+
+def _unlike(actual: Array, jax: Array) -> str | None:
+    """How the two differ before any value is looked at."""
+    if actual.shape != jax.shape:
+        return f"shape {actual.shape}, JAX's is {jax.shape}"
+    if actual.dtype != jax.dtype:
+        return f"dtype {actual.dtype.name}, JAX's is {jax.dtype.name}"
+    return None if actual.size else "empty: there is nothing to compare"
 
 
 def _judge_exact(leaf: str, actual: Array, jax: Array) -> Judgement:
@@ -148,7 +163,8 @@ def _judge_exact(leaf: str, actual: Array, jax: Array) -> Judgement:
     if not different.any():
         return Judgement(leaf, records.PASS, score=0.0, jax_score=0.0, max_abs_diff=0.0, max_ulp=0, bits_equal=True)
     index = np.unravel_index(int(different.argmax()), actual.shape)
-    message = f"must be exact: {int(different.sum())} of {actual.size} elements differ, first {actual[index]} for {jax[index]}"
+    count = int(different.sum())
+    message = f"must be exact: {count} of {actual.size} elements differ, first {actual[index]} for {jax[index]}"
     worst = Worst([int(i) for i in index], float(actual[index]), float(jax[index]), float(jax[index]))
     return Judgement(leaf, records.FAIL, score=math.inf, jax_score=0.0, bits_equal=False, worst=worst, message=message)
 
@@ -229,7 +245,7 @@ def judge_accuracy(actual: Answer, jax: Answer, oracle: Answer, batch_size: int,
 
 def ambiguous_rows(scores: Array, budget: Budget, limit: float) -> int:
     """How many rows of the oracle's `scores`, [b, classes], have their two largest within twice the allowed error."""
-    if scores.ndim != 2 or scores.shape[1] < 2:  # noqa: PLR2004 - a second-best class
+    if scores.ndim != 2 or scores.shape[1] < 2:
         return 0
     top = np.partition(scores, -2, axis=1)[:, -2:]
     return int(np.count_nonzero(top[:, 1] - top[:, 0] <= 2 * limit * budget.max))

@@ -66,6 +66,7 @@ def _examination(config: pytest.Config) -> Any:
     if EXAMINATION not in config.stash:
         with LEDGER.spend(IMPORTING):
             from parity.examination import Examination, Selection
+
         def several(name: str) -> tuple[str, ...]:
             return tuple(config.getoption(name))
 

@@ -29,11 +29,12 @@ _CALLS = {
 # These look at the bits of a float32, or draw by its precision.
 _IN_FLOAT32 = ("bitcast_convert_type", "random_gamma")
 # These move or choose values and never round.
-_EXACT = frozenset(
-    "abs argmax argmin bitcast_convert_type broadcast_in_dim concatenate convert_element_type copy copy_p cond "
-    "dynamic_slice dynamic_update_slice expand_dims gather iota jit max min neg pad pjit reduce_max reduce_min reshape "
-    "rev scan scatter select_and_gather_add select_n sign slice sort squeeze stop_gradient transpose while".split()
-)
+_EXACT = {
+    "abs", "argmax", "argmin", "bitcast_convert_type", "broadcast_in_dim", "concatenate", "cond",
+    "convert_element_type", "copy", "copy_p", "dynamic_slice", "dynamic_update_slice", "expand_dims", "gather", "iota",
+    "max", "min", "neg", "pad", "reduce_max", "reduce_min", "reshape", "rev", "scan", "scatter", "select_n", "sign",
+    "slice", "sort", "squeeze", "stop_gradient", "transpose", "while", *_CALLS,
+}  # fmt: skip
 
 
 def in_float64(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:

@@ -383,7 +383,9 @@ def read(path: Path) -> Run:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"cannot read the record {path}: {error}. Expected a run.json; write one with parity run.") from None
+        raise RecordError(
+            f"cannot read the record {path}: {error}. Expected a run.json; write one with parity run."
+        ) from None
     try:
         return _from_lines(text, path) if path.suffix == ".jsonl" else _from_object(json.loads(text), path)
     except json.JSONDecodeError as error:

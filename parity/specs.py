@@ -101,7 +101,9 @@ def validate(batch: Batch, data: Specs, labels: Specs, owner: str) -> None:
     for kind, specs, arrays in (("data", data, batch.data), ("labels", labels, batch.labels)):
         wanted, given = by_name(specs), by_name(arrays)
         if list(wanted) != list(given):
-            raise InputError(f"{owner}: {kind} has {list(given)}, expected {list(wanted)}. Name the arrays as the case does.")
+            raise InputError(
+                f"{owner}: {kind} has {list(given)}, expected {list(wanted)}. Name the arrays as the case does."
+            )
         for name, spec in wanted.items():
             _validate_array(given[name], spec, f"{owner}: {kind} {name!r}", batch.size)
 

@@ -29,7 +29,9 @@ def failure(question: Planned, bad: list[Check], total: int) -> str:
     for check in bad:
         lines += ["", f"  {check.leaf}: {check.message or check.status}"]
         if check.score is not None:
-            lines.append(f"    score {number(check.score)}, limit {number(check.limit)}; JAX's own {number(check.jax_score)}")
+            lines.append(
+                f"    score {number(check.score)}, limit {number(check.limit)}; JAX's own {number(check.jax_score)}"
+            )
         if check.worst is not None:
             worst = check.worst
             lines.append(f"    worst element {worst.index}: {worst.value!r}")
@@ -58,7 +60,9 @@ def of(run: Run, width: int, report: Path | None) -> list[str]:
 
 
 def _table(case: str, checks: list[Check]) -> Table:
-    table = Table(title=f"{case}: worst score (limit {number(_limit(checks))})", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        title=f"{case}: worst score (limit {number(_limit(checks))})", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     asked = [c for c in checks if c.probe in PROBES and not c.item.startswith("test_power")]
     runtimes = [name for name in RUNTIMES if any(c.runtime == name for c in asked)]
     table.add_column("probe", no_wrap=True)

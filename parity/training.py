@@ -143,13 +143,19 @@ def _check_functions(case: Case, state: State, batch: Batch) -> None:
     for train in (False, True):
         out = traced("loss", lambda *a, t=train: case.loss(*a, t), *state, batch.data, batch.labels)
         if not isinstance(out, tuple) or len(out) != 2:
-            raise CaseError(f"case {case.name!r}: loss must return (loss, new_other_state), it returns {type(out).__name__}.")
+            raise CaseError(
+                f"case {case.name!r}: loss must return (loss, new_other_state), it returns {type(out).__name__}."
+            )
         loss, other = out
         if getattr(loss, "shape", None) != () or not jax.numpy.issubdtype(loss.dtype, jax.numpy.floating):
-            raise CaseError(f"case {case.name!r}: the loss is {loss}, expected a float scalar. Take the mean over the batch.")
+            raise CaseError(
+                f"case {case.name!r}: the loss is {loss}, expected a float scalar. Take the mean over the batch."
+            )
         before = jax.tree_util.tree_structure(state.other)
         if jax.tree_util.tree_structure(other) != before:
-            raise CaseError(f"case {case.name!r}: loss turns other_state {before} into {jax.tree_util.tree_structure(other)}.")
+            raise CaseError(
+                f"case {case.name!r}: loss turns other_state {before} into {jax.tree_util.tree_structure(other)}."
+            )
     out = traced("predict", lambda *a: case.predict((a[0], a[1]), a[2]), state.params, state.other, batch.data)
     if any(not leaf.shape or leaf.shape[0] != 1 for leaf in jax.tree_util.tree_leaves(out)):
         raise CaseError(f"case {case.name!r}: predict returns {out} for one example, expected [1, ...].")

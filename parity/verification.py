@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from parity import bundles, environment, judging, records, report
@@ -10,7 +11,7 @@ from parity.bundles import Bundle
 from parity.errors import NotComparableError, ParityError, RecordError
 from parity.judging import Judgement
 from parity.records import Check, Planned, Recorder, Run
-from parity.runtimes import EVALUATION_OF, EVALUATIONS, Subject, open_runtime
+from parity.runtimes import EVALUATION_OF, EVALUATIONS, BaseRuntime, Subject, open_runtime
 from parity.specs import Answer
 
 DEVICE = "cpu:0"
@@ -33,42 +34,52 @@ def verify(path: Path, out: Path | None = None) -> Run:
     except ImportError as error:
         raise NotComparableError(f"TensorFlow cannot be imported: {error}. Install the release to check.") from error
     artifact.configure_devices(1)
-    known = {"versions": {**environment.versions(), **_of_jax(bundle)}, "machine": environment.machine(),
-             "devices": {"tensorflow": artifact.devices()}, "writer": bundle.writer, "reader": vars(reader.describe())}  # fmt: skip
-    run = Run(cell=f"verify-{bundle.signature.case}", started_at=records.now(), environment=known)
-    plan = [_planned(bundle, probe, size) for size in bundle.batch_sizes for probe in bundle.signature.probes]
+    facts = {
+        "versions": {**environment.versions(), **_of_jax(bundle)},
+        "machine": environment.machine(),
+        "devices": {"tensorflow": artifact.devices()},
+        "writer": bundle.writer,
+        "reader": vars(reader.describe()),
+    }
+    run = Run(cell=f"verify-{bundle.signature.case}", started_at=records.now(), environment=facts)
     recorder = Recorder(out, run) if out is not None else None
-
-    def add(event: records.Event) -> None:
-        recorder.add(event) if recorder is not None else records.append(run, event)
-
-    for question in plan:
-        add(question)
-    for budget in bundle.budgets:
-        add(budget)
-    runtime = open_runtime(RUNTIME, Subject(bundle.signature, None, None, path))
-    for size in bundle.batch_sizes:
-        batch = bundle.batch(size)
-        for evaluation, probes in EVALUATIONS.items():
-            asked = [q for q in plan if q.batch_size == size and EVALUATION_OF[q.probe] == evaluation]
-            if not asked:
-                continue
-            try:
-                answers = runtime.evaluate(evaluation, batch, DEVICE)
-            except ParityError as error:
-                for question in asked:
-                    add(Check(**vars(question), leaf="*", status=records.ERROR, message=str(error)))
-                continue
-            for question in asked:
-                for judgement in _judge(bundle, question.probe, size, answers.get(question.probe, {})):
-                    limit, reason = bundle.signature.limit, bundle.signature.limit_reason
-                    add(Check(**vars(question), **vars(judgement), limit=limit, limit_reason=reason))
-    runtime.close()
+    for event in _events(bundle):
+        if recorder is not None:
+            recorder.add(event)
+        else:
+            records.append(run, event)
     run.state, run.ended_at = records.COMPLETE, records.now()
     if recorder is not None and out is not None:
         recorder.seal(records.COMPLETE, {})
         report.write([run], out / "index.html")
     return run
+
+
+def _events(bundle: Bundle) -> Iterator[records.Event]:
+    """The plan, the budgets, and then a check per leaf as it is found."""
+    plan = [_planned(bundle, probe, size) for size in bundle.batch_sizes for probe in bundle.signature.probes]
+    yield from plan
+    yield from bundle.budgets
+    runtime = open_runtime(RUNTIME, Subject(bundle.signature, None, None, bundle.path))
+    for size in bundle.batch_sizes:
+        for evaluation in EVALUATIONS:
+            asked = [q for q in plan if q.batch_size == size and EVALUATION_OF[q.probe] == evaluation]
+            if asked:
+                yield from _checks(bundle, runtime, evaluation, asked)
+    runtime.close()
+
+
+def _checks(bundle: Bundle, runtime: BaseRuntime, evaluation: str, asked: list[Planned]) -> Iterator[Check]:
+    size = asked[0].batch_size
+    try:
+        answers = runtime.evaluate(evaluation, bundle.batch(size), DEVICE)
+    except ParityError as error:
+        yield from (Check(**vars(question), leaf="*", status=records.ERROR, message=str(error)) for question in asked)
+        return
+    limit, reason = bundle.signature.limit, bundle.signature.limit_reason
+    for question in asked:
+        for judgement in _judge(bundle, question.probe, size, answers.get(question.probe, {})):
+            yield Check(**vars(question), **vars(judgement), limit=limit, limit_reason=reason)
 
 
 def _of_jax(bundle: Bundle) -> dict[str, str | None]:

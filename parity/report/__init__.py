@@ -49,7 +49,7 @@ def write(runs: Sequence[Run], path: Path) -> Path:
 
 def score(value: float | None) -> str:
     """Three digits, or a dash."""
-    return "–" if value is None else f"{value:.3g}"
+    return "-" if value is None else f"{value:.3g}"
 
 
 def _view(run: Run, charts: Any) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def _view(run: Run, charts: Any) -> dict[str, Any]:
         "verdict": run.verdict(),
         "in_order": run.in_order(),
         "counts": sorted(run.counts().items()),
-        "worst": sorted(checks, key=_severity)[:WORST_SHOWN],
+        "worst": _worst(checks)[:WORST_SHOWN],
         "tables": [_table(case, checks) for case in dict.fromkeys(c.case for c in checks)],
         "charts": charts.curves(run.curves),
         "powers": _powers(run),
@@ -71,6 +71,19 @@ def _view(run: Run, charts: Any) -> dict[str, Any]:
 def _severity(check: Check) -> tuple[bool, float]:
     value = check.score if check.score is not None else (0.0 if check.status in IN_ORDER else float("inf"))
     return check.status in IN_ORDER, -value
+
+
+def _worst(checks: list[Check]) -> list[Check]:
+    """Everything that is not in order, then of every leaf of a probe the check with the highest score."""
+    ordered = sorted(checks, key=_severity)
+    seen: set[tuple[str, str, str]] = set()
+    rows = []
+    for check in ordered:
+        key = (check.case, check.probe, check.leaf)
+        if check.status not in IN_ORDER or key not in seen:
+            rows.append(check)
+        seen.add(key)
+    return rows
 
 
 def _table(case: str, checks: list[Check]) -> dict[str, Any]:
@@ -101,5 +114,7 @@ def _powers(run: Run) -> list[dict[str, Any]]:
     rows = []
     for (case, probe, size), powers in grouped.items():
         ordered = sorted(powers, key=lambda p: p.smallest_relative_error)
-        rows.append({"case": case, "probe": probe, "size": size, "best": asdict(ordered[0]), "worst": asdict(ordered[-1])})
+        rows.append(
+            {"case": case, "probe": probe, "size": size, "best": asdict(ordered[0]), "worst": asdict(ordered[-1])}
+        )
     return rows

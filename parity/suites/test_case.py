@@ -10,10 +10,10 @@ def test_training(examination: Examination, question: Planned) -> None:
 
 
 def test_artifact(examination: Examination, question: Planned) -> None:
-    """Weights are variables, a server finds something to call, and both exports predict the same at every batch size."""
+    """Weights are variables, a server finds something to call, and both exports predict the same."""
     examination.check_case(question)
 
 
 def test_finetuning(examination: Examination, question: Planned) -> None:
-    """The reloaded artifact trains on in TensorFlow: same loss at the hand-over, same schedule, every parameter moves."""
+    """The reloaded artifact trains on in TensorFlow: from the same loss, on the same schedule."""
     examination.check_case(question)
