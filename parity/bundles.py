@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,14 +27,15 @@ from typing import Any
 import numpy as np
 
 from parity import records
-from parity.errors import RecordError, StorageError, UsageError
+from parity.errors import InputError, RecordError, StorageError, UsageError
 from parity.judging import Budget
 from parity.records import BudgetRecord
-from parity.specs import Answer, Array, Batch, Spec, Specs, by_name, like
+from parity.specs import Answer, Array, Batch, Spec, Specs, by_name, dtype_of, like
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
 BUDGETS = "budgets.json"
+_TAGGED = re.compile(r"@(b?float|u?int)\d\w*$")
 
 
 @dataclass(frozen=True)
@@ -150,9 +153,10 @@ def create(
         StorageError: a write failed; nothing is left behind.
     """
     require_new(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    folder = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         yield folder
         files = {p.relative_to(folder).as_posix(): _fingerprint(p) for p in sorted(folder.rglob("*")) if p.is_file()}
         manifest = {
@@ -169,7 +173,8 @@ def create(
         folder.chmod(0o755)
         folder.rename(path)
     except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError):
             raise StorageError(
                 f"cannot write the bundle {path}: {error.strerror or error}. Free some space, or name another folder."
@@ -221,7 +226,7 @@ def open_bundle(path: Path) -> Bundle:
             path, signature, tuple(manifest["batch_sizes"]), manifest["versions"], manifest["writer"],
             tuple(records._decode(BudgetRecord, row) for row in rows),
         )  # fmt: skip
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, InputError) as error:
         raise RecordError(f"{path / MANIFEST} is damaged ({error!r}). Export the bundle again.") from None
 
 
@@ -270,9 +275,9 @@ def load_arrays(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         raise RecordError(f"cannot read the arrays in {path}: {error}. Export the bundle again.") from None
-    for name in [n for n in arrays if "@" in n]:
+    for name in [n for n, array in arrays.items() if array.dtype.kind == "u" and _TAGGED.search(n)]:
         plain, _, dtype = name.rpartition("@")
-        arrays[plain] = arrays.pop(name).view(np.dtype(dtype))
+        arrays[plain] = arrays.pop(name).view(dtype_of(dtype))
     return arrays

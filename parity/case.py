@@ -148,7 +148,7 @@ def _user_module(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise CaseError(f"{path}, line {error.lineno}: does not parse: {error.msg}.") from error
-    except Exception as error:
+        raise CaseError(f"{error.filename or path}, line {error.lineno}: does not parse: {error.msg}.") from error
+    except (Exception, SystemExit) as error:
         raise CaseError(f"{path} raised {type(error).__name__} while it was read: {error}.") from error
     return module

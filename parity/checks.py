@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from parity import artifact, judging
+from parity import artifact, export, judging
 from parity.finetuning import Finetuned
 from parity.harness import Harness
 from parity.judging import UNIT_ROUNDOFF, Judgement
@@ -45,14 +46,23 @@ def saved(harness: Harness) -> list[Judgement]:
     ]
 
 
-def _large_constants(path: Any) -> str | None:
-    large = [(name, size) for name, size in artifact.constants(path) if size > artifact.LARGEST_CONSTANT]
-    if not large:
+def _large_constants(path: Path) -> str | None:
+    name, size = max(constants(path), key=lambda pair: pair[1])
+    if size <= artifact.LARGEST_CONSTANT:
         return None
-    name, size = max(large, key=lambda pair: pair[1])
     return (
         f"weights in the graph: the constant {name} has {size:,} bytes, expected at most {artifact.LARGEST_CONSTANT:,}"
     )
+
+
+def constants(path: Path) -> Iterator[tuple[str, int]]:
+    """Every constant of the SavedModel in `path`, those inside exported programs included: name and size in bytes."""
+    yield "none", 0
+    for name, found in artifact.constants(path):
+        if isinstance(found, int):
+            yield name, found
+        else:
+            yield from ((f"in the program {name}", size) for size in export.program_constants(found))
 
 
 def _served(harness: Harness, everything: Any, inference: Any) -> Iterator[Judgement]:
@@ -78,7 +88,7 @@ def _unlike(found: dict[str, Any] | None, wanted: dict[str, Any]) -> str | None:
 def _serve(module: Any, batch: Batch) -> dict[str, Any] | None:
     import tensorflow as tf
 
-    signature = module.signatures.get("serving_default")
+    signature = dict(module.signatures).get("serving_default")
     if signature is None:
         return None
     return {k: v.numpy() for k, v in signature(**{n: tf.constant(a) for n, a in by_name(batch.data).items()}).items()}

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def run(arguments: Namespace, further: list[str]) -> int:
         raise UsageError("parity run needs pytest. Install it: pip install 'parity[test,report]'") from None
     # A pytest configuration in the current folder is about another project.
     isolated = ["-c", os.devnull, "--rootdir", str(Path.cwd()), "-p", "no:cacheprovider", "--no-header", "--tb=short"]
+    isolated += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     options = ["--pyargs", "parity.suites", f"--parity-out={arguments.out}"]
     for name in ("case", "runtime", "probe", "batch_size"):
         options += [f"--parity-{name.replace('_', '-')}={value}" for value in getattr(arguments, name)]
@@ -56,7 +58,8 @@ def doctor(arguments: Namespace, further: list[str]) -> int:
             "want to check, such as: pip install 'parity[jax,tensorflow]'"
         )
     outlook, reason = foresee(Writer(**described["JAX"]), Reader(**described["TensorFlow"]))  # type: ignore[arg-type]
-    print(f"\nThis pair {outlook}. {reason}")
+    print()
+    print(textwrap.fill(f"This pair {outlook}. {reason}", 80))
     return 1 if outlook == WILL_BREAK else 0
 
 

@@ -20,6 +20,7 @@ from parity.specs import Array
 CHUNK = 1 << 16
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _WORKERS = 2
+_DOT = 8192
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def distance(actual: Array, oracle: Array) -> Distance:
     _require_same_shape(actual, oracle)
     a, o = _flat(actual), _flat(oracle)
     buffer = np.empty(CHUNK)
-    return reduce(Distance.__or__, (_distance(a[s], o[s], s.start, buffer) for s in _chunks(a.size)), NOWHERE)
+    with _quiet():
+        return reduce(Distance.__or__, (_distance(a[s], o[s], s.start, buffer) for s in _chunks(a.size)), NOWHERE)
 
 
 def compare(actual: Array, jax: Array, oracle: Array) -> Difference:
@@ -119,6 +121,18 @@ def compare(actual: Array, jax: Array, oracle: Array) -> Difference:
     with ThreadPoolExecutor(_WORKERS) as pool:
         parts = pool.map(lambda i: _compare_range(a, j, o, int(bounds[i]), int(bounds[i + 1])), range(_WORKERS))
         return reduce(Difference.__or__, parts, _IDENTICAL)
+
+
+def pattern(one: Array, other: Array) -> int:
+    """Flat index of the first element where the patterns of NaN and infinity differ, -1 if they agree."""
+    with _quiet():
+        alike = (np.isfinite(one) & np.isfinite(other)) | (np.isnan(one) & np.isnan(other)) | (one == other)
+    return -1 if alike.all() else int(np.argmin(alike))
+
+
+def _quiet() -> np.errstate:
+    """NaN and overflow are what is looked for, not news. The state is of a thread, so each enters its own."""
+    return np.errstate(invalid="ignore", over="ignore")
 
 
 def _require_same_shape(one: Array, other: Array) -> None:
@@ -147,8 +161,9 @@ class _Buffers:
 
 def _compare_range(a: Array, j: Array, o: Array, start: int, stop: int) -> Difference:
     buffers = _Buffers(a.dtype)
-    parts = (_compare_chunk(a[s], j[s], o[s], s.start, buffers) for s in _chunks(stop, start))
-    return reduce(Difference.__or__, parts, _IDENTICAL)
+    with _quiet():
+        parts = (_compare_chunk(a[s], j[s], o[s], s.start, buffers) for s in _chunks(stop, start))
+        return reduce(Difference.__or__, parts, _IDENTICAL)
 
 
 def _compare_chunk(a: Array, j: Array, o: Array, start: int, buffers: _Buffers) -> Difference:
@@ -157,39 +172,43 @@ def _compare_chunk(a: Array, j: Array, o: Array, start: int, buffers: _Buffers) 
     if not np.not_equal(bits_a, bits_j, out=buffers.differs[: a.size]).any():
         return Difference(actual, actual, 0.0, 0, True, -1)
     jax = _distance(j, o, start, buffers.float)
-    pattern = -1
+    first = -1
     if actual.count < a.size or jax.count < a.size:
-        a, j, bits_a, bits_j, pattern = _finite_part(a, j, buffers.bits, start)
+        a, j, bits_a, bits_j, first = _finite_part(a, j, buffers.bits, start)
     difference = np.subtract(a, j, out=buffers.float[: a.size], dtype=np.float64)
     largest = float(max(difference.max(), -difference.min())) if a.size else 0.0
-    return Difference(actual, jax, largest, _max_ulp(bits_a, bits_j, buffers), False, pattern)
+    return Difference(actual, jax, largest, _max_ulp(bits_a, bits_j, buffers), False, first)
 
 
 def _finite_part(a: Array, j: Array, bits: np.dtype, start: int) -> tuple[Array, Array, Array, Array, int]:
     wide_a, wide_j = a.astype(np.float64), j.astype(np.float64)
-    alike = (np.isfinite(wide_a) & np.isfinite(wide_j)) | (np.isnan(wide_a) & np.isnan(wide_j)) | (wide_a == wide_j)
-    pattern = -1 if alike.all() else start + int(np.argmin(alike))
+    first = pattern(wide_a, wide_j)
     both = np.isfinite(wide_a) & np.isfinite(wide_j)
     a, j = a[both], j[both]
-    return a, j, a.view(bits), j.view(bits), pattern
+    return a, j, a.view(bits), j.view(bits), start + first if first >= 0 else -1
 
 
 def _distance(a: Array, o: Array, start: int, buffer: Array) -> Distance:
-    with np.errstate(invalid="ignore", over="ignore"):
-        difference = np.subtract(a, o, out=buffer[: a.size], dtype=np.float64)
-        square_sum = float(difference @ difference)
+    difference = np.subtract(a, o, out=buffer[: a.size], dtype=np.float64)
+    square_sum = _square_sum(difference)
     count, where = a.size, None
     if not math.isfinite(square_sum):
-        finite = np.isfinite(difference)
+        finite = np.isfinite(a) & np.isfinite(o)
         where = np.flatnonzero(finite)
         difference = difference[finite]
-        count, square_sum = difference.size, float(difference @ difference)
-    if not count or square_sum == 0.0:
+        count, square_sum = difference.size, _square_sum(difference)
+    if not count or (square_sum == 0.0 and not difference.any()):
         return Distance(count, square_sum, 0.0, -1)
     high, low = int(difference.argmax()), int(difference.argmin())
     worst = high if difference[high] >= -difference[low] else low
     index = worst if where is None else int(where[worst])
     return Distance(count, square_sum, abs(float(difference[worst])), start + index)
+
+
+def _square_sum(difference: Array) -> float:
+    """In parts that OpenBLAS does not hand to threads of its own: beside other load, those wait for each other."""
+    parts = (difference[i : i + _DOT] for i in range(0, difference.size, _DOT))
+    return sum(float(part @ part) for part in parts)
 
 
 def _max_ulp(a: Array, j: Array, buffers: _Buffers) -> int:

@@ -116,13 +116,15 @@ class Examination:
                 for p in case.probes if p in select.probes and JAX_FLOAT64 in select.runtimes
                 for size in select.sizes
             ]  # fmt: skip
+        if probe in PROBES and (probe not in case.probes or probe not in select.probes):
+            return []
         if probe in PROBES:
             return [
                 planned(_ident(case.name, runtime, size, pair), probe, runtime, size, _devices(runtime, pair))
                 for pair in self._pairs(probe)
                 for size in _sizes(select.sizes, pair)
                 for runtime in select.runtimes
-                if probe in case.probes and probe in select.probes and not _twice(runtime, pair)
+                if not _twice(runtime, pair)
             ]
         about = next(name for name in BESIDE if probe.startswith(name))
         chosen = about in select.probes and BESIDE[about] in select.runtimes

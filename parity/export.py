@@ -6,6 +6,7 @@ size. Wrapped in different ways it is three runtimes; saved, it is what the othe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,26 @@ def _save(module: Exported, case: Case, path: Path, gradients: bool) -> None:
     concrete = serving.get_concrete_function(**by_name(tensor_specs(case.data)))
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=gradients)
     tf.saved_model.save(module, str(path), signatures={"serving_default": concrete}, options=options)
+
+
+def program_constants(program: bytes) -> list[int]:
+    """The sizes in bytes of the constants in a serialised StableHLO program, those of one repeated value left out."""
+    from jaxlib.mlir import ir
+    from jaxlib.mlir.dialects import stablehlo
+
+    sizes: list[int] = []
+
+    def visit(operation: Any) -> Any:
+        if operation.name == "stablehlo.constant":
+            value = operation.attributes["value"]
+            if not ir.DenseElementsAttr(value).is_splat:
+                sizes.append(math.prod(value.type.shape) * -(-value.type.element_type.width // 8))
+        return ir.WalkResult.ADVANCE
+
+    with ir.Context() as context:
+        stablehlo.register_dialect(context)
+        stablehlo.deserialize_portable_artifact(context, program).operation.walk(visit)
+    return sizes
 
 
 def map_leaves(function: Callable[[np.ndarray], np.ndarray], tree: Any) -> Any:

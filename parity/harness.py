@@ -150,6 +150,11 @@ class Harness:
             self._runtimes[name].expect(self._expected.get(name, ()))
         return self._runtimes[name]
 
+    def use(self, name: str, runtime: BaseRuntime) -> None:
+        """Let `runtime` answer under `name` from now on, and forget what was judged under it."""
+        self._runtimes[name] = runtime
+        self._judgements = {key: found for key, found in self._judgements.items() if key[0] != name}
+
     def answers(self, runtime: str, evaluation: str, size: int, device: str) -> Answers:
         """A runtime's answers by probe, not kept."""
         batch = self.batch(size)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from parity import records
-from parity.compare import Distance, compare, distance, is_float
+from parity.compare import Distance, compare, distance, is_float, pattern
 from parity.records import Worst
 from parity.specs import Answer, Array
 
@@ -94,7 +94,7 @@ class Ensemble:
 
 def score(error: Distance, budget: Budget) -> float:
     """The larger of RMS error over RMS budget and maximum error over maximum budget."""
-    return max(_ratio(error.rms, budget.rms), _ratio(error.max, budget.max))
+    return float(np.maximum(_ratio(error.rms, budget.rms), _ratio(error.max, budget.max)))  # NaN if either is
 
 
 def _ratio(error: float, budget: float) -> float:
@@ -106,7 +106,10 @@ def perturb(array: Array, rng: np.random.Generator) -> Array:
     if not is_float(array):
         return array
     relative = rng.uniform(-2 * UNIT_ROUNDOFF, 2 * UNIT_ROUNDOFF, array.shape)
-    return np.asarray(array.astype(np.float64) * (1 + relative)).astype(array.dtype)
+    moved = np.asarray(array.astype(np.float64) * (1 + relative)).astype(array.dtype)
+    infinity = np.array(math.inf, array.dtype)
+    below, above = np.nextafter(array, -infinity), np.nextafter(array, infinity)
+    return np.asarray(np.minimum(np.maximum(moved, below), above))
 
 
 def judge(actual: Answer, jax: Answer, oracle: Answer, budgets: Mapping[str, Budget], limit: float) -> list[Judgement]:
@@ -134,7 +137,7 @@ def _judge_leaf(
     limit: float,
 ) -> Judgement:
     if actual is None or jax is None or oracle is None:
-        return _judge_absent(leaf, actual)
+        return _judge_absent(leaf, actual, jax)
     message = _unlike(actual, jax)
     if message is not None:
         return Judgement(leaf, records.FAIL, message=message)
@@ -143,7 +146,9 @@ def _judge_leaf(
     return _judge_float(leaf, actual, jax, oracle, budgets[leaf], limit)
 
 
-def _judge_absent(leaf: str, actual: Array | None) -> Judgement:
+def _judge_absent(leaf: str, actual: Array | None, jax: Array | None) -> Judgement:
+    if actual is not None and jax is not None:
+        return Judgement(leaf, records.FAIL, message="the oracle lacks this leaf, which both answers have")
     if actual is None:
         return Judgement(leaf, records.MISSING, message="the runtime's answer lacks this leaf, which JAX's has")
     return Judgement(leaf, records.FAIL, message="the runtime's answer has this leaf, which JAX's lacks")
@@ -172,16 +177,19 @@ def _judge_exact(leaf: str, actual: Array, jax: Array) -> Judgement:
 def _judge_float(leaf: str, actual: Array, jax: Array, oracle: Array, budget: Budget, limit: float) -> Judgement:
     difference = compare(actual, jax, oracle)
     mine, theirs = score(difference.actual, budget), score(difference.jax, budget)
-    flat = difference.pattern if difference.pattern >= 0 else max(difference.actual.argmax, 0)
+    flat, stray = max(difference.actual.argmax, 0), -1
+    if min(difference.actual.count, difference.jax.count) < actual.size:
+        stray = pattern(actual, oracle)
+        mine = math.inf if stray >= 0 else mine
+        theirs = math.inf if pattern(jax, oracle) >= 0 else theirs
+        flat = next((index for index in (difference.pattern, stray) if index >= 0), flat)
     index = np.unravel_index(flat, actual.shape)
     worst = Worst([int(i) for i in index], float(actual[index]), float(jax[index]), float(oracle[index]))
     message = None
     if difference.pattern >= 0:
         message = "the pattern of NaN and infinity differs from JAX's"
-        mine = math.inf
-    elif difference.actual.count < actual.size and np.isfinite(oracle).all():
-        message = "NaN or infinity where the float64 oracle is finite"
-        mine = math.inf
+    elif stray >= 0:
+        message = "the pattern of NaN and infinity differs from the float64 oracle's"
     elif not mine <= limit:
         message = f"score {mine:.3g} over the limit {limit:g}"
     if message is not None:
@@ -217,11 +225,14 @@ def judge_accuracy(actual: Answer, jax: Answer, oracle: Answer, batch_size: int,
         ambiguous: examples that the runtime may see differently; see `ambiguous_rows`.
     """
     (leaf, reference), mine = next(iter(jax.items())), actual.get(ACCURACY)
-    if mine is None or mine.shape != reference.shape or mine.dtype != reference.dtype or set(actual) != set(jax):
+    if unmatched := sorted(set(actual) ^ set(jax)):
+        return _judge_absent(unmatched[0], actual.get(unmatched[0]), jax.get(unmatched[0]))
+    if mine is None or mine.shape != reference.shape or mine.dtype != reference.dtype or leaf not in oracle:
         return _judge_leaf(leaf, mine, reference, oracle.get(leaf), {leaf: Budget(0.0, 0.0)}, 0.0)
     counts = [float(a) * batch_size for a in (mine, reference, oracle[leaf])]
     worst = Worst([], float(mine), float(reference), float(oracle[leaf]))
-    whole = all(abs(c - round(c)) <= 1e-3 for c in counts) if np.isfinite(counts).all() else False
+    rounded = max(1e-3, 4 * UNIT_ROUNDOFF * batch_size)
+    whole = all(abs(c - round(c)) <= rounded for c in counts) if np.isfinite(counts).all() else False
     apart = abs(counts[0] - counts[2])
     message = None
     if not whole:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from parity import records
-from parity.errors import ParityError
+from parity.errors import ParityError, StorageError
 from parity.ledger import IMPORTING, Ledger
 from parity.records import Planned
 
@@ -50,15 +50,18 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Where options say that the suite is wanted, refuse a wrong one before anything is collected."""
+    options = vars(session.config.option)
+    if any(options[name] for name in options if name.startswith("parity_")):
+        _examination(session.config)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Ask every question that the options select."""
     if "question" not in metafunc.fixturenames:
         return
-    examination = _examination(metafunc.config)
-    try:
-        questions = examination.questions(metafunc.function.__name__)
-    except ParityError as error:
-        raise pytest.UsageError(str(error)) from None
+    questions = _examination(metafunc.config).questions(metafunc.function.__name__)
     metafunc.parametrize("question", questions, ids=[q.item.partition("[")[2][:-1] for q in questions])
 
 
@@ -83,6 +86,11 @@ def _examination(config: pytest.Config) -> Any:
     return config.stash[EXAMINATION]
 
 
+def _give_up(error: ParityError) -> NoReturn:
+    """End pytest with the words of an error, and no traceback."""
+    pytest.exit(f"parity: {error}", returncode=pytest.ExitCode.USAGE_ERROR if error.exit_code == 2 else error.exit_code)
+
+
 def _question(item: pytest.Item) -> Planned | None:
     callspec = getattr(item, "callspec", None)
     question = callspec.params.get("question") if callspec else None
@@ -95,7 +103,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not questions or session.config.getoption("collectonly"):
         return
     modules = {q.item: item.module.__name__ for q, item in questions.items() if isinstance(item, pytest.Function)}
-    _examination(session.config).plan(list(questions), modules)
+    try:
+        _examination(session.config).plan(list(questions), modules)
+    except ParityError as error:
+        _give_up(error)
 
 
 @pytest.fixture
@@ -114,6 +125,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     question = _question(item)
     if question is not None and call.excinfo is not None and report.failed:
         error = call.excinfo.value
+        if isinstance(error, StorageError):
+            _give_up(error)
         _examination(item.config).record_error(question, error)
         if isinstance(error, ParityError):
             report.longrepr = _examination(item.config).error_text(question, error)
@@ -126,9 +139,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     examination = session.config.stash.get(EXAMINATION, None)
     if examination is None:
         return
-    states = {pytest.ExitCode.OK: records.COMPLETE, pytest.ExitCode.TESTS_FAILED: records.COMPLETE}
+    states: dict[int, str] = {pytest.ExitCode.OK: records.COMPLETE, pytest.ExitCode.TESTS_FAILED: records.COMPLETE}
     states[pytest.ExitCode.INTERRUPTED] = records.INTERRUPTED
-    examination.finish(states.get(pytest.ExitCode(exitstatus), records.ABORTED))
+    try:
+        examination.finish(states.get(exitstatus, records.ABORTED))
+    except ParityError as error:
+        _give_up(error)
     if exitstatus == pytest.ExitCode.OK and examination.planned and not examination.run.in_order():
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -1,8 +1,8 @@
 """A JAX function as a program of primitives, evaluated in another arithmetic.
 
-`in_float64` widens every floating-point value: the oracle. Tracing under x64 would draw other random numbers, because
-the default dtype of a draw changes; so the function is traced in float32, and its program is evaluated with the same
-operations on the same constants, random bits included.
+`in_float64` widens every value that depends on a floating-point argument: the oracle. Tracing under x64 would draw
+other random numbers, because the default dtype of a draw changes; so the function is traced in float32, and its
+program is evaluated with the same operations on the same constants, random draws included.
 
 `with_rounding` perturbs every result by up to one ulp: what any compiler's order of operations may cost. After
 D. S. Parker, "Monte Carlo Arithmetic", UCLA CSD-970002, 1997.
@@ -48,7 +48,7 @@ def in_float64(function: Callable[..., Any], *arguments: Any) -> Callable[..., A
     """
     program, structure = _trace(function, arguments)
     with _x64():
-        compiled = jax.jit(lambda *flat: Widening().run(program.jaxpr, program.consts, flat))
+        compiled = jax.jit(lambda *flat: Widening().evaluate(program.jaxpr, program.consts, flat))
 
     def widened(*arguments: Any) -> Any:
         with _x64():
@@ -61,13 +61,11 @@ def in_float64(function: Callable[..., Any], *arguments: Any) -> Callable[..., A
 def with_rounding(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
     """Compile `function` likewise, every rounded result off by up to one ulp.
 
-    What depends on no floating-point argument, such as a random draw, is left as it is.
-
     Returns:
         A function of a seed (an integer) and of `arguments`.
     """
     program, structure = _trace(function, arguments)
-    compiled = jax.jit(lambda seed, *flat: Rounding(seed).run(program.jaxpr, program.consts, flat))
+    compiled = jax.jit(lambda seed, *flat: Rounding(seed).evaluate(program.jaxpr, program.consts, flat))
 
     def rounded(seed: int, *arguments: Any) -> Any:
         flat = compiled(np.uint32(seed), *jax.tree_util.tree_leaves(arguments))
@@ -91,38 +89,54 @@ def _x64() -> Any:
 
 
 class Arithmetic:
-    """Evaluates a program primitive by primitive; what it changes is up to the subclass."""
+    """Evaluates a program primitive by primitive; what it changes is up to the subclass.
+
+    Only what depends on a floating-point argument is changed. Everything else, random draws above all, is computed as
+    JAX computes it.
+    """
+
+    def __init__(self) -> None:
+        self._dependent: dict[int, Any] = {}  # by id; the value is kept so that its id stays its own
 
     def wide(self, dtype: Any) -> Any:
         """The dtype that stands for `dtype`."""
         return dtype
 
-    def rounded(self, name: str, operands: list[Any], results: Sequence[Any]) -> Sequence[Any]:
+    def rounded(self, name: str, results: Sequence[Any]) -> Sequence[Any]:
         """What the results of primitive `name` become."""
         return results
 
-    def run(self, jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
-        """The results of the program."""
-        values: dict[Any, Any] = dict(zip(jaxpr.constvars, map(self.cast, consts), strict=True))
+    def evaluate(self, jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
+        """The results of the program for `arguments`, on which all that is floating-point depends."""
+        self._dependent = {id(a): a for a in arguments if jax.numpy.issubdtype(a.dtype, np.inexact)}
+        return [self.cast(result) for result in self._run(jaxpr, consts, arguments)]
+
+    def _run(self, jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
+        values: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
         values.update(zip(jaxpr.invars, arguments, strict=True))
 
         def read(atom: Any) -> Any:
-            if hasattr(atom, "val"):  # a literal: rounded to the program's dtype first
-                return self.cast(np.asarray(atom.val, atom.aval.dtype))
-            return values[atom]
+            return np.asarray(atom.val, atom.aval.dtype) if hasattr(atom, "val") else values[atom]
 
         for equation in jaxpr.eqns:
-            operands = [read(atom) for atom in equation.invars]
-            results = self.rounded(equation.primitive.name, operands, self._apply(equation, operands))
-            values.update(zip(equation.outvars, results, strict=True))
+            values.update(zip(equation.outvars, self._step(equation, [read(a) for a in equation.invars]), strict=True))
         return [read(atom) for atom in jaxpr.outvars]
+
+    def _step(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
+        primitive, params = equation.primitive, equation.params
+        if primitive.name in _CALLS:
+            inner = params[_CALLS[primitive.name]]
+            return self._run(getattr(inner, "jaxpr", inner), getattr(inner, "consts", []), operands)
+        if not any(id(operand) in self._dependent for operand in operands):
+            results = primitive.bind(*operands, **params)
+            return results if primitive.multiple_results else [results]
+        results = self.rounded(primitive.name, self._apply(equation, [self.cast(operand) for operand in operands]))
+        self._dependent.update((id(result), result) for result in results)
+        return results
 
     def _apply(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
         primitive, params = equation.primitive, equation.params
         name = primitive.name
-        if name in _CALLS:
-            inner = params[_CALLS[name]]
-            return self.run(getattr(inner, "jaxpr", inner), getattr(inner, "consts", []), operands)
         if name == "reduce_precision":
             return operands
         if "callback" in name:
@@ -150,7 +164,7 @@ class Arithmetic:
 
     def _program(self, jaxpr: Any, consts: Sequence[Any]) -> Any:
         shapes = [jax.ShapeDtypeStruct(v.aval.shape, self.wide(v.aval.dtype)) for v in jaxpr.invars]
-        return jax.make_jaxpr(lambda *flat: self.run(jaxpr, consts, flat))(*shapes)
+        return jax.make_jaxpr(lambda *flat: type(self)().evaluate(jaxpr, consts, flat))(*shapes)
 
     def cast(self, array: Any) -> Any:
         """`array` in the dtype that stands for its own."""
@@ -166,31 +180,21 @@ class Widening(Arithmetic):
 
 
 class Rounding(Arithmetic):
-    """Every float32 result that rounds, and depends on a floating-point argument, off by up to one ulp.
+    """Every float32 result that rounds off by up to one ulp.
 
     The error is a hash of the value, the place in the program and the seed, so it costs no random generator.
     """
 
     def __init__(self, seed: Any) -> None:
+        super().__init__()
         self._seed = seed
         self._place = 0
-        self._dependent: dict[int, Any] = {}  # by id; the value is kept so that its id stays its own
 
-    def run(self, jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
-        """The results of the program; at the outermost call, every float argument begins a dependency."""
-        if not self._place:
-            self._place = 1
-            self._dependent = {id(a): a for a in arguments if a.dtype.kind == "f"}
-        return super().run(jaxpr, consts, arguments)
-
-    def rounded(self, name: str, operands: list[Any], results: Sequence[Any]) -> Sequence[Any]:
-        """The results, perturbed."""
-        if not any(id(operand) in self._dependent for operand in operands):
+    def rounded(self, name: str, results: Sequence[Any]) -> Sequence[Any]:
+        """The results, perturbed; loops and branches as a whole are left as they are."""
+        if name in _EXACT:
             return results
-        if name not in _EXACT:
-            results = [self._perturbed(r) if r.dtype == np.float32 and r.size else r for r in results]
-        self._dependent.update((id(r), r) for r in results)
-        return results
+        return [self._perturbed(r) if r.dtype == np.float32 and r.size else r for r in results]
 
     def _perturbed(self, value: Any) -> Any:
         self._place += 1

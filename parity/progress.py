@@ -25,7 +25,8 @@ class Bar:
         """Show `done` of `total` steps."""
         if self._progress is None:
             columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
-            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            console = Console(stderr=True)
+            self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
             self._task = self._progress.add_task(text, total=total)
             self._progress.start()
         self._progress.update(self._task, description=text, completed=done)

@@ -34,6 +34,9 @@ MISSING = "missing"
 STATUSES = (PASS, FAIL, KNOWN, FIXED, REMEDIED, ERROR, CRASH, TIMEOUT, MISSING)
 IN_ORDER = (PASS, KNOWN, REMEDIED)
 
+ESCAPED = "backslashreplace"
+"""How a file name that is not UTF-8, and so holds lone surrogates, is written: as the escapes that JSON reads back."""
+
 COMPLETE = "complete"
 INTERRUPTED = "interrupted"
 ABORTED = "aborted"
@@ -185,7 +188,7 @@ class Run:
         stopped = "" if self.state == COMPLETE else f" The run was {self.state}."
         if bad:
             listed = ", ".join(f"{n:,} {s}" for s, n in sorted(bad.items()))
-            return f"{self._pair()} are not in parity: {listed}, of {total:,} checks.{stopped}"
+            return f"{self._pair()} are not in order: {listed}, of {total:,} checks.{stopped}"
         if stopped:
             return f"No verdict on {self._pair()}.{stopped} {total:,} checks passed until then."
         return f"{self._pair()} are in parity: all {total:,} checks passed."
@@ -253,7 +256,9 @@ def _decode(cls: Any, data: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    return _NON_FINITE.get(value, value) if isinstance(value, str) else value
+    if isinstance(value, str) and value not in _NON_FINITE:
+        raise TypeError(f"expected a number, got {value!r}")
+    return _NON_FINITE[value] if isinstance(value, str) else value
 
 
 def _dumps(value: Any) -> str:
@@ -269,16 +274,18 @@ def write_atomically(path: Path, text: str) -> None:
     temporary: str | None = None
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors=ESCAPED) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
-    except OSError as error:
+    except BaseException as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise storage_error(path, error) from error
+        if isinstance(error, OSError):
+            raise storage_error(path, error) from error
+        raise
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:
@@ -321,7 +328,7 @@ class Recorder:
         self._lines_path = folder / "run.jsonl"
         try:
             self.path.unlink(missing_ok=True)
-            self._lines: IO[str] | None = self._lines_path.open("w", encoding="utf-8")
+            self._lines: IO[str] | None = self._lines_path.open("w", encoding="utf-8", errors=ESCAPED)
         except OSError as error:
             raise storage_error(self._lines_path, error) from error
         head = {k: getattr(run, k) for k in ("schema", "cell", "started_at", "environment")}
@@ -381,7 +388,10 @@ def read(path: Path) -> Run:
         sealed, lines = path / "run.json", path / "run.jsonl"
         path = lines if lines.exists() and not sealed.exists() else sealed
     try:
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
+        if path.suffix == ".jsonl":
+            data = data[: data.rfind(b"\n") + 1]  # without the event in flight when the run was cut off
+        text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(
             f"cannot read the record {path}: {error}. Expected a run.json; write one with parity run."
@@ -405,9 +415,15 @@ def _refuse_newer(data: Any, path: Path) -> None:
         raise RecordError(f"{path} has schema {schema}; this parity reads up to {SCHEMA}. Upgrade parity to read it.")
 
 
+def _begun(data: Any) -> Run:
+    if not isinstance(data["environment"], dict):
+        raise TypeError("its environment is not an object")
+    return Run(cell=data["cell"], started_at=data["started_at"], environment=data["environment"])
+
+
 def _from_object(data: Any, path: Path) -> Run:
     _refuse_newer(data, path)
-    run = Run(cell=data["cell"], started_at=data["started_at"], environment=data["environment"])
+    run = _begun(data)
     for name in ("schema", "state", "ended_at"):
         setattr(run, name, data[name])
     run.spent_s = {k: _number(v) for k, v in data.get("spent_s", {}).items()}
@@ -417,14 +433,12 @@ def _from_object(data: Any, path: Path) -> Run:
 
 
 def _from_lines(text: str, path: Path) -> Run:
-    lines = text.splitlines()
-    if lines and not text.endswith("\n"):
-        lines.pop()  # the event in flight when the run was cut off
+    lines = text.split("\n")[:-1]  # str.splitlines also splits at what JSON may hold in a string
     if not lines:
         raise RecordError(f"{path} is empty: the run ended before it began. Run it again.")
     head = json.loads(lines[0])
     _refuse_newer(head, path)
-    run = Run(cell=head["cell"], started_at=head["started_at"], environment=head["environment"])
+    run = _begun(head)
     for line in lines[1:]:
         data = json.loads(line)
         if data.get("event") in EVENTS:

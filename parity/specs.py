@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,16 @@ SOLE = "data"
 """The name of the only input of a case whose data is one array, and of the only label likewise."""
 
 
+def dtype_of(name: str) -> np.dtype:
+    """The dtype of that name; numpy learns bfloat16 from ml_dtypes, which comes with jax and tensorflow."""
+    try:
+        return np.dtype(name)
+    except TypeError:
+        with contextlib.suppress(ImportError):
+            import ml_dtypes  # noqa: F401
+        return np.dtype(name)
+
+
 @dataclass(frozen=True)
 class Spec:
     """An array with a symbolic batch size: `Spec("b", 28, 28, 1)`, or `Spec("b", dtype="int32")`."""
@@ -28,7 +39,7 @@ class Spec:
 
     def __init__(self, *shape: str | int, dtype: str = "float32") -> None:
         object.__setattr__(self, "shape", tuple(shape))
-        object.__setattr__(self, "dtype", np.dtype(dtype).name)
+        object.__setattr__(self, "dtype", dtype_of(dtype).name)
         if not shape or shape[0] != BATCH or not all(isinstance(n, int) and n > 0 for n in shape[1:]):
             raise InputError(
                 f'Spec{shape} does not start with the batch size. Expected "{BATCH}" and then whole numbers, '
@@ -105,10 +116,17 @@ def validate(batch: Batch, data: Specs, labels: Specs, owner: str) -> None:
                 f"{owner}: {kind} has {list(given)}, expected {list(wanted)}. Name the arrays as the case does."
             )
         for name, spec in wanted.items():
-            _validate_array(given[name], spec, f"{owner}: {kind} {name!r}", batch.size)
+            _validate_array(given[name], spec, f"{owner}: {kind} {name!r}")
+    for kind, arrays in (("data", batch.data), ("labels", batch.labels)):
+        for name, array in by_name(arrays).items():
+            if len(array) != batch.size:
+                raise InputError(
+                    f"{owner}: {kind} {name!r} has {len(array)} rows, other inputs have {batch.size}. "
+                    "Give every input the same number."
+                )
 
 
-def _validate_array(array: Any, spec: Spec, what: str, size: int) -> None:
+def _validate_array(array: Any, spec: Spec, what: str) -> None:
     if not isinstance(array, np.ndarray):
         raise InputError(f"{what} is a {type(array).__name__}, expected a numpy array {spec}.")
     found = f"{array.dtype.name}[{', '.join(map(str, array.shape))}]"
@@ -118,5 +136,3 @@ def _validate_array(array: Any, spec: Spec, what: str, size: int) -> None:
         raise InputError(f"{what} is {found}, expected {spec}. Reshape the data, or correct the case's spec.")
     if not len(array):
         raise InputError(f"{what} is empty. Expected a batch size of at least 1.")
-    if len(array) != size:
-        raise InputError(f"{what} has {len(array)} rows, other inputs have {size}. Give every input the same number.")

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from parity import bundles
 from parity.errors import RuntimeFailureError
+from parity.records import CRASH
 from parity.runtimes import BaseRuntime, Request, Subject
 from parity.specs import Answer, Batch
 
@@ -105,6 +106,8 @@ class Runtime(BaseRuntime):
 
 class ProcessEndedError(RuntimeFailureError):
     """The fresh process ended before it had answered."""
+
+    status = CRASH
 
 
 def split_by_probe(arrays: dict[str, Any]) -> dict[str, Answer]:

@@ -1,0 +1,47 @@
+"""What the tests share: both frameworks with two virtual CPUs each, and trained cases."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def frameworks():
+    """Both frameworks, started as a run starts them."""
+    from parity import artifact
+    from parity.runtimes import jax
+
+    jax.configure_devices(2)
+    artifact.configure_devices(2)
+
+
+@pytest.fixture(scope="session")
+def reference(frameworks):
+    """The reference case, trained and exported once."""
+    from parity.case import load
+    from parity.harness import Harness
+    from parity.ledger import Ledger
+
+    harness = Harness(load("reference"), Ledger())
+    harness.batch(13)
+    yield harness
+    harness.close()
+
+
+@pytest.fixture
+def harness_of(frameworks):
+    """Makes harnesses, and closes them."""
+    from parity.harness import Harness
+    from parity.ledger import Ledger
+
+    made = []
+
+    def make(case):
+        made.append(Harness(case, Ledger()))
+        return made[-1]
+
+    yield make
+    for harness in made:
+        harness.close()

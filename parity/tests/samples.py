@@ -1,0 +1,37 @@
+"""Small records by hand, and scripts run in processes of their own."""
+
+import subprocess
+import sys
+
+from parity import records
+from parity.records import Check, Planned, Run
+
+ASKED = {
+    "item": "test_predict[reference-tf_xla-b13]",
+    "case": "reference",
+    "probe": "predict",
+    "runtime": "tf_xla",
+    "batch_size": 13,
+    "jax_device": "cpu:0",
+    "tf_device": "cpu:0",
+}
+
+
+def planned(**changes):
+    return Planned(**{**ASKED, **changes})
+
+
+def check(**changes):
+    return Check(**{**ASKED, "leaf": "output", "status": records.PASS, **changes})
+
+
+def run(**changes):
+    environment = {"versions": {"jax": "0.10.2", "tensorflow": "2.21.0"}, "machine": {"cores": 2}}
+    known = {"cell": "local", "started_at": "2026-01-02T03:04:05.678Z", "environment": environment}
+    return Run(**{**known, "state": records.COMPLETE, "ended_at": "2026-01-02T03:05:00.000Z", **changes})
+
+
+def python(*arguments, **options):
+    """The interpreter of the tests, run to its end."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)

@@ -1,0 +1,150 @@
+"""What a case must be, and what is said of one that is not; and that a probe without power fails."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from parity import checks, power
+from parity.case import Training, load
+from parity.errors import CaseError, InputError
+from parity.records import FAIL, PASS
+from parity.specs import Spec
+from parity.tests import tiny
+
+
+def refusal(harness_of, **changes):
+    with pytest.raises((CaseError, InputError)) as caught:
+        harness_of(tiny.case(**changes)).trained  # noqa: B018 - training is what is refused
+    return str(caught.value)
+
+
+def test_a_loss_that_is_not_a_scalar(harness_of):
+    def loss(params, other_state, rng, data, labels, train):
+        return jnp.sum(tiny.predict((params, other_state), data) * labels, axis=-1), other_state
+
+    assert "expected a float scalar. Take the mean" in refusal(harness_of, loss=loss)
+
+
+def test_a_loss_that_returns_no_state(harness_of):
+    assert "must return (loss, new_other_state)" in refusal(harness_of, loss=lambda *a: tiny.loss(*a)[0])
+
+
+def test_a_loss_that_raises(harness_of):
+    assert "loss raised ZeroDivisionError" in refusal(harness_of, loss=lambda *a: 1 / 0)
+
+
+def test_parameters_that_are_not_float(harness_of):
+    def init(rng):
+        params, other = tiny.init(rng)
+        return {**params, "count": jnp.zeros(3, jnp.int32)}, other
+
+    assert "parameter count is int32, expected a floating dtype" in refusal(harness_of, init=init)
+
+
+def test_no_parameters(harness_of):
+    assert "has no parameters" in refusal(harness_of, init=lambda rng: ({}, {}))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_non_finite_parameters(harness_of, value):
+    def init(rng):
+        params, other = tiny.init(rng)
+        return {**params, "output": params["output"].at[0, 0].set(value)}, other
+
+    assert "output has non-finite values before training" in refusal(harness_of, init=init)
+
+
+def test_training_that_diverges(harness_of):
+    def loss(params, other_state, rng, data, labels, train):
+        value, other = tiny.loss(params, other_state, rng, data, labels, train)
+        return value * jnp.log(-1.0), other
+
+    assert "non-finite values after training" in refusal(harness_of, loss=loss)
+
+
+def test_data_of_another_shape_or_dtype(harness_of):
+    assert "is float32[80, 4], expected float32[b, 5]. Reshape" in refusal(harness_of, data=Spec("b", 5))
+    assert "expected int32[b, 4]. Convert it" in refusal(harness_of, data=Spec("b", 4, dtype="int32"))
+
+
+def test_a_training_set_smaller_than_a_batch(harness_of):
+    assert "fewer than a batch of 256" in refusal(harness_of, training=Training())
+
+
+def test_a_batch_larger_than_the_test_set(harness_of):
+    with pytest.raises(InputError, match="batch size 41: expected 1 to 40"):
+        harness_of(tiny.tiny).batch(41)
+
+
+@pytest.mark.parametrize("runtime", ["jax", "tf_graph", "saved_model"])
+def test_a_runtime_refuses_a_batch_that_does_not_fit(harness_of, runtime):
+    harness = harness_of(tiny.tiny)
+    opened, good = harness.runtime(runtime), harness.batch(13)
+    for batch, said in (
+        (dataclasses.replace(good, data=good.data[:, :3]), "expected float32"),
+        (dataclasses.replace(good, data=good.data.astype(np.float64)), "Convert it with .astype('float32')"),
+        (good.map(lambda a: a[:0]), "is empty. Expected a batch size of at least 1"),
+    ):
+        with pytest.raises(InputError, match="case 'tiny': data 'data'") as caught:
+            opened.evaluate("predict", batch, "cpu:0")
+        assert said in str(caught.value)
+
+
+def powerless(harness, probe):
+    return power.judge(probe, harness.powers(probe, 13)).status == FAIL
+
+
+@pytest.mark.parametrize("probe", tiny.tiny.probes)
+def test_a_trained_model_gives_every_probe_power(harness_of, probe):
+    assert not powerless(harness_of(tiny.tiny), probe)
+
+
+def test_a_saturated_loss_is_powerless(harness_of):
+    """Logits so far apart that the loss is 0 in float32, and no weight matters."""
+
+    def loss(params, other_state, rng, data, labels, train):
+        apart = 200 * labels + 1e-3 * tiny.logits(params, data)
+        return -jnp.mean(jnp.sum(jnp.exp(apart - 200) * 0 + jnp.log1p(-jnp.exp(-200 + 0 * apart)), -1)), other_state
+
+    harness = harness_of(tiny.case(loss=loss))
+    assert powerless(harness, "eval_loss")
+    assert powerless(harness, "eval_gradient")
+
+
+def test_dead_units_are_powerless(harness_of):
+    def dead(params, other_state, rng, data, labels, train):
+        return -jnp.mean(jnp.sum(tiny.logits(params, data, offset=-1e4) * labels, -1)), other_state
+
+    harness = harness_of(tiny.case(loss=dead))
+    assert powerless(harness, "eval_gradient")
+
+
+def test_an_untrained_model_fails(harness_of):
+    found = {j.leaf: j for j in checks.trained(harness_of(tiny.case(training=Training(0, 1, 16))).trained)}
+    assert found["evaluation_loss"].status == found["state"].status == FAIL
+    assert "untrained" in found["state"].message
+
+
+def test_a_trained_model_passes(harness_of):
+    assert {j.status for j in checks.trained(harness_of(tiny.tiny).trained)} == {PASS}
+
+
+def test_the_reference_is_neither_untrained_nor_saturated(reference):
+    assert 0.05 <= reference.trained.metrics.eval_loss[-1] <= 1.0
+
+
+def test_cases_that_ship_are_small():
+    from pathlib import Path
+
+    from parity.cases import ratings
+
+    assert len(Path(ratings.__file__).read_text().splitlines()) <= 80
+    assert load("ratings").data.keys() == {"user", "context"}
+
+
+def test_the_same_case_is_trained_to_the_same_bits(harness_of):
+    one, two = (harness_of(tiny.tiny).trained for _ in range(2))
+    assert one.metrics == two.metrics
+    assert all((one.state.params["hidden"][k] == two.state.params["hidden"][k]).all() for k in ("kernel", "bias"))

@@ -1,0 +1,115 @@
+"""The oracle is the same program in float64, and the rounding ensemble is the same program with other roundings."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from parity.errors import CaseError
+from parity.programs import in_float64, with_rounding
+
+pytestmark = pytest.mark.usefixtures("frameworks")
+
+
+def draws(key):
+    return jax.random.normal(key, (50,)), jax.random.bernoulli(key, 0.3, (50,)), jax.random.uniform(key, (50,))
+
+
+def branches(x):
+    return lax.cond(x.sum() > 0, lambda: jnp.sin(x), lambda: jnp.cos(x))
+
+
+def loops(x):
+    scanned = lax.scan(lambda carry, row: (carry * 0.9 + row, carry), jnp.zeros(x.shape[1]), x)
+    return scanned, lax.while_loop(lambda c: c[0] < 5, lambda c: (c[0] + 1, c[1] * 1.1), (0, x))
+
+
+def embeds(x):
+    return jax.grad(lambda t: jnp.sum(jnp.tanh(t[jnp.array([0, 2, 2])]) ** 2))(x)
+
+
+def decorated(x):
+    return jax.nn.relu(x * 1.1), jax.nn.softplus(x), jax.nn.gelu(x), jax.nn.logsumexp(x, axis=-1)
+
+
+def mixed(x):
+    return x.astype(jnp.bfloat16) @ x.T.astype(jnp.bfloat16), jnp.argmax(x, axis=-1), x > 0
+
+
+X = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize("function", [branches, loops, embeds, decorated])
+def test_the_oracle_is_float64_and_close(function):
+    narrow, wide = (jax.tree_util.tree_leaves(f(X)) for f in (jax.jit(function), in_float64(function, X)))
+    for a, b in zip(narrow, wide, strict=True):
+        if jnp.issubdtype(a.dtype, jnp.floating):
+            assert b.dtype == np.float64
+            assert (np.asarray(a, np.float64) != np.asarray(b)).any()
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_integers_and_masks_stay_what_they_are():
+    product, index, mask = in_float64(mixed, X)(X)
+    assert (product.dtype, index.dtype, mask.dtype) == (np.float64, np.int32, np.bool_)
+
+
+def test_random_draws_are_replayed():
+    key = np.asarray(jax.random.PRNGKey(3))
+    for narrow, wide in zip(jax.jit(draws)(key), in_float64(draws, key)(key), strict=True):
+        np.testing.assert_array_equal(narrow, wide)
+
+
+def test_tracing_under_x64_would_draw_other_masks():
+    """What replaying is for: without it, the oracle would drop other units."""
+    from parity.programs import _x64
+
+    key = np.asarray(jax.random.PRNGKey(3))
+    with _x64():
+        other = jax.random.bernoulli(key, 0.3, (50,))
+    assert (np.asarray(other) != np.asarray(draws(key)[1])).any()
+
+
+def test_float64_arguments_are_not_rounded():
+    tenth = np.float64(0.1)
+    assert float(in_float64(lambda x: x * 1, np.float32(0.1))(tenth)) == tenth
+
+
+def test_a_callback_into_python_is_refused():
+    def calls_back(x):
+        return jax.pure_callback(np.sin, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
+
+    with pytest.raises(CaseError, match="pure_callback"):
+        in_float64(calls_back, X)(X)
+
+
+def test_rounding_moves_results_by_a_few_ulp_and_depends_on_the_seed():
+    function = with_rounding(lambda x: jnp.tanh(x) * 3 + 1, X)
+    exact = np.tanh(X.astype(np.float64)) * 3 + 1
+    one, two = np.asarray(function(0, X)), np.asarray(function(1, X))
+    assert (one != two).any()
+    for found in (one, two):
+        assert 0 < np.abs(found - exact).max() < 2e-6
+
+
+def test_rounding_leaves_random_draws_alone():
+    def masked(x, key):
+        return jax.random.uniform(key, x.shape), x * jax.random.bernoulli(key, 0.5, x.shape)
+
+    key = np.asarray(jax.random.PRNGKey(0))
+    uniform, product = with_rounding(masked, X, key)(7, X, key)
+    np.testing.assert_array_equal(uniform, jax.random.uniform(key, X.shape))
+    assert ((np.asarray(product) == 0) == ~np.asarray(jax.random.bernoulli(key, 0.5, X.shape))).all()
+
+
+def test_rounding_gives_a_structural_zero_what_it_honestly_costs():
+    """At batch size 1 a batch mean is the value itself, so JAX cancels exactly; other orders of operations do not."""
+
+    def centred(x):
+        y = x * 1.7
+        return (y - y.mean(axis=0)) * 300
+
+    row = X[:1]
+    assert not np.asarray(jax.jit(centred)(row)).any()
+    assert np.asarray(with_rounding(centred, row)(0, row)).any()

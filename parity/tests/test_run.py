@@ -1,0 +1,195 @@
+"""`parity run`, as a user runs it: real processes, real records."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import parity
+from parity import records
+
+ROOT = Path(parity.__file__).parents[1]
+IRIS = f"{ROOT / 'fixtures' / 'cases' / 'iris.py'}:case"
+SCHEMA = json.loads((Path(parity.__file__).parent / "schemas" / "run.schema.json").read_text())
+
+
+def run(*arguments, cwd):
+    command = [sys.executable, "-m", "parity", "run", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def iris(tmp_path_factory):
+    """A user's own case, in a file outside the package, on every runtime."""
+    folder = tmp_path_factory.mktemp("iris")
+    done = run("--case", IRIS, "--out", "out", "--batch-size", 13, cwd=folder)
+    return done, folder / "out"
+
+
+def test_a_users_case_passes_on_every_runtime(iris):
+    done, out = iris
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = records.read(out)
+    assert found.in_order()
+    assert {c.runtime for c in found.checks} == {p.runtime for p in found.plan}
+    assert "are in parity: all" in done.stdout
+    assert "Where " in done.stdout
+
+
+def test_the_record_fits_its_schema_and_keeps_the_plan(iris):
+    _, out = iris
+    jsonschema.validate(json.loads((out / "run.json").read_text()), SCHEMA)
+    found = records.read(out)
+    assert {c.item for c in found.checks} == {p.item for p in found.plan}
+    assert len({(c.item, c.leaf) for c in found.checks}) == len(found.checks)
+    assert "test_train_gradient[iris-saved_model-b13]" in {p.item for p in found.plan}
+    assert sorted(p.name for p in out.iterdir()) == ["index.html", "run.json"]
+
+
+def test_every_check_names_its_devices_and_every_score_its_budget(iris):
+    found = records.read(iris[1])
+    assert {(c.jax_device, c.tf_device) for c in found.checks} == {
+        ("cpu:0", "none"), ("cpu:1", "none"), ("cpu:0", "cpu:0"), ("cpu:1", "cpu:1"),
+    }  # fmt: skip
+    budgets = {(b.probe, b.batch_size, b.leaf): b for b in found.budgets}
+    scored = [c for c in found.checks if c.score and c.runtime == "tf_graph" and c.probe != "accuracy"]
+    assert scored
+    for check in scored:
+        assert "8 float32 evaluations" in budgets[check.probe, check.batch_size, check.leaf].source
+
+
+def test_the_curves_span_the_hand_over(iris):
+    curves = {(c.name, c.series): c for c in records.read(iris[1]).curves}
+    jax, tensorflow = curves["evaluation loss", "JAX"], curves["evaluation loss", "TensorFlow"]
+    assert tensorflow.handover == jax.x[-1] == tensorflow.x[0]
+
+
+MINE = """
+import dataclasses
+from parity.case import Limit
+from parity.tests import tiny
+
+case = dataclasses.replace(tiny.tiny, name="mine")
+strict = dataclasses.replace(tiny.tiny, name="strict", limit=Limit(1e-6, "to see it fail"))
+vector = dataclasses.replace(tiny.tiny, name="vector", loss=lambda p, o, r, x, y, t: (tiny.predict((p, o), x), o))
+"""
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory):
+    """Two cases that must fail: one has a limit that nothing can meet, the loss of the other is no scalar."""
+    folder = tmp_path_factory.mktemp("failing")
+    (folder / "mine.py").write_text(MINE)
+    options = ["--case", "mine.py:strict", "--case", "mine.py:vector", "--runtime", "tf_graph", "--probe", "predict"]
+    return run(*options, "--batch-size", 13, "--out", "out", cwd=folder), folder
+
+
+def test_a_failure_says_what_where_who_and_how_to_repeat_it(failing):
+    done, folder = failing
+    assert done.returncode == 1
+    text = done.stdout
+    for said in (
+        "output: score",
+        "over the limit 1e-06",
+        "worst element [",
+        "JAX ",
+        "oracle ",
+        "moved",
+        "repeat: pytest",
+    ):
+        assert said in text, text
+    found = [c for c in records.read(folder / "out").checks if c.case == "strict"]
+    [check] = [c for c in found if c.tf_device == "cpu:0"]
+    assert (check.status, check.limit, check.limit_reason) == ("fail", 1e-6, "to see it fail")
+    assert "to see it fail" in (folder / "out" / "index.html").read_text()
+
+
+def test_the_command_in_a_failure_repeats_just_that_check(failing):
+    done, folder = failing
+    line = next(line for line in done.stdout.splitlines() if line.startswith("repeat: "))
+    command = [sys.executable, "-m", *shlex.split(line.removeprefix("repeat: "))]
+    again = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert "1 failed in" in again.stdout, again.stdout
+    assert "over the limit 1e-06" in again.stdout
+
+
+def test_interrupted_in_the_middle(tmp_path):
+    """Ctrl-C after the first verdict: sealed as interrupted, with what was seen and what is missing."""
+    command = [sys.executable, "-m", "parity", "run", "--case", IRIS, "--out", "out", "--batch-size", "13", "-v"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "PASSED" in line:
+            os.killpg(process.pid, signal.SIGINT)
+            break
+    process.communicate()
+    assert process.returncode == 130
+    found = records.read(tmp_path / "out")
+    assert found.state == records.INTERRUPTED
+    assert found.counts()["pass"]
+    assert found.counts()["missing"]
+    assert not found.in_order()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--case", "none.py:case"], 2, "no case file none.py"),
+        (["--case", "nobody"], 2, "Expected one of ratings, reference"),
+        (["--runtime", "abacus"], 2, "no runtime 'abacus'. Expected one of jax"),
+        (["--probe", "smell"], 2, "no probe 'smell'"),
+        (["--batch-size", "0"], 2, "batch size '0'. Expected a whole number of at least 1"),
+        (["--probe", "rng", "-k", "nothing_is_called_so"], 3, "deselected"),
+    ],
+)
+def test_what_cannot_be_run_is_said(tmp_path, options, code, said):
+    done = run("--out", "out", *options, cwd=tmp_path)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in done.stdout + done.stderr
+
+
+def test_an_output_folder_that_is_a_file(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    done = run("--out", "out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "out is a file; --out expects a folder" in done.stdout + done.stderr
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_full_disk_ends_the_run_with_a_clear_error(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run.jsonl").symlink_to("/dev/full")
+    done = run("--out", "out", "--case", IRIS, "--probe", "training", "--runtime", "jax", cwd=tmp_path)
+    assert done.returncode not in (0, 1)
+    assert "No space left on device" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_case_that_cannot_be_used_is_an_error_of_every_question(failing):
+    done, folder = failing
+    assert "expected a float scalar. Take the mean over the batch." in done.stdout
+    assert "Traceback" not in done.stdout
+    assert {c.status for c in records.read(folder / "out").checks if c.case == "vector"} == {"error"}
+
+
+def test_a_bundle_is_exported_and_verified_where_jax_is_impossible(tmp_path):
+    export = [sys.executable, "-m", "parity", "export", "bundle", "--case", "mine.py:case", "--batch-size", "13"]
+    (tmp_path / "mine.py").write_text(MINE)
+    assert subprocess.run(export, cwd=tmp_path, check=False).returncode == 0
+    verify = (
+        "from parity.runtimes.saved_model_fresh import make_jax_impossible\nmake_jax_impossible()\n"
+        "from parity.cli import main\nraise SystemExit(main(['verify', 'bundle', '--out', 'out']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", verify], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = records.read(tmp_path / "out")
+    assert found.in_order()
+    assert {p.probe for p in found.plan} == {c.probe for c in found.checks}
+    jsonschema.validate(json.loads((tmp_path / "out" / "run.json").read_text()), SCHEMA)

@@ -1,0 +1,156 @@
+"""Seven runtimes answer alike, say where they ran, and fail in words."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from parity import artifact, checks, export
+from parity.case import Dataset
+from parity.errors import RuntimeFailureError, UsageError
+from parity.pipeline import Pipeline
+from parity.records import FAIL, PASS, Planned
+from parity.runtimes import RUNTIMES, Request, saved_model_fresh
+from parity.runtimes._tensorflow import _require_device
+from parity.tests import tiny
+
+
+@pytest.fixture(scope="module")
+def harness(frameworks):
+    from parity.harness import Harness
+    from parity.ledger import Ledger
+
+    made = Harness(tiny.tiny, Ledger())
+    made.batch(13), made.batch(20)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("device", ["cpu:0", "cpu:1"])
+def test_every_runtime_answers_every_probe(harness, runtime, device):
+    for probe in tiny.tiny.probes:
+        found = harness.judgements(Planned("i", "tiny", probe, runtime, 13, device, device))
+        assert {j.status for j in found} == {PASS}, (probe, found)
+
+
+def test_the_same_question_three_times_gets_the_same_verdict(harness_of):
+    in_process = [runtime for runtime in RUNTIMES if runtime != "saved_model_fresh"]
+    questions = [Planned("i", "tiny", p, r, 13, "cpu:0", "cpu:0") for p in tiny.tiny.probes for r in in_process]
+
+    def verdicts():
+        harness = harness_of(tiny.tiny)
+        harness.expect(questions)
+        return [(q.probe, q.runtime, *((j.leaf, j.status, j.score) for j in harness.judgements(q))) for q in questions]
+
+    assert verdicts() == verdicts() == verdicts()
+
+
+def test_an_unknown_device_is_named(harness):
+    with pytest.raises(UsageError, match=r"no device cpu:7. Expected one of cpu:0, cpu:1"):
+        harness.runtime("tf_graph").evaluate("predict", harness.batch(13), "cpu:7")
+
+
+def test_running_elsewhere_than_asked_is_an_error():
+    with tf.device("CPU:0"):
+        answers = {"predict": {"output": tf.constant(1.0)}}
+    with pytest.raises(RuntimeFailureError, match="asked to run on cpu:1, and ran on cpu:0"):
+        _require_device(answers, "cpu:1")
+
+
+def test_a_training_call_leaves_no_trace(harness):
+    runtime, batch = harness.runtime("saved_model"), harness.batch(13)
+    first, second = (runtime.evaluate("train", batch, "cpu:0") for _ in range(2))
+    for leaf, value in first["rng"].items():
+        np.testing.assert_array_equal(value, second["rng"][leaf])
+
+
+def test_jax_is_impossible_in_the_fresh_process():
+    probe = (
+        "from parity.runtimes.saved_model_fresh import BLOCKED, make_jax_impossible\n"
+        "import importlib\n"
+        "make_jax_impossible()\n"
+        "for name in (*BLOCKED, 'jax.numpy', 'flax.linen'):\n"
+        "    try:\n"
+        "        importlib.import_module(name)\n"
+        "    except ImportError:\n"
+        "        continue\n"
+        "    raise SystemExit(name + ' could be imported')\n"
+    )
+    subprocess.run([sys.executable, "-c", probe], check=True)
+
+
+def test_a_fresh_process_that_already_has_jax_refuses(frameworks):
+    with pytest.raises(RuntimeError, match="jax is already imported"):
+        saved_model_fresh.make_jax_impossible()
+
+
+def test_a_killed_process_is_a_crash(harness):
+    runtime = saved_model_fresh.Runtime(harness.runtime("saved_model").subject)
+    runtime.expect([Request("predict", 13, "cpu:0")])
+    runtime._process.kill()
+    with pytest.raises(RuntimeFailureError, match="the fresh process ended with code -9") as caught:
+        runtime.evaluate("predict", harness.batch(13), "cpu:0")
+    assert caught.value.status == "crash"
+    runtime.close()
+
+
+def test_a_request_the_bundle_cannot_serve_is_an_error_and_the_process_lives(harness):
+    runtime = saved_model_fresh.Runtime(harness.runtime("saved_model").subject)
+    with pytest.raises(RuntimeFailureError, match=r"b7\.npz"):
+        runtime.evaluate("predict", harness.batch(7), "cpu:0")
+    assert runtime.evaluate("predict", harness.batch(13), "cpu:0")["predict"]["output"].shape == (13, 3)
+    runtime.close()
+
+
+def test_both_exports_are_what_a_server_and_a_trainer_need(harness):
+    assert {j.status for j in checks.saved(harness)} == {PASS}
+
+
+def test_weights_frozen_into_the_program_are_found(harness, tmp_path):
+    weights = np.random.default_rng(0).normal(size=(4, 8192)).astype(np.float32)
+
+    def frozen(params, other, data):
+        return data @ weights
+
+    module = tf.Module()
+    convert = export._convert(frozen, ["...", "...", "(b, ...)"], gradient=False)
+    signature = [tf.TensorSpec((None, 4))]
+    module.predict = tf.function(lambda x: convert({}, {}, x), autograph=False, input_signature=signature)
+    tf.saved_model.save(module, str(tmp_path / "jax"))
+    assert max(size for _, size in checks.constants(tmp_path / "jax")) == weights.nbytes
+    module.predict = tf.function(lambda x: x @ tf.constant(weights), input_signature=signature)
+    tf.saved_model.save(module, str(tmp_path / "tf"))
+    assert "expected at most 65,536" in checks._large_constants(tmp_path / "tf")
+
+
+def test_an_artifact_without_a_serving_signature_fails(harness, tmp_path):
+    tf.saved_model.save(export.Exported(tiny.tiny, harness.trained.state, artifact.graph), str(tmp_path / "bare"))
+    everything = artifact.load(harness.bundle / "saved_model")
+    found = {j.leaf: j for j in checks._served(harness, everything, artifact.load(tmp_path / "bare"))}
+    assert found["inference/serving_default/b13"].status == FAIL
+    assert "nothing to call" in found["inference/serving_default/b13"].message
+
+
+def test_training_goes_on_in_tensorflow(harness):
+    assert {j.leaf: j.status for j in checks.finetuned(harness)} == dict.fromkeys(
+        ("handover_loss", "iterations", "learning_rate", "parameters", "training_loss"), PASS
+    )
+
+
+def test_a_schedule_off_by_one_step_is_found(harness, monkeypatch):
+    monkeypatch.setattr(harness.finetuned, "learning_rate", [harness.finetuned.learning_rate[-1]] * 10)
+    [found] = [j for j in checks.finetuned(harness) if j.leaf == "learning_rate"]
+    assert "the learning rate at step" in found.message
+
+
+def test_the_pipeline_repeats_its_order_and_shuffles_every_epoch():
+    data = Dataset(tiny.dataset().train, tiny.dataset().test).train
+    one, two = Pipeline(data, tiny.tiny.training), Pipeline(data, tiny.tiny.training)
+    first, again, next_epoch = ([b.data for b in p.epoch(n)] for p, n in ((one, 0), (two, 0), (one, 1)))
+    np.testing.assert_array_equal(first, again)
+    assert (np.asarray(first) != np.asarray(next_epoch)).any()
+    assert {len(batch) for batch in first} == {16}
+    assert len(first) == one.steps_per_epoch == 5
