@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from parity import artifact, export, judging
+from parity.errors import RuntimeFailureError
 from parity.finetuning import Finetuned
 from parity.harness import Harness
 from parity.judging import UNIT_ROUNDOFF, Judgement
@@ -66,7 +68,18 @@ def constants(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def _served(harness: Harness, everything: Any, inference: Any) -> Iterator[Judgement]:
-    """Four ways to predict, on every batch size of the run: all must give the same bits."""
+    """Four ways to predict, on every batch size of the run: all must give the same bits.
+
+    Raises:
+        RuntimeFailureError: TensorFlow cannot run the artifact.
+    """
+    try:
+        yield from _predicted(harness, everything, inference)
+    except tf.errors.OpError as error:
+        raise RuntimeFailureError(f"TensorFlow cannot run the artifact: {error}") from error
+
+
+def _predicted(harness: Harness, everything: Any, inference: Any) -> Iterator[Judgement]:
     for size, batch in harness.batches():
         wanted = {k: v.numpy() for k, v in outputs(everything.predict(batch.data)).items()}
         answers = {
@@ -86,8 +99,6 @@ def _unlike(found: dict[str, Any] | None, wanted: dict[str, Any]) -> str | None:
 
 
 def _serve(module: Any, batch: Batch) -> dict[str, Any] | None:
-    import tensorflow as tf
-
     signature = dict(module.signatures).get("serving_default")
     if signature is None:
         return None

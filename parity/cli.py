@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(
         prog="parity",
-        description="Does a model trained in JAX behave the same in TensorFlow? Checks the installed releases.",
+        description="Does a model trained in JAX behave the same in TensorFlow?\nChecks the installed releases.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -25,7 +25,16 @@ def run(arguments: Namespace, further: list[str]) -> int:
     except ImportError:
         raise UsageError("parity run needs pytest. Install it: pip install 'parity[test,report]'") from None
     # A pytest configuration in the current folder is about another project.
-    isolated = ["-c", os.devnull, "--rootdir", str(Path.cwd()), "-p", "no:cacheprovider", "--no-header", "--tb=short"]
+    isolated = [
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(Path(__file__).parents[1]),
+        "-p",
+        "no:cacheprovider",
+        "--no-header",
+        "--tb=short",
+    ]
     isolated += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     options = ["--pyargs", "parity.suites", f"--parity-out={arguments.out}"]
     for name in ("case", "runtime", "probe", "batch_size"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -54,7 +55,20 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Where options say that the suite is wanted, refuse a wrong one before anything is collected."""
     options = vars(session.config.option)
     if any(options[name] for name in options if name.startswith("parity_")):
-        _examination(session.config)
+        with _captured(session.config):
+            _examination(session.config)
+
+
+@contextmanager
+def _captured(config: pytest.Config) -> Iterator[None]:
+    """Capture what the frameworks log when they are imported, as pytest does while it collects."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    capture.resume_global_capture()
+    try:
+        yield
+    finally:
+        capture.suspend_global_capture()
+        capture.read_global_capture()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -95,6 +109,14 @@ def _question(item: pytest.Item) -> Planned | None:
     callspec = getattr(item, "callspec", None)
     question = callspec.params.get("question") if callspec else None
     return question if isinstance(question, Planned) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests that the options leave without a question; pytest would show them as skipped."""
+    idle = [item for item in items if "question" in getattr(item, "fixturenames", ()) and _question(item) is None]
+    if idle:
+        config.hook.pytest_deselected(items=idle)
+        items[:] = [item for item in items if item not in idle]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -49,7 +49,11 @@ def of(run: Run, width: int, report: Path | None) -> list[str]:
     out = io.StringIO()
     console = Console(file=out, width=max(width, 60), color_system=None)
     for case in dict.fromkeys(check.case for check in run.all_checks()):
-        console.print(_table(case, [c for c in run.all_checks() if c.case == case]))
+        mine = [c for c in run.all_checks() if c.case == case]
+        console.print(
+            f"{case}: worst score of each probe and runtime; the limit is {number(_limit(mine))}", highlight=False
+        )
+        console.print(_table(mine))
     for line in _powers(run):
         console.print(line, highlight=False)
     console.print(_spent(run.spent_s), highlight=False)
@@ -59,16 +63,14 @@ def of(run: Run, width: int, report: Path | None) -> list[str]:
     return out.getvalue().rstrip().splitlines()
 
 
-def _table(case: str, checks: list[Check]) -> Table:
-    table = Table(
-        title=f"{case}: worst score (limit {number(_limit(checks))})", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
+def _table(checks: list[Check]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     asked = [c for c in checks if c.probe in PROBES and not c.item.startswith("test_power")]
     runtimes = [name for name in RUNTIMES if any(c.runtime == name for c in asked)]
     table.add_column("probe", no_wrap=True)
     for name in runtimes:
-        table.add_column(name.replace("_", " "), justify="right", min_width=6)
-    table.add_column("checks", justify="right")
+        table.add_column(name.replace("_", " ").replace("float64", "f64"), justify="right", min_width=6)
+    table.add_column("checks", justify="right", no_wrap=True)
     for probe in PROBES:
         rows = {name: [c for c in asked if (c.probe, c.runtime) == (probe, name)] for name in runtimes}
         if any(rows.values()):
@@ -92,8 +94,8 @@ def _cell(checks: list[Check]) -> str:
     if not checks:
         return ""
     worst = max((c.score for c in checks if c.score is not None), default=None)
-    shown = "ok" if worst is None else number(worst)
-    return "\n".join([shown, *(status.upper() for status in _bad(checks))])
+    shown = [] if worst is None else [number(worst)]
+    return "\n".join([*shown, *(status.upper() for status in _bad(checks))]) or "ok"
 
 
 def _powers(run: Run) -> Iterable[str]:

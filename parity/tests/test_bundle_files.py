@@ -64,7 +64,7 @@ def write(path, signature=SOLE):
 
 
 def assert_same(found, expected):
-    assert list(found) == list(expected)
+    assert sorted(found) == sorted(expected)
     for name, array in expected.items():
         assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
         assert found[name].tobytes() == array.tobytes()
@@ -97,9 +97,7 @@ def test_the_inputs_come_back(tmp_path, bundle):
 
 @pytest.mark.parametrize("side", ["answers", "oracle"])
 def test_answers_come_back_bit_by_bit(bundle, side):
-    found = bundles.open_bundle(bundle).answer(side, "predict", 3)
-    assert_same({name: found[name] for name in ANSWER}, ANSWER)
-    assert len(found) == len(ANSWER)
+    assert_same(bundles.open_bundle(bundle).answer(side, "predict", 3), ANSWER)
 
 
 def test_budgets_come_back_by_leaf(bundle):
@@ -214,15 +212,15 @@ def test_arrays_damaged_after_the_bundle_was_opened_are_named(bundle):
     whole = path.read_bytes()
     damaged = [whole[:cut] for cut in range(0, len(whole), 61)]
     damaged += [whole[:i] + bytes([whole[i] ^ 255]) + whole[i + 1 :] for i in range(0, len(whole), 7)]
-    refused = 0
+    said = []
     for data in damaged:
         path.write_bytes(data)
         try:
             opened.answer("answers", "predict", 3)
         except RecordError as error:
-            refused += 1
-            assert "predict-b3.npz" in str(error)
-    assert refused > len(damaged) // 2
+            said.append(str(error))
+    assert len(said) > len(damaged) // 2
+    assert all("predict-b3.npz" in message for message in said)
 
 
 def test_no_pickle_is_read(bundle):
@@ -244,10 +242,14 @@ def test_a_path_that_is_taken_is_refused_before_any_work(tmp_path, taken):
 
 @pytest.mark.parametrize("interruption", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_an_interruption_leaves_nothing(tmp_path, interruption):
-    with pytest.raises(interruption), bundles.create(tmp_path / "bundle", SOLE, (3,), VERSIONS, WRITER) as folder:
-        fill(folder, SOLE)
-        assert list(tmp_path.iterdir()) == [folder]
-        raise interruption
+    def interrupted():
+        with bundles.create(tmp_path / "bundle", SOLE, (3,), VERSIONS, WRITER) as folder:
+            fill(folder, SOLE)
+            assert list(tmp_path.iterdir()) == [folder]
+            raise interruption
+
+    with pytest.raises(interruption):
+        interrupted()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -69,11 +69,16 @@ def test_a_purpose_of_its_own_is_listed(clock):
 @pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt])
 def test_an_exception_closes_what_it_passes(clock, interruption):
     ledger = Ledger()
-    with pytest.raises(interruption), ledger.spend(TRAINING):
-        clock.pass_(1)
-        with ledger.spend(FRAMEWORKS):
-            clock.pass_(2)
-            raise interruption
+
+    def interrupted():
+        with ledger.spend(TRAINING):
+            clock.pass_(1)
+            with ledger.spend(FRAMEWORKS):
+                clock.pass_(2)
+                raise interruption
+
+    with pytest.raises(interruption):
+        interrupted()
     clock.pass_(4)
     with ledger.spend(IMPORTING):
         clock.pass_(8)
