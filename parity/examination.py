@@ -120,11 +120,10 @@ class Examination:
             return []
         if probe in PROBES:
             return [
-                planned(_ident(case.name, runtime, size, pair), probe, runtime, size, _devices(runtime, pair))
-                for pair in self._pairs(probe)
-                for size in _sizes(select.sizes, pair)
+                planned(_ident(case.name, runtime, size, pair), probe, runtime, size, pair)
                 for runtime in select.runtimes
-                if not _twice(runtime, pair)
+                for pair in _of_runtime(runtime, self._pairs(probe))
+                for size in _sizes(select.sizes, pair)
             ]
         about = next(name for name in BESIDE if probe.startswith(name))
         chosen = about in select.probes and BESIDE[about] in select.runtimes
@@ -141,10 +140,7 @@ class Examination:
         from parity import artifact
         from parity.runtimes import jax
 
-        on_jax, on_tf = ([d for d in found if d.startswith("gpu")][:1] for found in (jax.devices(), artifact.devices()))
-        return [
-            (j, t) for j in (*on_jax, FIRST[0]) for t in (*on_tf, FIRST[1]) if (j, t) != FIRST
-        ]  # fmt: skip
+        return gpu_pairs(jax.devices(), artifact.devices())
 
     def _import_frameworks(self) -> None:
         """Import both frameworks and give each its virtual CPUs, before either starts."""
@@ -296,10 +292,27 @@ class Examination:
         return summary.of(self.run, width, self._report)
 
 
+def gpu_pairs(on_jax: list[str], on_tf: list[str]) -> list[tuple[str, str]]:
+    """GPU against GPU and each against the other's CPU, for the devices that the two frameworks see."""
+    gpus = [[device for device in seen if device.startswith("gpu")][:1] for seen in (on_jax, on_tf)]
+    return [(j, t) for j in (*gpus[0], FIRST[0]) for t in (*gpus[1], FIRST[1]) if (j, t) != FIRST]
+
+
+def _of_runtime(runtime: str, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """JAX's runtimes run on JAX's device of each pair, once."""
+    if runtime not in (JAX, JAX_FLOAT64):
+        return pairs
+    return [(device, NO_DEVICE) for device in dict.fromkeys(j for j, _ in pairs)]
+
+
 def _sizes(selected: tuple[int, ...], pair: tuple[str, str]) -> tuple[int, ...]:
-    if pair == FIRST:
+    if _is_first(pair):
         return selected
     return tuple(size for size in selected if size in SIZES_ON_OTHER_DEVICES) or selected
+
+
+def _is_first(pair: tuple[str, str]) -> bool:
+    return pair in (FIRST, (FIRST[0], NO_DEVICE))
 
 
 def _size_id(size: int) -> str:
@@ -308,15 +321,6 @@ def _size_id(size: int) -> str:
 
 def _ident(case: str, runtime: str, size: int, pair: tuple[str, str]) -> str:
     parts = [case, runtime, _size_id(size)]
-    if pair != FIRST:
-        parts.append("_".join(dict.fromkeys(d.replace(":", "") for d in pair)))
+    if not _is_first(pair):
+        parts.append("_".join(dict.fromkeys(d.replace(":", "") for d in pair if d != NO_DEVICE)))
     return "-".join(parts)
-
-
-def _devices(runtime: str, pair: tuple[str, str]) -> tuple[str, str]:
-    return (pair[0], NO_DEVICE) if runtime in (JAX, JAX_FLOAT64) else pair
-
-
-def _twice(runtime: str, pair: tuple[str, str]) -> bool:
-    """JAX's runtimes have one device, so of the pairs that share it only the one on equal devices is asked."""
-    return runtime in (JAX, JAX_FLOAT64) and pair[0] != pair[1]

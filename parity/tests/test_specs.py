@@ -58,6 +58,10 @@ REFUSED = {
         Batch(images(), labels(dtype=np.int64)),
         "tiny: labels 'data' is int64[5], expected int32[b]. Convert it with .astype('int32').",
     ),
+    "scalar label": (
+        Batch(images(), np.zeros((), np.int32)),
+        f"tiny: labels 'data' is int32[], expected int32[b]. {SHAPE}",
+    ),
     "empty": (
         Batch(images(0), labels(0)),
         "tiny: data 'data' is empty. Expected a batch size of at least 1.",
