@@ -97,13 +97,14 @@ def test_a_pass_still_tells_its_distances():
     assert (found.worst.jax, found.worst.oracle) == (JAX["hidden"][index], ORACLE["hidden"][index])
 
 
+OVER = rf"score .* over the limit {LIMIT:g};"
 DEFECTS = {
-    "one element off": ("hidden", moved((5, 3), 1e-3), r"score .* over the limit 32"),
-    "a scalar off": ("loss", lambda a: a + np.float32(1e-4), r"score .* over the limit 32"),
-    "transposed square kernel": ("kernel", np.transpose, r"score .* over the limit 32"),
-    "rounded to bfloat16": ("kernel", lambda a: a.astype(ml_dtypes.bfloat16).astype(np.float32), r"over the limit"),
-    "sign flip": ("hidden", np.negative, r"score .* over the limit 32"),
-    "all zero": ("hidden", np.zeros_like, r"score .* over the limit 32"),
+    "one element off": ("hidden", moved((5, 3), 1e-3), OVER),
+    "a scalar off": ("loss", lambda a: a + np.float32(1e-4), OVER),
+    "transposed square kernel": ("kernel", np.transpose, OVER),
+    "rounded to bfloat16": ("kernel", lambda a: a.astype(ml_dtypes.bfloat16).astype(np.float32), OVER),
+    "sign flip": ("hidden", np.negative, OVER),
+    "all zero": ("hidden", np.zeros_like, OVER),
     "NaN masked by 0": ("ratio", np.nan_to_num, r"pattern of NaN and infinity differs from JAX's"),
     "infinity clipped": (
         "logarithm",
@@ -251,7 +252,7 @@ def test_a_zero_budget_passes_without_error_only():
 def test_a_nan_score_never_passes(budget):
     [found] = judge(ONE, ONE, {"leaf": np.full(3, 1 + 1e-9)}, {"leaf": budget}, LIMIT)
     assert math.isnan(found.score)
-    assert (found.status, found.message) == (records.FAIL, "score nan over the limit 32; both moved")
+    assert (found.status, found.message) == (records.FAIL, f"score nan over the limit {LIMIT:g}; both moved")
 
 
 def test_the_limit_itself_passes():
