@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from parity import records
+from parity import records, storage
 from parity.errors import InputError, RecordError, StorageError, UsageError
 from parity.judging import Budget
 from parity.records import BudgetRecord
@@ -169,7 +169,7 @@ def create(
             "files": files,
         }
         text = json.dumps(records.encode(manifest), indent=1, allow_nan=False, ensure_ascii=False)
-        records.write_atomically(folder / MANIFEST, text + "\n")
+        storage.write_atomically(folder / MANIFEST, text + "\n")
         folder.chmod(0o755)
         folder.rename(path)
     except BaseException as error:

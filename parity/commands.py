@@ -11,7 +11,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from parity import environment, records
+from parity import environment, records, storage
 from parity.environment import WILL_BREAK, Reader, Writer, foresee
 from parity.errors import NotComparableError, UsageError
 
@@ -104,7 +104,7 @@ def verify(arguments: Namespace, further: list[str]) -> int:
     if arguments.out is not None:
         from parity import report
 
-        records.output_folder(arguments.out)
+        storage.output_folder(arguments.out)
         report.require()
     done = verify_bundle(arguments.bundle, arguments.out)
     for check in done.all_checks():

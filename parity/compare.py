@@ -153,9 +153,8 @@ class _Buffers:
 
     def __init__(self, dtype: np.dtype) -> None:
         self.bits = np.dtype(f"i{dtype.itemsize}")
-        self.float = np.empty(CHUNK)
+        self.floats = [np.empty(CHUNK) for _ in range(2)]
         self.ordered = [np.empty(CHUNK, self.bits) for _ in range(3)]
-        self.differs = np.empty(CHUNK, bool)
 
 
 def _compare_range(a: Array, j: Array, o: Array, start: int, stop: int) -> Difference:
@@ -166,17 +165,28 @@ def _compare_range(a: Array, j: Array, o: Array, start: int, stop: int) -> Diffe
 
 
 def _compare_chunk(a: Array, j: Array, o: Array, start: int, buffers: _Buffers) -> Difference:
-    actual = _distance(a, o, start, buffers.float)
+    from_oracle, other = (buffer[: a.size] for buffer in buffers.floats)
+    actual = _distance(a, o, start, from_oracle)
     bits_a, bits_j = a.view(buffers.bits), j.view(buffers.bits)
-    if not np.not_equal(bits_a, bits_j, out=buffers.differs[: a.size]).any():
+    flipped = np.bitwise_xor(bits_a, bits_j, out=buffers.ordered[0][: a.size])
+    if not a.size or not flipped.any():
         return Difference(actual, actual, 0.0, 0, True, -1)
-    jax = _distance(j, o, start, buffers.float)
-    first = -1
+    same_signs = int(flipped.min()) >= 0
+    jax = _distance(j, o, start, other)
     if actual.count < a.size or jax.count < a.size:
         a, j, bits_a, bits_j, first = _finite_part(a, j, buffers.bits, start)
-    difference = np.subtract(a, j, out=buffers.float[: a.size], dtype=np.float64)
-    largest = float(max(difference.max(), -difference.min())) if a.size else 0.0
-    return Difference(actual, jax, largest, _max_ulp(bits_a, bits_j, buffers), False, first)
+        apart = np.subtract(a, j, out=other[: a.size], dtype=np.float64)
+    else:
+        apart, first = np.subtract(from_oracle, other, out=other), -1
+    ulp = _max_ulp(bits_a, bits_j, buffers, same_signs)
+    return Difference(actual, jax, _max_abs(a, j, apart), ulp, False, first)
+
+
+def _max_abs(a: Array, j: Array, apart: Array) -> float:
+    """The largest absolute difference, found by `apart`, which is rounded, and taken from the elements themselves."""
+    if not a.size:
+        return 0.0
+    return max(abs(float(a[i]) - float(j[i])) for i in (int(apart.argmax()), int(apart.argmin())))
 
 
 def _finite_part(a: Array, j: Array, bits: np.dtype, start: int) -> tuple[Array, Array, Array, Array, int]:
@@ -210,12 +220,16 @@ def _square_sum(difference: Array) -> float:
     return sum(float(part @ part) for part in parts)
 
 
-def _max_ulp(a: Array, j: Array, buffers: _Buffers) -> int:
+def _max_ulp(a: Array, j: Array, buffers: _Buffers, same_signs: bool) -> int:
     if not a.size:
         return 0
-    ordered_a = _ordered(a, buffers.ordered[0][: a.size], buffers.ordered[2][: a.size])
-    ordered_j = _ordered(j, buffers.ordered[1][: a.size], buffers.ordered[2][: a.size])
-    larger = np.maximum(ordered_a, ordered_j, out=buffers.ordered[2][: a.size])
+    out, scratch = buffers.ordered[0][: a.size], buffers.ordered[1][: a.size]
+    if same_signs:  # then the difference of the bits is that of the magnitudes, and cannot overflow
+        apart = np.subtract(a, j, out=out)
+        return max(int(apart.max()), -int(apart.min()))
+    ordered_a = _ordered(a, out, scratch)
+    ordered_j = _ordered(j, buffers.ordered[2][: a.size], scratch)
+    larger = np.maximum(ordered_a, ordered_j, out=scratch)
     smaller = np.minimum(ordered_a, ordered_j, out=ordered_a)
     # Opposite signs overflow the signed dtype; unsigned, larger less smaller always fits.
     unsigned = f"u{buffers.bits.itemsize}"

@@ -103,14 +103,16 @@ def _ratio(error: float, budget: float) -> float:
 
 
 def perturb(array: Array, rng: np.random.Generator) -> Array:
-    """`array` with a random relative error of at most one ulp per element; integers unchanged."""
+    """`array` with a random error of at most one ulp of its dtype per element; zeros and integers unchanged."""
     if not is_float(array):
         return array
-    relative = rng.uniform(-2 * UNIT_ROUNDOFF, 2 * UNIT_ROUNDOFF, array.shape)
-    moved = np.asarray(array.astype(np.float64) * (1 + relative)).astype(array.dtype)
     infinity = np.array(math.inf, array.dtype)
     below, above = np.nextafter(array, -infinity), np.nextafter(array, infinity)
-    return np.asarray(np.minimum(np.maximum(moved, below), above))
+    movable = np.isfinite(array) & (array != 0)
+    wide = np.where(movable, array, 0).astype(np.float64)
+    ulp = np.where(movable, above, 0).astype(np.float64) - wide
+    moved = np.asarray(wide + rng.uniform(-1, 1, array.shape) * ulp).astype(array.dtype)
+    return np.where(movable, np.minimum(np.maximum(moved, below), above), array)
 
 
 def judge(actual: Answer, jax: Answer, oracle: Answer, budgets: Mapping[str, Budget], limit: float) -> list[Judgement]:

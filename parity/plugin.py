@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from parity import records
+from parity import records, storage
 from parity.errors import ParityError, StorageError
 from parity.ledger import IMPORTING, Ledger
 from parity.records import Planned
@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     out = config.getoption("--parity-out")
     try:
         if out:
-            records.output_folder(Path(out))
+            storage.output_folder(Path(out))
             from parity import report
 
             report.require()

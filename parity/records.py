@@ -10,15 +10,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from parity.errors import RecordError, StorageError, UsageError
+from parity.errors import RecordError
+from parity.storage import ESCAPED, output_folder, storage_error, write_atomically
 
 SCHEMA = 1
 
@@ -33,9 +32,6 @@ TIMEOUT = "timeout"
 MISSING = "missing"
 STATUSES = (PASS, FAIL, KNOWN, FIXED, REMEDIED, ERROR, CRASH, TIMEOUT, MISSING)
 IN_ORDER = (PASS, KNOWN, REMEDIED)
-
-ESCAPED = "backslashreplace"
-"""How a file name that is not UTF-8, and so holds lone surrogates, is written: as the escapes that JSON reads back."""
 
 COMPLETE = "complete"
 INTERRUPTED = "interrupted"
@@ -265,53 +261,6 @@ def _dumps(value: Any) -> str:
     return json.dumps(encode(value), allow_nan=False, ensure_ascii=False)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` to `path` by an atomic rename; on failure the old file stays and no half-written one.
-
-    Raises:
-        StorageError: the disk is full, or the folder cannot be written.
-    """
-    temporary: str | None = None
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors=ESCAPED) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise storage_error(path, error) from error
-        raise
-
-
-def storage_error(path: Path, error: OSError) -> StorageError:
-    """The error to raise when writing `path` failed."""
-    reason = error.strerror or str(error)
-    return StorageError(
-        f"cannot write {path}: {reason}. Expected a writable folder with free space; "
-        "free some, or choose another with --out."
-    )
-
-
-def output_folder(path: Path) -> Path:
-    """`path` as an existing folder to write into.
-
-    Raises:
-        UsageError: it is a file, or cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UsageError(f"{path} is a file; --out expects a folder. Name another, or remove it.") from error
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {path}: {error.strerror}. Choose another with --out.") from error
-    return path
-
-
 class Recorder:
     """Streams a run's events to `folder/run.jsonl`, and seals them into `folder/run.json`.
 
@@ -327,12 +276,15 @@ class Recorder:
         self.path = output_folder(folder) / "run.json"
         self._lines_path = folder / "run.jsonl"
         try:
-            self.path.unlink(missing_ok=True)
             self._lines: IO[str] | None = self._lines_path.open("w", encoding="utf-8", errors=ESCAPED)
         except OSError as error:
             raise storage_error(self._lines_path, error) from error
         head = {k: getattr(run, k) for k in ("schema", "cell", "started_at", "environment")}
         self._write({"event": "start", **head})
+        try:
+            self.path.unlink(missing_ok=True)  # only now that the new record can be written
+        except OSError as error:
+            raise storage_error(self.path, error) from error
 
     def add(self, event: Event) -> None:
         """Append `event` to the record and flush it to disk."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from parity.errors import UsageError
-from parity.records import IN_ORDER, Check, Run, write_atomically
+from parity.records import IN_ORDER, Check, Run
+from parity.storage import write_atomically
 
 NEEDED = ("jinja2", "vl_convert")
 SIGNS = {"pass": "✓", "known": "◇", "remedied": "⚒", "fixed": "!", "missing": "?"}

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity import records
+from parity import records, storage
 from parity.errors import RecordError, StorageError, UsageError
 from parity.records import Check, Curve, Recorder, Run, Timing, Worst
 from parity.tests import samples
@@ -348,7 +348,7 @@ def test_an_old_record_that_cannot_be_removed_is_a_storage_error(tmp_path):
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from parity import records
+from parity import records, storage
 from parity.errors import StorageError
 from parity.tests import samples
 
@@ -370,7 +370,7 @@ def limited(folder, act):
 
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     path = write(tmp_path / "run.json", "old")
-    said = limited(tmp_path, 'records.write_atomically(folder / "run.json", "new" * 10_000)')
+    said = limited(tmp_path, 'storage.write_atomically(folder / "run.json", "new" * 10_000)')
     assert said.startswith(f"cannot write {path}: File too large. ")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -404,7 +404,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = write(tmp_path / "run.json", "old")
     monkeypatch.setattr("os.fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        records.write_atomically(path, "new")
+        storage.write_atomically(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
