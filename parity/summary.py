@@ -21,10 +21,9 @@ def failure(question: Planned, bad: list[Check], total: int) -> str:
     """Why a question failed: per leaf the score, the worst element, who moved; and how to repeat it."""
     if not total:
         return f"{question.item}: no leaf was compared, so nothing was checked."
-    on = f"JAX on {question.jax_device}, TensorFlow on {question.tf_device}"
     lines = [
-        f"{question.probe} of {question.case}, {question.runtime}, batch size {bad[0].batch_size}, {on}: "
-        f"{len(bad)} of {total} checks are not in order"
+        f"{question.probe} of {question.case} on {question.runtime} at batch size {bad[0].batch_size}",
+        f"JAX on {question.jax_device}, TensorFlow on {question.tf_device}: {len(bad)} of {total} checks are not in order",
     ]
     for check in bad:
         lines += ["", f"  {check.leaf}: {check.message or check.status}"]
@@ -34,8 +33,8 @@ def failure(question: Planned, bad: list[Check], total: int) -> str:
             )
         if check.worst is not None:
             worst = check.worst
-            lines.append(f"    worst element {worst.index}: {worst.value!r}")
-            lines.append(f"    JAX {worst.jax!r}, oracle {worst.oracle!r}")
+            lines.append(f"    worst element {worst.index}: {question.runtime} has {worst.value:.9g},")
+            lines.append(f"    JAX {worst.jax:.9g}, the oracle {worst.oracle:.9g}")
     return "\n".join([*lines, "", f"repeat: {bad[0].repeat}"])
 
 
