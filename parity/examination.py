@@ -22,6 +22,7 @@ from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64, RUNTIMES
 if TYPE_CHECKING:
     from parity.harness import Harness
     from parity.judging import Judgement
+    from parity.power import PowerStudy
 
 ARTIFACT, TRAINED, FINETUNED = "artifact", "training", "finetuning"
 BESIDE = {ARTIFACT: "saved_model", TRAINED: JAX, FINETUNED: "saved_model"}
@@ -95,6 +96,7 @@ class Examination:
         self._out = out
         self._recorder: Recorder | None = None
         self._harnesses: dict[str, Harness] = {}
+        self._studies: dict[str, PowerStudy] = {}
         self._modules: dict[str, str] = {}
         self._seen: set[tuple[str, str, int]] = set()
         self._report: Path | None = None
@@ -240,7 +242,9 @@ class Examination:
 
         harness = self.harness(question.case)
         size = harness.batch(question.batch_size).size
-        powers = harness.powers(question.probe, size)
+        if question.case not in self._studies:
+            self._studies[question.case] = power.PowerStudy(harness)
+        powers = self._studies[question.case].of(question.probe, size)
         for found in powers:
             self._add(found)
         self.conclude(question, [power.judge(question.probe, powers)], size)

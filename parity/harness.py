@@ -5,7 +5,6 @@ Everything that several questions share (compiled functions, JAX's answers, the 
 
 from __future__ import annotations
 
-import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -22,9 +21,8 @@ from parity.finetuning import Finetuned, finetune
 from parity.judging import Budget, Ensemble, Judgement
 from parity.ledger import FRAMEWORKS, TRAINING, Ledger
 from parity.pipeline import Pipeline
-from parity.power import powers_of
 from parity.progress import Report, silent
-from parity.records import BudgetRecord, Planned, Power
+from parity.records import BudgetRecord, Planned
 from parity.runtimes import EVALUATION_OF, EVALUATIONS, JAX, JAX_FLOAT64, BaseRuntime, Request, Subject, open_runtime
 from parity.specs import Answer, Batch
 from parity.training import Trained, train
@@ -54,8 +52,6 @@ class Harness:
         self._batches: dict[int, Batch] = {}
         self._answers: dict[tuple[str, str, int, str], Answers] = {}
         self._budgets: dict[tuple[str, int], dict[str, dict[str, Budget]]] = {}
-        self.moved: dict[tuple[int, float], State] = {}
-        self.responses: dict[tuple[str, int, int], Answers] = {}
         self._judgements: dict[tuple[str, str, int, str, str], dict[str, list[Judgement]] | ParityError] = {}
 
     @cached_property
@@ -262,10 +258,6 @@ class Harness:
         budgets = self.budgets("predict", size)["predict"]
         return max(judging.ambiguous_rows(scores[leaf], budgets[leaf], self.limit) for leaf in scores)
 
-    def powers(self, probe: str, size: int) -> list[Power]:
-        """What the probe can see; see `parity.power`."""
-        return powers_of(self, probe, self.batch(size).size)
-
     def close(self) -> None:
         """End processes and remove temporary files."""
         for runtime in self._runtimes.values():
@@ -300,8 +292,3 @@ def _budgets(oracle: Answers, members: Iterable[Answers], perturbed: str) -> dic
 
 def _own_device(question: Planned) -> str:
     return question.jax_device if question.runtime in (JAX, JAX_FLOAT64) else question.tf_device
-
-
-def worst_score(judgements: Iterable[Judgement]) -> float:
-    """The largest score; infinite where a leaf has none."""
-    return max((math.inf if j.score is None else j.score for j in judgements), default=math.inf)

@@ -8,7 +8,6 @@ response r at a small d, an error of d * limit / r reaches the limit.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,12 +15,11 @@ from parity import judging
 from parity.case import State
 from parity.compare import distance
 from parity.export import map_leaves, state_leaves
+from parity.harness import Harness
 from parity.judging import Judgement
 from parity.records import FAIL, PASS, Power
 from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64
-
-if TYPE_CHECKING:
-    from parity.harness import Harness
+from parity.specs import Answer
 
 PROBED_WITH = 1e-4
 """The relative error with which the response is measured: small enough to be linear, in float64 far above rounding."""
@@ -33,71 +31,62 @@ LADDER = (1e-2, 1e-1, 1.0, 10.0)
 """Relative errors tried one after the other where an answer is discrete, and does not respond linearly."""
 
 
-def powers_of(harness: Harness, probe: str, size: int) -> list[Power]:
-    """The power of `probe` at a batch size, a row per weight tensor.
+class PowerStudy:
+    """The power of the probes of one case; what they share is computed once."""
 
-    `rng` has one row for the key: exact, so any error is caught, unless the key does not move at all.
-    """
-    if probe == "rng":
-        return [Power(harness.case.name, probe, size, "key", _key_power(harness, size))]
-    names = [s.leaf for s in state_leaves(harness.trained.state) if s.trainable]
-    smallest = _discrete if probe == "accuracy" else _continuous
-    return [
-        Power(harness.case.name, probe, size, name, smallest(harness, probe, size, index))
-        for index, name in enumerate(names)
-    ]
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
+        self._weights = [s.leaf for s in state_leaves(harness.trained.state) if s.trainable]
+        self._states: dict[tuple[int, float], State] = {}
+        self._responses: dict[tuple[str, int, int], dict[str, Answer]] = {}
 
+    def of(self, probe: str, size: int) -> list[Power]:
+        """The power of `probe` at a batch size, a row per weight tensor.
 
-def threshold(probe: str) -> float:
-    """The largest error at which a probe still counts as having power."""
-    return LADDER[-1] if probe == "accuracy" else POWERLESS
+        `rng` has one row for the key: exact, so any error is caught, unless the key does not move at all.
+        """
+        size = self._harness.batch(size).size
+        case = self._harness.case.name
+        if probe == "rng":
+            return [Power(case, probe, size, "key", self._key(size))]
+        smallest = self._discrete if probe == "accuracy" else self._continuous
+        return [Power(case, probe, size, name, smallest(probe, size, i)) for i, name in enumerate(self._weights)]
 
+    def _key(self, size: int) -> float:
+        keys = self._harness.kept(JAX, "train", size)["rng"].values()
+        distinct = {self._harness.trained.state.rng.tobytes(), *(key.tobytes() for key in keys)}
+        return 0.0 if len(distinct) == len(keys) + 1 else math.inf
 
-def judge(probe: str, powers: list[Power]) -> Judgement:
-    """Whether the probe would catch a small error in at least one weight tensor."""
-    smallest, most = min(p.smallest_relative_error for p in powers), threshold(probe)
-    message = f"powerless: no relative error up to {most:g} in any weight tensor would be caught"
-    return Judgement("power", PASS) if smallest <= most else Judgement("power", FAIL, message=message)
+    def _continuous(self, probe: str, size: int, index: int) -> float:
+        evaluation = EVALUATION_OF[probe]
+        oracle = self._harness.kept(JAX_FLOAT64, evaluation, size)[probe]
+        budgets = self._harness.budgets(evaluation, size)[probe]
+        moved = self._response(evaluation, size, index)[probe]
+        response = max(judging.score(distance(moved[leaf], oracle[leaf]), budgets[leaf]) for leaf in budgets)
+        return PROBED_WITH * self._harness.limit / response if response else math.inf
 
+    def _response(self, evaluation: str, size: int, index: int) -> dict[str, Answer]:
+        """The oracle's answers with weight tensor `index` moved; one evaluation serves all its probes."""
+        key = (evaluation, size, index)
+        if key not in self._responses:
+            batch, moved = self._harness.batch(size), self._moved(index, PROBED_WITH)
+            self._responses[key] = self._harness.answers_from(JAX_FLOAT64, moved, evaluation, batch)
+        return self._responses[key]
 
-def _key_power(harness: Harness, size: int) -> float:
-    keys = harness.kept(JAX, "train", size)["rng"].values()
-    distinct = {harness.trained.state.rng.tobytes(), *(key.tobytes() for key in keys)}
-    return 0.0 if len(distinct) == len(keys) + 1 else math.inf
+    def _discrete(self, probe: str, size: int, index: int) -> float:
+        before = float(self._harness.kept(JAX_FLOAT64, probe, size)[probe][probe]) * size
+        ambiguous = self._harness.ambiguous_rows(size)
+        for error in LADDER:
+            answers = self._harness.answers_from(JAX, self._moved(index, error), probe, self._harness.batch(size))
+            if round(abs(float(answers[probe][probe]) * size - before)) > ambiguous:
+                return error
+        return math.inf
 
-
-def _continuous(harness: Harness, probe: str, size: int, index: int) -> float:
-    evaluation = EVALUATION_OF[probe]
-    oracle, budgets = harness.kept(JAX_FLOAT64, evaluation, size)[probe], harness.budgets(evaluation, size)[probe]
-    answers = _responses(harness, evaluation, size, index)[probe]
-    response = max(judging.score(distance(answers[leaf], oracle[leaf]), budgets[leaf]) for leaf in budgets)
-    return PROBED_WITH * harness.limit / response if response else math.inf
-
-
-def _responses(harness: Harness, evaluation: str, size: int, index: int) -> dict[str, Any]:
-    """The oracle's answers with weight tensor `index` moved; one evaluation serves all its probes."""
-    key = (evaluation, size, index)
-    if key not in harness.responses:
-        moved = _moved(harness, index, PROBED_WITH)
-        harness.responses[key] = harness.answers_from(JAX_FLOAT64, moved, evaluation, harness.batch(size))
-    return harness.responses[key]
-
-
-def _discrete(harness: Harness, probe: str, size: int, index: int) -> float:
-    before = float(harness.kept(JAX_FLOAT64, probe, size)[probe][probe]) * size
-    for error in LADDER:
-        moved = _moved(harness, index, error)
-        after = harness.answers_from(JAX, moved, probe, harness.batch(size))[probe][probe]
-        if round(abs(float(after) * size - before)) > harness.ambiguous_rows(size):
-            return error
-    return math.inf
-
-
-def _moved(harness: Harness, index: int, error: float) -> State:
-    """The trained state with weight tensor `index` moved; made once per tensor and error."""
-    if (index, error) not in harness.moved:
-        harness.moved[index, error] = _move(harness.trained.state, index, error)
-    return harness.moved[index, error]
+    def _moved(self, index: int, error: float) -> State:
+        """The trained state with weight tensor `index` off by `error`, its signs drawn at random."""
+        if (index, error) not in self._states:
+            self._states[index, error] = _move(self._harness.trained.state, index, error)
+        return self._states[index, error]
 
 
 def _move(state: State, index: int, error: float) -> State:
@@ -112,3 +101,15 @@ def _move(state: State, index: int, error: float) -> State:
         return wide * (1 + error * signs).astype(wide.dtype)
 
     return State(map_leaves(move, state.params), state.other, state.rng)
+
+
+def threshold(probe: str) -> float:
+    """The largest error at which a probe still counts as having power."""
+    return LADDER[-1] if probe == "accuracy" else POWERLESS
+
+
+def judge(probe: str, powers: list[Power]) -> Judgement:
+    """Whether the probe would catch a small error in at least one weight tensor."""
+    smallest, most = min(p.smallest_relative_error for p in powers), threshold(probe)
+    message = f"powerless: no relative error up to {most:g} in any weight tensor would be caught"
+    return Judgement("power", PASS) if smallest <= most else Judgement("power", FAIL, message=message)

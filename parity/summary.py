@@ -23,7 +23,7 @@ def failure(question: Planned, bad: list[Check], total: int) -> str:
         return f"{question.item}: no leaf was compared, so nothing was checked."
     lines = [
         f"{question.probe} of {question.case} on {question.runtime} at batch size {bad[0].batch_size}",
-        f"JAX on {question.jax_device}, TensorFlow on {question.tf_device}: {len(bad)} of {total} checks are not in order",
+        f"JAX on {question.jax_device}, TensorFlow on {question.tf_device}: {len(bad)} of {total} checks not in order",
     ]
     for check in bad:
         lines += ["", f"  {check.leaf}: {check.message or check.status}"]

@@ -93,7 +93,7 @@ def test_a_runtime_refuses_a_batch_that_does_not_fit(harness_of, runtime):
 
 
 def powerless(harness, probe):
-    return power.judge(probe, harness.powers(probe, 13)).status == FAIL
+    return power.judge(probe, power.PowerStudy(harness).of(probe, 13)).status == FAIL
 
 
 @pytest.mark.parametrize("probe", tiny.tiny.probes)
