@@ -60,6 +60,7 @@ def _view(run: Run, charts: Any) -> dict[str, Any]:
         "verdict": run.verdict(),
         "in_order": run.in_order(),
         "counts": sorted(run.counts().items()),
+        "limits": sorted({(c.case, c.limit_reason) for c in checks if c.limit_reason}),
         "worst": _worst(checks)[:WORST_SHOWN],
         "tables": [_table(case, checks) for case in dict.fromkeys(c.case for c in checks)],
         "charts": charts.curves(run.curves),
