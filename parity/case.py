@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from parity.errors import CaseError
-from parity.specs import Batch, Specs
+from parity.specs import Batch, Specs, by_name
 
 PROBES = (
     "predict", "accuracy", "eval_loss", "train_loss", "eval_gradient", "train_gradient", "batch_stats", "rng",
@@ -43,6 +43,10 @@ class Training:
     learning_rate: float = 0.01
     decay: float = 0.6
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.epochs < 0 or self.epochs_after < 0:
+            raise CaseError(f"{self}: expected a batch size of at least 1, and no negative number of epochs.")
 
 
 class State(NamedTuple):
@@ -97,6 +101,11 @@ class Case:
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise CaseError(f"case {self.name!r}: expected a name of letters, digits and underscores.")
+        for name in (*by_name(self.data), *by_name(self.labels)):
+            if not name.isidentifier():
+                raise CaseError(
+                    f"case {self.name!r}: input {name!r}; expected a name of letters, digits and underscores."
+                )
         unknown = [probe for probe in self.probes if probe not in PROBES]
         if unknown or not self.probes:
             raise CaseError(f"case {self.name!r}: unknown probes {unknown}; expected some of {', '.join(PROBES)}.")

@@ -123,5 +123,6 @@ def report(arguments: Namespace, further: list[str]) -> int:
     out = arguments.out or (first if first.is_dir() else first.parent) / "index.html"
     if out.is_dir():
         raise UsageError(f"{out} is a folder; --out expects a file, such as {out / 'index.html'}.")
+    storage.output_folder(out.parent)
     print(f"Report: {pages.write(runs, out)}")
     return 0

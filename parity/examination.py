@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +16,10 @@ import pytest
 
 from parity import environment, records, summary
 from parity.case import BATCH_SIZES, PROBES, TEST_SET, Case, load
-from parity.errors import ParityError, UsageError
+from parity.errors import NotComparableError, ParityError, UsageError
 from parity.ledger import IMPORTING, Ledger
-from parity.records import Check, Planned, Recorder, Run
-from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64, RUNTIMES
+from parity.records import NO_DEVICE, Check, Planned, Recorder, Run
+from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64, RUNTIMES, VIRTUAL_CPUS
 
 if TYPE_CHECKING:
     from parity.harness import Harness
@@ -31,8 +33,6 @@ POWER = "power"
 ON_OTHER_DEVICES = ("predict", "train_gradient")
 SIZES_ON_OTHER_DEVICES = (13, 256)
 """What a device does wrong it does at an odd and at an even batch size; every size would cost a third more time."""
-VIRTUAL_CPUS = 2
-NO_DEVICE = "none"
 FIRST = ("cpu:0", "cpu:0")
 
 
@@ -44,6 +44,7 @@ class Selection:
     runtimes: tuple[str, ...]
     probes: tuple[str, ...]
     sizes: tuple[int, ...]
+    default_sizes: bool = False
 
     @classmethod
     def of(
@@ -66,13 +67,22 @@ class Selection:
         chosen = tuple(dict.fromkeys(_size(size) for size in sizes)) or BATCH_SIZES
         with ledger.spend(IMPORTING):
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-            from parity.runtimes import jax
-
+            try:
+                from parity.runtimes import jax
+            except ImportError as error:
+                raise not_installed("jax", error) from error
             jax.configure_devices(VIRTUAL_CPUS)  # before a case can start JAX
             loaded = {name: load(name) for name in dict.fromkeys(cases)}
         if len({case.name for case in loaded.values()}) < len(loaded):
             raise UsageError("two of the cases have the same name. Rename one: ids and records go by it.")
-        return cls(loaded, runtimes or RUNTIMES, probes or (*PROBES, *BESIDE), chosen)
+        return cls(loaded, runtimes or RUNTIMES, probes or (*PROBES, *BESIDE), chosen, default_sizes=not sizes)
+
+
+def not_installed(framework: str, error: ImportError) -> NotComparableError:
+    """The error to raise when a framework cannot be imported."""
+    return NotComparableError(
+        f"{framework} cannot be imported: {error}. Expected both frameworks; install the pair that you want to check."
+    )
 
 
 def _size(text: str) -> int:
@@ -93,10 +103,12 @@ class Examination:
         self.ledger = ledger
         self.run = Run(cell=cell, started_at=records.now(), environment={})
         self.planned: list[Planned] = []
+        self.left_out: dict[str, str] = {}
         self._out = out
         self._recorder: Recorder | None = None
         self._harnesses: dict[str, Harness] = {}
         self._studies: dict[str, PowerStudy] = {}
+        self._prepared: set[str] = set()
         self._modules: dict[str, str] = {}
         self._seen: set[tuple[str, str, int]] = set()
         self._report: Path | None = None
@@ -104,9 +116,25 @@ class Examination:
     def questions(self, function: str) -> list[Planned]:
         """The questions that the test function `test_<probe>` asks."""
         probe = function.removeprefix("test_")
-        return [q for case in self.selection.cases.values() for q in self._questions(function, probe, case)]
+        cases = self.selection.cases.values()
+        return [q for case in cases for q in self._questions(function, probe, case, self._sizes(case))]
 
-    def _questions(self, function: str, probe: str, case: Case) -> list[Planned]:
+    def _sizes(self, case: Case) -> tuple[int, ...]:
+        """The selected batch sizes; of the default ones, those that the test set of `case` can fill."""
+        selected = self.selection.sizes
+        if not self.selection.default_sizes:
+            return selected
+        self._import_frameworks()
+        try:
+            most = self.harness(case.name).dataset.test.size
+        except ParityError:
+            return selected  # an error of every question, when it is asked
+        left_out = ", ".join(str(size) for size in selected if size > most)
+        if left_out:
+            self.left_out[case.name] = f"{case.name}: batch size {left_out} left out, the test set has {most} examples"
+        return tuple(size for size in selected if size <= most)
+
+    def _questions(self, function: str, probe: str, case: Case, sizes: tuple[int, ...]) -> list[Planned]:
         select = self.selection
 
         def planned(ident: str, asked: str, runtime: str, size: int, devices: tuple[str, str]) -> Planned:
@@ -116,7 +144,7 @@ class Examination:
             return [
                 planned(f"{case.name}-{p}-{_size_id(size)}", p, JAX_FLOAT64, size, (FIRST[0], NO_DEVICE))
                 for p in case.probes if p in select.probes and JAX_FLOAT64 in select.runtimes
-                for size in select.sizes
+                for size in sizes
             ]  # fmt: skip
         if probe in PROBES and (probe not in case.probes or probe not in select.probes):
             return []
@@ -125,11 +153,12 @@ class Examination:
                 planned(_ident(case.name, runtime, size, pair), probe, runtime, size, pair)
                 for runtime in select.runtimes
                 for pair in _of_runtime(runtime, self._pairs(probe))
-                for size in _sizes(select.sizes, pair)
+                for size in _sizes(sizes, pair)
             ]
         about = next(name for name in BESIDE if probe.startswith(name))
         chosen = about in select.probes and BESIDE[about] in select.runtimes
-        return [planned(case.name, about, BESIDE[about], TEST_SET, FIRST)] if chosen else []
+        devices = (FIRST[0], NO_DEVICE) if BESIDE[about] == JAX else FIRST
+        return [planned(case.name, about, BESIDE[about], TEST_SET, devices)] if chosen else []
 
     def _pairs(self, probe: str) -> list[tuple[str, str]]:
         if probe not in ON_OTHER_DEVICES:
@@ -149,9 +178,11 @@ class Examination:
         if self.run.environment:
             return
         with self.ledger.spend(IMPORTING):
-            from parity import artifact, harness, reader, writer
-            from parity.runtimes import jax
-
+            try:
+                from parity import artifact, harness, reader, writer
+                from parity.runtimes import jax
+            except ImportError as error:
+                raise not_installed("tensorflow", error) from error
             assert harness
             artifact.configure_devices(VIRTUAL_CPUS)
             wrote, read = writer.describe(), reader.describe()
@@ -169,8 +200,10 @@ class Examination:
         """Write down what will be asked, before anything is."""
         self._import_frameworks()
         self.planned, self._modules = questions, modules
+        self.run.environment["left_out"] = list(self.left_out.values())
         if self._out is not None:
             self._recorder = Recorder(self._out, self.run)
+            (self._out / "index.html").unlink(missing_ok=True)  # it is about another run
         for question in questions:
             self._add(question)
 
@@ -181,14 +214,13 @@ class Examination:
             records.append(self.run, event)
 
     def harness(self, case: str) -> Harness:
-        """The harness of a case, told all that will be asked of it."""
+        """The harness of a case."""
         if case not in self._harnesses:
             from parity.harness import Harness
             from parity.progress import Bar
 
             [found] = [c for c in self.selection.cases.values() if c.name == case]
             self._harnesses[case] = Harness(found, self.ledger, Bar())
-            self._harnesses[case].expect(q for q in self.planned if q.case == case and q.probe in EVALUATION_OF)
         return self._harnesses[case]
 
     def prepare(self, question: Planned) -> None:
@@ -196,12 +228,16 @@ class Examination:
         harness = self.harness(question.case)
         from parity import checks
 
-        first = "trained" not in harness.__dict__
+        first = question.case not in self._prepared
+        self._prepared.add(question.case)
+        if first:
+            harness.expect(q for q in self.planned if q.case == question.case and q.probe in EVALUATION_OF)
         trained = harness.trained
         if first:
             for curve in checks.jax_curves(question.case, trained.metrics):
                 self._add(curve)
-            harness.start()
+            with suppress(ParityError):  # what cannot start is an error of its own questions, where it is raised again
+                harness.start()
 
     def check(self, question: Planned) -> None:
         """Ask `question`, record a check per leaf, and fail the test if one of them fails."""
@@ -278,7 +314,7 @@ class Examination:
         target = f"{self._modules.get(question.item, 'parity.suites')}::{question.item}"
         options = [f"--parity-case={n}" for n, c in self.selection.cases.items() if c.name == question.case]
         extra = [] if options == ["--parity-case=reference"] else options
-        return shlex.join(["pytest", "--pyargs", target, *extra])
+        return shlex.join([*_python(), "-m", "pytest", "--pyargs", target, *extra])
 
     def finish(self, state: str) -> None:
         """End processes, seal the record, and write the report."""
@@ -294,6 +330,12 @@ class Examination:
     def summary(self, width: int) -> list[str]:
         """What the terminal shows at the end."""
         return summary.of(self.run, width, self._report)
+
+
+def _python() -> list[str]:
+    """This interpreter as seen from the current folder; by name alone where it lies elsewhere."""
+    here, python = Path.cwd(), Path(sys.executable)
+    return [str(python.relative_to(here))] if python.is_relative_to(here) else ["python"]
 
 
 def gpu_pairs(on_jax: list[str], on_tf: list[str]) -> list[tuple[str, str]]:

@@ -159,7 +159,7 @@ def _convert(function: Callable[..., Any], shapes: list[Any], gradient: bool) ->
 
 
 def _variable_name(leaf: str) -> str:
-    return "".join(c if c.isalnum() or c in "_./-" else "_" for c in leaf)
+    return "".join(c if c.isascii() and (c.isalnum() or c in "_./-") else "_" for c in leaf)
 
 
 def save(case: Case, state: State, folder: Path) -> None:

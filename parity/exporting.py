@@ -16,14 +16,17 @@ def export_case(name: str, sizes: tuple[str, ...], path: Path) -> None:
     """
     require_new(path)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from parity import export
-    from parity.examination import Selection
-    from parity.harness import Harness
+    from parity.examination import Selection, not_installed
     from parity.ledger import Ledger
     from parity.progress import Bar
 
     ledger = Ledger()
     selection = Selection.of([name], (), (), sizes, ledger)
+    try:
+        from parity import export
+        from parity.harness import Harness
+    except ImportError as error:
+        raise not_installed("tensorflow", error) from error
     harness = Harness(selection.cases[name], ledger, Bar())
     try:
         batches = {batch.size: batch for batch in map(harness.batch, selection.sizes)}

@@ -10,13 +10,13 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from parity import bundles, export, judging
 from parity.case import TEST_SET, Case, Dataset, State
-from parity.errors import ParityError
+from parity.errors import CaseError, InputError, ParityError
 from parity.finetuning import Finetuned, finetune
 from parity.judging import Budget, Ensemble, Judgement
 from parity.ledger import FRAMEWORKS, TRAINING, Ledger
@@ -29,6 +29,24 @@ from parity.training import Trained, train
 
 FIRST_CPU = "cpu:0"
 Answers = dict[str, Answer]
+
+
+T = TypeVar("T")
+
+
+class outcome(cached_property[T]):  # noqa: N801 - used like the property that it extends
+    """A cached property whose failure is kept as well, and raised again instead of trying again."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """The value, or the failure."""
+        failures = instance.__dict__.setdefault("_failures", {})
+        if self.attrname in failures:
+            raise failures[self.attrname]
+        try:
+            return super().__get__(instance, owner)
+        except ParityError as error:
+            failures[self.attrname] = error
+            raise
 
 
 class Harness:
@@ -54,18 +72,27 @@ class Harness:
         self._budgets: dict[tuple[str, int], dict[str, dict[str, Budget]]] = {}
         self._judgements: dict[tuple[str, str, int, str, str], dict[str, list[Judgement]] | ParityError] = {}
 
-    @cached_property
+    @outcome
     def dataset(self) -> Dataset:
-        """The case's examples."""
-        with self._ledger.spend(TRAINING):
-            return self.case.dataset()
+        """The case's examples.
 
-    @cached_property
+        Raises:
+            CaseError: they cannot be had.
+        """
+        with self._ledger.spend(TRAINING):
+            try:
+                return self.case.dataset()
+            except ParityError:
+                raise
+            except Exception as error:
+                raise CaseError(f"case {self.case.name!r}: dataset raised {type(error).__name__}: {error}") from error
+
+    @outcome
     def pipeline(self) -> Pipeline:
         """The input pipeline over the training examples."""
         return Pipeline(self.dataset.train, self.case.training)
 
-    @cached_property
+    @outcome
     def trained(self) -> Trained:
         """The case, trained in JAX.
 
@@ -76,7 +103,7 @@ class Harness:
         with self._ledger.spend(TRAINING):
             return train(self.case, self.dataset, self.pipeline, self._progress)
 
-    @cached_property
+    @outcome
     def bundle(self) -> Path:
         """The case, exported with its examples, and without answers."""
         trained, path = self.trained, self._workdir / self.case.name
@@ -86,7 +113,7 @@ class Harness:
             export.write_bundle(path, self.case, trained.state, batches, lambda folder: None)
         return path
 
-    @cached_property
+    @outcome
     def finetuned(self) -> Finetuned:
         """Training gone on in TensorFlow, from the reloaded artifact.
 
@@ -124,7 +151,10 @@ class Harness:
     def expect(self, questions: Iterable[Planned]) -> None:
         """Told beforehand what will be asked, so that a process of its own can work on it meanwhile."""
         for question in questions:
-            size, device = self.batch(question.batch_size).size, _own_device(question)
+            try:
+                size, device = self.batch(question.batch_size).size, _own_device(question)
+            except InputError:
+                continue  # its own error when it is asked
             request = Request(EVALUATION_OF[question.probe], size, device)
             expected = self._expected.setdefault(question.runtime, [])
             if request not in expected:
@@ -235,7 +265,11 @@ class Harness:
         oracle, jax = self.kept(JAX_FLOAT64, evaluation, size), self.kept(JAX, evaluation, size)
         if runtime == JAX_FLOAT64:
             own = oracle if device == FIRST_CPU else self.answers(runtime, evaluation, size, device)
-            return {probe: judging.judge_oracle(own.get(probe, {}), jax[probe]) for probe in EVALUATIONS[evaluation]}
+            budgets = {} if evaluation == "accuracy" else self.budgets(evaluation, size)
+            return {
+                probe: judging.judge_oracle(own.get(probe, {}), jax[probe], oracle[probe], budgets.get(probe, {}))
+                for probe in EVALUATIONS[evaluation]
+            }
         if runtime == JAX:
             own = self.kept(JAX, evaluation, size, device)
         else:
@@ -256,7 +290,7 @@ class Harness:
         """Examples whose two best scores are too close to tell the runtimes' argmax apart."""
         scores = self.kept(JAX_FLOAT64, "predict", size)["predict"]
         budgets = self.budgets("predict", size)["predict"]
-        return max(judging.ambiguous_rows(scores[leaf], budgets[leaf], self.limit) for leaf in scores)
+        return max((judging.ambiguous_rows(scores[leaf], budgets[leaf], self.limit) for leaf in budgets), default=0)
 
     def close(self) -> None:
         """End processes and remove temporary files."""

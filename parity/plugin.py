@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import pytest
 
 from parity import records, storage
-from parity.errors import ParityError, StorageError
+from parity.errors import ParityError, StorageError, UsageError
 from parity.ledger import IMPORTING, Ledger
 from parity.records import Planned
 
@@ -80,6 +80,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _examination(config: pytest.Config) -> Any:
+    if hasattr(config, "workerinput") or getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("the suite shares compiled programs and one record: run it in one process, without -n.")
     if EXAMINATION not in config.stash:
         with LEDGER.spend(IMPORTING):
             from parity.examination import Examination, Selection
@@ -92,8 +94,10 @@ def _examination(config: pytest.Config) -> Any:
                 several("--parity-case") or CASES, several("--parity-runtime"), several("--parity-probe"),
                 several("--parity-batch-size"), LEDGER,
             )  # fmt: skip
-        except ParityError as error:
+        except UsageError as error:
             raise pytest.UsageError(str(error)) from None
+        except ParityError as error:
+            _give_up(error)
         out = config.getoption("--parity-out")
         cell = config.getoption("--parity-cell") or os.environ.get("TOX_ENV_NAME") or "local"
         config.stash[EXAMINATION] = Examination(selection, cell, Path(out) if out else None, LEDGER)
@@ -102,7 +106,8 @@ def _examination(config: pytest.Config) -> Any:
 
 def _give_up(error: ParityError) -> NoReturn:
     """End pytest with the words of an error, and no traceback."""
-    pytest.exit(f"parity: {error}", returncode=pytest.ExitCode.USAGE_ERROR if error.exit_code == 2 else error.exit_code)
+    codes = {2: pytest.ExitCode.USAGE_ERROR, 3: pytest.ExitCode.NO_TESTS_COLLECTED}
+    pytest.exit(f"parity: {error}", returncode=codes.get(error.exit_code, error.exit_code))
 
 
 def _question(item: pytest.Item) -> Planned | None:
@@ -168,7 +173,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     except ParityError as error:
         _give_up(error)
     if exitstatus == pytest.ExitCode.OK and examination.planned and not examination.run.in_order():
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        compared = examination.run.compared()
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED if compared else pytest.ExitCode.NO_TESTS_COLLECTED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -62,7 +62,8 @@ class PowerStudy:
         oracle = self._harness.kept(JAX_FLOAT64, evaluation, size)[probe]
         budgets = self._harness.budgets(evaluation, size)[probe]
         moved = self._response(evaluation, size, index)[probe]
-        response = max(judging.score(distance(moved[leaf], oracle[leaf]), budgets[leaf]) for leaf in budgets)
+        scores = (judging.score(distance(moved[leaf], oracle[leaf]), budgets[leaf]) for leaf in budgets)
+        response = max(scores, default=0.0)
         return PROBED_WITH * self._harness.limit / response if response else math.inf
 
     def _response(self, evaluation: str, size: int, index: int) -> dict[str, Answer]:

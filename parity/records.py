@@ -33,6 +33,9 @@ MISSING = "missing"
 STATUSES = (PASS, FAIL, KNOWN, FIXED, REMEDIED, ERROR, CRASH, TIMEOUT, MISSING)
 IN_ORDER = (PASS, KNOWN, REMEDIED)
 
+NO_DEVICE = "none"
+"""Stands for the TensorFlow device of a check that is about JAX alone."""
+
 COMPLETE = "complete"
 INTERRUPTED = "interrupted"
 ABORTED = "aborted"
@@ -170,9 +173,12 @@ class Run:
         return Counter(check.status for check in self.all_checks())
 
     def in_order(self) -> bool:
-        """Whether the run is complete, checked something, and found nothing out of order."""
-        checks = self.all_checks()
-        return self.state == COMPLETE and bool(checks) and all(c.status in IN_ORDER for c in checks)
+        """Whether the run is complete, compared TensorFlow with JAX, and found nothing out of order."""
+        return self.state == COMPLETE and self.compared() and all(c.status in IN_ORDER for c in self.all_checks())
+
+    def compared(self) -> bool:
+        """Whether TensorFlow was asked for anything; without that, passing says nothing about the pair."""
+        return any(check.tf_device != NO_DEVICE for check in self.all_checks())
 
     def verdict(self) -> str:
         """The verdict in one sentence."""
@@ -187,6 +193,8 @@ class Run:
             return f"{self._pair()} are not in order: {listed}, of {total:,} checks.{stopped}"
         if stopped:
             return f"No verdict on {self._pair()}.{stopped} {total:,} checks passed until then."
+        if not self.compared():
+            return f"No verdict on {self._pair()}: TensorFlow was not asked. {total:,} checks of JAX alone passed."
         return f"{self._pair()} are in parity: all {total:,} checks passed."
 
     def _pair(self) -> str:

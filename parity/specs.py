@@ -16,6 +16,8 @@ Answer = dict[str, Array]
 """Arrays by leaf name, such as `Conv_0/kernel`."""
 
 BATCH = "b"
+MOST_BYTES = 4
+"""Of an element: what JAX computes with by default."""
 SOLE = "data"
 """The name of the only input of a case whose data is one array, and of the only label likewise."""
 
@@ -40,6 +42,11 @@ class Spec:
     def __init__(self, *shape: str | int, dtype: str = "float32") -> None:
         object.__setattr__(self, "shape", tuple(shape))
         object.__setattr__(self, "dtype", dtype_of(dtype).name)
+        if dtype_of(dtype).itemsize > MOST_BYTES:
+            raise InputError(
+                f"Spec{shape} has dtype {self.dtype}; JAX computes in 32 bits unless told otherwise. "
+                f"Give {self.dtype.replace('64', '32')}, and convert the data with .astype."
+            )
         if not shape or shape[0] != BATCH or not all(isinstance(n, int) and n > 0 for n in shape[1:]):
             raise InputError(
                 f'Spec{shape} does not start with the batch size. Expected "{BATCH}" and then whole numbers, '

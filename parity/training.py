@@ -13,7 +13,7 @@ import optax
 from parity.case import Case, Dataset, State, Training
 from parity.errors import CaseError
 from parity.progress import Report, silent
-from parity.specs import Batch, validate
+from parity.specs import Batch, outputs, validate
 
 
 class Batches(Protocol):
@@ -129,6 +129,17 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
                 f"case {case.name!r}: parameter {leaf_name(path)} is {leaf.dtype.name}, expected a floating dtype. "
                 "What has no gradient belongs into other_state."
             )
+    for tree in (state.params, state.other):
+        names = [leaf_name(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise CaseError(
+                f"case {case.name!r}: two leaves are named {twice[0]}. Rename a key: checks go by leaf name."
+            )
+    if "batch_stats" in case.probes and not jax.tree_util.tree_leaves(state.other):
+        raise CaseError(
+            f"case {case.name!r} has the probe 'batch_stats' and no other state. Leave the probe out of probes=(...)."
+        )
     _require_finite(case, state, "before training")
     _check_functions(case, state, dataset.test.take(1))
 
@@ -156,9 +167,22 @@ def _check_functions(case: Case, state: State, batch: Batch) -> None:
             raise CaseError(
                 f"case {case.name!r}: loss turns other_state {before} into {jax.tree_util.tree_structure(other)}."
             )
+    if case.accuracy is not None:
+        _check_accuracy(case, traced, state, batch)
     out = traced("predict", lambda *a: case.predict((a[0], a[1]), a[2]), state.params, state.other, batch.data)
-    if any(not leaf.shape or leaf.shape[0] != 1 for leaf in jax.tree_util.tree_leaves(out)):
+    if not all(hasattr(leaf, "shape") for leaf in outputs(out).values()):
+        raise CaseError(f"case {case.name!r}: predict returns {out}, expected an array or a dict of arrays.")
+    if any(not leaf.shape or leaf.shape[0] != 1 for leaf in outputs(out).values()):
         raise CaseError(f"case {case.name!r}: predict returns {out} for one example, expected [1, ...].")
+
+
+def _check_accuracy(case: Case, traced: Callable[..., Any], state: State, batch: Batch) -> None:
+    of: Any = case.accuracy
+    out = traced("accuracy", lambda p, o, x, y: of((p, o), x, y), state.params, state.other, batch.data, batch.labels)
+    if getattr(out, "shape", None) != () or not jax.numpy.issubdtype(out.dtype, jax.numpy.floating):
+        raise CaseError(
+            f"case {case.name!r}: the accuracy is {out}, expected a float scalar. Take the mean of the hits."
+        )
 
 
 def _require_finite(case: Case, state: State, when: str) -> None:

@@ -43,15 +43,19 @@ def verify(path: Path, out: Path | None = None) -> Run:
     }
     run = Run(cell=f"verify-{bundle.signature.case}", started_at=records.now(), environment=facts)
     recorder = Recorder(out, run) if out is not None else None
-    for event in _events(bundle):
-        if recorder is not None:
-            recorder.add(event)
-        else:
-            records.append(run, event)
-    run.state, run.ended_at = records.COMPLETE, records.now()
-    if recorder is not None and out is not None:
-        recorder.seal(records.COMPLETE, {})
-        report.write([run], out / "index.html")
+    state = records.INTERRUPTED
+    try:
+        for event in _events(bundle):
+            if recorder is not None:
+                recorder.add(event)
+            else:
+                records.append(run, event)
+        state = records.COMPLETE
+    finally:
+        run.state, run.ended_at = state, records.now()
+        if recorder is not None and out is not None:
+            recorder.seal(state, {})
+            report.write([run], out / "index.html")
     return run
 
 
@@ -97,6 +101,6 @@ def _judge(bundle: Bundle, probe: str, size: int, answer: Answer) -> list[Judgem
     limit = bundle.signature.limit
     if probe == judging.ACCURACY:
         scores, budgets = bundle.answer("oracle", "predict", size), bundle.budget("predict", size)
-        ambiguous = max(judging.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in scores)
+        ambiguous = max((judging.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in budgets), default=0)
         return [judging.judge_accuracy(answer, jax, oracle, size, ambiguous)]
     return judging.judge(answer, jax, oracle, bundle.budget(probe, size), limit)

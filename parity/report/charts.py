@@ -30,7 +30,7 @@ def _svg(spec: dict[str, Any]) -> str:
 def _curve_spec(name: str, series: list[Curve]) -> dict[str, Any]:
     rows = [{"x": x, "y": y, "runtime": c.series} for c in series for x, y in zip(c.x, c.y, strict=True)]
     x = {"field": "x", "type": "quantitative", "title": series[0].x_label}
-    y = {"field": "y", "type": "quantitative", "title": name, "scale": {"zero": name != "learning rate"}}
+    y = {"field": "y", "type": "quantitative", "title": name}
     shown = [c.series for c in series]
     color = {"field": "runtime", "type": "nominal", "title": None,
              "scale": {"domain": shown, "range": [SIDES.get(s, "#555555") for s in shown]}}  # fmt: skip

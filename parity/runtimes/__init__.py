@@ -27,6 +27,9 @@ EVALUATIONS = {
 
 EVALUATION_OF = {probe: evaluation for evaluation, probes in EVALUATIONS.items() for probe in probes}
 
+VIRTUAL_CPUS = 2
+"""How many CPUs each framework is given, so that a second device can be asked on every machine."""
+
 CALLS = (1, 2)
 """Training probes are asked twice in a row, so that the key and the statistics of the first call meet the second."""
 

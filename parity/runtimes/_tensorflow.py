@@ -19,16 +19,17 @@ class Questioned:
 
     def __init__(self, module: Any, subject: Subject, wrap: artifact.Wrap) -> None:
         self.module = module
-        leaves = subject.signature.state
-        self.variables = dict(zip((s.leaf for s in leaves), module.state_vars, strict=True))
-        self._trainable = [s.leaf for s in leaves if s.trainable]
+        named = [(s, v) for s, v in zip(subject.signature.state, module.state_vars, strict=True)]
+        self._parameters = {s.leaf: v for s, v in named if s.trainable}
+        self._other = {s.leaf: v for s, v in named if not s.trainable}
+        self._rng = {"rng": module.rng}
         self._initial = [(v, v.numpy()) for v in (*module.state_vars, module.rng)]
         specs = [artifact.tensor_specs(s) for s in (subject.signature.data, subject.signature.labels)]
         self.evaluate = wrap(self._differentiated("eval_loss"), specs)
         self.train = wrap(self._differentiated("train_loss"), specs)
 
     def _differentiated(self, name: str) -> Callable[..., Any]:
-        parameters = [self.variables[leaf] for leaf in self._trainable]
+        parameters = list(self._parameters.values())
         loss_function = getattr(self.module, name)
 
         def loss_and_gradient(data: Any, labels: Any) -> Any:
@@ -46,12 +47,24 @@ class Questioned:
 
     def gradient(self, tensors: list[Any], prefix: str = "") -> dict[str, Any]:
         """Gradients by leaf name; one that is not connected is left out, and so will be found missing."""
-        named = zip(self._trainable, tensors, strict=True)
+        named = zip(self._parameters, tensors, strict=True)
         return {prefix + leaf: tensor for leaf, tensor in named if tensor is not None}
 
     def other_state(self, prefix: str) -> dict[str, Any]:
         """The variables that are not parameters, by leaf name."""
-        return {prefix + n: tf.identity(v) for n, v in self.variables.items() if n not in self._trainable}
+        return {prefix + leaf: tf.identity(variable) for leaf, variable in self._other.items()}
+
+    def require_untouched(self, evaluation: str) -> None:
+        """Only training may write to variables, and only to those that are not parameters.
+
+        Raises:
+            RuntimeFailureError: another variable has changed.
+        """
+        initial = {id(variable): value for variable, value in self._initial}
+        guarded = self._parameters if evaluation == "train" else {**self._parameters, **self._other, **self._rng}
+        for leaf, variable in guarded.items():
+            if variable.numpy().tobytes() != initial[id(variable)].tobytes():
+                raise RuntimeFailureError(f"{evaluation} wrote to the variable {leaf}, which it must leave alone.")
 
     def ask(self, evaluation: str, data: Any, labels: Any) -> dict[str, dict[str, Any]]:
         """Tensors by probe and leaf."""
@@ -100,6 +113,7 @@ class TensorFlowRuntime(BaseRuntime):
                 questioned.reset()
                 tensors = batch.map(tf.constant)
                 answers = questioned.ask(evaluation, tensors.data, tensors.labels)
+                questioned.require_untouched(evaluation)
                 questioned.reset()
         except RuntimeFailureError:
             raise
@@ -110,6 +124,8 @@ class TensorFlowRuntime(BaseRuntime):
 
 
 def _require_device(answers: dict[str, dict[str, Any]], device: str) -> None:
-    used = {t.backing_device.rpartition("device:")[2].lower() for leaves in answers.values() for t in leaves.values()}
+    tensors = [t for leaves in answers.values() for t in leaves.values()]
+    # TensorFlow keeps integers in the host's memory, whichever device computes.
+    used = {t.backing_device.rpartition("device:")[2].lower() for t in tensors if t.dtype.is_floating}
     if used - {device}:
         raise RuntimeFailureError(f"TensorFlow was asked to run on {device}, and ran on {', '.join(sorted(used))}.")

@@ -19,11 +19,10 @@ from typing import IO, Any
 from parity import bundles
 from parity.errors import RuntimeFailureError
 from parity.records import CRASH
-from parity.runtimes import BaseRuntime, Request, Subject
+from parity.runtimes import VIRTUAL_CPUS, BaseRuntime, Request, Subject
 from parity.specs import Answer, Batch
 
 BLOCKED = ("jax", "jaxlib", "flax", "optax")
-VIRTUAL_CPUS = 2
 
 
 class Runtime(BaseRuntime):

@@ -1,18 +1,10 @@
-"""The converted functions, run by TensorFlow operation by operation."""
-
-from typing import Any
+"""The converted functions called eagerly: TensorFlow runs the program of each as one operation."""
 
 from parity import artifact
-from parity.export import Exported
-from parity.runtimes._tensorflow import TensorFlowRuntime
+from parity.runtimes._converted import ConvertedRuntime
 
 
-class Runtime(TensorFlowRuntime):
-    """`parity.export.Exported`, wrapped by `artifact.eager`."""
+class Runtime(ConvertedRuntime):
+    """The exported module, wrapped by `artifact.eager`."""
 
     wrap = staticmethod(artifact.eager)
-
-    def module(self) -> Any:
-        """The exported module, before it is saved."""
-        case, state = self.subject.require_case()
-        return Exported(case, state, artifact.eager)

@@ -1,18 +1,10 @@
 """The converted functions compiled whole by TensorFlow's XLA."""
 
-from typing import Any
-
 from parity import artifact
-from parity.export import Exported
-from parity.runtimes._tensorflow import TensorFlowRuntime
+from parity.runtimes._converted import ConvertedRuntime
 
 
-class Runtime(TensorFlowRuntime):
-    """`parity.export.Exported`, wrapped by `artifact.xla`."""
+class Runtime(ConvertedRuntime):
+    """The exported module, wrapped by `artifact.xla`."""
 
     wrap = staticmethod(artifact.xla)
-
-    def module(self) -> Any:
-        """The exported module, before it is saved."""
-        case, state = self.subject.require_case()
-        return Exported(case, state, artifact.xla)

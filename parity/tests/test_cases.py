@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from parity import checks, power
 from parity.case import Training, load
 from parity.errors import CaseError, InputError
-from parity.records import FAIL, PASS
+from parity.records import FAIL, PASS, Planned
 from parity.specs import Spec
 from parity.tests import tiny
 
@@ -67,6 +68,88 @@ def test_training_that_diverges(harness_of):
 def test_data_of_another_shape_or_dtype(harness_of):
     assert "is float32[80, 4], expected float32[b, 5]. Reshape" in refusal(harness_of, data=Spec("b", 5))
     assert "expected int32[b, 4]. Convert it" in refusal(harness_of, data=Spec("b", 4, dtype="int32"))
+
+
+def test_two_leaves_of_one_name(harness_of):
+    def init(rng):
+        params, other = tiny.init(rng)
+        return {**params, "hidden/kernel": params["output"]}, other
+
+    assert "two leaves are named hidden/kernel" in refusal(harness_of, init=init)
+
+
+def test_an_average_of_the_parameters_beside_them(harness_of):
+    """Leaves of the parameters and of the other state may share names: each is its own variable."""
+
+    def init(rng):
+        params, _ = tiny.init(rng)
+        return params, params
+
+    def loss(params, average, rng, data, labels, train):
+        value, _ = tiny.loss(params, {}, rng, data, labels, train)
+        return value, jax.tree_util.tree_map(lambda a, p: 0.9 * a + 0.1 * p if train else a, average, params)
+
+    harness = harness_of(tiny.case(init=init, loss=loss, probes=("train_gradient", "batch_stats")))
+    for probe in ("train_gradient", "batch_stats"):
+        found = harness.judgements(Planned("i", "tiny", probe, "tf_graph", 13, "cpu:0", "cpu:0"))
+        assert {j.status for j in found} == {PASS}, found
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"accuracy": lambda s, x, y: tiny.predict(s, x)}, "expected a float scalar. Take the mean"),
+        ({"accuracy": lambda s, x, y: 1 / 0}, "accuracy raised ZeroDivisionError"),
+        ({"predict": lambda s, x: (tiny.predict(s, x),)}, "expected an array or a dict of arrays"),
+        ({"probes": ("batch_stats",)}, "no other state. Leave the probe out"),
+        ({"dataset": lambda: 1 / 0}, "dataset raised ZeroDivisionError"),
+    ],
+)
+def test_functions_that_do_not_fit(harness_of, changes, said):
+    assert said in refusal(harness_of, **changes)
+
+
+def test_64_bits_are_refused():
+    with pytest.raises(InputError, match=r"JAX computes in 32 bits.*Give int32"):
+        Spec("b", dtype="int64")
+
+
+@pytest.mark.parametrize("training", [{"batch_size": 0}, {"epochs": -1}])
+def test_a_training_that_is_none(training):
+    with pytest.raises(CaseError, match="expected a batch size of at least 1"):
+        Training(**training)
+
+
+def test_a_failure_is_kept_and_not_tried_again(harness_of):
+    calls = []
+
+    def init(rng):
+        calls.append(rng)
+        raise ValueError("once")
+
+    harness = harness_of(tiny.case(init=init))
+    for _ in range(3):
+        with pytest.raises(CaseError, match="init raised ValueError: once"):
+            harness.trained  # noqa: B018 - training is what fails
+    assert len(calls) == 1
+
+
+def test_predictions_that_are_all_nan_are_no_parity(harness_of):
+    harness = harness_of(tiny.case(predict=lambda s, x: tiny.predict(s, x) * jnp.nan))
+    [found] = harness.judgements(Planned("i", "tiny", "predict", "tf_graph", 13, "cpu:0", "cpu:0"))
+    assert found.status == FAIL
+    assert "nothing was compared" in found.message
+
+
+def test_integer_predictions_are_judged_exactly_on_any_device(harness_of):
+    def predict(state, data):
+        scores = tiny.predict(state, data)
+        return {"scores": scores, "best": jnp.argmax(scores, axis=-1)}
+
+    harness = harness_of(tiny.case(predict=predict))
+    for probe in ("predict", "accuracy"):
+        found = harness.judgements(Planned("i", "tiny", probe, "tf_graph", 13, "cpu:1", "cpu:1"))
+        assert {j.status for j in found} == {PASS}, found
 
 
 def test_a_training_set_smaller_than_a_batch(harness_of):

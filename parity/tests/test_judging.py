@@ -386,7 +386,7 @@ HONEST = {leaf: ORACLE[leaf] for leaf in FINITE}
 
 def oracle_verdicts(changes):
     jax = {leaf: JAX[leaf] for leaf in FINITE}
-    return {j.leaf: j for j in judge_oracle({**HONEST, **changes}, jax)}
+    return {j.leaf: j for j in judge_oracle({**HONEST, **changes}, jax, {**HONEST, **changes}, {})}
 
 
 def test_an_honest_oracle_passes():
@@ -422,11 +422,13 @@ def test_an_oracle_of_other_integers_fails():
 
 def test_an_oracle_with_other_leaves_fails():
     jax = {leaf: JAX[leaf] for leaf in FINITE}
-    [missing] = [j for j in judge_oracle({leaf: HONEST[leaf] for leaf in FINITE[1:]}, jax) if j.leaf == "hidden"]
+    [missing] = [
+        j for j in judge_oracle({leaf: HONEST[leaf] for leaf in FINITE[1:]}, jax, HONEST, {}) if j.leaf == "hidden"
+    ]
     assert missing.status == records.MISSING
     assert oracle_verdicts({"extra": ORACLE["hidden"]})["extra"].status == records.FAIL
 
 
 def test_an_oracle_of_zeros_may_equal_jax():
-    [found] = judge_oracle({"dead": np.zeros(3)}, {"dead": np.zeros(3, np.float32)})
+    [found] = judge_oracle({"dead": np.zeros(3)}, {"dead": np.zeros(3, np.float32)}, {"dead": np.zeros(3)}, {})
     assert (found.status, found.bits_equal) == (records.PASS, True)

@@ -112,8 +112,10 @@ def test_a_failure_says_what_where_who_and_how_to_repeat_it(failing):
 
 def test_the_command_in_a_failure_repeats_just_that_check(failing):
     done, folder = failing
-    line = next(line for line in done.stdout.splitlines() if line.startswith("repeat: ") and "strict" in line)
-    command = [sys.executable, "-m", *shlex.split(line.removeprefix("repeat: "))]
+    line = next(
+        line for line in done.stdout.splitlines() if line.startswith("repeat: python -m pytest") and "strict" in line
+    )
+    command = [sys.executable, *shlex.split(line.removeprefix("repeat: python "))]
     again = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert again.returncode == 1
     assert "1 failed in" in again.stdout, again.stdout
@@ -141,6 +143,7 @@ def test_interrupted_in_the_middle(tmp_path):
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
+        (["-n", "2"], 2, "run it in one process, without -n"),
         (["--case", "none.py:case"], 2, "no case file none.py"),
         (["--case", "nobody"], 2, "Expected one of ratings, reference"),
         (["--runtime", "abacus"], 2, "no runtime 'abacus'. Expected one of jax"),
@@ -153,6 +156,29 @@ def test_what_cannot_be_run_is_said(tmp_path, options, code, said):
     done = run("--out", "out", *options, cwd=tmp_path)
     assert done.returncode == code, done.stdout + done.stderr
     assert said in done.stdout + done.stderr
+
+
+def test_jax_alone_is_no_verdict_and_an_old_report_does_not_stay(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "index.html").write_text("of another run")
+    options = ["--case", "mine.py:case", "--runtime", "jax", "--probe", "rng", "--batch-size", 13]
+    done = run(*options, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 3, done.stdout
+    assert "TensorFlow was not asked" in done.stdout
+    assert "of another run" not in (tmp_path / "out" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("absent", ["jax", "tensorflow"])
+def test_a_framework_that_is_not_there(tmp_path, absent):
+    code = (
+        f"import sys\nsys.modules[{absent!r}] = None\n"
+        "from parity.cli import main\nraise SystemExit(main(['run', '--out', 'out', '--probe', 'predict']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert f"{absent} cannot be imported" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_an_output_folder_that_is_a_file(tmp_path):

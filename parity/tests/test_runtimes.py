@@ -12,7 +12,7 @@ from parity.case import Dataset
 from parity.errors import RuntimeFailureError, UsageError
 from parity.pipeline import Pipeline
 from parity.records import FAIL, PASS, Planned
-from parity.runtimes import RUNTIMES, Request, saved_model_fresh
+from parity.runtimes import RUNTIMES, Request, jax_float64, saved_model, saved_model_fresh
 from parity.runtimes._tensorflow import _require_device
 from parity.tests import tiny
 
@@ -65,6 +65,53 @@ def test_a_training_call_leaves_no_trace(harness):
     first, second = (runtime.evaluate("train", batch, "cpu:0") for _ in range(2))
     for leaf, value in first["rng"].items():
         np.testing.assert_array_equal(value, second["rng"][leaf])
+
+
+class Biased(jax_float64.Runtime):
+    """An oracle that is wrong by 1e-5, as one would be that is not float64 throughout."""
+
+    def compute_from(self, state, evaluation, batch, on):
+        answers = super().compute_from(state, evaluation, batch, on)
+        wrong = {"predict": lambda a: a * (1 + 1e-5)}
+        return {p: {leaf: wrong.get(p, lambda a: a)(a) for leaf, a in answer.items()} for p, answer in answers.items()}
+
+
+def test_an_oracle_that_is_wrong_itself_fails(harness_of):
+    harness = harness_of(tiny.tiny)
+    harness.use("jax_float64", Biased(harness.runtime("jax").subject))
+    [found] = harness.judgements(Planned("i", "tiny", "predict", "jax_float64", 13, "cpu:0", "none"))
+    assert found.status == FAIL
+    assert "spreads from the centre of the ensemble" in found.message
+
+
+def test_an_oracle_that_differs_between_devices_fails(harness_of):
+    harness = harness_of(tiny.tiny)
+    good = harness.kept("jax_float64", "predict", 13)
+    harness.use("jax_float64", Biased(harness.runtime("jax").subject))
+    [found] = harness.judgements(Planned("i", "tiny", "predict", "jax_float64", 13, "cpu:1", "none"))
+    assert good["predict"]["output"].dtype == np.float64
+    assert "not the one on the first" in found.message
+
+
+@pytest.mark.parametrize("name", ["hidden/bias", "rng"])
+def test_an_evaluation_that_writes_to_a_variable_is_an_error(harness, name):
+    class Writing(saved_model.Runtime):
+        def module(self):
+            module = super().module()
+            leaves = [s.leaf for s in self.subject.signature.state]
+            variable = module.rng if name == "rng" else module.state_vars[leaves.index(name)]
+            honest = module.eval_loss
+
+            def eval_loss(data, labels):
+                variable.assign(variable + tf.ones_like(variable))
+                return honest(data, labels)
+
+            module.eval_loss = eval_loss
+            return module
+
+    runtime = Writing(harness.runtime("saved_model").subject)
+    with pytest.raises(RuntimeFailureError, match=f"evaluate wrote to the variable {name}"):
+        runtime.evaluate("evaluate", harness.batch(13), "cpu:0")
 
 
 def test_jax_is_impossible_in_the_fresh_process():
