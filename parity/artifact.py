@@ -26,7 +26,7 @@ def tensor_specs(specs: Specs) -> Any:
 
 
 def eager(function: Callable[..., Any], specs: list[Any]) -> Callable[..., Any]:
-    """The function itself: TensorFlow runs it operation by operation."""
+    """The function itself, called eagerly."""
     return function
 
 

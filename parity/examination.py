@@ -124,7 +124,7 @@ class Examination:
         selected = self.selection.sizes
         if not self.selection.default_sizes:
             return selected
-        self._import_frameworks()
+        self.import_frameworks()
         try:
             most = self.harness(case.name).dataset.test.size
         except ParityError:
@@ -167,13 +167,13 @@ class Examination:
 
     def _gpu_pairs(self) -> list[tuple[str, str]]:
         """Where either framework sees a GPU: GPU against GPU, and each against the other's CPU."""
-        self._import_frameworks()
+        self.import_frameworks()
         from parity import artifact
         from parity.runtimes import jax
 
         return gpu_pairs(jax.devices(), artifact.devices())
 
-    def _import_frameworks(self) -> None:
+    def import_frameworks(self) -> None:
         """Import both frameworks and give each its virtual CPUs, before either starts."""
         if self.run.environment:
             return
@@ -198,7 +198,7 @@ class Examination:
 
     def plan(self, questions: list[Planned], modules: dict[str, str]) -> None:
         """Write down what will be asked, before anything is."""
-        self._import_frameworks()
+        self.import_frameworks()
         self.planned, self._modules = questions, modules
         self.run.environment["left_out"] = list(self.left_out.values())
         if self._out is not None:

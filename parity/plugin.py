@@ -56,7 +56,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     options = vars(session.config.option)
     if any(options[name] for name in options if name.startswith("parity_")):
         with _captured(session.config):
-            _examination(session.config)
+            _import(session.config)
+
+
+def _import(config: pytest.Config) -> None:
+    try:
+        _examination(config).import_frameworks()
+    except ParityError as error:
+        _give_up(error)
 
 
 @contextmanager

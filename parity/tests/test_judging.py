@@ -311,7 +311,9 @@ def test_a_budget_is_the_rms_and_the_maximum_of_the_ensemble():
     ensemble = Ensemble({"leaf": np.zeros(2)})
     ensemble.add({"leaf": np.array([3.0, 4.0], np.float32)})
     ensemble.add({"leaf": np.array([0.0, 5.0], np.float32)})
-    assert ensemble.budgets("")["leaf"] == Budget(rms=math.sqrt(12.5), max=5.0)
+    found = ensemble.budgets("here")["leaf"]
+    assert (found.rms, found.max, found.source) == (math.sqrt(12.5), 5.0, "here")
+    assert found.bias == pytest.approx(3.0)  # the centre [1.5, 4.5] lies 3.354 (RMS) from 0, the members 1.118 from it
 
 
 def accuracy(right, of=13, dtype=np.float32, jax=10, oracle=10, ambiguous=0):

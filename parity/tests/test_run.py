@@ -101,7 +101,7 @@ def test_a_failure_says_what_where_who_and_how_to_repeat_it(failing):
         "JAX ",
         "oracle ",
         "moved",
-        "repeat: pytest",
+        "repeat: python -m pytest",
     ):
         assert said in text, text
     found = [c for c in records.read(folder / "out").checks if c.case == "strict"]
