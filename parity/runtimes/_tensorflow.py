@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from parity import artifact
@@ -63,7 +64,7 @@ class Questioned:
         initial = {id(variable): value for variable, value in self._initial}
         guarded = self._parameters if evaluation == "train" else {**self._parameters, **self._other, **self._rng}
         for leaf, variable in guarded.items():
-            if variable.numpy().tobytes() != initial[id(variable)].tobytes():
+            if not np.array_equal(_bytes(variable.numpy()), _bytes(initial[id(variable)])):
                 raise RuntimeFailureError(f"{evaluation} wrote to the variable {leaf}, which it must leave alone.")
 
     def ask(self, evaluation: str, data: Any, labels: Any) -> dict[str, dict[str, Any]]:
@@ -84,6 +85,10 @@ class Questioned:
             answers["batch_stats"] |= self.other_state(prefix)
             answers["rng"][f"{prefix}key"] = tf.identity(self.module.rng)
         return answers
+
+
+def _bytes(array: Any) -> Any:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 class TensorFlowRuntime(BaseRuntime):
