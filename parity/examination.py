@@ -32,7 +32,7 @@ BESIDE = {ARTIFACT: "saved_model", TRAINED: JAX, FINETUNED: "saved_model"}
 POWER = "power"
 ON_OTHER_DEVICES = ("predict", "train_gradient")
 SIZES_ON_OTHER_DEVICES = (13, 256)
-"""What a device does wrong it does at an odd and at an even batch size; every size would cost a third more time."""
+"""One odd, one even: enough to see a device go wrong, and each further size is compiled anew on every runtime."""
 FIRST = ("cpu:0", "cpu:0")
 
 

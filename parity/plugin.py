@@ -1,12 +1,12 @@
 """The pytest plugin: options, the plan of a run, and its record, written as results come.
 
-Inert unless a test asks for the `question` fixture, as the tests of `parity.suites` do.
+Inert unless a test asks for the fixtures `examination` and `question` both, as the tests of `parity.suites` do.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -80,7 +80,7 @@ def _captured(config: pytest.Config) -> Iterator[None]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Ask every question that the options select."""
-    if "question" not in metafunc.fixturenames:
+    if not _asks(metafunc.fixturenames):
         return
     questions = _examination(metafunc.config).questions(metafunc.function.__name__)
     metafunc.parametrize("question", questions, ids=[q.item.partition("[")[2][:-1] for q in questions])
@@ -117,6 +117,11 @@ def _give_up(error: ParityError) -> NoReturn:
     pytest.exit(f"parity: {error}", returncode=codes.get(error.exit_code, error.exit_code))
 
 
+def _asks(fixtures: Iterable[str]) -> bool:
+    """Whether a test is one of the suite; another project's own fixture of one of these names is left alone."""
+    return {"examination", "question"} <= set(fixtures)
+
+
 def _question(item: pytest.Item) -> Planned | None:
     callspec = getattr(item, "callspec", None)
     question = callspec.params.get("question") if callspec else None
@@ -125,7 +130,7 @@ def _question(item: pytest.Item) -> Planned | None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests that the options leave without a question; pytest would show them as skipped."""
-    idle = [item for item in items if "question" in getattr(item, "fixturenames", ()) and _question(item) is None]
+    idle = [item for item in items if _asks(getattr(item, "fixturenames", ())) and _question(item) is None]
     if idle:
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in idle]

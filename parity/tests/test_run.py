@@ -158,6 +158,19 @@ def test_what_cannot_be_run_is_said(tmp_path, options, code, said):
     assert said in done.stdout + done.stderr
 
 
+def test_another_projects_tests_are_left_alone(tmp_path):
+    """The plugin is loaded wherever parity is installed, and `question` is a common name."""
+    (tmp_path / "test_quiz.py").write_text(
+        "import sys\nimport pytest\n"
+        "@pytest.fixture\ndef question():\n    return 6 * 7\n"
+        "def test_answer(question):\n    assert question == 42\n    assert 'jax' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "pytest"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+    assert "parity" not in done.stdout.partition("collected")[2]
+
+
 def test_jax_alone_is_no_verdict_and_an_old_report_does_not_stay(tmp_path):
     (tmp_path / "mine.py").write_text(MINE)
     (tmp_path / "out").mkdir()
