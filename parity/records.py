@@ -33,6 +33,12 @@ MISSING = "missing"
 STATUSES = (PASS, FAIL, KNOWN, FIXED, REMEDIED, ERROR, CRASH, TIMEOUT, MISSING)
 IN_ORDER = (PASS, KNOWN, REMEDIED)
 
+JOINT = "joint"
+SPLIT = "split"
+FLEET = "fleet"
+MODES = (JOINT, SPLIT, FLEET)
+"""Both frameworks in one environment; a bundle verified where JAX is not installed; the one bundle for all readers."""
+
 NO_DEVICE = "none"
 """Stands for the TensorFlow device of a check that is about JAX alone."""
 
@@ -69,7 +75,8 @@ class Check:
     """The verdict on one leaf of one probe of one runtime.
 
     `score` and `jax_score` are distances from the float64 oracle in units of the leaf's budget; `max_abs_diff`,
-    `max_ulp` and `bits_equal` compare with JAX's float32 answer.
+    `max_ulp` and `bits_equal` compare with JAX's float32 answer. `failure` is a class of `parity.failures`, with its
+    `evidence`; `known_issue` is the id of the listed issue that the check is an instance of.
     """
 
     item: str
@@ -89,6 +96,9 @@ class Check:
     max_ulp: int | None = None
     bits_equal: bool | None = None
     worst: Worst | None = None
+    failure: str | None = None
+    evidence: str | None = None
+    known_issue: str | None = None
     message: str | None = None
     repeat: str | None = None
 
@@ -139,22 +149,51 @@ class Timing:
     rounds: int
 
 
+@dataclass(frozen=True)
+class Remedy:
+    """The remedy under which a case was exported, and the failure of the default export that called for it.
+
+    `requirement` is what the export was made readable by, such as `tensorflow==2.21.0`.
+    """
+
+    case: str
+    requirement: str
+    failure: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Why a run ended before its plan did, seen from outside: a status, a class of `parity.failures`, the evidence."""
+
+    status: str
+    failure: str
+    evidence: str
+
+
 @dataclass
 class Run:
-    """The record of one environment."""
+    """The record of one environment.
+
+    `inputs` is the fingerprint of what the run was made from; `stopped` is None where it ended by itself.
+    """
 
     cell: str
     started_at: str
     environment: dict[str, Any]
+    mode: str = JOINT
+    inputs: str = ""
     schema: int = SCHEMA
     state: str = ABORTED
     ended_at: str | None = None
+    stopped: Stopped | None = None
     plan: list[Planned] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     budgets: list[BudgetRecord] = field(default_factory=list)
     powers: list[Power] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
+    remedies: list[Remedy] = field(default_factory=list)
     spent_s: dict[str, float] = field(default_factory=dict)
 
     def all_checks(self) -> list[Check]:
@@ -210,9 +249,10 @@ EVENTS: dict[str, tuple[str, type]] = {
     "power": ("powers", Power),
     "curve": ("curves", Curve),
     "timing": ("timings", Timing),
+    "remedy": ("remedies", Remedy),
 }
 _KINDS = {cls: kind for kind, (_, cls) in EVENTS.items()}
-Event = Planned | Check | BudgetRecord | Power | Curve | Timing
+Event = Planned | Check | BudgetRecord | Power | Curve | Timing | Remedy
 
 
 def append(run: Run, event: Event) -> str:
@@ -287,7 +327,7 @@ class Recorder:
             self._lines: IO[str] | None = self._lines_path.open("w", encoding="utf-8", errors=ESCAPED)
         except OSError as error:
             raise storage_error(self._lines_path, error) from error
-        head = {k: getattr(run, k) for k in ("schema", "cell", "started_at", "environment")}
+        head = {k: getattr(run, k) for k in ("schema", "cell", "mode", "inputs", "started_at", "environment")}
         self._write({"event": "start", **head})
         try:
             self.path.unlink(missing_ok=True)  # only now that the new record can be written
@@ -378,7 +418,9 @@ def _refuse_newer(data: Any, path: Path) -> None:
 def _begun(data: Any) -> Run:
     if not isinstance(data["environment"], dict):
         raise TypeError("its environment is not an object")
-    return Run(cell=data["cell"], started_at=data["started_at"], environment=data["environment"])
+    begun = Run(cell=data["cell"], started_at=data["started_at"], environment=data["environment"])
+    begun.mode, begun.inputs = data.get("mode", JOINT), data.get("inputs", "")
+    return begun
 
 
 def _from_object(data: Any, path: Path) -> Run:
@@ -387,6 +429,7 @@ def _from_object(data: Any, path: Path) -> Run:
     for name in ("schema", "state", "ended_at"):
         setattr(run, name, data[name])
     run.spent_s = {k: _number(v) for k, v in data.get("spent_s", {}).items()}
+    run.stopped = _decode(Stopped, data["stopped"]) if data.get("stopped") else None
     for name, cls in EVENTS.values():
         getattr(run, name).extend(_decode(cls, row) for row in data.get(name, []))
     return run

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity import records, storage
+from parity import failures, records, storage
 from parity.errors import RecordError, StorageError, UsageError
-from parity.records import Check, Curve, Recorder, Run, Timing, Worst
+from parity.records import Check, Curve, Recorder, Run, Stopped, Timing, Worst
 from parity.tests import samples
 
 SCHEMA = json.loads((resources.files("parity") / "schemas" / "run.schema.json").read_text())
-ROWS = {kind: cls for kind, (_, cls) in records.EVENTS.items()} | {"worst": Worst}
+ROWS = {kind: cls for kind, (_, cls) in records.EVENTS.items()} | {"worst": Worst, "stopped": Stopped}
 
 times = st.datetimes().map(lambda t: t.isoformat(timespec="milliseconds") + "Z").map(lambda t: t.rjust(24, "0"))
 data = st.recursive(
@@ -32,6 +32,8 @@ KNOWN_FIELDS = {
     "status": st.sampled_from(records.STATUSES),
     "state": st.sampled_from([records.COMPLETE, records.INTERRUPTED, records.ABORTED]),
     "schema": st.just(records.SCHEMA),
+    "mode": st.sampled_from(records.MODES),
+    "failure": st.sampled_from(failures.CLASSES),
     "started_at": times,
     "ended_at": st.none() | times,
     "environment": st.fixed_dictionaries(
@@ -113,6 +115,8 @@ def test_the_schema_has_every_status_and_state():
     states = [records.COMPLETE, records.INTERRUPTED, records.ABORTED]
     assert SCHEMA["properties"]["state"]["enum"] == states
     assert SCHEMA["properties"]["schema"]["const"] == records.SCHEMA
+    assert tuple(SCHEMA["properties"]["mode"]["enum"]) == records.MODES
+    assert tuple(SCHEMA["$defs"]["class"]["enum"]) == failures.CLASSES
 
 
 @pytest.mark.parametrize(
@@ -348,7 +352,7 @@ def test_an_old_record_that_cannot_be_removed_is_a_storage_error(tmp_path):
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from parity import records, storage
+from parity import failures, records, storage
 from parity.errors import StorageError
 from parity.tests import samples
 

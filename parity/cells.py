@@ -1,0 +1,124 @@
+"""Cells of the matrix: their names, and what became of one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from parity import records
+from parity.errors import UsageError
+from parity.failures import NUMERIC, UNKNOWN
+from parity.records import CRASH, ERROR, FAIL, FIXED, MISSING, PASS, REMEDIED, TIMEOUT, Check, Run
+
+EXPORT, VERIFY, LATEST = "export", "verify", "latest"
+_VERSION = r"\d+(?:\.\d+)+\w*"
+_NAME = re.compile(
+    rf"(?:py(?P<python>3\d+)-)?(?:(?P<role>{EXPORT}|{VERIFY})-)?(?:jax(?P<jax>{_VERSION}))?-?(?:tf(?P<tf>{_VERSION}))?"
+)
+WORST_FIRST = (CRASH, TIMEOUT, ERROR, FAIL, FIXED, MISSING)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One environment: a pair of releases on a Python, or one side of it; None is whatever the resolver picks.
+
+    `role` is empty for a pair in one environment, `export` for one that writes bundles (JAX's side), and `verify`
+    for one that replays them (TensorFlow alone).
+    """
+
+    name: str
+    python: str | None
+    jax: str | None
+    tensorflow: str | None
+    role: str = ""
+
+    @classmethod
+    def parse(cls, name: str) -> Cell:
+        """The cell that `name` describes, such as `py312-jax0.9.2-tf2.21.0` or `py311-export-jax0.9.2`.
+
+        Raises:
+            UsageError: it describes none.
+        """
+        if name == LATEST:
+            return cls(name, None, None, None)
+        found = _NAME.fullmatch(name)
+        role = (found["role"] or "") if found else ""
+        if not found or not {EXPORT: found["jax"], VERIFY: found["tf"], "": found["jax"] and found["tf"]}[role]:
+            raise UsageError(
+                f"no cell {name!r}. Expected {LATEST}, or a name such as py312-jax0.9.2-tf2.21.0, "
+                "py311-export-jax0.9.2 or py312-verify-tf2.21.0."
+            )
+        python = f"{found['python'][0]}.{found['python'][1:]}" if found["python"] else None
+        return cls(name, python, found["jax"], found["tf"], role)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell: a status of `parity.records`, and the class and evidence of what called for it."""
+
+    status: str
+    failure: str
+    evidence: str
+
+
+def outcome(run: Run) -> Outcome:
+    """What became of the cell that `run` records.
+
+    Whatever stopped it comes first, then its worst check, then a remedy; a listed issue that failed as listed does
+    not count against a cell.
+    """
+    if run.stopped is not None:
+        return Outcome(run.stopped.status, run.stopped.failure, run.stopped.evidence)
+    checks = run.all_checks()
+    for status in WORST_FIRST:
+        bad = [check for check in checks if check.status == status]
+        if bad:
+            return Outcome(status, *_reason(bad))
+    if run.state != records.COMPLETE or not run.compared():
+        return Outcome(MISSING, "", f"the run was {run.state}")
+    for remedy in run.remedies:
+        return Outcome(REMEDIED, remedy.failure, remedy.evidence)
+    return Outcome(PASS, "", "")
+
+
+def _reason(bad: list[Check]) -> tuple[str, str]:
+    """Class and evidence of the first check that has them; a score over the limit is `numeric`."""
+    scored = [check for check in bad if check.score is not None]
+    for check in bad:
+        if check.failure:
+            return check.failure, check.evidence or ""
+    if scored:
+        worst = max(scored, key=lambda check: check.score or 0.0)
+        return NUMERIC, f"{worst.probe}/{worst.leaf} on {worst.runtime}: {worst.message or worst.status}"
+    return UNKNOWN, bad[0].message or bad[0].status
+
+
+def row(run: Run) -> dict[str, Any]:
+    """What the atlas keeps of a run: one JSON object per cell; durations in seconds."""
+    versions, environment = run.environment.get("versions", {}), run.environment
+    cell = environment.get("cell", {})
+    became, checks = outcome(run), [c for c in run.all_checks() if c.tf_device != records.NO_DEVICE]
+    predicts = [c for c in checks if c.probe == "predict" and c.bits_equal is not None]
+    scores = [c.score for c in checks if c.score is not None]
+    foretold = environment.get("prediction") or {}
+    return {
+        "cell": run.cell,
+        "jax": versions.get("jax") or cell.get("jax"),
+        "tensorflow": versions.get("tensorflow") or cell.get("tensorflow"),
+        "python": ".".join(environment.get("machine", {}).get("python", "").split(".")[:2]) or cell.get("python"),
+        "mode": run.mode,
+        "status": became.status,
+        "class": became.failure or None,
+        "evidence": became.evidence or None,
+        "remedy": run.remedies[0].requirement if run.remedies else None,
+        "worst_score": max(scores, default=None),
+        "bit_exact": all(c.bits_equal for c in predicts) if predicts else None,
+        "predicted": foretold.get("status"),
+        "predicted_class": foretold.get("failure") or None,
+        "checks": len(run.all_checks()),
+        "known": sorted({c.known_issue for c in run.all_checks() if c.known_issue}),
+        "seconds": {purpose: round(seconds, 1) for purpose, seconds in run.spent_s.items()},
+        "versions": {name: versions.get(name) for name in ("flax", "optax", "numpy", "keras")},
+        "ended_at": run.ended_at,
+    }
