@@ -45,3 +45,9 @@ class RuntimeFailureError(ParityError):
     """A runtime gave no answer: it raised, or its process ended."""
 
     exit_code = 1
+
+
+class RemedyError(ParityError):
+    """A remedy cannot be applied: this jax has changed under it."""
+
+    exit_code = 1

@@ -70,6 +70,8 @@ class Judgement:
     max_ulp: int | None = None
     bits_equal: bool | None = None
     worst: Worst | None = None
+    failure: str | None = None
+    evidence: str | None = None
     message: str | None = None
 
 

@@ -1,0 +1,71 @@
+"""What each TensorFlow release can read: the table `readers.toml`, measured by the matrix."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import Version
+
+from parity.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+TABLE = Path(__file__).with_name("readers.toml")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The newest StableHLO version and calling convention that a TensorFlow reads."""
+
+    stablehlo: str
+    calling_convention: int
+
+
+@cache
+def table() -> dict[str, Limits]:
+    """Limits by TensorFlow release."""
+    return {release: Limits(**limits) for release, limits in tomllib.loads(TABLE.read_text(encoding="utf-8")).items()}
+
+
+def limits_of(requirement: str) -> Limits:
+    """What the TensorFlow that `requirement` names can read, such as `tensorflow==2.17.1`.
+
+    A patch release reads what the others of its minor release read.
+
+    Raises:
+        UsageError: it does not name one release, or one that is not in the table.
+    """
+    version = _release(requirement)
+    exact = table().get(str(version))
+    line = [limits for release, limits in table().items() if Version(release).release[:2] == version.release[:2]]
+    if exact is None and not line:
+        known = ", ".join(sorted(table(), key=Version))
+        raise UsageError(
+            f"{requirement!r}: what this release reads is not known. Expected one of {known}, or another patch release "
+            "of those lines. Add a line to parity/readers.toml; parity doctor prints it where that release is installed."
+        )
+    return exact or line[0]
+
+
+def oldest() -> str:
+    """The requirement that names the oldest TensorFlow of the table: what it can read, all can."""
+    return f"tensorflow=={min(table(), key=Version)}"
+
+
+def _release(requirement: str) -> Version:
+    expected = f"{requirement!r}: expected one TensorFlow release, such as 'tensorflow==2.17.1'."
+    try:
+        parsed = Requirement(requirement)
+        [pin] = parsed.specifier
+        if parsed.name not in ("tensorflow", "tensorflow-cpu") or pin.operator != "==":
+            raise UsageError(expected)
+        return Version(pin.version)
+    except (InvalidRequirement, ValueError) as error:
+        raise UsageError(expected) from error
