@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from parity import environment, records, storage
-from parity.environment import WILL_BREAK, Reader, Writer, foresee
 from parity.errors import NotComparableError, UsageError
+from parity.handshake import Prediction, Reader, Writer, foresee
 
 PYTEST_TO_EXIT = {0: 0, 1: 1, 2: 130, 3: 70, 4: 2, 5: 3}
 
@@ -53,23 +53,42 @@ def doctor(arguments: Namespace, further: list[str]) -> int:
     print(f"{'python':<18}{machine['python']} on {machine['system']} {machine['architecture']}")
     print(f"{'processor':<18}{cpu}")
     print()
-    described = {
-        side: _describe(module) for side, module in (("JAX", "parity.writer"), ("TensorFlow", "parity.reader"))
-    }
-    for side, found in described.items():
-        verb = "writes" if side == "JAX" else "reads up to"
-        said = found if isinstance(found, str) else _said(found)
-        print(f"{side} {verb}: {said}")
-    absent = {side: found for side, found in described.items() if isinstance(found, str)}
-    if absent:
+    said = _describe("parity.reader")
+    reader = said if isinstance(said, str) else Reader(**said).filled(versions["tensorflow"])
+    asked = [reader.stablehlo] if isinstance(reader, Reader) and reader.stablehlo else []
+    wrote = _describe("parity.writer", arguments.case, *asked)
+    print(f"JAX writes: {wrote if isinstance(wrote, str) else _said(wrote)}")
+    print(f"TensorFlow reads up to: {reader if isinstance(reader, str) else _said(vars(reader))}")
+    absent = [side for side, found in (("JAX", wrote), ("TensorFlow", reader)) if isinstance(found, str)]
+    if isinstance(wrote, str) or isinstance(reader, str):
         raise NotComparableError(
             f"{' and '.join(absent)} cannot be asked. Expected both in this environment; install the pair that you "
             "want to check, such as: pip install 'parity[jax,tensorflow]'"
         )
-    outlook, reason = foresee(Writer(**described["JAX"]), Reader(**described["TensorFlow"]))  # type: ignore[arg-type]
+    newer = wrote.pop("newer")
+    prediction = foresee(Writer(**wrote), reader, newer)
     print()
-    print(textwrap.fill(f"This pair {outlook}. {reason}", 80))
-    return 1 if outlook == WILL_BREAK else 0
+    print(_outlook(prediction, versions["tensorflow"]))
+    return 0 if prediction.status == records.PASS else 1
+
+
+def _outlook(prediction: Prediction, tensorflow: str | None) -> str:
+    """The prediction in words, with the remedy as code."""
+    begins = {
+        records.PASS: "This pair works.",
+        records.REMEDIED: "This pair breaks as exported by default, and works with a remedy.",
+    }
+    said = textwrap.fill(f"{begins.get(prediction.status, 'This pair breaks.')} {prediction.reason}", 80)
+    if prediction.status != records.REMEDIED:
+        return said
+    return f"""{said}
+
+Around everything that converts and saves:
+
+    import parity.remedies
+
+    with parity.remedies.readable_by("tensorflow=={tensorflow}"):
+        ..."""
 
 
 def _said(found: dict[str, Any]) -> str:
@@ -77,10 +96,10 @@ def _said(found: dict[str, Any]) -> str:
     return f"StableHLO {stablehlo}, calling convention {convention}"
 
 
-def _describe(module: str) -> dict[str, Any] | str:
+def _describe(module: str, *arguments: str) -> dict[str, Any] | str:
     """What a framework says of itself, asked in a process of its own, so that a crash of it is an answer as well."""
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
-    done = subprocess.run([sys.executable, "-m", module], capture_output=True, text=True, env=quiet, check=False)
+    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=quiet, check=False)
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or [f"its process ended with code {done.returncode}"]
         return f"no answer ({last[0]})"

@@ -8,15 +8,16 @@ import shlex
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from parity import environment, records, summary
+from parity import environment, handshake, readers, records, summary
 from parity.case import BATCH_SIZES, PROBES, TEST_SET, Case, load
 from parity.errors import NotComparableError, ParityError, UsageError
+from parity.failures import CRASH, NUMERIC, Failure, classify
 from parity.ledger import IMPORTING, Ledger
 from parity.records import NO_DEVICE, Check, Planned, Recorder, Run
 from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64, RUNTIMES, VIRTUAL_CPUS
@@ -175,7 +176,7 @@ class Examination:
 
     def import_frameworks(self) -> None:
         """Import both frameworks and give each its virtual CPUs, before either starts."""
-        if self.run.environment:
+        if "versions" in self.run.environment:
             return
         with self.ledger.spend(IMPORTING):
             try:
@@ -185,15 +186,19 @@ class Examination:
                 raise not_installed("tensorflow", error) from error
             assert harness
             artifact.configure_devices(VIRTUAL_CPUS)
-            wrote, read = writer.describe(), reader.describe()
-        outlook, reason = environment.foresee(wrote, read)
-        self.run.environment = {
-            "versions": environment.versions(),
+            versions = environment.versions()
+            wrote, read = writer.describe(), reader.describe().filled(versions["tensorflow"])
+            case = next(iter(self.selection.cases.values()))
+            if versions["tensorflow"] and read.stablehlo and read.calling_convention:
+                readers.learn(versions["tensorflow"], readers.Limits(read.stablehlo, read.calling_convention))
+            prediction = handshake.foresee(wrote, read, writer.newer_for(case, wrote, read))
+        self.run.environment |= {
+            "versions": versions,
             "machine": environment.machine(),
             "devices": {"jax": jax.devices(), "tensorflow": artifact.devices()},
             "writer": vars(wrote),
             "reader": vars(read),
-            "outlook": f"{outlook}: {reason}",
+            "prediction": vars(prediction),
         }
 
     def plan(self, questions: list[Planned], modules: dict[str, str]) -> None:
@@ -265,12 +270,23 @@ class Examination:
             "limit": self.harness(question.case).limit,
             "limit_reason": reason,
         }
-        found = [Check(**known, **vars(j), repeat=self.repeat(question)) for j in judgements]
+        found = [self._settled(Check(**known, **vars(j), repeat=self.repeat(question))) for j in judgements]
         for check in found:
             self._add(check)
         bad = [check for check in found if check.status not in records.IN_ORDER]
         if bad or not found:
             pytest.fail(summary.failure(question, bad, len(found)), pytrace=False)
+
+    def _settled(self, check: Check) -> Check:
+        """A check under the remedy of its export, and held against the known issues."""
+        remedy = self.harness(check.case).remedy if check.tf_device != NO_DEVICE else None
+        if remedy is not None and remedy not in self.run.remedies:
+            self._add(remedy)
+        if remedy is not None and check.status == records.PASS:
+            check = replace(check, status=records.REMEDIED, failure=remedy.failure, evidence=remedy.evidence)
+        if check.status == records.FAIL and check.failure is None:
+            check = replace(check, failure=NUMERIC, evidence=check.message)
+        return check
 
     def check_power(self, question: Planned) -> None:
         """Record what the probe would catch, and fail the test if that is nothing."""
@@ -301,9 +317,11 @@ class Examination:
             return
         status = getattr(error, "status", records.ERROR)
         message = str(error) or type(error).__name__
-        self._add(Check(
-            **dataclasses.asdict(question), leaf="*", status=status, message=message, repeat=self.repeat(question)
-        ))  # fmt: skip
+        failure = Failure(CRASH, message) if status == records.CRASH else classify(message)
+        self._add(self._settled(Check(
+            **dataclasses.asdict(question), leaf="*", status=status, failure=failure.kind, evidence=failure.evidence,
+            message=message, repeat=self.repeat(question),
+        )))  # fmt: skip
 
     def error_text(self, question: Planned, error: ParityError) -> str:
         """What pytest shows of an error."""

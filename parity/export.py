@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,16 @@ import jax
 import numpy as np
 import tensorflow as tf
 
-from parity import bundles, writer
+from parity import bundles, remedies, writer
 from parity.artifact import Wrap, graph, tensor_specs
 from parity.bundles import Signature, StateLeaf
 from parity.case import Case, State
 from parity.environment import versions
-from parity.errors import RuntimeFailureError
+from parity.errors import ParityError, RuntimeFailureError
 from parity.judging import LIMIT
 from parity.specs import BATCH, Spec, Specs, by_name, like, outputs
 from parity.training import leaf_name
+from parity.writer import traced_loss
 
 
 def without_source_locations() -> None:
@@ -131,19 +133,6 @@ class Exported(tf.Module):
         return train_loss if train else eval_loss
 
 
-def traced_loss(case: Case) -> Callable[..., Any]:
-    """The loss with `train` as a traced boolean: `-> (loss, new_other_state)`."""
-
-    def loss(params: Any, other: Any, rng: Any, data: Any, labels: Any, train: Any) -> tuple[Any, Any]:
-        def branch(flag: bool) -> Callable[[], Any]:
-            return lambda: case.loss(params, other, rng, data, labels, flag)
-
-        value, updated = jax.lax.cond(train, branch(True), branch(False))
-        return value, updated
-
-    return loss
-
-
 def _polymorphic(specs: Specs) -> Any:
     def shape(spec: Spec) -> str:
         return f"({BATCH}, ...)" if len(spec.shape) > 1 else f"({BATCH},)"
@@ -162,7 +151,12 @@ def _variable_name(leaf: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "_./-") else "_" for c in leaf)
 
 
-def save(case: Case, state: State, folder: Path) -> None:
+def remedied(readable_by: str | None) -> AbstractContextManager[None]:
+    """The remedy for that requirement; for None, jax's default."""
+    return nullcontext() if readable_by is None else remedies.readable_by(readable_by)
+
+
+def save(case: Case, state: State, folder: Path, readable_by: str | None = None) -> None:
     """Write the two SavedModels of the workflow: `folder/saved_model` with everything, `folder/inference`.
 
     Both have a `serving_default` signature that predicts, so that a model server has something to call.
@@ -171,9 +165,10 @@ def save(case: Case, state: State, folder: Path) -> None:
         RuntimeFailureError: conversion or saving failed.
     """
     try:
-        _save(Exported(case, state, graph), case, folder / "saved_model", gradients=True)
-        _save(Exported(case, state, graph, only=("predict",)), case, folder / "inference", gradients=False)
-    except OSError:
+        with remedied(readable_by):
+            _save(Exported(case, state, graph), case, folder / "saved_model", gradients=True)
+            _save(Exported(case, state, graph, only=("predict",)), case, folder / "inference", gradients=False)
+    except (OSError, ParityError):
         raise
     except Exception as error:
         raise RuntimeFailureError(
@@ -224,7 +219,14 @@ def handshake() -> dict[str, Any]:
     return vars(writer.describe())
 
 
-def write_bundle(path: Path, case: Case, state: State, batches: dict[int, Any], fill: Callable[[Path], None]) -> None:
+def write_bundle(
+    path: Path,
+    case: Case,
+    state: State,
+    batches: dict[int, Any],
+    fill: Callable[[Path], None],
+    readable_by: str | None = None,
+) -> None:
     """Export `case` into a new bundle.
 
     Args:
@@ -233,10 +235,11 @@ def write_bundle(path: Path, case: Case, state: State, batches: dict[int, Any], 
         state: its trained state.
         batches: the examples to store, by batch size.
         fill: called with the folder, to add answers and budgets.
+        readable_by: the requirement of the remedy under which it is exported; None for jax's default.
     """
     sizes = tuple(batches)
     with bundles.create(path, signature(case, state), sizes, versions(), handshake()) as folder:
-        save(case, state, folder)
+        save(case, state, folder, readable_by)
         for size, batch in batches.items():
             bundles.save_inputs(folder, size, batch.map(np.asarray))
         fill(folder)

@@ -16,14 +16,26 @@ import numpy as np
 
 from parity import bundles, export, judging
 from parity.case import TEST_SET, Case, Dataset, State
-from parity.errors import CaseError, InputError, ParityError
+from parity.environment import versions
+from parity.errors import CaseError, InputError, ParityError, RuntimeFailureError
+from parity.failures import REMEDIABLE, Failure, classify
 from parity.finetuning import Finetuned, finetune
 from parity.judging import Budget, Ensemble, Judgement
 from parity.ledger import FRAMEWORKS, TRAINING, Ledger
 from parity.pipeline import Pipeline
 from parity.progress import Report, silent
-from parity.records import BudgetRecord, Planned
-from parity.runtimes import EVALUATION_OF, EVALUATIONS, JAX, JAX_FLOAT64, BaseRuntime, Request, Subject, open_runtime
+from parity.records import BudgetRecord, Planned, Remedy
+from parity.runtimes import (
+    EVALUATION_OF,
+    EVALUATIONS,
+    JAX,
+    JAX_FLOAT64,
+    SAVED_MODEL,
+    BaseRuntime,
+    Request,
+    Subject,
+    open_runtime,
+)
 from parity.specs import Answer, Batch
 from parity.training import Trained, train
 
@@ -65,6 +77,7 @@ class Harness:
         self._ledger, self._progress = ledger, progress
         self._workdir = workdir or Path(tempfile.mkdtemp(prefix="parity-"))
         self._temporary = workdir is None
+        self.remedy: Remedy | None = None
         self._runtimes: dict[str, BaseRuntime] = {}
         self._expected: dict[str, list[Request]] = {}
         self._batches: dict[int, Batch] = {}
@@ -105,13 +118,45 @@ class Harness:
 
     @outcome
     def bundle(self) -> Path:
-        """The case, exported with its examples, and without answers."""
-        trained, path = self.trained, self._workdir / self.case.name
+        """The case, exported with its examples, and without answers.
+
+        Where TensorFlow cannot run the default export, for a reason that a remedy mends, exported under that.
+        """
+        path = self._export(None)
+        failure = self._tried(path)
+        if failure is None or failure.kind not in REMEDIABLE:
+            return path
+        requirement = f"tensorflow=={versions()['tensorflow']}"
+        mended = self._export(requirement)
+        self.remedy = Remedy(self.case.name, requirement, failure.kind, failure.evidence)
+        return mended
+
+    def _export(self, readable_by: str | None) -> Path:
+        trained, path = self.trained, self._workdir / (f"{self.case.name}-remedied" if readable_by else self.case.name)
         sizes = {r.batch_size for requests in self._expected.values() for r in requests} | set(self._batches)
         with self._ledger.spend(FRAMEWORKS):
             batches = {size: self.batch(size) for size in sorted(sizes)}
-            export.write_bundle(path, self.case, trained.state, batches, lambda folder: None)
+            export.write_bundle(path, self.case, trained.state, batches, lambda folder: None, readable_by)
         return path
+
+    def _tried(self, path: Path) -> Failure | None:
+        """How TensorFlow fails on the bundle at `path`, asked once for everything that will be asked of it."""
+        expected = {r.evaluation for requests in self._expected.values() for r in requests}
+        runtime = open_runtime(SAVED_MODEL, self._subject(path, None))
+        batch = min(self._batches.values(), key=lambda batch: batch.size, default=None) or self.batch(1)
+        try:
+            with self._ledger.spend(FRAMEWORKS):
+                for evaluation in expected or {EVALUATION_OF["predict"]}:
+                    runtime.evaluate(evaluation, batch, FIRST_CPU)
+        except RuntimeFailureError as error:
+            return classify(str(error))
+        self._runtimes[SAVED_MODEL] = runtime  # what it has compiled is of use
+        return None
+
+    def _subject(self, bundle: Path | None, readable_by: str | None) -> Subject:
+        return Subject(
+            export.signature(self.case, self.trained.state), self.case, self.trained.state, bundle, readable_by
+        )
 
     @outcome
     def finetuned(self) -> Finetuned:
@@ -168,11 +213,9 @@ class Harness:
     def runtime(self, name: str) -> BaseRuntime:
         """The runtime `name` about this case, trained and exported."""
         if name not in self._runtimes:
-            trained = self.trained
-            needs_bundle = name.startswith("saved_model")
-            signature = export.signature(self.case, trained.state)
-            subject = Subject(signature, self.case, trained.state, self.bundle if needs_bundle else None)
-            self._runtimes[name] = open_runtime(name, subject)
+            bundle = None if name in (JAX, JAX_FLOAT64) else self.bundle
+            opened = open_runtime(name, self._subject(bundle, self.remedy.requirement if self.remedy else None))
+            self._runtimes.setdefault(name, opened)
             self._runtimes[name].expect(self._expected.get(name, ()))
         return self._runtimes[name]
 

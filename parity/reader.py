@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from parity.environment import Reader
+from parity.handshake import Reader
 
 
 def describe() -> Reader:

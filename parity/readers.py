@@ -34,6 +34,11 @@ def table() -> dict[str, Limits]:
     return {release: Limits(**limits) for release, limits in tomllib.loads(TABLE.read_text(encoding="utf-8")).items()}
 
 
+def learn(release: str, limits: Limits) -> None:
+    """Add what an installed TensorFlow says of itself, for this process, unless the table knows it."""
+    table().setdefault(release, limits)
+
+
 def limits_of(requirement: str) -> Limits:
     """What the TensorFlow that `requirement` names can read, such as `tensorflow==2.17.1`.
 

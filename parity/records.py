@@ -234,6 +234,16 @@ class Run:
             return f"No verdict on {self._pair()}.{stopped} {total:,} checks passed until then."
         if not self.compared():
             return f"No verdict on {self._pair()}: TensorFlow was not asked. {total:,} checks of JAX alone passed."
+        listed = f", {counts[KNOWN]:,} failed as listed in the known issues" if counts[KNOWN] else ""
+        if self.remedies:
+            first = self.remedies[0]
+            return (
+                f"{self._pair()} are in parity with a remedy: {total - counts[KNOWN]:,} checks passed{listed}. As "
+                f"exported by default they are not: {first.failure}, {first.evidence}. Export under "
+                f'parity.remedies.readable_by("{first.requirement}").'
+            )
+        if listed:
+            return f"{self._pair()} are in parity: {total - counts[KNOWN]:,} checks passed{listed}."
         return f"{self._pair()} are in parity: all {total:,} checks passed."
 
     def _pair(self) -> str:

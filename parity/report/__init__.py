@@ -17,13 +17,13 @@ SIGNS = {"pass": "✓", "known": "◇", "remedied": "⚒", "fixed": "!", "missin
 WORST_SHOWN = 40
 
 
-def require() -> None:
+def require(needed: Sequence[str] = NEEDED) -> None:
     """Check that the libraries of the report are there.
 
     Raises:
         UsageError: they are not.
     """
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"the report needs {' and '.join(missing)}. Install them: pip install 'parity[report]'")
 
@@ -36,16 +36,25 @@ def write(runs: Sequence[Run], path: Path) -> Path:
         StorageError: the file cannot be written.
     """
     require()
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
     from parity.report import charts
+
+    write_atomically(path, render("report.html.j2", runs=[_view(run, charts) for run in runs], signs=SIGNS))
+    return path
+
+
+def render(template: str, **values: Any) -> str:
+    """The page that `template` of this folder makes of `values`; every string in them is escaped.
+
+    Raises:
+        UsageError: jinja2 is not installed.
+    """
+    require(("jinja2",))
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     loader = PackageLoader("parity.report", ".")
     jinja = Environment(loader=loader, autoescape=select_autoescape(default=True), undefined=StrictUndefined)
     jinja.filters["score"] = score
-    template = jinja.get_template("report.html.j2")
-    write_atomically(path, template.render(runs=[_view(run, charts) for run in runs], signs=SIGNS))
-    return path
+    return jinja.get_template(template).render(values)
 
 
 def score(value: float | None) -> str:

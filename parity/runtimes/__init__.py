@@ -13,8 +13,8 @@ from parity.case import Case, State
 from parity.errors import RuntimeFailureError, UsageError
 from parity.specs import Answer, Batch, validate
 
-JAX, JAX_FLOAT64 = "jax", "jax_float64"
-RUNTIMES = (JAX, JAX_FLOAT64, "tf_eager", "tf_graph", "tf_xla", "saved_model", "saved_model_fresh")
+JAX, JAX_FLOAT64, SAVED_MODEL = "jax", "jax_float64", "saved_model"
+RUNTIMES = (JAX, JAX_FLOAT64, "tf_eager", "tf_graph", "tf_xla", SAVED_MODEL, "saved_model_fresh")
 """Each is a module of this package with a class `Runtime`."""
 
 EVALUATIONS = {
@@ -38,13 +38,15 @@ CALLS = (1, 2)
 class Subject:
     """What runtimes are questioned about: a trained case, or the bundle it was exported to.
 
-    `case` and `state` are None where JAX is not installed; `bundle` is None where no runtime reads one.
+    `case` and `state` are None where JAX is not installed; `bundle` is None where no runtime reads one. `readable_by`
+    is the requirement of the remedy under which it is exported, or None for jax's default.
     """
 
     signature: Signature
     case: Case | None
     state: State | None
     bundle: Path | None
+    readable_by: str | None = None
 
     def require_case(self) -> tuple[Case, State]:
         """The case and its state.

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from parity.export import Exported
+from parity import export
 from parity.runtimes._tensorflow import TensorFlowRuntime
+from parity.specs import Answer, Batch
 
 
 class ConvertedRuntime(TensorFlowRuntime):
@@ -12,4 +13,9 @@ class ConvertedRuntime(TensorFlowRuntime):
     def module(self) -> Any:
         """The exported module, before it is saved."""
         case, state = self.subject.require_case()
-        return Exported(case, state, type(self).wrap)
+        return export.Exported(case, state, type(self).wrap)
+
+    def compute(self, evaluation: str, batch: Batch, device: str) -> dict[str, Answer]:
+        """Answers, converted under the subject's remedy: conversion happens when a function is first called."""
+        with export.remedied(self.subject.readable_by):
+            return super().compute(evaluation, batch, device)

@@ -78,7 +78,7 @@ def full_run(text="plain", **changes):
         environment={
             "versions": {"jax": text, "tensorflow": None, text: text},
             "machine": {"cpu": text, "cores": 2, "instruction_sets": [text]},
-            "outlook": text,
+            "prediction": {"status": text, "failure": text, "evidence": text, "reason": text},
         },
         plan=[of_text(records.Planned, text, item=text)],
         checks=[

@@ -1,4 +1,4 @@
-"""What a run ran on, and what the handshake between writer and reader foretells."""
+"""What a run ran on."""
 
 import json
 import re
@@ -7,35 +7,7 @@ import socket
 import pytest
 
 from parity import environment
-from parity.environment import MAY_BREAK, WILL_BREAK, WILL_WORK, Reader, Writer, foresee
 from parity.tests import samples
-
-
-@pytest.mark.parametrize(
-    ("reader", "outlook", "said"),
-    [
-        (Reader("1.9.0", 9), WILL_WORK, "up to 1.9.0"),
-        (Reader("1.10.0", 10), WILL_WORK, "up to 1.10.0"),
-        (Reader("2.0.0", 9), WILL_WORK, "up to 2.0.0"),
-        (Reader("1.8.9", 9), MAY_BREAK, "StableHLO 1.9.0, TensorFlow reads up to 1.8.9"),
-        (Reader("0.20.0", 9), MAY_BREAK, "StableHLO 1.9.0, TensorFlow reads up to 0.20.0"),
-        (Reader("1.9.0", 8), WILL_BREAK, "convention 9, TensorFlow accepts up to 8"),
-        (Reader("1.8.0", 8), WILL_BREAK, "convention 9, TensorFlow accepts up to 8"),
-        (Reader(None, 8), WILL_BREAK, "convention 9, TensorFlow accepts up to 8"),
-        (Reader(None, 9), MAY_BREAK, "does not say"),
-        (Reader("1.9.0", None), MAY_BREAK, "does not say"),
-        (Reader(None, None), MAY_BREAK, "does not say"),
-    ],
-)
-def test_the_outlook(reader, outlook, said):
-    found, reason = foresee(Writer("1.9.0", 9), reader)
-    assert found == outlook
-    assert said in reason
-
-
-def test_versions_are_compared_as_numbers():
-    assert foresee(Writer("1.10.0", 9), Reader("1.9.12", 9))[0] == MAY_BREAK
-    assert foresee(Writer("1.9.12", 9), Reader("1.10.0", 9))[0] == WILL_WORK
 
 
 def test_versions_name_every_package():

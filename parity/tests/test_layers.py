@@ -13,8 +13,8 @@ PACKAGE = Path(parity.__file__).parent
 ROOT = PACKAGE.parent
 BREACHES = {
     "compare.py": ("import jax", "numeric: numpy, and no framework"),
-    "records.py": ("import numpy", "plain: standard library only"),
-    "cli.py": ("import rich", "plain: standard library only"),
+    "records.py": ("import numpy", "plain: no numpy, no framework"),
+    "cli.py": ("import rich", "plain: no numpy, no framework"),
     "training.py": ("import tensorflow", "JAX's side does not know TensorFlow"),
     "artifact.py": ("import jax", "TensorFlow's side does not know JAX"),
     "specs.py": ("from parity import harness", "data flows one way"),

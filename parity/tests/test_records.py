@@ -429,7 +429,18 @@ def test_all_passed_is_in_order():
     run = samples.run(plan=[samples.planned()], checks=PASSED)
     assert run.in_order()
     assert run.all_checks() == PASSED
-    assert run.verdict() == "JAX 0.10.2 and TensorFlow 2.21.0 are in parity: all 3 checks passed."
+    assert run.verdict() == (
+        "JAX 0.10.2 and TensorFlow 2.21.0 are in parity: 2 checks passed, 1 failed as listed in the known issues."
+    )
+
+
+def test_the_verdict_names_the_remedy():
+    remedy = records.Remedy("reference", "tensorflow==2.21.0", "stablehlo_skew", "vhlo.log_v2 in StableHLO 1.13.7")
+    run = samples.run(plan=[samples.planned()], checks=[PASSED[2]], remedies=[remedy])
+    assert run.in_order()
+    assert "in parity with a remedy: 1 checks passed" in run.verdict()
+    assert "stablehlo_skew, vhlo.log_v2 in StableHLO 1.13.7" in run.verdict()
+    assert 'readable_by("tensorflow==2.21.0")' in run.verdict()
 
 
 @pytest.mark.parametrize("status", sorted(set(records.STATUSES) - set(records.IN_ORDER)))

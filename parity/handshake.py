@@ -1,0 +1,87 @@
+"""The handshake between JAX's writer and TensorFlow's reader, and what it foretells before anything is converted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from packaging.version import Version
+
+from parity.errors import UsageError
+from parity.failures import CALLING_CONVENTION, STABLEHLO_SKEW
+from parity.readers import limits_of
+from parity.records import ERROR, PASS, REMEDIED
+
+OLDEST_CONVENTION = 9
+"""What every jax since 0.4.30 can still write, of the calling conventions of jax's `export` documentation."""
+
+
+@dataclass(frozen=True)
+class Writer:
+    """What JAX writes: the StableHLO version of a serialised program, and the calling convention."""
+
+    stablehlo: str
+    calling_convention: int
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What TensorFlow reads: the newest StableHLO version and calling convention; None where it does not say."""
+
+    stablehlo: str | None
+    calling_convention: int | None
+
+    def filled(self, release: str | None) -> Reader:
+        """With what the table of readers has for `release` where it does not say."""
+        try:
+            known = limits_of(f"tensorflow=={release}")
+        except UsageError:
+            return self
+        return replace(
+            self,
+            stablehlo=self.stablehlo or known.stablehlo,
+            calling_convention=self.calling_convention or known.calling_convention,
+        )
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the handshake foretells of a cell: status, class of failure and evidence as in its record, and why."""
+
+    status: str
+    failure: str
+    evidence: str
+    reason: str
+
+
+def skewed(writer: Writer, reader: Reader) -> bool:
+    """Whether the writer's StableHLO is newer than the reader's, so that operations decide."""
+    return reader.stablehlo is not None and Version(writer.stablehlo) > Version(reader.stablehlo)
+
+
+def foresee(writer: Writer, reader: Reader, newer: Sequence[str] | None) -> Prediction:
+    """What follows from the handshake.
+
+    Args:
+        writer: what JAX writes.
+        reader: what TensorFlow reads.
+        newer: the operations of the case's programs that the reader's StableHLO does not have in the form in which
+            they are written; None where nobody looked.
+    """
+    if reader.calling_convention is not None and writer.calling_convention > reader.calling_convention:
+        evidence = f"calling convention {writer.calling_convention}, accepted up to {reader.calling_convention}"
+        mended = reader.calling_convention >= OLDEST_CONVENTION
+        said = f"JAX writes {evidence} by TensorFlow: every call of an exported model fails"
+        return Prediction(REMEDIED if mended else ERROR, CALLING_CONVENTION, evidence, f"{said}.")
+    if reader.stablehlo is None or reader.calling_convention is None:
+        return Prediction(PASS, "", "", "This TensorFlow does not say what it reads; only a call decides.")
+    versions = f"JAX writes StableHLO {writer.stablehlo}, TensorFlow reads up to {reader.stablehlo}"
+    if not skewed(writer, reader):
+        return Prediction(PASS, "", "", f"{versions}; calling convention {writer.calling_convention} is accepted.")
+    if newer is None:
+        return Prediction(PASS, "", "", f"{versions}; whether a program uses what is newer, only a call decides.")
+    if newer:
+        listed = ", ".join(newer)
+        reason = f"{versions}, and the exported programs have newer operations: {listed}."
+        return Prediction(REMEDIED, STABLEHLO_SKEW, listed, reason)
+    return Prediction(PASS, "", "", f"{versions}; no operation of the exported programs is newer.")

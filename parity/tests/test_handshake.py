@@ -1,0 +1,57 @@
+"""What the handshake between writer and reader foretells."""
+
+import pytest
+
+from parity import failures, handshake, records
+from parity.handshake import Reader, Writer, foresee
+
+WRITER = Writer("1.9.0", 9)
+SKEW, CONVENTION = failures.STABLEHLO_SKEW, failures.CALLING_CONVENTION
+
+
+@pytest.mark.parametrize(
+    ("reader", "newer", "status", "failure", "said"),
+    [
+        (Reader("1.9.0", 9), [], records.PASS, "", "up to 1.9.0"),
+        (Reader("1.10.0", 10), [], records.PASS, "", "up to 1.10.0"),
+        (Reader("1.8.9", 9), [], records.PASS, "", "no operation of the exported programs is newer"),
+        (Reader("1.8.9", 9), None, records.PASS, "", "only a call decides"),
+        (Reader("1.8.9", 9), ["vhlo.log_v2"], records.REMEDIED, SKEW, "vhlo.log_v2"),
+        (Reader("0.20.0", 9), ["vhlo.log_v2"], records.REMEDIED, SKEW, "StableHLO 1.9.0, TensorFlow reads up to 0.20"),
+        (Reader("1.9.0", 8), [], records.ERROR, CONVENTION, "convention 9, accepted up to 8"),
+        (Reader(None, 8), [], records.ERROR, CONVENTION, "convention 9, accepted up to 8"),
+        (Reader(None, 9), None, records.PASS, "", "does not say"),
+        (Reader("1.9.0", None), None, records.PASS, "", "does not say"),
+    ],
+)
+def test_the_prediction(reader, newer, status, failure, said):
+    found = foresee(WRITER, reader, newer)
+    assert (found.status, found.failure) == (status, failure)
+    assert said in found.reason
+
+
+def test_an_older_calling_convention_is_mended():
+    found = foresee(Writer("1.15.0", 10), Reader("1.9.1", 9), ["vhlo.log_v2"])
+    assert (found.status, found.failure) == (records.REMEDIED, CONVENTION)
+    assert found.evidence == "calling convention 10, accepted up to 9"
+
+
+def test_versions_are_compared_as_numbers():
+    assert handshake.skewed(Writer("1.10.0", 9), Reader("1.9.12", 9))
+    assert not handshake.skewed(Writer("1.9.12", 9), Reader("1.10.0", 9))
+
+
+def test_a_reader_that_does_not_say_is_looked_up():
+    assert Reader(None, 9).filled("2.16.2").stablehlo is not None
+    assert Reader(None, 9).filled("1.15.0") == Reader(None, 9)
+    assert Reader("9.9.9", 12).filled("2.16.2") == Reader("9.9.9", 12)
+
+
+def test_the_operations_of_a_program_are_compared_with_an_older_version():
+    from parity import writer
+    from parity.case import load
+
+    wrote, case = writer.describe(), load("ratings")
+    assert writer.newer_operations(case, wrote.stablehlo) == []
+    assert "vhlo.dot_general_v2" in writer.newer_operations(case, "1.1.1")
+    assert writer.newer_for(case, wrote, Reader(wrote.stablehlo, 9)) == []
