@@ -3,6 +3,7 @@
     manifest.json            schema, case, versions, specs, state leaves, and every file's size and SHA-256
     saved_model/             the SavedModel with every function
     inference/               the SavedModel with `predict` alone
+    remedied/                both once more, exported under a remedy, where one was asked for
     inputs/b13.npz           the examples, by batch size
     answers/, oracle/        JAX's answers in float32 and float64: predict-b13.npz, ...
     budgets.json             the budget of every leaf, and its source
@@ -33,6 +34,7 @@ from parity.records import BudgetRecord
 from parity.specs import Answer, Array, Batch, Spec, Specs, by_name, dtype_of, like
 
 SCHEMA = 1
+REMEDIED = "remedied"
 MANIFEST = "manifest.json"
 BUDGETS = "budgets.json"
 _TAGGED = re.compile(r"@(b?float|u?int)\d\w*$")
@@ -89,7 +91,11 @@ class Signature:
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle, every file of which was found as it was written."""
+    """An opened bundle, every file of which was found as it was written.
+
+    `writer` is what JAX writes by default, and by StableHLO version which operations it has that are newer.
+    `readable_by` is the requirement of the remedy of the exports in `remedied`, or None where there are none.
+    """
 
     path: Path
     signature: Signature
@@ -97,6 +103,7 @@ class Bundle:
     versions: dict[str, str | None]
     writer: dict[str, Any]
     budgets: tuple[BudgetRecord, ...]
+    readable_by: str | None = None
 
     @property
     def saved_model(self) -> Path:
@@ -144,7 +151,12 @@ def require_new(path: Path) -> None:
 
 @contextmanager
 def create(
-    path: Path, signature: Signature, batch_sizes: tuple[int, ...], versions: dict[str, Any], writer: dict[str, Any]
+    path: Path,
+    signature: Signature,
+    batch_sizes: tuple[int, ...],
+    versions: dict[str, Any],
+    writer: dict[str, Any],
+    readable_by: str | None = None,
 ) -> Iterator[Path]:
     """Yield a folder to fill; at the end it gets its manifest and becomes `path` in one rename.
 
@@ -165,6 +177,7 @@ def create(
             "batch_sizes": list(batch_sizes),
             "versions": versions,
             "writer": writer,
+            "readable_by": readable_by,
             "signature": signature.to_json(),
             "files": files,
         }
@@ -224,7 +237,7 @@ def open_bundle(path: Path) -> Bundle:
         rows = json.loads(budgets.read_text(encoding="utf-8")) if BUDGETS in manifest["files"] else []
         return Bundle(
             path, signature, tuple(manifest["batch_sizes"]), manifest["versions"], manifest["writer"],
-            tuple(records._decode(BudgetRecord, row) for row in rows),
+            tuple(records._decode(BudgetRecord, row) for row in rows), manifest.get("readable_by"),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError, InputError) as error:
         raise RecordError(f"{path / MANIFEST} is damaged ({error!r}). Export the bundle again.") from None

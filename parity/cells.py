@@ -11,10 +11,11 @@ from parity.errors import UsageError
 from parity.failures import NUMERIC, UNKNOWN
 from parity.records import CRASH, ERROR, FAIL, FIXED, MISSING, PASS, REMEDIED, TIMEOUT, Check, Run
 
-EXPORT, VERIFY, LATEST = "export", "verify", "latest"
+EXPORT, VERIFY, LATEST = records.EXPORT, "verify", "latest"
 _VERSION = r"\d+(?:\.\d+)+\w*"
 _NAME = re.compile(
-    rf"(?:py(?P<python>3\d+)-)?(?:(?P<role>{EXPORT}|{VERIFY})-)?(?:jax(?P<jax>{_VERSION}))?-?(?:tf(?P<tf>{_VERSION}))?"
+    rf"(?:py(?P<python>3\d+)-)?(?:jax(?P<jax>{_VERSION})-(?:tf(?P<tf>{_VERSION})|{EXPORT})"
+    rf"|tf(?P<reader>{_VERSION})-{VERIFY})"
 )
 WORST_FIRST = (CRASH, TIMEOUT, ERROR, FAIL, FIXED, MISSING)
 
@@ -35,7 +36,7 @@ class Cell:
 
     @classmethod
     def parse(cls, name: str) -> Cell:
-        """The cell that `name` describes, such as `py312-jax0.9.2-tf2.21.0` or `py311-export-jax0.9.2`.
+        """The cell that `name` describes, such as `py312-jax0.9.2-tf2.21.0` or `py311-jax0.9.2-export`.
 
         Raises:
             UsageError: it describes none.
@@ -43,14 +44,14 @@ class Cell:
         if name == LATEST:
             return cls(name, None, None, None)
         found = _NAME.fullmatch(name)
-        role = (found["role"] or "") if found else ""
-        if not found or not {EXPORT: found["jax"], VERIFY: found["tf"], "": found["jax"] and found["tf"]}[role]:
+        if not found:
             raise UsageError(
                 f"no cell {name!r}. Expected {LATEST}, or a name such as py312-jax0.9.2-tf2.21.0, "
-                "py311-export-jax0.9.2 or py312-verify-tf2.21.0."
+                "py311-jax0.9.2-export or py312-tf2.21.0-verify."
             )
         python = f"{found['python'][0]}.{found['python'][1:]}" if found["python"] else None
-        return cls(name, python, found["jax"], found["tf"], role)
+        role = VERIFY if found["reader"] else "" if found["tf"] else EXPORT
+        return cls(name, python, found["jax"], found["tf"] or found["reader"], role)
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def outcome(run: Run) -> Outcome:
         bad = [check for check in checks if check.status == status]
         if bad:
             return Outcome(status, *_reason(bad))
-    if run.state != records.COMPLETE or not run.compared():
+    if run.state != records.COMPLETE or not (run.compared() or run.mode == records.EXPORT):
         return Outcome(MISSING, "", f"the run was {run.state}")
     for remedy in run.remedies:
         return Outcome(REMEDIED, remedy.failure, remedy.evidence)

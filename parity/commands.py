@@ -111,7 +111,8 @@ def export(arguments: Namespace, further: list[str]) -> int:
     """Train a case and write a bundle."""
     from parity.exporting import export_case
 
-    export_case(arguments.case, tuple(arguments.batch_size) or ("1", "13", "256"), arguments.bundle)
+    sizes = tuple(arguments.batch_size) or ("1", "13", "256")
+    export_case(arguments.case, sizes, arguments.bundle, arguments.readable_by)
     print(f"Bundle: {arguments.bundle}. Check it anywhere: parity verify {arguments.bundle}")
     return 0
 
@@ -125,12 +126,47 @@ def verify(arguments: Namespace, further: list[str]) -> int:
 
         storage.output_folder(arguments.out)
         report.require()
-    done = verify_bundle(arguments.bundle, arguments.out)
+    done = verify_bundle(arguments.bundle, arguments.out, arguments.cell, arguments.remedied)
     for check in done.all_checks():
         if check.status not in records.IN_ORDER:
             print(f"{check.status} {check.item} {check.leaf}: {check.message}")
     print(done.verdict())
     return 0 if done.in_order() else 1
+
+
+def cell(arguments: Namespace, further: list[str]) -> int:
+    """Make the records of one cell."""
+    from parity import cells
+    from parity.matrix.running import run_cell
+
+    asked, limit = cells.Cell.parse(arguments.name), arguments.time_limit
+    runs = run_cell(asked, arguments.reports, further, limit, arguments.fresh, lambda line: print(line, end=""))
+    for run in runs:
+        became = cells.outcome(run)
+        print(f"{run.cell}: {became.status}" + (f", {became.failure}: {became.evidence}" if became.failure else ""))
+    return 0 if runs and all(cells.outcome(run).status in records.IN_ORDER for run in runs) else 1
+
+
+def matrix(arguments: Namespace, further: list[str]) -> int:
+    """Run many cells, and write the atlas."""
+    from parity.matrix import plan, scheduling
+
+    here = Path.cwd()
+    names = arguments.cells or plan.declared(here, arguments.label)
+    scheduling.run_here(here, names, further, arguments.jobs, print)
+    return _join(here / "reports", {name: plan.why_absent(name) for name in names}, write=True)
+
+
+def atlas(arguments: Namespace, further: list[str]) -> int:
+    """Join the records of many cells."""
+    planned = {}
+    if arguments.planned:
+        from parity.matrix import plan
+
+        planned = {name: plan.why_absent(name) for name in plan.declared(Path.cwd(), arguments.planned)}
+    if not arguments.reports.is_dir():
+        raise UsageError(f"{arguments.reports} is no folder. Expected the folder of the records that cells leave.")
+    return _join(arguments.reports, planned, not arguments.show_only, arguments.readme)
 
 
 def report(arguments: Namespace, further: list[str]) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from parity import environment, handshake, readers, records, summary
+from parity import environment, handshake, known_issues, readers, records, summary
 from parity.case import BATCH_SIZES, PROBES, TEST_SET, Case, load
 from parity.errors import NotComparableError, ParityError, UsageError
 from parity.failures import CRASH, NUMERIC, Failure, classify
@@ -70,7 +70,7 @@ class Selection:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
             try:
                 from parity.runtimes import jax
-            except ImportError as error:
+            except Exception as error:
                 raise not_installed("jax", error) from error
             jax.configure_devices(VIRTUAL_CPUS)  # before a case can start JAX
             loaded = {name: load(name) for name in dict.fromkeys(cases)}
@@ -79,10 +79,11 @@ class Selection:
         return cls(loaded, runtimes or RUNTIMES, probes or (*PROBES, *BESIDE), chosen, default_sizes=not sizes)
 
 
-def not_installed(framework: str, error: ImportError) -> NotComparableError:
-    """The error to raise when a framework cannot be imported."""
+def not_installed(framework: str, error: Exception) -> NotComparableError:
+    """The error to raise when a framework, or what stands on it, cannot be imported."""
     return NotComparableError(
-        f"{framework} cannot be imported: {error}. Expected both frameworks; install the pair that you want to check."
+        f"{framework} cannot be imported: {type(error).__name__}: {error}. Expected both frameworks; install the pair "
+        "that you want to check."
     )
 
 
@@ -182,7 +183,7 @@ class Examination:
             try:
                 from parity import artifact, harness, reader, writer
                 from parity.runtimes import jax
-            except ImportError as error:
+            except Exception as error:  # releases that do not go together fail in many ways
                 raise not_installed("tensorflow", error) from error
             assert harness
             artifact.configure_devices(VIRTUAL_CPUS)
@@ -286,7 +287,7 @@ class Examination:
             check = replace(check, status=records.REMEDIED, failure=remedy.failure, evidence=remedy.evidence)
         if check.status == records.FAIL and check.failure is None:
             check = replace(check, failure=NUMERIC, evidence=check.message)
-        return check
+        return known_issues.settle(check, self.run.environment, known_issues.load())
 
     def check_power(self, question: Planned) -> None:
         """Record what the probe would catch, and fail the test if that is nothing."""

@@ -16,12 +16,13 @@ import jax
 import numpy as np
 import tensorflow as tf
 
-from parity import bundles, remedies, writer
+from parity import bundles, readers, remedies, writer
 from parity.artifact import Wrap, graph, tensor_specs
 from parity.bundles import Signature, StateLeaf
 from parity.case import Case, State
 from parity.environment import versions
 from parity.errors import ParityError, RuntimeFailureError
+from parity.handshake import Reader
 from parity.judging import LIMIT
 from parity.specs import BATCH, Spec, Specs, by_name, like, outputs
 from parity.training import leaf_name
@@ -214,9 +215,11 @@ def map_leaves(function: Callable[[np.ndarray], np.ndarray], tree: Any) -> Any:
     return jax.tree_util.tree_map(function, tree)
 
 
-def handshake() -> dict[str, Any]:
-    """What JAX writes, recorded in a bundle's manifest."""
-    return vars(writer.describe())
+def handshake(case: Case) -> dict[str, Any]:
+    """What JAX writes, for a bundle's manifest; by StableHLO version of the known readers, what of it is newer."""
+    wrote = writer.describe()
+    known = sorted({limits.stablehlo for limits in readers.table().values()})
+    return {**vars(wrote), "newer": {version: writer.newer_for(case, wrote, Reader(version, None)) for version in known}}
 
 
 def write_bundle(
@@ -226,6 +229,7 @@ def write_bundle(
     batches: dict[int, Any],
     fill: Callable[[Path], None],
     readable_by: str | None = None,
+    also_readable_by: str | None = None,
 ) -> None:
     """Export `case` into a new bundle.
 
@@ -236,10 +240,14 @@ def write_bundle(
         batches: the examples to store, by batch size.
         fill: called with the folder, to add answers and budgets.
         readable_by: the requirement of the remedy under which it is exported; None for jax's default.
+        also_readable_by: that of the remedy under which it is exported once more, into `remedied`.
     """
     sizes = tuple(batches)
-    with bundles.create(path, signature(case, state), sizes, versions(), handshake()) as folder:
+    wrote = handshake(case) if also_readable_by else vars(writer.describe())
+    with bundles.create(path, signature(case, state), sizes, versions(), wrote, also_readable_by) as folder:
         save(case, state, folder, readable_by)
+        if also_readable_by:
+            save(case, state, folder / bundles.REMEDIED, also_readable_by)
         for size, batch in batches.items():
             bundles.save_inputs(folder, size, batch.map(np.asarray))
         fill(folder)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from parity import readers
 from parity.bundles import require_new
 
 
-def export_case(name: str, sizes: tuple[str, ...], path: Path) -> None:
-    """Train the case `name` and write a bundle of it to `path`.
+def export_case(name: str, sizes: tuple[str, ...], path: Path, readable_by: str | None = None) -> None:
+    """Train the case `name` and write a bundle of it to `path`; given `readable_by`, with exports under that remedy.
 
     Raises:
         ParityError: the case, a batch size or the path cannot be used.
     """
     require_new(path)
+    if readable_by is not None:
+        readers.limits_of(readable_by)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from parity.examination import Selection, not_installed
     from parity.ledger import Ledger
@@ -31,6 +34,9 @@ def export_case(name: str, sizes: tuple[str, ...], path: Path) -> None:
     try:
         batches = {batch.size: batch for batch in map(harness.batch, selection.sizes)}
         state = harness.trained.state
-        export.write_bundle(path, harness.case, state, batches, lambda folder: harness.fill_bundle(folder, batches))
+        export.write_bundle(
+            path, harness.case, state, batches, lambda folder: harness.fill_bundle(folder, batches),
+            also_readable_by=readable_by,
+        )  # fmt: skip
     finally:
         harness.close()

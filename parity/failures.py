@@ -22,10 +22,13 @@ CLASSES = (
 REMEDIABLE = (STABLEHLO_SKEW, CALLING_CONVENTION)
 """What writing for the reader's limits mends."""
 
+LONGEST = 200
+"""Characters of evidence."""
+
 
 @dataclass(frozen=True)
 class Failure:
-    """A class of `CLASSES`, and the evidence for it: the exact operation or version."""
+    """A class of `CLASSES`, and the evidence for it: the exact operation or version, in one line."""
 
     kind: str
     evidence: str
@@ -35,28 +38,94 @@ class Failure:
 
 
 def classify(text: str) -> Failure:
-    """The failure that a framework's error text is evidence of; `UNKNOWN` with its first line if of none."""
+    """The failure that an error text or a log is evidence of; `UNKNOWN` with its `headline` if of none."""
     for kind, pattern, evidence in _PATTERNS:
-        if found := re.search(pattern, text):
-            return Failure(kind, evidence.format(**{k: v or "?" for k, v in found.groupdict().items()}))
-    return Failure(UNKNOWN, text.strip().partition("\n")[0])
+        if found := re.search(_BEGINS + pattern, text, re.MULTILINE):
+            return Failure(kind, _one_line(evidence.format(**found.groupdict())))
+    return Failure(UNKNOWN, headline(text))
 
 
-# In the order in which TensorFlow would meet them; the evidence takes the groups that the pattern names.
+def headline(text: str) -> str:
+    """The one line of an error text that says what went wrong, without what names places and not causes."""
+    lines = [line for line in _PLACES.sub("", text).splitlines() if line.strip() and not line[0].isspace()]
+    return _one_line(lines[0]) if lines else "no message"
+
+
+# Where TensorFlow ran a graph, where Python was, and the node or function that failed.
+_PLACES = re.compile(
+    r"Graph execution error:\s*\n"
+    r"|^Detected at node .*\n"
+    r"|^Traceback \(most recent call last\):\n"
+    r"|^<stack traces unavailable>\n"
+    r"|\{\{function_node .*?\}\} "
+    r"| \[Op:\w+\](?: name: ?.*)?$"
+    r"|^[ \t]+.*\n"
+    r"|^\n",
+    re.MULTILINE,
+)
+_PATH = re.compile(r"(?<![\w:/.])/(?:[\w.+@-]+/)+(?=[\w.+@-])")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+|0x[0-9a-f]{6,}", re.IGNORECASE)
+
+
+def _one_line(text: str) -> str:
+    """`text` in one line of at most `LONGEST` characters, files by their name and no addresses."""
+    line = _ADDRESS.sub("", _PATH.sub("", " ".join(text.split())))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+
+
+# A message begins a line, or stands behind what reports it; a sentence that only quotes its words does neither.
+_BEGINS = r"(?:^[\s×E]*|: |\}\} |\] )"  # noqa: RUF001 - uv's mark of an error; E is pytest's
+_ACCEPTED = "calling convention {wrote}, accepted up to {reads}"
+# In the order in which TensorFlow would meet them; the evidence takes the groups that the pattern names. TensorFlow up
+# to 2.19 gives the reason in its log and not in its error, which is why the last pattern of a class names no operation.
 _PATTERNS = (
     (
         CALLING_CONVENTION,
-        r"(?s)supports up to serialization version (?P<reads>\d+).*?version (?P<wrote>\d+)",
-        "calling convention {wrote}, accepted up to {reads}",
+        r"XlaCallModule from your TensorFlow installation supports up to serialization version (?P<reads>\d+) but the "
+        r"serialized module needs version (?P<wrote>\d+)",
+        _ACCEPTED,
+    ),
+    (
+        CALLING_CONVENTION,
+        r"XlaCallModuleOp with version (?P<wrote>\d+) is not supported.*Must be <= (?P<reads>\d+)",
+        _ACCEPTED,
     ),
     (
         STABLEHLO_SKEW,
-        r"unregistered operation '(?P<op>vhlo\.\w+)'(?s:.*?StableHLO_v(?P<version>[\d.]*\d))?",
-        "{op} in StableHLO {version}",
+        r"unregistered operation '(?P<op>\w+\.\w+)' found in dialect"
+        r"(?:.*\n){1,20}?.*produced by: StableHLO_v(?P<wrote>[\d.]*\d)",
+        "{op} in StableHLO {wrote}",
     ),
-    (STABLEHLO_SKEW, r"deserialize portable artifact using StableHLO_v(?P<version>[\d.]*\d)", "StableHLO {version}"),
-    (MISSING_FFI, r"(?:implementation|handler)[^\n]*?(?:custom call to|for) '?(?P<op>\w+_ffi|\w+)'?", "{op}"),
-    (SHAPE_REFINEMENT, r"(?P<what>Module has dynamic shapes|[Ss]hape refinement)", "{what}"),
-    (IMPORT, r"(?P<what>[\w.]+ cannot be imported: [^\n]+|(?:ModuleNotFound|Import)Error: [^\n]+)", "{what}"),
-    (RESOLVER, r"(?s)No solution found when resolving dependencies:(?P<why>.*)", "{why}"),
+    (STABLEHLO_SKEW, r"unregistered operation '(?P<op>\w+\.\w+)' found in dialect", "{op}"),
+    (STABLEHLO_SKEW, r"(?P<what>unknown (?:vhlo )?(?:type|attribute) code: \d+)", "{what}"),
+    (
+        STABLEHLO_SKEW,
+        r"failed to deserialize portable artifact using StableHLO_v(?P<reads>[\d.]*\d)",
+        "newer than StableHLO {reads}",
+    ),
+    (STABLEHLO_SKEW, r"(?P<what>Cannot deserialize computation)(?: \[Op:.*)?$", "{what}"),
+    (MISSING_FFI, r"No FFI handler registered for (?P<op>\S+) on a platform", "{op}"),
+    (MISSING_FFI, r"No registered implementation for (?:\w+ )?custom call to (?P<op>\S+) for ", "{op}"),
+    (MISSING_FFI, r"Unable to resolve runtime symbol: `(?P<op>[^']+)'", "{op}"),
+    (MISSING_FFI, r"Symbol XlaCallModule\.\d+ not found", "a custom call that TensorFlow does not name"),
+    (
+        SHAPE_REFINEMENT,
+        r"Module has dynamic shapes: .*'(?P<op>\w+\.\w+)' op has dynamic shapes",
+        "{op} has dynamic shapes",
+    ),
+    (SHAPE_REFINEMENT, r"Module shape refinement failed: .*error: (?:loc\(.*?\): )?(?P<what>.+)", "{what}"),
+    (SHAPE_REFINEMENT, r"(?P<what>Module (?:has dynamic shapes|shape refinement failed))(?=[:.]|$)", "{what}"),
+    (IMPORT, r"\w+ cannot be imported: (?P<what>.+?)(?:\. |$)", "{what}"),
+    (IMPORT, r"(?:ModuleNotFound|Import)Error: (?P<what>.+?)(?: \(/.*)?$", "{what}"),
+    (
+        RESOLVER,
+        r"No solution found when resolving dependencies:?\s+(?:cause:|╰─▶) Because (?P<why>(?s:.*?)), we\s+can\s",
+        "{why}",
+    ),
+    (
+        RESOLVER,
+        r"ERROR: (?P<what>Cannot install .* because these package versions have conflicting dep.*)\.$",
+        "{what}",
+    ),
+    (RESOLVER, r"ERROR: (?P<what>No matching distribution found for .+)", "{what}"),
 )

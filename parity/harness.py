@@ -18,7 +18,7 @@ from parity import bundles, export, judging
 from parity.case import TEST_SET, Case, Dataset, State
 from parity.environment import versions
 from parity.errors import CaseError, InputError, ParityError, RuntimeFailureError
-from parity.failures import REMEDIABLE, Failure, classify
+from parity.failures import REMEDIABLE, classify
 from parity.finetuning import Finetuned, finetune
 from parity.judging import Budget, Ensemble, Judgement
 from parity.ledger import FRAMEWORKS, TRAINING, Ledger
@@ -53,7 +53,7 @@ class outcome(cached_property[T]):  # noqa: N801 - used like the property that i
         """The value, or the failure."""
         failures = instance.__dict__.setdefault("_failures", {})
         if self.attrname in failures:
-            raise failures[self.attrname]
+            raise failures[self.attrname].with_traceback(None)  # or it would grow each time
         try:
             return super().__get__(instance, owner)
         except ParityError as error:
@@ -122,10 +122,17 @@ class Harness:
 
         Where TensorFlow cannot run the default export, for a reason that a remedy mends, exported under that.
         """
-        path = self._export(None)
-        failure = self._tried(path)
-        if failure is None or failure.kind not in REMEDIABLE:
+        path = None
+        try:
+            path = self._export(None)
+            self._try(path)
             return path
+        except RuntimeFailureError as error:
+            failure = classify(str(error))
+            if failure.kind not in REMEDIABLE:
+                if path is None:
+                    raise
+                return path  # what fails, and what does not, is for the checks to say
         requirement = f"tensorflow=={versions()['tensorflow']}"
         mended = self._export(requirement)
         self.remedy = Remedy(self.case.name, requirement, failure.kind, failure.evidence)
@@ -139,19 +146,15 @@ class Harness:
             export.write_bundle(path, self.case, trained.state, batches, lambda folder: None, readable_by)
         return path
 
-    def _tried(self, path: Path) -> Failure | None:
-        """How TensorFlow fails on the bundle at `path`, asked once for everything that will be asked of it."""
+    def _try(self, path: Path) -> None:
+        """Ask TensorFlow once for everything that will be asked of the bundle at `path`."""
         expected = {r.evaluation for requests in self._expected.values() for r in requests}
         runtime = open_runtime(SAVED_MODEL, self._subject(path, None))
         batch = min(self._batches.values(), key=lambda batch: batch.size, default=None) or self.batch(1)
-        try:
-            with self._ledger.spend(FRAMEWORKS):
-                for evaluation in expected or {EVALUATION_OF["predict"]}:
-                    runtime.evaluate(evaluation, batch, FIRST_CPU)
-        except RuntimeFailureError as error:
-            return classify(str(error))
+        with self._ledger.spend(FRAMEWORKS):
+            for evaluation in expected or {EVALUATION_OF["predict"]}:
+                runtime.evaluate(evaluation, batch, FIRST_CPU)
         self._runtimes[SAVED_MODEL] = runtime  # what it has compiled is of use
-        return None
 
     def _subject(self, bundle: Path | None, readable_by: str | None) -> Subject:
         return Subject(
@@ -300,7 +303,7 @@ class Harness:
                 self._judgements[key] = error
         found = self._judgements[key]
         if isinstance(found, ParityError):
-            raise found
+            raise found.with_traceback(None)
         return found[question.probe]
 
     def _judge(self, question: Planned, evaluation: str, size: int) -> dict[str, list[Judgement]]:

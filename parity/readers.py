@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from parity.errors import UsageError
@@ -53,8 +54,9 @@ def limits_of(requirement: str) -> Limits:
     if exact is None and not line:
         known = ", ".join(sorted(table(), key=Version))
         raise UsageError(
-            f"{requirement!r}: what this release reads is not known. Expected one of {known}, or another patch release "
-            "of those lines. Add a line to parity/readers.toml; parity doctor prints it where that release is installed."
+            f"{requirement!r}: what this release reads is not known. Expected one of {known}, or another patch "
+            "release of those lines. Add a line to parity/readers.toml; parity doctor prints it where that release is "
+            "installed."
         )
     return exact or line[0]
 
@@ -69,7 +71,7 @@ def _release(requirement: str) -> Version:
     try:
         parsed = Requirement(requirement)
         [pin] = parsed.specifier
-        if parsed.name not in ("tensorflow", "tensorflow-cpu") or pin.operator != "==":
+        if canonicalize_name(parsed.name) not in ("tensorflow", "tensorflow-cpu") or pin.operator != "==":
             raise UsageError(expected)
         return Version(pin.version)
     except (InvalidRequirement, ValueError) as error:

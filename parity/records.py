@@ -36,8 +36,10 @@ IN_ORDER = (PASS, KNOWN, REMEDIED)
 JOINT = "joint"
 SPLIT = "split"
 FLEET = "fleet"
-MODES = (JOINT, SPLIT, FLEET)
-"""Both frameworks in one environment; a bundle verified where JAX is not installed; the one bundle for all readers."""
+EXPORT = "export"
+MODES = (JOINT, SPLIT, FLEET, EXPORT)
+"""Both frameworks in one environment; a bundle verified where JAX is not installed; the one bundle for all readers;
+the writing of bundles."""
 
 NO_DEVICE = "none"
 """Stands for the TensorFlow device of a check that is about JAX alone."""
@@ -351,11 +353,9 @@ class Recorder:
     def seal(self, state: str, spent_s: dict[str, float]) -> Path:
         """Write `run.json` and remove `run.jsonl`; returns the path of the sealed record."""
         self.run.state, self.run.spent_s, self.run.ended_at = state, spent_s, now()
-        write_atomically(self.path, dumps(self.run))
         if self._lines is not None:
             self._lines.close()
-        self._lines_path.unlink(missing_ok=True)
-        return self.path
+        return seal(self.path.parent, self.run)
 
     def _write(self, data: dict[str, Any]) -> None:
         if self._lines is None:
@@ -386,6 +386,14 @@ def dumps(run: Run) -> str:
         else:
             parts.append(f"{json.dumps(name)}: {json.dumps(value, allow_nan=False, ensure_ascii=False)}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def seal(folder: Path, run: Run) -> Path:
+    """Write `run` as the sealed record in `folder`, in place of what is there; returns its path."""
+    path = output_folder(folder) / "run.json"
+    write_atomically(path, dumps(run))
+    (folder / "run.jsonl").unlink(missing_ok=True)
+    return path
 
 
 def read(path: Path) -> Run:

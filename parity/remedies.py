@@ -19,7 +19,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from parity.errors import RemedyError
+from parity.errors import NotComparableError, RemedyError
 from parity.readers import Limits, limits_of
 
 _LOCK = threading.RLock()
@@ -32,16 +32,19 @@ def readable_by(requirement: str) -> Iterator[None]:
     Inside the block the StableHLO version is the smaller of jax's own choice and the reader's; where the reader
     accepts only an older calling convention, that one is written, without Shardy. jax has no public option for the
     version, so the function that chooses it is replaced in `jax._src.export`. Nested blocks must all be readable: the
-    oldest version wins. What was there is restored, also after an exception. One thread at a time is in a block.
+    oldest version wins. What was there is restored, also after an exception. It holds for the whole process: another
+    thread waits for the block to end before it enters its own, but what it exports without one is written alike.
 
     Args:
         requirement: one TensorFlow release, such as `tensorflow==2.17.1`.
 
     Raises:
         UsageError: `requirement` does not name a release of the table `parity/readers.toml`.
+        NotComparableError: jax is not installed.
         RemedyError: this jax chooses the version in another way than those this was written for.
     """
     limits = limits_of(requirement)
+    _require_jax()
     with _LOCK, ExitStack() as stack:
         stack.enter_context(_stablehlo_at_most(limits.stablehlo))
         stack.enter_context(_calling_convention_at_most(limits.calling_convention))
@@ -49,10 +52,21 @@ def readable_by(requirement: str) -> Iterator[None]:
         yield
 
 
+def _require_jax() -> None:
+    try:
+        import jax  # noqa: F401
+    except ImportError as error:
+        raise NotComparableError(
+            f"jax cannot be imported: {error}. readable_by changes what jax writes; install the jax that exports."
+        ) from error
+
+
 @contextmanager
 def _stablehlo_at_most(limit: str) -> Iterator[None]:
-    from jax._src.export import _export
-
+    try:
+        from jax._src.export import _export
+    except ImportError as error:
+        raise _changed(str(error)) from error
     hlo: Any = getattr(_export, "hlo", None)
     if hlo is None or not any(hasattr(hlo, name) for name in _CHOOSERS):
         raise _changed("jax._src.export._export no longer chooses a StableHLO version through `hlo`")
@@ -85,12 +99,14 @@ class _Choosing:
 def _calling_convention_at_most(limit: int) -> Iterator[None]:
     import jax
 
-    if jax.config.jax_export_calling_convention_version <= limit:
-        yield
-        return
     # Convention 10 is the one that carries Shardy's shardings.
     wanted = {"jax_export_calling_convention_version": limit, "jax_use_shardy_partitioner": False}
-    before = {option: getattr(jax.config, option) for option in wanted}
+    try:
+        if jax.config.jax_export_calling_convention_version <= limit:
+            wanted = {}
+        before = {option: getattr(jax.config, option) for option in wanted}
+    except AttributeError as error:
+        raise _changed(f"an option is not there: {error}") from error
     try:
         for option, value in wanted.items():
             jax.config.update(option, value)
@@ -106,8 +122,10 @@ def _require_effect(limits: Limits) -> None:
 
     try:
         wrote = writer.describe()
-    except ValueError as error:
-        raise _changed(str(error)) from error
+    except Exception as error:
+        raise _changed(f"an export fails with {type(error).__name__}: {error}") from error
+    if Version(wrote.stablehlo) == Version("0"):
+        raise _changed("what it writes names no StableHLO version")
     if Version(wrote.stablehlo) > Version(limits.stablehlo) or wrote.calling_convention > limits.calling_convention:
         raise _changed(
             f"it still writes StableHLO {wrote.stablehlo} in calling convention {wrote.calling_convention}, wanted "
@@ -119,6 +137,6 @@ def _changed(what: str) -> RemedyError:
     import jax
 
     return RemedyError(
-        f"the remedy does not fit jax {jax.__version__}: {what}. Expected jax 0.4.30 to 0.12; export with one of those, "
-        "or look for a parity that knows this jax."
+        f"the remedy does not fit jax {jax.__version__}: {what}. Expected jax 0.4.30 to 0.12; export with one of "
+        "those, or look for a parity that knows this jax."
     )

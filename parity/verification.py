@@ -4,52 +4,70 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from parity import bundles, environment, judging, records, report
+from parity import bundles, environment, handshake, judging, known_issues, records, report
 from parity.bundles import Bundle
-from parity.errors import NotComparableError, ParityError, RecordError
+from parity.errors import NotComparableError, ParityError, RecordError, UsageError
+from parity.failures import NUMERIC, REMEDIABLE, Failure, classify
+from parity.handshake import Reader, Writer
 from parity.judging import Judgement
-from parity.records import Check, Planned, Recorder, Run
-from parity.runtimes import EVALUATION_OF, EVALUATIONS, BaseRuntime, Subject, open_runtime
+from parity.records import Check, Planned, Recorder, Remedy, Run
+from parity.runtimes import EVALUATION_OF, EVALUATIONS, SAVED_MODEL, BaseRuntime, Subject, open_runtime
 from parity.specs import Answer
 
 DEVICE = "cpu:0"
-RUNTIME = "saved_model"
 
 
-def verify(path: Path, out: Path | None = None) -> Run:
+def verify(path: Path, out: Path | None = None, cell: str | None = None, remedied: bool = False) -> Run:
     """Ask the bundle's SavedModel every probe at every batch size that is stored, and judge the answers.
+
+    Where TensorFlow cannot run the default export and the bundle has one under a remedy that mends that, it is asked.
+
+    Args:
+        path: the bundle.
+        out: the folder for a record and a report; None for neither.
+        cell: the name of the environment in the record.
+        remedied: ask only the export under the remedy, as if it were the default.
 
     Raises:
         RecordError: the bundle is damaged, newer, or has no answers.
         NotComparableError: TensorFlow is not installed.
+        UsageError: `remedied`, and the bundle has no export under a remedy.
     """
     bundle = bundles.open_bundle(path)
     if not bundle.budgets:
         raise RecordError(f"{path} has no answers of JAX to compare with. Write it with parity export.")
+    if remedied and bundle.readable_by is None:
+        raise UsageError(f"{path} has no export under a remedy. Write it with parity export --readable-by.")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         from parity import artifact, reader
-    except ImportError as error:
-        raise NotComparableError(f"TensorFlow cannot be imported: {error}. Install the release to check.") from error
+    except Exception as error:
+        raise NotComparableError(f"tensorflow cannot be imported: {type(error).__name__}: {error}.") from error
     artifact.configure_devices(1)
+    versions = environment.versions()
     facts = {
-        "versions": {**environment.versions(), **_of_jax(bundle)},
+        "versions": {**versions, **_of_jax(bundle)},
         "machine": environment.machine(),
         "devices": {"tensorflow": artifact.devices()},
         "writer": bundle.writer,
         "reader": vars(reader.describe()),
+        "prediction": vars(_prediction(bundle, reader.describe().filled(versions["tensorflow"]), remedied)),
     }
-    run = Run(cell=f"verify-{bundle.signature.case}", started_at=records.now(), environment=facts)
+    run = Run(cell=cell or f"verify-{bundle.signature.case}", started_at=records.now(), environment=facts)
+    run.mode = records.FLEET if remedied else records.SPLIT
     recorder = Recorder(out, run) if out is not None else None
     state = records.INTERRUPTED
     try:
-        for event in _events(bundle):
+        for event in _events(bundle, remedied):
+            found = known_issues.settle(event, facts, known_issues.load()) if isinstance(event, Check) else event
             if recorder is not None:
-                recorder.add(event)
+                recorder.add(found)
             else:
-                records.append(run, event)
+                records.append(run, found)
         state = records.COMPLETE
     finally:
         run.state, run.ended_at = state, records.now()
@@ -59,18 +77,54 @@ def verify(path: Path, out: Path | None = None) -> Run:
     return run
 
 
-def _events(bundle: Bundle) -> Iterator[records.Event]:
-    """The plan, the budgets, and then a check per leaf as it is found."""
+def _prediction(bundle: Bundle, reader: Reader, remedied: bool) -> handshake.Prediction:
+    if remedied:
+        return handshake.Prediction(records.PASS, "", "", f"It was exported to be readable by {bundle.readable_by}.")
+    wrote = Writer(bundle.writer["stablehlo"], bundle.writer["calling_convention"])
+    newer = bundle.writer.get("newer", {})
+    return handshake.foresee(wrote, reader, newer.get(reader.stablehlo))
+
+
+def _events(bundle: Bundle, remedied: bool) -> Iterator[records.Event]:
+    """The plan, the budgets, the remedy if one is needed, and then a check per leaf as it is found."""
     plan = [_planned(bundle, probe, size) for size in bundle.batch_sizes for probe in bundle.signature.probes]
     yield from plan
     yield from bundle.budgets
-    runtime = open_runtime(RUNTIME, Subject(bundle.signature, None, None, bundle.path))
+    mended, default = bundle.path / bundles.REMEDIED, bundle.path
+    runtime = _open(bundle, mended if remedied else default)
+    failure = None if remedied or bundle.readable_by is None else _tried(bundle, runtime)
+    remedy = None
+    if failure is not None and failure.kind in REMEDIABLE and bundle.readable_by is not None:
+        remedy = Remedy(bundle.signature.case, bundle.readable_by, failure.kind, failure.evidence)
+        yield remedy
+        runtime = _open(bundle, mended)
     for size in bundle.batch_sizes:
         for evaluation in EVALUATIONS:
             asked = [q for q in plan if q.batch_size == size and EVALUATION_OF[q.probe] == evaluation]
             if asked:
-                yield from _checks(bundle, runtime, evaluation, asked)
+                yield from (_under(remedy, check) for check in _checks(bundle, runtime, evaluation, asked))
     runtime.close()
+
+
+def _open(bundle: Bundle, exported: Path) -> BaseRuntime:
+    return open_runtime(SAVED_MODEL, Subject(bundle.signature, None, None, exported))
+
+
+def _tried(bundle: Bundle, runtime: BaseRuntime) -> Failure | None:
+    """How TensorFlow fails on the default export, asked once for everything."""
+    batch = bundle.batch(min(bundle.batch_sizes))
+    try:
+        for evaluation in {EVALUATION_OF[probe]: None for probe in bundle.signature.probes}:
+            runtime.evaluate(evaluation, batch, DEVICE)
+    except ParityError as error:
+        return classify(str(error))
+    return None
+
+
+def _under(remedy: Remedy | None, check: Check) -> Check:
+    if remedy is None or check.status != records.PASS:
+        return check
+    return replace(check, status=records.REMEDIED, failure=remedy.failure, evidence=remedy.evidence)
 
 
 def _checks(bundle: Bundle, runtime: BaseRuntime, evaluation: str, asked: list[Planned]) -> Iterator[Check]:
@@ -78,12 +132,16 @@ def _checks(bundle: Bundle, runtime: BaseRuntime, evaluation: str, asked: list[P
     try:
         answers = runtime.evaluate(evaluation, bundle.batch(size), DEVICE)
     except ParityError as error:
-        yield from (Check(**vars(question), leaf="*", status=records.ERROR, message=str(error)) for question in asked)
+        failure = classify(str(error))
+        why: dict[str, Any] = {"failure": failure.kind, "evidence": failure.evidence, "message": str(error)}
+        yield from (Check(**vars(question), leaf="*", status=records.ERROR, **why) for question in asked)
         return
     limit, reason = bundle.signature.limit, bundle.signature.limit_reason
     for question in asked:
         for judgement in _judge(bundle, question.probe, size, answers.get(question.probe, {})):
-            yield Check(**vars(question), **vars(judgement), limit=limit, limit_reason=reason)
+            check = Check(**vars(question), **vars(judgement), limit=limit, limit_reason=reason)
+            failed = check.status == records.FAIL
+            yield replace(check, failure=NUMERIC, evidence=check.message) if failed else check
 
 
 def _of_jax(bundle: Bundle) -> dict[str, str | None]:
@@ -92,8 +150,8 @@ def _of_jax(bundle: Bundle) -> dict[str, str | None]:
 
 
 def _planned(bundle: Bundle, probe: str, size: int) -> Planned:
-    item = f"verify_{probe}[{bundle.signature.case}-{RUNTIME}-b{size}]"
-    return Planned(item, bundle.signature.case, probe, RUNTIME, size, DEVICE, DEVICE)
+    item = f"verify_{probe}[{bundle.signature.case}-{SAVED_MODEL}-b{size}]"
+    return Planned(item, bundle.signature.case, probe, SAVED_MODEL, size, DEVICE, DEVICE)
 
 
 def _judge(bundle: Bundle, probe: str, size: int, answer: Answer) -> list[Judgement]:

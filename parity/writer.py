@@ -57,7 +57,7 @@ def _programs(case: Case) -> Iterator[Any]:
     size = export.symbolic_shape(BATCH)[0]
     state = jax.tree_util.tree_map(lambda a: jax.ShapeDtypeStruct(np.shape(a), np.asarray(a).dtype), (params, other))
     data, labels = (_shapes(specs, size) for specs in (case.data, case.labels))
-    yield export.export(jax.jit(lambda s, x: case.predict(s, x)))(state, data)
+    yield export.export(jax.jit(case.predict))(state, data)
     key, train = jax.ShapeDtypeStruct((2,), np.uint32), jax.ShapeDtypeStruct((), np.bool_)
     loss = export.export(jax.jit(traced_loss(case)))(*state, key, data, labels, train)
     yield loss
