@@ -122,7 +122,9 @@ def _matrix(commands: Any) -> None:
         description="Run cells, each as the tox environment of that name, and write the atlas. In the project's folder. "
         "Any further argument goes to parity cell.",
     )
-    matrix.add_argument("cells", metavar="CELL", nargs="*", help="such as py311-jax0.8.0-tf2.21.0 (default: the label's)")
+    matrix.add_argument(
+        "cells", metavar="CELL", nargs="*", help="such as py311-jax0.8.0-tf2.21.0 (default: the label's)"
+    )
     matrix.add_argument("--label", default="atlas", help="the label of tox.ini whose cells to run (default: atlas)")
     matrix.add_argument("--jobs", metavar="N", type=int, default=1, help="so many at a time (default: 1)")
 
@@ -134,7 +136,9 @@ def _atlas(commands: Any) -> None:
         description="Write index.html and atlas.json beside the records in REPORTS, and say what became of every cell.",
     )
     atlas.add_argument("reports", metavar="REPORTS", nargs="?", type=Path, default=Path("reports"))
-    atlas.add_argument("--planned", metavar="LABEL", help="count what this label of tox.ini has and no record, as missing")
+    atlas.add_argument(
+        "--planned", metavar="LABEL", help="count what this label of tox.ini has and no record, as missing"
+    )
     atlas.add_argument("--show-only", action="store_true", help="write nothing")
     atlas.add_argument("--full", action="store_true", help="fail if a listed known issue matched nothing")
     atlas.add_argument("--readme", metavar="FILE", type=Path, help="also put the grid between the markers in this file")

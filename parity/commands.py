@@ -99,7 +99,9 @@ def _said(found: dict[str, Any]) -> str:
 def _describe(module: str, *arguments: str) -> dict[str, Any] | str:
     """What a framework says of itself, asked in a process of its own, so that a crash of it is an answer as well."""
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
-    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=quiet, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=quiet, check=False
+    )
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or [f"its process ended with code {done.returncode}"]
         return f"no answer ({last[0]})"

@@ -18,9 +18,10 @@ from parity import environment, handshake, known_issues, readers, records, summa
 from parity.case import BATCH_SIZES, PROBES, TEST_SET, Case, load
 from parity.errors import NotComparableError, ParityError, UsageError
 from parity.failures import CRASH, NUMERIC, Failure, classify
+from parity.judging import LIMIT
 from parity.ledger import IMPORTING, Ledger
-from parity.records import NO_DEVICE, Check, Planned, Recorder, Run
-from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64, RUNTIMES, VIRTUAL_CPUS
+from parity.records import NO_DEVICE, Check, Planned, Recorder, Remedy, Run
+from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64, RUNTIMES, TF_GRAPH, VIRTUAL_CPUS
 
 if TYPE_CHECKING:
     from parity.harness import Harness
@@ -31,6 +32,9 @@ ARTIFACT, TRAINED, FINETUNED = "artifact", "training", "finetuning"
 BESIDE = {ARTIFACT: "saved_model", TRAINED: JAX, FINETUNED: "saved_model"}
 """What is checked beside the probes, once per case, and the runtime that it is about."""
 POWER = "power"
+OPERATIONS = "operations"
+WITH_OPERATIONS = "reference"
+"""The case beside which single operations are asked: they are about the pair of releases, not about a case."""
 ON_OTHER_DEVICES = ("predict", "train_gradient")
 SIZES_ON_OTHER_DEVICES = (13, 256)
 """One odd, one even: enough to see a device go wrong, and each further size is compiled anew on every runtime."""
@@ -61,7 +65,7 @@ class Selection:
         Raises:
             UsageError: a name or number is not one of those expected.
         """
-        for kind, given, known in (("runtime", runtimes, RUNTIMES), ("probe", probes, (*PROBES, *BESIDE))):
+        for kind, given, known in (("runtime", runtimes, RUNTIMES), ("probe", probes, (*PROBES, *BESIDE, OPERATIONS))):
             for name in given:
                 if name not in known:
                     raise UsageError(f"no {kind} {name!r}. Expected one of {', '.join(known)}.")
@@ -76,7 +80,9 @@ class Selection:
             loaded = {name: load(name) for name in dict.fromkeys(cases)}
         if len({case.name for case in loaded.values()}) < len(loaded):
             raise UsageError("two of the cases have the same name. Rename one: ids and records go by it.")
-        return cls(loaded, runtimes or RUNTIMES, probes or (*PROBES, *BESIDE), chosen, default_sizes=not sizes)
+        return cls(
+            loaded, runtimes or RUNTIMES, probes or (*PROBES, *BESIDE, OPERATIONS), chosen, default_sizes=not sizes
+        )
 
 
 def not_installed(framework: str, error: Exception) -> NotComparableError:
@@ -118,8 +124,22 @@ class Examination:
     def questions(self, function: str) -> list[Planned]:
         """The questions that the test function `test_<probe>` asks."""
         probe = function.removeprefix("test_")
+        if probe == OPERATIONS:
+            return self._operations(function)
         cases = self.selection.cases.values()
         return [q for case in cases for q in self._questions(function, probe, case, self._sizes(case))]
+
+    def _operations(self, function: str) -> list[Planned]:
+        select = self.selection
+        if OPERATIONS not in select.probes or TF_GRAPH not in select.runtimes or WITH_OPERATIONS not in select.cases:
+            return []
+        self.import_frameworks()
+        from parity.operations import OPERATIONS as NAMED
+
+        return [
+            Planned(f"{function}[{name}]", OPERATIONS, OPERATIONS, TF_GRAPH, operation.shape[0], *FIRST)
+            for name, operation in NAMED.items()
+        ]
 
     def _sizes(self, case: Case) -> tuple[int, ...]:
         """The selected batch sizes; of the default ones, those that the test set of `case` can fill."""
@@ -231,6 +251,8 @@ class Examination:
 
     def prepare(self, question: Planned) -> None:
         """Train and export the case of `question`, with a progress bar, unless that is done."""
+        if question.probe == OPERATIONS:
+            return
         harness = self.harness(question.case)
         from parity import checks
 
@@ -263,14 +285,8 @@ class Examination:
 
     def conclude(self, question: Planned, judgements: list[Judgement], size: int) -> None:
         """Record judgements as checks, and fail the test if one of them is not in order."""
-        case = self.harness(question.case).case
-        reason = case.limit.reason if case.limit else None
-        known = {
-            **dataclasses.asdict(question),
-            "batch_size": size,
-            "limit": self.harness(question.case).limit,
-            "limit_reason": reason,
-        }
+        limit, reason = self._limit(question)
+        known = {**dataclasses.asdict(question), "batch_size": size, "limit": limit, "limit_reason": reason}
         found = [self._settled(Check(**known, **vars(j), repeat=self.repeat(question))) for j in judgements]
         for check in found:
             self._add(check)
@@ -278,16 +294,40 @@ class Examination:
         if bad or not found:
             pytest.fail(summary.failure(question, bad, len(found)), pytrace=False)
 
+    def _limit(self, question: Planned) -> tuple[float, str | None]:
+        if question.probe == OPERATIONS:
+            return LIMIT, None
+        harness = self.harness(question.case)
+        return harness.limit, harness.case.limit.reason if harness.case.limit else None
+
     def _settled(self, check: Check) -> Check:
         """A check under the remedy of its export, and held against the known issues."""
-        remedy = self.harness(check.case).remedy if check.tf_device != NO_DEVICE else None
-        if remedy is not None and remedy not in self.run.remedies:
-            self._add(remedy)
+        alone = check.tf_device == NO_DEVICE or check.probe == OPERATIONS
+        remedy = None if alone else self._remedy(check.case)
         if remedy is not None and check.status == records.PASS:
             check = replace(check, status=records.REMEDIED, failure=remedy.failure, evidence=remedy.evidence)
         if check.status == records.FAIL and check.failure is None:
             check = replace(check, failure=NUMERIC, evidence=check.message)
         return known_issues.settle(check, self.run.environment, known_issues.load())
+
+    def _remedy(self, case: str) -> Remedy | None:
+        """The remedy under which a case was exported; what the handshake knows of the operations completes it."""
+        remedy = self.harness(case).remedy
+        if remedy is None:
+            return None
+        foretold = handshake.Prediction(**self.run.environment["prediction"])
+        remedy = replace(remedy, evidence=foretold.completed(remedy.failure, remedy.evidence))
+        if remedy not in self.run.remedies:
+            self._add(remedy)
+        return remedy
+
+    def check_operation(self, question: Planned) -> None:
+        """Judge one operation, as exported by default or with the remedy."""
+        from parity import operations
+
+        name = question.item.partition("[")[2].removesuffix("]")
+        version = self.run.environment["versions"]["tensorflow"]
+        self.conclude(question, [operations.judgement(name, version)], question.batch_size)
 
     def check_power(self, question: Planned) -> None:
         """Record what the probe would catch, and fail the test if that is nothing."""
@@ -318,7 +358,7 @@ class Examination:
             return
         status = getattr(error, "status", records.ERROR)
         message = str(error) or type(error).__name__
-        failure = Failure(CRASH, message) if status == records.CRASH else classify(message)
+        failure = Failure(CRASH, message) if status == records.CRASH else classify(f"{type(error).__name__}: {error}")
         self._add(self._settled(Check(
             **dataclasses.asdict(question), leaf="*", status=status, failure=failure.kind, evidence=failure.evidence,
             message=message, repeat=self.repeat(question),

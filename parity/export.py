@@ -219,7 +219,10 @@ def handshake(case: Case) -> dict[str, Any]:
     """What JAX writes, for a bundle's manifest; by StableHLO version of the known readers, what of it is newer."""
     wrote = writer.describe()
     known = sorted({limits.stablehlo for limits in readers.table().values()})
-    return {**vars(wrote), "newer": {version: writer.newer_for(case, wrote, Reader(version, None)) for version in known}}
+    return {
+        **vars(wrote),
+        "newer": {version: writer.newer_for(case, wrote, Reader(version, None)) for version in known},
+    }
 
 
 def write_bundle(

@@ -53,6 +53,12 @@ class Prediction:
     evidence: str
     reason: str
 
+    def completed(self, failure: str, evidence: str) -> str:
+        """The evidence of a failure as foretold, with the operations that TensorFlow itself may not have named."""
+        if failure != self.failure or "vhlo." in evidence or self.evidence in evidence:
+            return evidence
+        return f"{evidence}: {self.evidence}"
+
 
 def skewed(writer: Writer, reader: Reader) -> bool:
     """Whether the writer's StableHLO is newer than the reader's, so that operations decide."""

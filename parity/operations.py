@@ -7,7 +7,7 @@ mends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
@@ -81,16 +81,15 @@ OPERATIONS = {
 """By name."""
 
 
-def judgements(tensorflow: str) -> Iterator[Judgement]:
-    """One judgement per operation, under its name.
+def judgement(name: str, tensorflow: str) -> Judgement:
+    """The judgement on an operation, with the remedy where that is called for.
 
     Where the default export fails in a way that a remedy may mend, the operation is exported again, readable by
     release `tensorflow`. If it then passes it is `REMEDIED`, with the failure of the default export; if not, the
     judgement is that of the second export: what no remedy mends.
     """
-    for name in OPERATIONS:
-        found = judge(name)
-        yield _mended(found, f"tensorflow=={tensorflow}") if found.failure in REMEDIABLE else found
+    found = judge(name)
+    return _mended(found, f"tensorflow=={tensorflow}") if found.failure in REMEDIABLE else found
 
 
 def _mended(default: Judgement, requirement: str) -> Judgement:

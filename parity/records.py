@@ -236,17 +236,19 @@ class Run:
             return f"No verdict on {self._pair()}.{stopped} {total:,} checks passed until then."
         if not self.compared():
             return f"No verdict on {self._pair()}: TensorFlow was not asked. {total:,} checks of JAX alone passed."
-        listed = f", {counts[KNOWN]:,} failed as listed in the known issues" if counts[KNOWN] else ""
-        if self.remedies:
-            first = self.remedies[0]
-            return (
-                f"{self._pair()} are in parity with a remedy: {total - counts[KNOWN]:,} checks passed{listed}. As "
-                f"exported by default they are not: {first.failure}, {first.evidence}. Export under "
-                f'parity.remedies.readable_by("{first.requirement}").'
-            )
-        if listed:
-            return f"{self._pair()} are in parity: {total - counts[KNOWN]:,} checks passed{listed}."
-        return f"{self._pair()} are in parity: all {total:,} checks passed."
+        return self._in_parity(total, counts[KNOWN])
+
+    def _in_parity(self, total: int, known: int) -> str:
+        passed = f"{total - known:,} checks passed, {known:,} failed as listed in the known issues"
+        passed = passed if known else f"all {total:,} checks passed"
+        if not self.remedies:
+            return f"{self._pair()} are in parity: {passed}."
+        first = self.remedies[0]
+        return (
+            f"{self._pair()} are in parity with a remedy: {passed}. As exported by default they are not: "
+            f"{first.failure}, {first.evidence}. Export under "
+            f'parity.remedies.readable_by("{first.requirement}").'
+        )
 
     def _pair(self) -> str:
         versions = self.environment.get("versions", {})

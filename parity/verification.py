@@ -49,20 +49,21 @@ def verify(path: Path, out: Path | None = None, cell: str | None = None, remedie
         raise NotComparableError(f"tensorflow cannot be imported: {type(error).__name__}: {error}.") from error
     artifact.configure_devices(1)
     versions = environment.versions()
+    prediction = _prediction(bundle, reader.describe().filled(versions["tensorflow"]), remedied)
     facts = {
         "versions": {**versions, **_of_jax(bundle)},
         "machine": environment.machine(),
         "devices": {"tensorflow": artifact.devices()},
         "writer": bundle.writer,
         "reader": vars(reader.describe()),
-        "prediction": vars(_prediction(bundle, reader.describe().filled(versions["tensorflow"]), remedied)),
+        "prediction": vars(prediction),
     }
     run = Run(cell=cell or f"verify-{bundle.signature.case}", started_at=records.now(), environment=facts)
     run.mode = records.FLEET if remedied else records.SPLIT
     recorder = Recorder(out, run) if out is not None else None
     state = records.INTERRUPTED
     try:
-        for event in _events(bundle, remedied):
+        for event in _events(bundle, prediction, remedied):
             found = known_issues.settle(event, facts, known_issues.load()) if isinstance(event, Check) else event
             if recorder is not None:
                 recorder.add(found)
@@ -85,7 +86,7 @@ def _prediction(bundle: Bundle, reader: Reader, remedied: bool) -> handshake.Pre
     return handshake.foresee(wrote, reader, newer.get(reader.stablehlo))
 
 
-def _events(bundle: Bundle, remedied: bool) -> Iterator[records.Event]:
+def _events(bundle: Bundle, foretold: handshake.Prediction, remedied: bool) -> Iterator[records.Event]:
     """The plan, the budgets, the remedy if one is needed, and then a check per leaf as it is found."""
     plan = [_planned(bundle, probe, size) for size in bundle.batch_sizes for probe in bundle.signature.probes]
     yield from plan
@@ -95,7 +96,8 @@ def _events(bundle: Bundle, remedied: bool) -> Iterator[records.Event]:
     failure = None if remedied or bundle.readable_by is None else _tried(bundle, runtime)
     remedy = None
     if failure is not None and failure.kind in REMEDIABLE and bundle.readable_by is not None:
-        remedy = Remedy(bundle.signature.case, bundle.readable_by, failure.kind, failure.evidence)
+        evidence = foretold.completed(failure.kind, failure.evidence)
+        remedy = Remedy(bundle.signature.case, bundle.readable_by, failure.kind, evidence)
         yield remedy
         runtime = _open(bundle, mended)
     for size in bundle.batch_sizes:

@@ -62,4 +62,3 @@ def _own() -> list[str]:
 
 
 _EXTRAS = ("", "report", "test")
-

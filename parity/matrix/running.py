@@ -86,13 +86,13 @@ def _tasks(cell: Cell, reports: Path, further: list[str]) -> Iterator[Task]:
     if cell.role == VERIFY:
         yield from _verifications(cell, reports)
     elif cell.role == EXPORT:
-        sizes = [f"--batch-size={size}" for size in BUNDLE_SIZES]
-        command = ("export", str(_bundle(reports, cell)), f"--readable-by={readers.oldest()}", *sizes)
-        yield Task(cell.name, records.EXPORT, command, fingerprint(cell, list(command)), cell)
+        asked = [f"--readable-by={readers.oldest()}", *(f"--batch-size={size}" for size in BUNDLE_SIZES)]
+        command = ("export", str(_bundle(reports, cell)), *asked)
+        yield Task(cell.name, records.EXPORT, command, fingerprint(cell, asked), cell)
     else:
-        asked = [f"--batch-size={size}" for size in SIZES] if "--batch-size" not in " ".join(further) else []
-        command = ("run", f"--out={reports / cell.name}", f"--cell={cell.name}", *asked, *further)
-        yield Task(cell.name, JOINT, command, fingerprint(cell, list(command)), cell)
+        sizes = [] if "--batch-size" in " ".join(further) else [f"--batch-size={size}" for size in SIZES]
+        command = ("run", f"--out={reports / cell.name}", f"--cell={cell.name}", *sizes, *further)
+        yield Task(cell.name, JOINT, command, fingerprint(cell, [*sizes, *further]), cell)
 
 
 def _verifications(cell: Cell, reports: Path) -> Iterator[Task]:
@@ -110,7 +110,7 @@ def _verification(pair: Cell, mode: str, reports: Path, failure: Failure | None)
     bundle = _bundle(reports, pair)
     command = ["verify", str(bundle), f"--out={reports / name}", f"--cell={name}"]
     command += ["--remedied"] if mode == FLEET else []
-    inputs = "" if failure else fingerprint(pair, command, bundle)
+    inputs = "" if failure else fingerprint(pair, [mode], bundle)
     return Task(name, mode, tuple(command), inputs, pair, failure)
 
 

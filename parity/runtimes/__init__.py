@@ -13,8 +13,8 @@ from parity.case import Case, State
 from parity.errors import RuntimeFailureError, UsageError
 from parity.specs import Answer, Batch, validate
 
-JAX, JAX_FLOAT64, SAVED_MODEL = "jax", "jax_float64", "saved_model"
-RUNTIMES = (JAX, JAX_FLOAT64, "tf_eager", "tf_graph", "tf_xla", SAVED_MODEL, "saved_model_fresh")
+JAX, JAX_FLOAT64, TF_GRAPH, SAVED_MODEL = "jax", "jax_float64", "tf_graph", "saved_model"
+RUNTIMES = (JAX, JAX_FLOAT64, "tf_eager", TF_GRAPH, "tf_xla", SAVED_MODEL, "saved_model_fresh")
 """Each is a module of this package with a class `Runtime`."""
 
 EVALUATIONS = {

@@ -14,7 +14,7 @@ import tensorflow as tf
 from parity import judging, operations, records
 from parity.errors import UsageError
 from parity.failures import MISSING_FFI, SHAPE_REFINEMENT, STABLEHLO_SKEW, UNKNOWN
-from parity.operations import OPERATIONS, Operation, judge, judgements
+from parity.operations import OPERATIONS, Operation, judge, judgement
 
 pytestmark = pytest.mark.usefixtures("frameworks")
 
@@ -39,7 +39,7 @@ this_pair = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def table():
-    return {judgement.leaf: judgement for judgement in judgements(tf.__version__)}
+    return {name: judgement(name, tf.__version__) for name in OPERATIONS}
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_without_and_with_the_remedy():
 @this_pair
 def test_where_the_remedy_is_not_known_the_failure_stays(monkeypatch):
     monkeypatch.setattr(operations, "OPERATIONS", {"erf": OPERATIONS["erf"]})
-    [found] = judgements("2.99.0")
+    found = judgement("erf", "2.99.0")
     assert (found.status, found.failure, found.evidence) == (records.ERROR, STABLEHLO_SKEW, COMPOSITE)
     assert "no remedy: 'tensorflow==2.99.0': what this release reads is not known" in found.message
     with pytest.raises(UsageError, match="not known"):
@@ -96,7 +96,7 @@ def test_where_the_remedy_is_not_known_the_failure_stays(monkeypatch):
 def test_a_planted_skew_is_remedied(monkeypatch):
     planted = Operation(lambda x: jnp.sinh(x) + jax.lax.top_k(x, 8)[0], (6, 8))
     monkeypatch.setattr(operations, "OPERATIONS", {"planted": planted})
-    [found] = judgements("2.21.0")
+    found = judgement("planted", "2.21.0")
     assert (found.leaf, found.status, found.evidence) == ("planted", records.REMEDIED, COMPOSITE)
 
 

@@ -438,7 +438,7 @@ def test_the_verdict_names_the_remedy():
     remedy = records.Remedy("reference", "tensorflow==2.21.0", "stablehlo_skew", "vhlo.log_v2 in StableHLO 1.13.7")
     run = samples.run(plan=[samples.planned()], checks=[PASSED[2]], remedies=[remedy])
     assert run.in_order()
-    assert "in parity with a remedy: 1 checks passed" in run.verdict()
+    assert "in parity with a remedy: all 1 checks passed" in run.verdict()
     assert "stablehlo_skew, vhlo.log_v2 in StableHLO 1.13.7" in run.verdict()
     assert 'readable_by("tensorflow==2.21.0")' in run.verdict()
 
