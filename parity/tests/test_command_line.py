@@ -92,6 +92,8 @@ def full_run(text="plain", **changes):
             Curve(text, text, f"{text} again", text, [3.0, 4.0], [0.5, 0.25], handover=3.0),
         ],
         timings=[of_text(records.Timing, text)],
+        remedies=[of_text(records.Remedy, text)],
+        stopped=records.Stopped(text, text, text),
         spent_s={text: 1.5},
         **changes,
     )
