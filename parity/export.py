@@ -192,8 +192,8 @@ def _save(module: Exported, case: Case, path: Path, gradients: bool) -> None:
 
 def program_constants(program: bytes) -> list[int]:
     """The sizes in bytes of the constants in a serialised StableHLO program, those of one repeated value left out."""
+    from jax._src.interpreters.mlir import make_ir_context
     from jaxlib.mlir import ir
-    from jaxlib.mlir.dialects import stablehlo
 
     sizes: list[int] = []
 
@@ -204,10 +204,21 @@ def program_constants(program: bytes) -> list[int]:
                 sizes.append(math.prod(value.type.shape) * -(-value.type.element_type.width // 8))
         return ir.WalkResult.ADVANCE
 
-    with ir.Context() as context:
-        stablehlo.register_dialect(context)
-        stablehlo.deserialize_portable_artifact(context, program).operation.walk(visit)
+    with make_ir_context() as context:
+        _module(context, program).operation.walk(visit)
     return sizes
+
+
+def _module(context: Any, program: bytes) -> Any:
+    from jaxlib.mlir import ir
+    from jaxlib.mlir.dialects import stablehlo
+
+    if hasattr(stablehlo, "deserialize_portable_artifact_str"):
+        return stablehlo.deserialize_portable_artifact(context, program)
+    # In jaxlib 0.4.30 that function ends the process; this one gives text.
+    from jaxlib import xla_client
+
+    return ir.Module.parse(xla_client._xla.mlir.deserialize_portable_artifact(program))
 
 
 def map_leaves(function: Callable[[np.ndarray], np.ndarray], tree: Any) -> Any:

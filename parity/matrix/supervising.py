@@ -161,5 +161,5 @@ def _said(log: str) -> Failure:
 
 
 def python(*arguments: str) -> list[str]:
-    """A command of this interpreter."""
-    return [sys.executable, *arguments]
+    """A command of this interpreter, that takes parity from where it is installed and not from the current folder."""
+    return [sys.executable, "-I", *arguments]
