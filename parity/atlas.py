@@ -196,6 +196,11 @@ def words(row: Row) -> str:
     return _WORDS[of]
 
 
+def in_order(atlas: Atlas) -> bool:
+    """Whether every cell agrees, with a remedy or without, cannot be installed, or has no Python here."""
+    return all(kind(row) in (AGREES, MENDED, APART) or _no_python(row) for row in atlas.cells)
+
+
 def verdict(atlas: Atlas) -> str:
     """How many cells are of each kind, mode by mode, in one sentence."""
     clauses = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -156,7 +157,7 @@ def matrix(arguments: Namespace, further: list[str]) -> int:
     here = Path.cwd()
     names = arguments.cells or plan.declared(here, arguments.label)
     scheduling.run_here(here, names, further, arguments.jobs, print)
-    return _join(here / "reports", {name: plan.why_absent(name) for name in names}, write=True)
+    return _join(here / "reports", {name: plan.why_absent(name) for name in names}, arguments)
 
 
 def atlas(arguments: Namespace, further: list[str]) -> int:
@@ -168,7 +169,26 @@ def atlas(arguments: Namespace, further: list[str]) -> int:
         planned = {name: plan.why_absent(name) for name in plan.declared(Path.cwd(), arguments.planned)}
     if not arguments.reports.is_dir():
         raise UsageError(f"{arguments.reports} is no folder. Expected the folder of the records that cells leave.")
-    return _join(arguments.reports, planned, not arguments.show_only, arguments.readme)
+    return _join(arguments.reports, planned, arguments)
+
+
+def _join(reports: Path, planned: dict[str, str], arguments: Namespace) -> int:
+    from parity import atlas as atlases
+    from parity import readers
+    from parity.matrix import joining
+
+    joined = joining.join(reports, planned)
+    print(joining.table(joined.atlas, shutil.get_terminal_size().columns))
+    print(textwrap.fill(atlases.verdict(joined.atlas), 80))
+    if getattr(arguments, "write_readers", False):
+        storage.write_atomically(readers.TABLE, readers.dumps({**readers.table(), **joined.limits}))
+        readers.table.cache_clear()
+    if not getattr(arguments, "show_only", False):
+        print(f"Atlas: {joining.write(joined, reports, getattr(arguments, 'readme', None))}")
+    problems = joined.problems() if getattr(arguments, "full", False) else []
+    for problem in problems:
+        print(f"parity: {problem}", file=sys.stderr)
+    return 1 if problems or not atlases.in_order(joined.atlas) else 0
 
 
 def report(arguments: Namespace, further: list[str]) -> int:

@@ -110,6 +110,17 @@ def settle(check: Check, environment: Mapping[str, Any], issues: Iterable[KnownI
     return replace(check, message=f"{check.message}\n{said}" if check.message else said)
 
 
+def unsettled(check: Check) -> Check:
+    """`check` as it was before `settle`, so that it can be held against another list."""
+    if check.status == FIXED:
+        passed = REMEDIED if check.failure else PASS
+        return replace(check, status=passed, known_issue=None, message=None)
+    if check.status == KNOWN:
+        failed = {NUMERIC: FAIL, CRASH: CRASH, TIMEOUT: TIMEOUT}.get(check.failure or "", ERROR)
+        return replace(check, status=failed, known_issue=None)
+    return check
+
+
 def unmatched(runs: Sequence[Run], issues: Iterable[KnownIssue]) -> list[KnownIssue]:
     """The entries that explain no failed check of `runs`: over a full matrix, they say nothing that is still true."""
     failed = [(c, run.environment) for run in runs for c in run.checks if c.status in (KNOWN, *_FAILED)]

@@ -35,6 +35,16 @@ def table() -> dict[str, Limits]:
     return {release: Limits(**limits) for release, limits in tomllib.loads(TABLE.read_text(encoding="utf-8")).items()}
 
 
+def dumps(limits: dict[str, Limits]) -> str:
+    """The text of `readers.toml` with these limits, oldest release first, under the words at the head of the table."""
+    head = [line for line in TABLE.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    rows = [
+        f'"{release}" = {{ stablehlo = "{known.stablehlo}", calling_convention = {known.calling_convention} }}'
+        for release, known in sorted(limits.items(), key=lambda item: Version(item[0]))
+    ]
+    return "\n".join([*head, *rows]) + "\n"
+
+
 def learn(release: str, limits: Limits) -> None:
     """Add what an installed TensorFlow says of itself, for this process, unless the table knows it."""
     table().setdefault(release, limits)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
@@ -84,10 +84,3 @@ def _unbegun(reports: Path, name: str, said: str) -> str:
     run.ended_at, run.stopped = records.now(), Stopped(records.MISSING, "", why)
     records.seal(reports / name, run)
     return f"{name}: {records.MISSING}, {why}"
-
-
-def recorded(reports: Path) -> Iterator[Run]:
-    """The runs of all cells in `reports`, sealed or not."""
-    for folder in sorted(path for path in reports.iterdir() if path.is_dir()):
-        if (folder / "run.json").is_file() or (folder / "run.jsonl").is_file():
-            yield records.read(folder)
