@@ -147,6 +147,7 @@ def cell(arguments: Namespace, further: list[str]) -> int:
     for run in runs:
         became = cells.outcome(run)
         print(f"{run.cell}: {became.status}" + (f", {became.failure}: {became.evidence}" if became.failure else ""))
+        print("  " + ", ".join(f"{purpose} {seconds:.0f} s" for purpose, seconds in run.spent_s.items()))
     return 0 if runs and all(cells.outcome(run).status in records.IN_ORDER for run in runs) else 1
 
 

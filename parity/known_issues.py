@@ -110,6 +110,11 @@ def settle(check: Check, environment: Mapping[str, Any], issues: Iterable[KnownI
     return replace(check, message=f"{check.message}\n{said}" if check.message else said)
 
 
+def find(name: str | None) -> KnownIssue | None:
+    """The entry with that id; None where the list no longer has it."""
+    return next((issue for issue in load() if issue.id == name), None)
+
+
 def unsettled(check: Check) -> Check:
     """`check` as it was before `settle`, so that it can be held against another list."""
     if check.status == FIXED:

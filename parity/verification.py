@@ -14,6 +14,7 @@ from parity.errors import NotComparableError, ParityError, RecordError, UsageErr
 from parity.failures import NUMERIC, REMEDIABLE, Failure, classify
 from parity.handshake import Reader, Writer
 from parity.judging import Judgement
+from parity.ledger import FRAMEWORKS, IMPORTING, Ledger
 from parity.records import Check, Planned, Recorder, Remedy, Run
 from parity.runtimes import EVALUATION_OF, EVALUATIONS, SAVED_MODEL, BaseRuntime, Subject, open_runtime
 from parity.specs import Answer
@@ -43,8 +44,10 @@ def verify(path: Path, out: Path | None = None, cell: str | None = None, remedie
     if remedied and bundle.readable_by is None:
         raise UsageError(f"{path} has no export under a remedy. Write it with parity export --readable-by.")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    ledger = Ledger()
     try:
-        from parity import artifact, reader
+        with ledger.spend(IMPORTING):
+            from parity import artifact, reader
     except Exception as error:
         raise NotComparableError(f"tensorflow cannot be imported: {type(error).__name__}: {error}.") from error
     artifact.configure_devices(1)
@@ -63,7 +66,7 @@ def verify(path: Path, out: Path | None = None, cell: str | None = None, remedie
     recorder = Recorder(out, run) if out is not None else None
     state = records.INTERRUPTED
     try:
-        for event in _events(bundle, prediction, remedied):
+        for event in _events(bundle, prediction, remedied, ledger):
             found = known_issues.settle(event, facts, known_issues.load()) if isinstance(event, Check) else event
             if recorder is not None:
                 recorder.add(found)
@@ -71,9 +74,9 @@ def verify(path: Path, out: Path | None = None, cell: str | None = None, remedie
                 records.append(run, found)
         state = records.COMPLETE
     finally:
-        run.state, run.ended_at = state, records.now()
+        run.state, run.ended_at, run.spent_s = state, records.now(), ledger.totals()
         if recorder is not None and out is not None:
-            recorder.seal(state, {})
+            recorder.seal(state, run.spent_s)
             report.write([run], out / "index.html")
     return run
 
@@ -86,14 +89,15 @@ def _prediction(bundle: Bundle, reader: Reader, remedied: bool) -> handshake.Pre
     return handshake.foresee(wrote, reader, newer.get(reader.stablehlo))
 
 
-def _events(bundle: Bundle, foretold: handshake.Prediction, remedied: bool) -> Iterator[records.Event]:
+def _events(bundle: Bundle, foretold: handshake.Prediction, remedied: bool, ledger: Ledger) -> Iterator[records.Event]:
     """The plan, the budgets, the remedy if one is needed, and then a check per leaf as it is found."""
     plan = [_planned(bundle, probe, size) for size in bundle.batch_sizes for probe in bundle.signature.probes]
     yield from plan
     yield from bundle.budgets
     mended, default = bundle.path / bundles.REMEDIED, bundle.path
     runtime = _open(bundle, mended if remedied else default)
-    failure = None if remedied or bundle.readable_by is None else _tried(bundle, runtime)
+    with ledger.spend(FRAMEWORKS):
+        failure = None if remedied or bundle.readable_by is None else _tried(bundle, runtime)
     remedy = None
     if failure is not None and failure.kind in REMEDIABLE and bundle.readable_by is not None:
         evidence = foretold.completed(failure.kind, failure.evidence)
@@ -104,7 +108,7 @@ def _events(bundle: Bundle, foretold: handshake.Prediction, remedied: bool) -> I
         for evaluation in EVALUATIONS:
             asked = [q for q in plan if q.batch_size == size and EVALUATION_OF[q.probe] == evaluation]
             if asked:
-                yield from (_under(remedy, check) for check in _checks(bundle, runtime, evaluation, asked))
+                yield from (_under(remedy, check) for check in _checks(bundle, runtime, evaluation, asked, ledger))
     runtime.close()
 
 
@@ -129,10 +133,13 @@ def _under(remedy: Remedy | None, check: Check) -> Check:
     return replace(check, status=records.REMEDIED, failure=remedy.failure, evidence=remedy.evidence)
 
 
-def _checks(bundle: Bundle, runtime: BaseRuntime, evaluation: str, asked: list[Planned]) -> Iterator[Check]:
+def _checks(
+    bundle: Bundle, runtime: BaseRuntime, evaluation: str, asked: list[Planned], ledger: Ledger
+) -> Iterator[Check]:
     size = asked[0].batch_size
     try:
-        answers = runtime.evaluate(evaluation, bundle.batch(size), DEVICE)
+        with ledger.spend(FRAMEWORKS):
+            answers = runtime.evaluate(evaluation, bundle.batch(size), DEVICE)
     except ParityError as error:
         failure = classify(str(error))
         why: dict[str, Any] = {"failure": failure.kind, "evidence": failure.evidence, "message": str(error)}

@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from parity import atlas as atlases
-from parity import cells, environment, known_issues, readers, records, report
+from parity import cells, known_issues, readers, records, report
 from parity.atlas import Atlas
-from parity.errors import RecordError
 from parity.readers import Limits
 from parity.records import EXPORT, Run
 from parity.report import atlas as pages

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from parity import known_issues
 from parity.errors import UsageError
-from parity.records import IN_ORDER, Check, Run
+from parity.records import IN_ORDER, KNOWN, Check, Run
 from parity.storage import write_atomically
 
 NEEDED = ("jinja2", "vl_convert")
@@ -74,6 +75,7 @@ def _view(run: Run, charts: Any) -> dict[str, Any]:
         "tables": [_table(case, checks) for case in dict.fromkeys(c.case for c in checks)],
         "charts": charts.curves(run.curves),
         "powers": _powers(run),
+        "known": [(c, known_issues.find(c.known_issue)) for c in checks if c.status == KNOWN],
         "versions": {k: v or "not installed" for k, v in run.environment.get("versions", {}).items()},
         "machine": run.environment.get("machine", {}),
     }
