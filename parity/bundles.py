@@ -84,7 +84,7 @@ class Signature:
             labels=specs(data["labels"]),
             state=tuple(StateLeaf(**leaf) for leaf in data["state"]),
             probes=tuple(data["probes"]),
-            limit=records._number(data["limit"]),
+            limit=records.number(data["limit"]),
             limit_reason=data["limit_reason"],
         )
 
@@ -237,7 +237,7 @@ def open_bundle(path: Path) -> Bundle:
         rows = json.loads(budgets.read_text(encoding="utf-8")) if BUDGETS in manifest["files"] else []
         return Bundle(
             path, signature, tuple(manifest["batch_sizes"]), manifest["versions"], manifest["writer"],
-            tuple(records._decode(BudgetRecord, row) for row in rows), manifest.get("readable_by"),
+            tuple(records.decode(BudgetRecord, row) for row in rows), manifest.get("readable_by"),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError, InputError) as error:
         raise RecordError(f"{path / MANIFEST} is damaged ({error!r}). Export the bundle again.") from None

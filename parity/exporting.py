@@ -19,9 +19,9 @@ def export_case(name: str, sizes: tuple[str, ...], path: Path, readable_by: str 
     if readable_by is not None:
         readers.limits_of(readable_by)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from parity.examination import Selection, not_installed
     from parity.ledger import Ledger
     from parity.progress import Bar
+    from parity.selection import Selection, not_installed
 
     ledger = Ledger()
     selection = Selection.of([name], (), (), sizes, ledger)

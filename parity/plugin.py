@@ -91,7 +91,8 @@ def _examination(config: pytest.Config) -> Any:
         raise pytest.UsageError("the suite shares compiled programs and one record: run it in one process, without -n.")
     if EXAMINATION not in config.stash:
         with LEDGER.spend(IMPORTING):
-            from parity.examination import Examination, Selection
+            from parity.examination import Examination
+            from parity.selection import Selection
 
         def several(name: str) -> tuple[str, ...]:
             return tuple(config.getoption(name))

@@ -1,7 +1,8 @@
 """Which questions a run asks."""
 
-from parity.examination import NO_DEVICE, Examination, Selection, _of_runtime, gpu_pairs
+from parity.examination import NO_DEVICE, Examination, _of_runtime, gpu_pairs
 from parity.ledger import Ledger
+from parity.selection import Selection
 from parity.tests import tiny
 
 

@@ -1,0 +1,264 @@
+"""What a record holds: the words it uses, its rows, and the run as a whole."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA = 1
+
+PASS = "pass"
+FAIL = "fail"
+KNOWN = "known"
+FIXED = "fixed"
+REMEDIED = "remedied"
+ERROR = "error"
+CRASH = "crash"
+TIMEOUT = "timeout"
+MISSING = "missing"
+STATUSES = (PASS, FAIL, KNOWN, FIXED, REMEDIED, ERROR, CRASH, TIMEOUT, MISSING)
+IN_ORDER = (PASS, KNOWN, REMEDIED)
+
+JOINT = "joint"
+SPLIT = "split"
+FLEET = "fleet"
+EXPORT = "export"
+MODES = (JOINT, SPLIT, FLEET, EXPORT)
+"""Both frameworks in one environment; a bundle verified where JAX is not installed; the one bundle for all readers;
+the writing of bundles."""
+
+NO_DEVICE = "none"
+"""Stands for the TensorFlow device of a check that is about JAX alone."""
+
+COMPLETE = "complete"
+INTERRUPTED = "interrupted"
+ABORTED = "aborted"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One item of the plan: a question that the run set out to ask."""
+
+    item: str
+    case: str
+    probe: str
+    runtime: str
+    batch_size: int
+    jax_device: str
+    tf_device: str
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The element with the largest distance from the oracle: its index and its value on each side."""
+
+    index: list[int]
+    value: float
+    jax: float
+    oracle: float
+
+
+@dataclass(frozen=True)
+class Check:
+    """The verdict on one leaf of one probe of one runtime.
+
+    `score` and `jax_score` are distances from the float64 oracle in units of the leaf's budget; `max_abs_diff`,
+    `max_ulp` and `bits_equal` compare with JAX's float32 answer. `failure` is a class of `parity.failures`, with its
+    `evidence`; `known_issue` is the id of the listed issue that the check is an instance of.
+    """
+
+    item: str
+    case: str
+    probe: str
+    runtime: str
+    batch_size: int
+    jax_device: str
+    tf_device: str
+    leaf: str
+    status: str
+    score: float | None = None
+    jax_score: float | None = None
+    limit: float | None = None
+    limit_reason: str | None = None
+    max_abs_diff: float | None = None
+    max_ulp: int | None = None
+    bits_equal: bool | None = None
+    worst: Worst | None = None
+    failure: str | None = None
+    evidence: str | None = None
+    known_issue: str | None = None
+    message: str | None = None
+    repeat: str | None = None
+
+
+@dataclass(frozen=True)
+class BudgetRecord:
+    """The error a leaf may have, as RMS and maximum, and where the numbers come from."""
+
+    case: str
+    probe: str
+    batch_size: int
+    leaf: str
+    rms: float
+    max: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Power:
+    """The smallest relative error in a weight tensor that a probe would catch; infinite where it is blind."""
+
+    case: str
+    probe: str
+    batch_size: int
+    weight: str
+    smallest_relative_error: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A recorded series: `y` over `x`; `handover` is the x at which it took over from the series before."""
+
+    case: str
+    name: str
+    series: str
+    x_label: str
+    x: list[float]
+    y: list[float]
+    handover: float | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A duration, in nanoseconds."""
+
+    name: str
+    median_ns: float
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """The remedy under which a case was exported, and the failure of the default export that called for it.
+
+    `requirement` is what the export was made readable by, such as `tensorflow==2.21.0`.
+    """
+
+    case: str
+    requirement: str
+    failure: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Why a run ended before its plan did, seen from outside: a status, a class of `parity.failures`, the evidence."""
+
+    status: str
+    failure: str
+    evidence: str
+
+
+@dataclass
+class Run:
+    """The record of one environment.
+
+    `inputs` is the fingerprint of what the run was made from; `stopped` is None where it ended by itself.
+    """
+
+    cell: str
+    started_at: str
+    environment: dict[str, Any]
+    mode: str = JOINT
+    inputs: str = ""
+    schema: int = SCHEMA
+    state: str = ABORTED
+    ended_at: str | None = None
+    stopped: Stopped | None = None
+    plan: list[Planned] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    budgets: list[BudgetRecord] = field(default_factory=list)
+    powers: list[Power] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
+    timings: list[Timing] = field(default_factory=list)
+    remedies: list[Remedy] = field(default_factory=list)
+    spent_s: dict[str, float] = field(default_factory=dict)
+
+    def all_checks(self) -> list[Check]:
+        """The checks, and one `missing` for every planned item of which nothing was seen."""
+        seen = {check.item for check in self.checks}
+        why = "planned, and not seen in this run"
+        missing = [
+            Check(**dataclasses.asdict(item), leaf="*", status=MISSING, message=why)
+            for item in self.plan
+            if item.item not in seen
+        ]
+        return self.checks + missing
+
+    def counts(self) -> Counter[str]:
+        """How many checks have each status."""
+        return Counter(check.status for check in self.all_checks())
+
+    def in_order(self) -> bool:
+        """Whether the run is complete, compared TensorFlow with JAX, and found nothing out of order."""
+        return self.state == COMPLETE and self.compared() and all(c.status in IN_ORDER for c in self.all_checks())
+
+    def compared(self) -> bool:
+        """Whether TensorFlow was asked for anything; without that, passing says nothing about the pair."""
+        return any(check.tf_device != NO_DEVICE for check in self.all_checks())
+
+    def verdict(self) -> str:
+        """The verdict in one sentence."""
+        counts = self.counts()
+        total = sum(counts.values())
+        bad = {s: n for s, n in counts.items() if s not in IN_ORDER}
+        if not total:
+            return "Nothing was checked."
+        stopped = "" if self.state == COMPLETE else f" The run was {self.state}."
+        if bad:
+            listed = ", ".join(f"{n:,} {s}" for s, n in sorted(bad.items()))
+            return f"{self._pair()} are not in order: {listed}, of {total:,} checks.{stopped}"
+        if stopped:
+            return f"No verdict on {self._pair()}.{stopped} {total:,} checks passed until then."
+        if not self.compared():
+            return f"No verdict on {self._pair()}: TensorFlow was not asked. {total:,} checks of JAX alone passed."
+        return self._in_parity(total, counts[KNOWN])
+
+    def _in_parity(self, total: int, known: int) -> str:
+        passed = f"{total - known:,} checks passed, {known:,} failed as listed in the known issues"
+        passed = passed if known else f"all {total:,} checks passed"
+        if not self.remedies:
+            return f"{self._pair()} are in parity: {passed}."
+        first = self.remedies[0]
+        return (
+            f"{self._pair()} are in parity with a remedy: {passed}. As exported by default they are not: "
+            f"{first.failure}, {first.evidence}. Export under "
+            f'parity.remedies.readable_by("{first.requirement}").'
+        )
+
+    def _pair(self) -> str:
+        versions = self.environment.get("versions", {})
+        jax, tf = (versions.get(name) or "(not installed)" for name in ("jax", "tensorflow"))
+        return f"JAX {jax} and TensorFlow {tf}"
+
+
+EVENTS: dict[str, tuple[str, type]] = {
+    "planned": ("plan", Planned),
+    "check": ("checks", Check),
+    "budget": ("budgets", BudgetRecord),
+    "power": ("powers", Power),
+    "curve": ("curves", Curve),
+    "timing": ("timings", Timing),
+    "remedy": ("remedies", Remedy),
+}
+_KINDS = {cls: kind for kind, (_, cls) in EVENTS.items()}
+Event = Planned | Check | BudgetRecord | Power | Curve | Timing | Remedy
+
+
+def append(run: Run, event: Event) -> str:
+    """Append `event` to `run`; returns its kind."""
+    kind = _KINDS[type(event)]
+    getattr(run, EVENTS[kind][0]).append(event)
+    return kind

@@ -1,0 +1,104 @@
+"""A pair that is broken as exported by default, end to end: the suite, a bundle, and the doctor."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from parity import environment, records
+
+FOUND = environment.versions()
+pytestmark = pytest.mark.skipif(
+    (FOUND["jax"], FOUND["tensorflow"]) != ("0.10.2", "2.21.0"), reason="planted for jax 0.10.2 and tensorflow 2.21.0"
+)
+
+# erf of a weight: a composite since jax 0.9, which TensorFlow 2.21 does not know, and which can be written without.
+SKEWED = """
+import dataclasses, jax
+from parity.tests import tiny
+
+def predict(state, data):
+    params, other = state
+    return tiny.predict(({**params, "output": jax.scipy.special.erf(params["output"])}, other), data)
+
+def loss(params, other, rng, data, labels, train):
+    return -(predict((params, other), data) * labels).sum(-1).mean(), other
+
+probes = ("predict", "train_gradient")
+case = dataclasses.replace(tiny.tiny, name="skewed", predict=predict, loss=loss, accuracy=None, probes=probes)
+"""
+ASKED = ("--probe", "predict", "--probe", "train_gradient")
+REMEDY = 'parity.remedies.readable_by("tensorflow==2.21.0")'
+
+
+def parity(*arguments, cwd):
+    command = [sys.executable, "-m", "parity", *map(str, arguments)]
+    known = {**os.environ, "COLUMNS": "200"}
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False, env=known)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("skewed")
+    (folder / "skewed.py").write_text(SKEWED)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(folder):
+    return parity("run", "--case", "skewed.py:case", "--out", "out", "--batch-size", 13, *ASKED, cwd=folder)
+
+
+def test_every_check_of_tensorflow_is_remedied_and_none_of_jax(folder, done):
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = records.read(folder / "out")
+    assert run.in_order()
+    by_side = {(c.tf_device == records.NO_DEVICE, c.status) for c in run.checks}
+    assert by_side == {(True, records.PASS), (False, records.REMEDIED)}
+    assert {c.runtime for c in run.checks if c.status == records.REMEDIED} == {
+        "tf_eager", "tf_graph", "tf_xla", "saved_model", "saved_model_fresh",
+    }  # fmt: skip
+    [remedy] = run.remedies
+    assert (remedy.case, remedy.requirement) == ("skewed", "tensorflow==2.21.0")
+    assert (remedy.failure, remedy.evidence) == ("stablehlo_skew", "vhlo.composite_v2 in StableHLO 1.15.0")
+
+
+def test_the_remedy_is_said_in_the_verdict_and_on_the_page(folder, done):
+    assert "are in parity with a remedy" in done.stdout
+    assert REMEDY in done.stdout
+    page = (folder / "out" / "index.html").read_text()
+    assert REMEDY.replace('"', "&#34;") in page
+
+
+def test_the_doctor_foretells_it(folder):
+    told = parity("doctor", "--case", "skewed.py:case", cwd=folder)
+    assert told.returncode == 1
+    assert "vhlo.composite_v2" in told.stdout
+    assert REMEDY in told.stdout
+    run = records.read(folder / "out") if (folder / "out").is_dir() else None
+    assert run is None or run.environment["prediction"]["status"] == records.REMEDIED
+
+
+def test_a_bundle_has_both_exports_and_the_one_that_works_is_asked(folder):
+    wrote = parity(
+        "export", "bundle", "--case", "skewed.py:case", "--batch-size", 13, "--readable-by", "tensorflow==2.16.2",
+        cwd=folder,
+    )  # fmt: skip
+    assert wrote.returncode == 0, wrote.stderr
+    verified = parity("verify", "bundle", "--out", "verified", cwd=folder)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    run = records.read(folder / "verified")
+    assert {c.status for c in run.checks} == {records.REMEDIED}
+    assert [r.requirement for r in run.remedies] == ["tensorflow==2.16.2"]
+    assert run.environment["prediction"]["status"] == records.REMEDIED
+    alone = parity("verify", "bundle", "--remedied", "--out", "alone", cwd=folder)
+    assert alone.returncode == 0, alone.stdout + alone.stderr
+    assert {c.status for c in records.read(folder / "alone").checks} == {records.PASS}
+
+
+def test_an_unknown_reader_is_refused_before_any_work(folder):
+    refused = parity("export", "never", "--case", "skewed.py:case", "--readable-by", "tensorflow==1.15.0", cwd=folder)
+    assert refused.returncode == 2
+    assert "tensorflow==1.15.0" in refused.stderr
+    assert not (folder / "never").exists()
