@@ -6,18 +6,22 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from packaging.version import InvalidVersion, Version
+
 from parity import records
 from parity.errors import UsageError
 from parity.failures import NUMERIC, UNKNOWN
-from parity.records import CRASH, ERROR, FAIL, FIXED, MISSING, PASS, REMEDIED, TIMEOUT, Check, Run
+from parity.records import CRASH, ERROR, FAIL, FIXED, FLEET, MISSING, PASS, REMEDIED, SPLIT, TIMEOUT, Check, Run
 
 EXPORT, VERIFY, LATEST = records.EXPORT, "verify", "latest"
-_VERSION = r"\d+(?:\.\d+)+\w*"
+_VERSION = r"\d+(?:\.\w+)+"
 _NAME = re.compile(
     rf"(?:py(?P<python>3\d+)-)?(?:jax(?P<jax>{_VERSION})-(?:tf(?P<tf>{_VERSION})|{EXPORT})"
-    rf"|tf(?P<reader>{_VERSION})-{VERIFY})"
+    rf"|tf(?P<reader>{_VERSION})-{VERIFY})",
+    re.ASCII,
 )
-WORST_FIRST = (CRASH, TIMEOUT, ERROR, FAIL, FIXED, MISSING)
+_VERIFIED = re.compile(rf"(?:{SPLIT}|{FLEET})-(?P<pair>jax{_VERSION}-tf{_VERSION})", re.ASCII)
+WORST_FIRST = (CRASH, TIMEOUT, ERROR, FAIL, FIXED)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Cell:
         if name == LATEST:
             return cls(name, None, None, None)
         found = _NAME.fullmatch(name)
-        if not found:
+        if not found or not all(map(_is_version, found.group("jax", "tf", "reader"))):
             raise UsageError(
                 f"no cell {name!r}. Expected {LATEST}, or a name such as py312-jax0.9.2-tf2.21.0, "
                 "py311-jax0.9.2-export or py312-tf2.21.0-verify."
@@ -52,6 +56,25 @@ class Cell:
         python = f"{found['python'][0]}.{found['python'][1:]}" if found["python"] else None
         role = VERIFY if found["reader"] else "" if found["tf"] else EXPORT
         return cls(name, python, found["jax"], found["tf"] or found["reader"], role)
+
+
+def _is_version(text: str | None) -> bool:
+    try:
+        return text is None or bool(Version(text))
+    except InvalidVersion:
+        return False
+
+
+def of_record(name: str) -> Cell | None:
+    """The cell that a record of that name is about; None where cells leave no record of such a name.
+
+    A cell that verifies leaves one for every export, such as `split-jax0.9.2-tf2.21.0`.
+    """
+    verified = _VERIFIED.fullmatch(name)
+    try:
+        return Cell.parse(verified["pair"] if verified else name)
+    except UsageError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -76,11 +99,21 @@ def outcome(run: Run) -> Outcome:
         bad = [check for check in checks if check.status == status]
         if bad:
             return Outcome(status, *_reason(bad))
-    if run.state != records.COMPLETE or not (run.compared() or run.mode == records.EXPORT):
-        return Outcome(MISSING, "", f"the run was {run.state}")
+    if absent := _absent(run, checks):
+        return Outcome(MISSING, "", absent)
     for remedy in run.remedies:
         return Outcome(REMEDIED, remedy.failure, remedy.evidence)
     return Outcome(PASS, "", "")
+
+
+def _absent(run: Run, checks: list[Check]) -> str:
+    """What of a run was not seen; empty where nothing is missing."""
+    unseen = sum(check.status == MISSING for check in checks)
+    if run.state != records.COMPLETE:
+        return f"the run was {run.state}" + (f", {unseen:,} of {len(run.plan):,} questions not asked" if unseen else "")
+    if unseen:
+        return f"{unseen:,} of {len(run.plan):,} questions were not asked"
+    return "" if run.compared() or run.mode == records.EXPORT else "TensorFlow answered nothing"
 
 
 def _reason(bad: list[Check]) -> tuple[str, str]:
@@ -112,7 +145,7 @@ def row(run: Run) -> dict[str, Any]:
         "status": became.status,
         "class": became.failure or None,
         "evidence": became.evidence or None,
-        "remedy": run.remedies[0].requirement if run.remedies else None,
+        "remedy": run.remedies[0].requirement if became.status == REMEDIED else None,
         "worst_score": max(scores, default=None),
         "bit_exact": all(c.bits_equal for c in predicts) if predicts else None,
         "predicted": foretold.get("status"),

@@ -119,14 +119,18 @@ def _matrix(commands: Any) -> None:
     matrix = commands.add_parser(
         "matrix",
         help="run many cells, several at a time; those that are up to date are left as they are",
-        description="Run cells, each as the tox environment of that name, and write the atlas. In the project's folder. "
-        "Any further argument goes to parity cell.",
+        description="Run cells, each as the tox environment of that name, and write the atlas. In the project's "
+        "folder. Any further argument goes to parity cell.",
     )
     matrix.add_argument(
         "cells", metavar="CELL", nargs="*", help="such as py311-jax0.8.0-tf2.21.0 (default: the label's)"
     )
     matrix.add_argument("--label", default="atlas", help="the label of tox.ini whose cells to run (default: atlas)")
-    matrix.add_argument("--jobs", metavar="N", type=int, default=1, help="so many at a time (default: 1)")
+    where = matrix.add_mutually_exclusive_group()
+    where.add_argument("--jobs", metavar="N", type=int, default=1, help="so many at a time, here (default: 1)")
+    there = "run them on the workers of this dask.distributed scheduler, such as tcp://10.0.0.1:8786"
+    where.add_argument("--scheduler", metavar="ADDRESS", help=there)
+    where.add_argument("--list", action="store_true", help="run nothing; print the cells by role as one line of JSON")
 
 
 def _atlas(commands: Any) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import textwrap
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +72,14 @@ def doctor(arguments: Namespace, further: list[str]) -> int:
     prediction = foresee(Writer(**wrote), reader, newer)
     print()
     print(_outlook(prediction, versions["tensorflow"]))
-    return 0 if prediction.status == records.PASS else 1
+    return {records.PASS: 0, None: 3}.get(prediction.status, 1)
 
 
 def _outlook(prediction: Prediction, tensorflow: str | None) -> str:
     """The prediction in words, with the remedy as code."""
     begins = {
         records.PASS: "This pair works.",
+        None: "Nothing can be foretold of this pair.",
         records.REMEDIED: "This pair breaks as exported by default, and works with a remedy.",
     }
     said = textwrap.fill(f"{begins.get(prediction.status, 'This pair breaks.')} {prediction.reason}", 80)
@@ -104,10 +107,13 @@ def _describe(module: str, *arguments: str) -> dict[str, Any] | str:
         [sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=quiet, check=False
     )
     if done.returncode:
+        found = re.search(r"^parity\.errors\.(?:Usage|Case)Error: (.*)", done.stderr, re.MULTILINE | re.DOTALL)
+        if found:
+            raise UsageError(found[1].strip())
         last = done.stderr.strip().splitlines()[-1:] or [f"its process ended with code {done.returncode}"]
         return f"no answer ({last[0]})"
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    described: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return described
 
 
 def export(arguments: Namespace, further: list[str]) -> int:
@@ -143,7 +149,8 @@ def cell(arguments: Namespace, further: list[str]) -> int:
     from parity.matrix.running import run_cell
 
     asked, limit = cells.Cell.parse(arguments.name), arguments.time_limit
-    runs = run_cell(asked, arguments.reports, further, limit, arguments.fresh, lambda line: print(line, end=""))
+    show = partial(print, end="", flush=True)
+    runs = run_cell(asked, arguments.reports, further, limit, arguments.fresh, show)
     for run in runs:
         became = cells.outcome(run)
         print(f"{run.cell}: {became.status}" + (f", {became.failure}: {became.evidence}" if became.failure else ""))
@@ -156,8 +163,18 @@ def matrix(arguments: Namespace, further: list[str]) -> int:
     from parity.matrix import plan, scheduling
 
     here = Path.cwd()
-    names = arguments.cells or plan.declared(here, arguments.label)
-    scheduling.run_here(here, names, further, arguments.jobs, print)
+    if arguments.jobs < 1:
+        raise UsageError(f"--jobs {arguments.jobs}: expected 1 or more.")
+    names = list(dict.fromkeys(arguments.cells)) or plan.declared(here, arguments.label)
+    if arguments.list:
+        print(json.dumps(scheduling.by_role(names)))
+        return 0
+    if arguments.scheduler:
+        from parity.matrix import cluster
+
+        cluster.run_there(arguments.scheduler, here, names, further, print)
+    else:
+        scheduling.run_here(here, names, further, arguments.jobs, print)
     return _join(here / "reports", {name: plan.why_absent(name) for name in names}, arguments)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from parity import environment, handshake, known_issues, readers, records, summary
+from parity import environment, handshake, known_issues, records, summary
 from parity.case import PROBES, TEST_SET, Case
 from parity.errors import ParityError
 from parity.failures import CRASH, NUMERIC, Failure, classify
@@ -51,6 +51,7 @@ class Examination:
         self._studies: dict[str, PowerStudy] = {}
         self._prepared: set[str] = set()
         self._modules: dict[str, str] = {}
+        self._foretold: dict[str, handshake.Prediction] = {}
         self._seen: set[tuple[str, str, int]] = set()
         self._report: Path | None = None
 
@@ -141,18 +142,19 @@ class Examination:
             assert harness
             artifact.configure_devices(VIRTUAL_CPUS)
             versions = environment.versions()
-            wrote, read = writer.describe(), reader.describe().filled(versions["tensorflow"])
-            case = next(iter(self.selection.cases.values()))
-            if versions["tensorflow"] and read.stablehlo and read.calling_convention:
-                readers.learn(versions["tensorflow"], readers.Limits(read.stablehlo, read.calling_convention))
-            prediction = handshake.foresee(wrote, read, writer.newer_for(case, wrote, read))
+            wrote, said = writer.describe(), reader.describe()
+            read = said.filled(versions["tensorflow"])
+            self._foretold = {
+                case.name: handshake.foresee(wrote, read, writer.newer_for(case, wrote, read))
+                for case in self.selection.cases.values()
+            }
         self.run.environment |= {
             "versions": versions,
             "machine": environment.machine(),
             "devices": {"jax": jax.devices(), "tensorflow": artifact.devices()},
             "writer": vars(wrote),
-            "reader": vars(read),
-            "prediction": vars(prediction),
+            "reader": vars(said),
+            "prediction": vars(next(iter(self._foretold.values()))),
         }
 
     def plan(self, questions: list[Planned], modules: dict[str, str]) -> None:
@@ -248,8 +250,7 @@ class Examination:
         remedy = self.harness(case).remedy
         if remedy is None:
             return None
-        foretold = handshake.Prediction(**self.run.environment["prediction"])
-        remedy = replace(remedy, evidence=foretold.completed(remedy.failure, remedy.evidence))
+        remedy = replace(remedy, evidence=self._foretold[case].completed(remedy.failure, remedy.evidence))
         if remedy not in self.run.remedies:
             self._add(remedy)
         return remedy

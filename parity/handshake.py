@@ -12,6 +12,8 @@ from parity.failures import CALLING_CONVENTION, STABLEHLO_SKEW
 from parity.readers import limits_of
 from parity.records import ERROR, PASS, REMEDIED
 
+UNNAMED = Version("0.0.0")
+"""Stands for the StableHLO version of a program that names none."""
 OLDEST_CONVENTION = 9
 """What every jax since 0.4.30 can still write, of the calling conventions of jax's `export` documentation."""
 
@@ -46,9 +48,12 @@ class Reader:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the handshake foretells of a cell: status, class of failure and evidence as in its record, and why."""
+    """What the handshake foretells of a cell: status, class of failure and evidence as in its record, and why.
 
-    status: str
+    The status is None where it foretells nothing.
+    """
+
+    status: str | None
     failure: str
     evidence: str
     reason: str
@@ -79,13 +84,14 @@ def foresee(writer: Writer, reader: Reader, newer: Sequence[str] | None) -> Pred
         mended = reader.calling_convention >= OLDEST_CONVENTION
         said = f"JAX writes {evidence} by TensorFlow: every call of an exported model fails"
         return Prediction(REMEDIED if mended else ERROR, CALLING_CONVENTION, evidence, f"{said}.")
-    if reader.stablehlo is None or reader.calling_convention is None:
-        return Prediction(PASS, "", "", "This TensorFlow does not say what it reads; only a call decides.")
+    if reader.stablehlo is None or reader.calling_convention is None or Version(writer.stablehlo) == UNNAMED:
+        silent = "JAX does not say what it writes" if reader.stablehlo else "TensorFlow does not say what it reads"
+        return Prediction(None, "", "", f"This {silent}; only a call decides.")
     versions = f"JAX writes StableHLO {writer.stablehlo}, TensorFlow reads up to {reader.stablehlo}"
     if not skewed(writer, reader):
         return Prediction(PASS, "", "", f"{versions}; calling convention {writer.calling_convention} is accepted.")
     if newer is None:
-        return Prediction(PASS, "", "", f"{versions}; whether a program uses what is newer, only a call decides.")
+        return Prediction(None, "", "", f"{versions}; whether a program uses what is newer, only a call decides.")
     if newer:
         listed = ", ".join(newer)
         reason = f"{versions}, and the exported programs have newer operations: {listed}."

@@ -18,7 +18,7 @@ from parity import bundles, export, judging
 from parity.case import TEST_SET, Case, Dataset, State
 from parity.environment import versions
 from parity.errors import CaseError, InputError, ParityError, RuntimeFailureError
-from parity.failures import REMEDIABLE, classify
+from parity.failures import REMEDIABLE, Failure, classify
 from parity.finetuning import Finetuned, finetune
 from parity.judging import Budget, Ensemble, Judgement
 from parity.ledger import FRAMEWORKS, TRAINING, Ledger
@@ -34,6 +34,7 @@ from parity.runtimes import (
     BaseRuntime,
     Request,
     Subject,
+    failures,
     open_runtime,
 )
 from parity.specs import Answer, Batch
@@ -125,16 +126,22 @@ class Harness:
         path = None
         try:
             path = self._export(None)
-            self._try(path)
-            return path
+            failed = self._failures(path)
         except RuntimeFailureError as error:
-            failure = classify(str(error))
-            if failure.kind not in REMEDIABLE:
-                if path is None:
-                    raise
-                return path  # what fails, and what does not, is for the checks to say
+            failed = [error]
+        mendable = [f for f in (classify(str(error)) for error in failed) if f.kind in REMEDIABLE]
+        mended = self._remedied(mendable[0]) if mendable else None
+        found = mended or path  # what of the default export fails, and what does not, is for the checks to say
+        if found is None:
+            raise failed[0]
+        return found
+
+    def _remedied(self, failure: Failure) -> Path | None:
         requirement = f"tensorflow=={versions()['tensorflow']}"
-        mended = self._export(requirement)
+        try:
+            mended = self._export(requirement)
+        except ParityError:
+            return None  # the failure of the default export says more
         self.remedy = Remedy(self.case.name, requirement, failure.kind, failure.evidence)
         return mended
 
@@ -146,15 +153,16 @@ class Harness:
             export.write_bundle(path, self.case, trained.state, batches, lambda folder: None, readable_by)
         return path
 
-    def _try(self, path: Path) -> None:
-        """Ask TensorFlow once for everything that will be asked of the bundle at `path`."""
+    def _failures(self, path: Path) -> list[RuntimeFailureError]:
+        """How TensorFlow fails on the bundle at `path`, asked once for everything that will be asked of it."""
         expected = {r.evaluation for requests in self._expected.values() for r in requests}
         runtime = open_runtime(SAVED_MODEL, self._subject(path, None))
         batch = min(self._batches.values(), key=lambda batch: batch.size, default=None) or self.batch(1)
         with self._ledger.spend(FRAMEWORKS):
-            for evaluation in expected or {EVALUATION_OF["predict"]}:
-                runtime.evaluate(evaluation, batch, FIRST_CPU)
-        self._runtimes[SAVED_MODEL] = runtime  # what it has compiled is of use
+            found = failures(runtime, expected or {EVALUATION_OF["predict"]}, batch, FIRST_CPU)
+        if not found:
+            self._runtimes[SAVED_MODEL] = runtime  # what it has compiled is of use
+        return found
 
     def _subject(self, bundle: Path | None, readable_by: str | None) -> Subject:
         return Subject(

@@ -76,17 +76,12 @@ class KnownIssue:
         said = (check.evidence or "", check.message or "")
         return self.evidence is None or any(self.evidence.search(text) for text in said)
 
-    def expectation(self) -> str:
-        """How this entry says a check will fail."""
-        return self.kind if self.evidence is None else f"{self.kind} with evidence like {self.evidence.pattern!r}"
-
 
 def settle(check: Check, environment: Mapping[str, Any], issues: Iterable[KnownIssue]) -> Check:
     """`check` with the status that the list gives it.
 
     One that failed as an entry says is `known`; one that passed although an entry applies is `fixed`; one that failed
-    otherwise stays what it is, and its message names the entry. What was not seen, or is settled already, is returned
-    as it is.
+    otherwise, was not seen, or is settled already is returned as it is.
 
     Args:
         check: the verdict on a leaf.
@@ -105,9 +100,7 @@ def settle(check: Check, environment: Mapping[str, Any], issues: Iterable[KnownI
     for issue in listed:
         if issue.explains(check):
             return replace(check, status=KNOWN, known_issue=issue.id, failure=issue.kind)
-    expected = " or ".join(issue.expectation() for issue in listed)
-    said = f"{LIST.name} lists {names} here, which would be {expected}; this is {_kind(check)}, not what is listed"
-    return replace(check, message=f"{check.message}\n{said}" if check.message else said)
+    return check
 
 
 def find(name: str | None) -> KnownIssue | None:

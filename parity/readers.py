@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from parity import environment
 from parity.errors import UsageError
 
 if sys.version_info >= (3, 11):
@@ -45,30 +48,37 @@ def dumps(limits: dict[str, Limits]) -> str:
     return "\n".join([*head, *rows]) + "\n"
 
 
-def learn(release: str, limits: Limits) -> None:
-    """Add what an installed TensorFlow says of itself, for this process, unless the table knows it."""
-    table().setdefault(release, limits)
-
-
 def limits_of(requirement: str) -> Limits:
     """What the TensorFlow that `requirement` names can read, such as `tensorflow==2.17.1`.
 
-    A patch release reads what the others of its minor release read.
+    A patch release reads what the others of its minor release read; one that the table does not have is asked itself
+    where it is installed.
 
     Raises:
-        UsageError: it does not name one release, or one that is not in the table.
+        UsageError: it does not name one release, or one that is neither in the table nor installed here.
     """
     version = _release(requirement)
     exact = table().get(str(version))
     line = [limits for release, limits in table().items() if Version(release).release[:2] == version.release[:2]]
-    if exact is None and not line:
+    line = [exact] if exact else line or _installed(version)
+    if not line:
         known = ", ".join(sorted(table(), key=Version))
         raise UsageError(
-            f"{requirement!r}: what this release reads is not known. Expected one of {known}, or another patch "
-            "release of those lines. Add a line to parity/readers.toml; parity doctor prints it where that release is "
-            "installed."
+            f"{requirement!r}: what this release reads is not known. Expected one of {known}, another patch release "
+            "of those lines, or the release that is installed here."
         )
-    return exact or line[0]
+    return line[0]
+
+
+@cache
+def _installed(version: Version) -> list[Limits]:
+    """What the TensorFlow of this environment says of itself, asked in a process of its own, if it is this release."""
+    if environment.versions()["tensorflow"] != str(version):
+        return []
+    asked = [sys.executable, "-m", "parity.reader"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    said = json.loads(done.stdout.strip().splitlines()[-1]) if done.returncode == 0 else {}
+    return [Limits(**said)] if said.get("stablehlo") and said.get("calling_convention") else []
 
 
 def oldest() -> str:

@@ -16,7 +16,7 @@ from parity.handshake import Reader, Writer
 from parity.judging import Judgement
 from parity.ledger import FRAMEWORKS, IMPORTING, Ledger
 from parity.records import Check, Planned, Recorder, Remedy, Run
-from parity.runtimes import EVALUATION_OF, EVALUATIONS, SAVED_MODEL, BaseRuntime, Subject, open_runtime
+from parity.runtimes import EVALUATION_OF, EVALUATIONS, SAVED_MODEL, BaseRuntime, Subject, failures, open_runtime
 from parity.specs import Answer
 
 DEVICE = "cpu:0"
@@ -83,7 +83,7 @@ def verify(path: Path, out: Path | None = None, cell: str | None = None, remedie
 
 def _prediction(bundle: Bundle, reader: Reader, remedied: bool) -> handshake.Prediction:
     if remedied:
-        return handshake.Prediction(records.PASS, "", "", f"It was exported to be readable by {bundle.readable_by}.")
+        return handshake.Prediction(None, "", "", f"It was exported to be readable by {bundle.readable_by}.")
     wrote = Writer(bundle.writer["stablehlo"], bundle.writer["calling_convention"])
     newer = bundle.writer.get("newer", {})
     return handshake.foresee(wrote, reader, newer.get(reader.stablehlo))
@@ -97,9 +97,10 @@ def _events(bundle: Bundle, foretold: handshake.Prediction, remedied: bool, ledg
     mended, default = bundle.path / bundles.REMEDIED, bundle.path
     runtime = _open(bundle, mended if remedied else default)
     with ledger.spend(FRAMEWORKS):
-        failure = None if remedied or bundle.readable_by is None else _tried(bundle, runtime)
+        mendable = [] if remedied or bundle.readable_by is None else _mendable(bundle, runtime)
     remedy = None
-    if failure is not None and failure.kind in REMEDIABLE and bundle.readable_by is not None:
+    if mendable and bundle.readable_by is not None:
+        failure = mendable[0]
         evidence = foretold.completed(failure.kind, failure.evidence)
         remedy = Remedy(bundle.signature.case, bundle.readable_by, failure.kind, evidence)
         yield remedy
@@ -116,15 +117,11 @@ def _open(bundle: Bundle, exported: Path) -> BaseRuntime:
     return open_runtime(SAVED_MODEL, Subject(bundle.signature, None, None, exported))
 
 
-def _tried(bundle: Bundle, runtime: BaseRuntime) -> Failure | None:
-    """How TensorFlow fails on the default export, asked once for everything."""
-    batch = bundle.batch(min(bundle.batch_sizes))
-    try:
-        for evaluation in {EVALUATION_OF[probe]: None for probe in bundle.signature.probes}:
-            runtime.evaluate(evaluation, batch, DEVICE)
-    except ParityError as error:
-        return classify(str(error))
-    return None
+def _mendable(bundle: Bundle, runtime: BaseRuntime) -> list[Failure]:
+    """How TensorFlow fails on the default export in ways that a remedy mends, asked once for everything."""
+    asked = {EVALUATION_OF[probe] for probe in bundle.signature.probes}
+    found = failures(runtime, asked, bundle.batch(min(bundle.batch_sizes)), DEVICE)
+    return [failure for failure in map(classify, map(str, found)) if failure.kind in REMEDIABLE]
 
 
 def _under(remedy: Remedy | None, check: Check) -> Check:

@@ -45,10 +45,13 @@ def _operations(artifact: bytes) -> set[bytes]:
 def _serialised(program: Any, stablehlo: str) -> bytes:
     from jaxlib.mlir.dialects import stablehlo as dialect
 
-    # Its name in jaxlib since 0.4.31; before, the other took text.
-    serialise = getattr(dialect, "serialize_portable_artifact_str", dialect.serialize_portable_artifact)
-    artifact: bytes = serialise(program.mlir_module(), stablehlo)
+    known = "serialize_portable_artifact_str" if hasattr(dialect, "serialize_portable_artifact_str") else _BEFORE
+    artifact: bytes = getattr(dialect, known)(program.mlir_module(), stablehlo)
     return artifact
+
+
+# In jaxlib 0.4.30 the function of this name takes text; in later ones it takes a module, and the other takes text.
+_BEFORE = "serialize_portable_artifact"
 
 
 def _programs(case: Case) -> Iterator[Any]:

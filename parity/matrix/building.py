@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import platform
 import re
-import subprocess
 import sys
+from dataclasses import replace
 from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from parity.cells import VERIFY, Cell
-from parity.failures import RESOLVER, UNKNOWN, Failure
+from parity import records
+from parity.cells import LATEST, VERIFY, Cell
+from parity.errors import UsageError
+from parity.failures import RESOLVER, UNKNOWN, headline
+from parity.matrix.supervising import Ended, cut_short
+from parity.records import MISSING, Stopped
 
 WITH_JAX = ("flax>=0.8", "optax>=0.2", "scikit-learn>=1.4")
+LONGEST = 1000
+"""Characters of a resolver's reasons."""
 
 
 def requirements(cell: Cell) -> list[str]:
@@ -34,24 +40,46 @@ def _pinned(package: str, release: str | None) -> str:
     return f"{package}=={release}" if release else package
 
 
-def install(cell: Cell) -> Failure | None:
-    """Install the cell's releases beside parity; why that cannot be done, if it cannot."""
-    from uv import find_uv_bin
+def uv() -> str:
+    """The path of uv.
 
-    command = [find_uv_bin(), "pip", "install", "--python", sys.executable, *requirements(cell), *_own()]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        from uv import find_uv_bin
+
+        path: str = find_uv_bin()
+        return path
+    except (ImportError, FileNotFoundError) as error:
+        raise UsageError(f"uv is not installed ({error}). Install it: pip install 'parity[cell]'") from None
+
+
+def installing(cell: Cell) -> list[str]:
+    """The command that installs the cell's releases beside parity, into this interpreter's environment."""
+    options = ["--python", sys.executable, "--color", "never", "--no-progress"]
+    newest = ["--upgrade"] if cell.name == LATEST else []  # what is there may be the newest of another day
+    return [uv(), "pip", "install", *options, *newest, *requirements(cell), *_own()]
+
+
+def refused(ended: Ended, time_limit_s: float) -> Stopped | None:
+    """What stops a cell whose `installing` ended so: a resolver's no is an answer; all else is to be tried again."""
+    if cut := cut_short(ended, time_limit_s):
+        return replace(cut, status=MISSING)
+    if ended.code == 0:
         return None
-    said = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr)
-    _, no, why = said.partition("No solution found when resolving dependencies")
-    if no:
-        return Failure(RESOLVER, _sentence(why))
-    return Failure(UNKNOWN, f"the releases could not be installed: {_sentence(said)[-500:]}")
+    _, no, why = ended.log.partition("No solution found when resolving dependencies")
+    reasons = _sentence(why.partition("\nhint:")[0])
+    # Packages that everybody has are nowhere only where an index, or the way to it, is closed.
+    if no and not re.search(r"was not found in the|network was disabled", why):
+        return Stopped(records.ERROR, RESOLVER, reasons if len(reasons) <= LONGEST else f"{reasons[: LONGEST - 1]}…")
+    reasons = reasons or _sentence(ended.log.partition("error: ")[2] or ended.log)
+    return Stopped(MISSING, UNKNOWN, headline(f"the releases could not be installed: {reasons}"))
 
 
 def _sentence(text: str) -> str:
-    """The resolver draws its reasons as a tree over several lines."""
-    return " ".join(re.sub("╰─▶|cause:", " ", text).split()).lstrip(": ")
+    """The words of uv, which gives its reasons as a tree over several lines, without where it looked."""
+    return " ".join(re.sub(r"╰─▶|├─▶|cause:|\(?\b\w+://\S+", " ", text).split()).lstrip(": ")
 
 
 def _own() -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,17 +15,24 @@ from rich.table import Table
 from parity import atlas as atlases
 from parity import cells, known_issues, readers, records, report
 from parity.atlas import Atlas
+from parity.errors import RecordError
+from parity.failures import headline
 from parity.readers import Limits
-from parity.records import EXPORT, Run
+from parity.records import EXPORT, FLEET, JOINT, MISSING, SPLIT, Run, Stopped
 from parity.report import atlas as pages
 
 
 @dataclass
 class Joined:
-    """The atlas of the records in a folder, and what is wrong with the lists that are kept beside them."""
+    """The atlas of the records in a folder, and what is wrong with the lists that are kept beside them.
+
+    `previous` is the atlas that was written there before; `settled` are the records, by their folders, that the known
+    issues see in another way than when they were written.
+    """
 
     atlas: Atlas
     previous: Atlas | None
+    settled: dict[Path, Run] = field(default_factory=dict)
     unmatched: list[str] = field(default_factory=list)
     limits: dict[str, Limits] = field(default_factory=dict)
 
@@ -34,54 +42,79 @@ class Joined:
         for release, said in self.limits.items():
             listed = readers.table().get(release)
             if listed != said:
-                found.append(f"readers.toml has {listed} for tensorflow {release}, which says {said}")
+                has = listed or "nothing"
+                found.append(f"readers.toml has {has} for tensorflow {release}, which says {said}: --write-readers")
         return found
 
 
 def join(reports: Path, planned: Mapping[str, str]) -> Joined:
-    """The atlas of the records in `reports` and of the cells that were planned.
+    """The atlas of the records in `reports` and of the cells that were planned; nothing is written.
 
     Args:
-        reports: the folder of the records; those that the known issues see in another way now are written again.
+        reports: the folder of the records.
         planned: why a cell may have no record, by cell name.
+
+    Raises:
+        UsageError: a planned name describes no cell, or the known issues cannot be read.
     """
-    runs = [_settled(reports, run) for run in recorded(reports)]
-    atlas = atlases.join((cells.row(run) for run in runs), planned)
-    path = reports / pages.DATA
-    previous = atlases.read(path) if path.is_file() else None
+    found = dict(recorded(reports))
+    settled = {folder: run for folder, run in found.items() if _settle(run) and (folder / "run.json").is_file()}
+    previous = None
+    with suppress(RecordError):  # there is none, or none that can be read: this one is written in its place
+        previous = atlases.read(reports / pages.DATA)
+    runs = list(found.values())
     unmatched = [issue.id for issue in known_issues.unmatched(runs, known_issues.load())]
-    return Joined(atlas, previous, unmatched, _limits(runs))
+    return Joined(atlases.join(map(cells.row, runs), planned), previous, settled, unmatched, _limits(runs))
 
 
-def recorded(reports: Path) -> Iterable[Run]:
-    """The runs of all cells in `reports`, sealed or not; what is no record of a cell is left alone."""
-    for folder in sorted(path for path in reports.iterdir() if path.is_dir()):
+def recorded(reports: Path) -> Iterator[tuple[Path, Run]]:
+    """The folders and runs of all cells in `reports`, sealed or not; what is no record of a cell is left alone."""
+    for folder in sorted(path for path in reports.iterdir() if path.is_dir() and cells.of_record(path.name)):
         if any((folder / name).is_file() for name in ("run.json", "run.jsonl")):
-            yield records.read(folder)
+            try:
+                run = records.read(folder)
+            except RecordError as error:
+                run = _unreadable(folder.name, error)
+            if run.cell == folder.name:
+                yield folder, run
 
 
-def _settled(reports: Path, run: Run) -> Run:
-    issues = known_issues.load()
-    settled = [known_issues.settle(known_issues.unsettled(check), run.environment, issues) for check in run.checks]
-    if settled != run.checks:
-        run.checks = settled
-        records.seal(reports / run.cell, run)
-        report.write([run], reports / run.cell / "index.html")
+def _unreadable(name: str, error: RecordError) -> Run:
+    """Stands for a record that cannot be read, which is as good as none."""
+    cell = cells.of_record(name)
+    assert cell is not None
+    asked = {"jax": cell.jax, "tensorflow": cell.tensorflow, "python": cell.python}
+    run = Run(cell=name, started_at=records.now(), environment={"cell": asked})
+    run.mode = next((mode for mode in (SPLIT, FLEET) if name.startswith(mode)), {EXPORT: EXPORT}.get(cell.role, JOINT))
+    run.stopped = Stopped(MISSING, "", headline(str(error)))
     return run
+
+
+def _settle(run: Run) -> bool:
+    """Hold the checks of `run` against the known issues as they are listed now; whether that changed any."""
+    before, issues = run.checks, known_issues.load()
+    run.checks = [known_issues.settle(known_issues.unsettled(c), run.environment, issues) for c in before]
+    return run.checks != before
 
 
 def _limits(runs: Iterable[Run]) -> dict[str, Limits]:
     """What releases of TensorFlow said of themselves, where they did."""
     said = {}
     for run in runs:
-        reader = run.environment.get("reader", {})
-        if reader.get("stablehlo") and reader.get("calling_convention") and run.mode != EXPORT:
-            said[run.environment["versions"]["tensorflow"]] = Limits(**reader)
+        reader, release = run.environment.get("reader") or {}, run.environment.get("versions", {}).get("tensorflow")
+        if release and reader.get("stablehlo") and reader.get("calling_convention"):
+            said[release] = Limits(reader["stablehlo"], reader["calling_convention"])
     return said
 
 
 def write(joined: Joined, reports: Path, readme: Path | None) -> Path:
-    """Write atlas.json, the page, and the grid in `readme` if given; returns the page."""
+    """Write atlas.json, the page, and the grid in `readme` if given; returns the page.
+
+    The records that the known issues see in another way now are written again, with their pages.
+    """
+    for folder, run in joined.settled.items():
+        records.seal(folder, run)
+        report.write([run], folder / "index.html")
     atlases.write(reports / pages.DATA, joined.atlas)
     if readme is not None:
         atlases.update_readme(readme, joined.atlas)

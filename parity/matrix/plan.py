@@ -9,6 +9,7 @@ from pathlib import Path
 
 from parity.cells import Cell
 from parity.errors import UsageError
+from parity.matrix.building import uv
 
 DEFAULT = "default"
 """Stands for what `tox` runs without being told."""
@@ -41,10 +42,10 @@ def _is_cell(name: str) -> bool:
 
 @cache
 def has_python(version: str) -> bool:
-    """Whether this machine has that Python, found as tox finds it."""
-    from python_discovery import get_interpreter
-
-    return get_interpreter(f"cpython{version}") is not None
+    """Whether this machine has that Python, found as tox-uv finds it."""
+    options = ["--no-python-downloads", "--python-preference", "system"]
+    done = subprocess.run([uv(), "python", "find", *options, f"cpython{version}"], capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def why_absent(name: str) -> str:

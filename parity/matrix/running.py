@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 from parity import bundles, cells, environment, readers, records, report
-from parity.cells import EXPORT, VERIFY, Cell
-from parity.errors import RecordError
-from parity.failures import RESOLVER, Failure
-from parity.matrix.building import install
+from parity.cells import EXPORT, LATEST, VERIFY, Cell
+from parity.errors import RecordError, UsageError
+from parity.matrix.building import installing, refused
 from parity.matrix.inputs import fingerprint
-from parity.matrix.supervising import python, settle, watch
-from parity.records import FLEET, JOINT, MISSING, SPLIT, Run, Stopped
+from parity.matrix.supervising import INTERRUPTED, LOG, Ended, Interrupt, python, settle, watch
+from parity.records import ERROR, FLEET, JOINT, MISSING, PASS, SPLIT, Run, Stopped
 
 SIZES = ("1", "13", "256")
 """The batch sizes of a cell: one, an odd one, and the one trained with."""
@@ -25,26 +29,28 @@ BUNDLE_SIZES = ("1", "13")
 BUNDLES = "bundles"
 TIME_LIMIT_S = 1200.0
 
+Watch = Callable[[list[str], Path], Ended]
+
 
 @dataclass(frozen=True)
 class Task:
-    """One record to be made: where, how, and from what; `command` is run by this interpreter."""
+    """One record to be made: where, how, and from what; `stopped` says why it cannot be."""
 
     name: str
     mode: str
     command: tuple[str, ...]
     inputs: str
     cell: Cell
-    failure: Failure | None = None
+    stopped: Stopped | None = None
 
 
 def run_cell(
     cell: Cell,
     reports: Path,
     further: list[str],
-    time_limit_s: float = TIME_LIMIT_S,
-    fresh: bool = False,
-    show: Callable[[str], Any] = print,
+    time_limit_s: float,
+    fresh: bool,
+    show: Callable[[str], Any],
 ) -> list[Run]:
     """Make the records of `cell` in `reports`, one folder each; those that are up to date are left as they are.
 
@@ -52,25 +58,38 @@ def run_cell(
         cell: which releases; installed into this interpreter's environment.
         reports: the folder of all records.
         further: options for `parity run`.
-        time_limit_s: after which a run is ended.
+        time_limit_s: after which a run is ended, and an installation.
         fresh: make them again although they are up to date.
-        show: takes the lines that runs print.
+        show: takes what runs print, as it comes.
+
+    Raises:
+        UsageError: the cell is of another Python, or uv is not installed.
+        KeyboardInterrupt: this process was asked to end, and every record has been sealed.
     """
-    tasks = list(_tasks(cell, reports, further))
-    done = {task.name: None if fresh else up_to_date(reports / task.name, task.inputs) for task in tasks}
-    waiting = [task for task in tasks if done[task.name] is None]
-    if waiting:
-        began = time.perf_counter()
-        try:
-            failure = install(cell)
-        except KeyboardInterrupt:
-            for task in waiting:
-                _stop(task, reports, Stopped(MISSING, "", "interrupted"), 0.0)
-            raise
-        spent = (time.perf_counter() - began) / len(waiting)
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if cell.python not in (None, here):
+        wanted = f"{cell.name} is a cell of Python {cell.python}, and this is {here}"
+        raise UsageError(f"{wanted}. Run it where that Python is: tox run -e {cell.name}")
+    todo = tasks(cell, reports, further)
+    done = {task.name: None if fresh else standing(task, reports) for task in todo}
+    waiting = [task for task in todo if done[task.name] is None]
+    with Interrupt() as interrupt:
+        watching = partial(watch, time_limit_s=time_limit_s, show=show, interrupt=interrupt)
+        stopped, log, spent_s = _prepare(cell, waiting, watching, time_limit_s)
         for task in waiting:
-            done[task.name] = _run(task, reports, failure or task.failure, spent, time_limit_s, show)
+            why = INTERRUPTED if interrupt.asked else task.stopped or stopped
+            begin(task, reports, log)
+            done[task.name] = make(task, reports, why, spent_s / len(waiting), time_limit_s, watching)
+    if interrupt.asked:
+        raise KeyboardInterrupt
     return [run for run in done.values() if run is not None]
+
+
+def standing(task: Task, reports: Path) -> Run | None:
+    """The record of `task` that need not be made again; None if it is to be made."""
+    run = up_to_date(reports / task.name, task.inputs)
+    exported = run is not None and run.mode == records.EXPORT and cells.outcome(run).status == PASS
+    return None if exported and not has_bundle(reports, task.cell) else run
 
 
 def up_to_date(folder: Path, inputs: str) -> Run | None:
@@ -82,73 +101,125 @@ def up_to_date(folder: Path, inputs: str) -> Run | None:
     return run if run.inputs == inputs and cells.outcome(run).status != MISSING else None
 
 
-def _tasks(cell: Cell, reports: Path, further: list[str]) -> Iterator[Task]:
+def tasks(cell: Cell, reports: Path, further: list[str]) -> list[Task]:
+    """The records that `cell` is to leave: one, or for a cell that verifies one for every export in `reports`."""
     if cell.role == VERIFY:
-        yield from _verifications(cell, reports)
-    elif cell.role == EXPORT:
+        return list(_verifications(cell, reports))
+    if cell.role == EXPORT:
         asked = [f"--readable-by={readers.oldest()}", *(f"--batch-size={size}" for size in BUNDLE_SIZES)]
-        command = ("export", str(_bundle(reports, cell)), *asked)
-        yield Task(cell.name, records.EXPORT, command, fingerprint(cell, asked), cell)
-    else:
-        sizes = [] if "--batch-size" in " ".join(further) else [f"--batch-size={size}" for size in SIZES]
-        command = ("run", f"--out={reports / cell.name}", f"--cell={cell.name}", *sizes, *further)
-        yield Task(cell.name, JOINT, command, fingerprint(cell, [*sizes, *further]), cell)
+        command = python("-m", "parity", "export", str(bundle(reports, cell)), *asked)
+        return [Task(cell.name, records.EXPORT, tuple(command), fingerprint(cell, asked), cell)]
+    sizes = [] if "--batch-size" in " ".join(further) else [f"--batch-size={size}" for size in SIZES]
+    asked = [*sizes, *further]
+    where = (f"--out={reports / cell.name}", f"--cell={cell.name}")
+    # pytest would otherwise keep what native code says, and lose it where that aborts.
+    command = python("-m", "parity", "run", *where, "--capture=sys", *asked)
+    # Other releases may be the newest tomorrow.
+    day = [records.now().partition("T")[0]] if cell.name == LATEST else []
+    return [Task(cell.name, JOINT, tuple(command), fingerprint(cell, [*asked, *day]), cell)]
 
 
 def _verifications(cell: Cell, reports: Path) -> Iterator[Task]:
     """A record for every export; the newest jax's export under the remedy is the one for the whole fleet."""
-    exports = sorted(_exports(reports), key=lambda pair: readers.Version(pair[0].jax or "0"))
-    for writer, failure in exports:
-        pair = replace(cell, jax=writer.jax)
-        yield _verification(pair, SPLIT, reports, failure)
-    for writer, failure in exports[-1:]:
-        yield _verification(replace(cell, jax=writer.jax), FLEET, reports, failure)
+    found = exports(reports)
+    for writer, stopped in found:
+        yield _verification(replace(cell, jax=writer.jax), SPLIT, reports, stopped)
+    for writer, stopped in found[-1:]:
+        yield _verification(replace(cell, jax=writer.jax), FLEET, reports, stopped)
+    if not found:
+        why = Stopped(MISSING, "", "nothing has been exported: run a cell such as py311-jax0.9.2-export before")
+        yield Task(cell.name, SPLIT, (), "", cell, why)
 
 
-def _verification(pair: Cell, mode: str, reports: Path, failure: Failure | None) -> Task:
-    name = f"{mode}-jax{pair.jax}-tf{pair.tensorflow}"
-    bundle = _bundle(reports, pair)
-    command = ["verify", str(bundle), f"--out={reports / name}", f"--cell={name}"]
+def _verification(pair: Cell, mode: str, reports: Path, stopped: Stopped | None) -> Task:
+    name, path = f"{mode}-jax{pair.jax}-tf{pair.tensorflow}", bundle(reports, pair)
+    command = python("-m", "parity", "verify", str(path), f"--out={reports / name}", f"--cell={name}")
     command += ["--remedied"] if mode == FLEET else []
-    inputs = "" if failure else fingerprint(pair, [mode], bundle)
-    return Task(name, mode, tuple(command), inputs, pair, failure)
+    inputs = fingerprint(pair, [mode, stopped.evidence]) if stopped else fingerprint(pair, [mode], path)
+    return Task(name, mode, tuple(command), inputs, pair, stopped)
 
 
-def _exports(reports: Path) -> Iterator[tuple[Cell, Failure | None]]:
-    """The cells that exported here, and why those that could not did not."""
-    for folder in sorted(reports.glob(f"py*-{EXPORT}")):
-        exported = records.read(folder)
-        became, cell = cells.outcome(exported), Cell.parse(folder.name)
-        failed = became.status != records.PASS or not (_bundle(reports, cell) / bundles.MANIFEST).is_file()
-        yield cell, Failure(became.failure, f"the export failed: {became.evidence}") if failed else None
+def exports(reports: Path) -> list[tuple[Cell, Stopped | None]]:
+    """The cells that exported here, oldest jax first, and why nothing can be verified of those that failed.
+
+    Of several for one jax it is one that did not fail: their bundle is the same.
+    """
+    found: dict[str, tuple[Cell, Stopped | None]] = {}
+    for folder in sorted(reports.glob(f"*-{EXPORT}")):
+        writer = cells.of_record(folder.name)
+        if writer is not None and writer.jax and (writer.jax not in found or found[writer.jax][1]):
+            found[writer.jax] = writer, _unusable(folder, has_bundle(reports, writer))
+    return [found[jax] for jax in sorted(found, key=Version)]
 
 
-def _bundle(reports: Path, cell: Cell) -> Path:
+def _unusable(folder: Path, has_bundle: bool) -> Stopped | None:
+    """Why nothing can be verified of the export whose record is in `folder`."""
+    try:
+        became = cells.outcome(records.read(folder))
+    except RecordError:
+        return Stopped(MISSING, "", f"the export left no record: run {folder.name} before")
+    if became.status == PASS:
+        return None if has_bundle else Stopped(MISSING, "", f"its bundle is gone: run {folder.name} before")
+    status = MISSING if became.status == MISSING else ERROR
+    return Stopped(status, became.failure, f"the export failed: {became.evidence}")
+
+
+def bundle(reports: Path, cell: Cell) -> Path:
+    """The folder of the bundle that the jax of `cell` exports."""
     return reports / BUNDLES / f"jax{cell.jax}"
 
 
-def _run(
-    task: Task, reports: Path, failure: Failure | None, environment_s: float, time_limit_s: float, show: Any
-) -> Run:
-    if failure is not None:
-        # What could not be fetched may be there tomorrow; what cannot be resolved is an answer.
-        status = records.ERROR if failure.kind == RESOLVER or failure == task.failure else MISSING
-        return _stop(task, reports, Stopped(status, failure.kind, failure.evidence), environment_s)
+def has_bundle(reports: Path, cell: Cell) -> bool:
+    """Whether that bundle is there, whole: its manifest is written last."""
+    return (bundle(reports, cell) / bundles.MANIFEST).is_file()
+
+
+def _prepare(
+    cell: Cell, waiting: list[Task], watching: Watch, time_limit_s: float
+) -> tuple[Stopped | None, str, float]:
+    """Install what a cell needs, if any of its tasks can be begun: what stops them, what was said, and the seconds."""
+    if all(task.stopped for task in waiting):
+        return None, "", 0.0
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="parity-cell-") as scratch:
+        ended = watching(installing(cell), Path(scratch) / LOG)
+    return refused(ended, time_limit_s), ended.log, time.perf_counter() - began
+
+
+def begin(task: Task, reports: Path, log: str) -> None:
+    """Remove what an earlier run of `task` left, and begin its log."""
     folder = reports / task.name
     shutil.rmtree(folder, ignore_errors=True)
     if task.mode == records.EXPORT:
-        shutil.rmtree(_bundle(reports, task.cell), ignore_errors=True)
-    began = time.perf_counter()
-    ended = watch(python("-m", "parity", *task.command), folder, time_limit_s, show)
-    spent = time.perf_counter() - began
-    blank = _blank(task)
-    if task.mode == records.EXPORT and ended.code == 0:
-        blank.state, blank.environment["bundle"] = records.COMPLETE, _manifest(_bundle(reports, task.cell))
-    run = settle(folder, blank, ended, time_limit_s)
-    run.spent_s = {"environment": environment_s, **(run.spent_s or {"the process": spent})}
-    _seal(task, reports, run)
-    if ended.interrupted:
-        raise KeyboardInterrupt
+        shutil.rmtree(bundle(reports, task.cell), ignore_errors=True)
+    if task.cell.role == VERIFY:
+        shutil.rmtree(reports / task.cell.name, ignore_errors=True)  # says that nothing had been exported
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / LOG).write_text(log, encoding="utf-8")
+
+
+def make(
+    task: Task, reports: Path, stopped: Stopped | None, environment_s: float, time_limit_s: float, watching: Watch
+) -> Run:
+    """Run `task`, unless something has stopped it already, and seal its record."""
+    folder, spent = reports / task.name, {}
+    facts = {"versions": {}, "machine": environment.machine()}
+    run = Run(cell=task.name, started_at=records.now(), environment=facts)
+    if stopped is None:
+        began = time.perf_counter()
+        ended = watching(list(task.command), folder / LOG)
+        spent = {"the process": time.perf_counter() - began}
+        if task.mode == records.EXPORT and ended.code == 0:
+            run.state, facts["bundle"] = records.COMPLETE, _manifest(bundle(reports, task.cell))
+        run = settle(folder, run, ended, time_limit_s)
+    else:
+        run.stopped = stopped
+    asked = task.cell
+    run.environment["cell"] = {"jax": asked.jax, "tensorflow": asked.tensorflow, "python": asked.python}
+    run.spent_s = {"environment": environment_s, **(run.spent_s or spent)}
+    run.mode, run.inputs, run.ended_at = task.mode, task.inputs, run.ended_at or records.now()
+    records.seal(folder, run)
+    report.write([run], folder / "index.html")
     return run
 
 
@@ -157,22 +228,4 @@ def _manifest(bundle: Path) -> dict[str, Any]:
     return {key: manifest[key] for key in ("versions", "writer")}
 
 
-def _stop(task: Task, reports: Path, stopped: Stopped, environment_s: float) -> Run:
-    run = _blank(task)
-    run.stopped, run.spent_s = stopped, {"environment": environment_s}
-    shutil.rmtree(reports / task.name, ignore_errors=True)
-    _seal(task, reports, run)
-    return run
-
-
-def _blank(task: Task) -> Run:
-    facts = {"versions": {}, "machine": environment.machine()}
-    return Run(cell=task.name, started_at=records.now(), environment=facts)
-
-
-def _seal(task: Task, reports: Path, run: Run) -> None:
-    run.mode, run.inputs, run.ended_at = task.mode, task.inputs, run.ended_at or records.now()
-    asked = task.cell
-    run.environment["cell"] = {"jax": asked.jax, "tensorflow": asked.tensorflow, "python": asked.python}
-    records.seal(reports / task.name, run)
-    report.write([run], reports / task.name / "index.html")
+_tasks, _exports, _bundle = tasks, exports, bundle

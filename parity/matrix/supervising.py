@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
+import codecs
+import ctypes
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from parity import records
 from parity.errors import RecordError
-from parity.failures import CRASH, TIMEOUT, UNKNOWN, Failure, classify
-from parity.records import Check, Run, Stopped
+from parity.failures import CRASH, TIMEOUT, UNKNOWN, Failure, classify, headline
+from parity.records import MISSING, Check, Run, Stopped
 
 LOG = "log.txt"
 PATIENCE_S = 15.0
 """How long an interrupted child may take to seal its own record before it is killed."""
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that ask a process to end."""
+INTERRUPTED = Stopped(MISSING, "", "interrupted")
+_LOOK_S = 0.05
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_SET_PARENT_DEATH_SIGNAL = 1
+
+
+class Interrupt:
+    """While it is entered, a request to end this process is only noted, in `asked`, so that records are sealed first.
+
+    What this process was started to ignore, as nohup and a shell's background do, it goes on ignoring.
+    """
+
+    asked = False
+
+    def __enter__(self) -> Interrupt:
+        heeded = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._note) for number in heeded}
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.asked = True
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended: its exit code or the negative of a signal, and who ended it."""
+    """How a child ended: its exit code or the negative of a signal, who ended it, its peak of memory, and its words."""
 
     code: int
     timed_out: bool
@@ -36,74 +64,64 @@ class Ended:
     log: str
 
 
-def watch(command: list[str], folder: Path, time_limit_s: float, show: Callable[[str], Any]) -> Ended:
-    """Run `command` to its end or to the time limit; its output goes to `folder/log.txt` and to `show`, line by line.
+def watch(
+    command: list[str], log: Path, time_limit_s: float, show: Callable[[str], Any], interrupt: Interrupt
+) -> Ended:
+    """Run `command` until it ends, the time is over or an interrupt is asked for.
 
-    The child leads a group of its own, which is ended as a whole.
+    Its output is appended to the file `log`, and given to `show` as it comes. It leads a process group of its own,
+    nothing of which is left when this returns.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    timed_out = threading.Event()
-    with (folder / LOG).open("w", encoding="utf-8", errors="backslashreplace") as log, _terminating():
+    log.parent.mkdir(parents=True, exist_ok=True)
+    decode, heard = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode, []
+    # The child writes to the file itself, so that nothing which holds its output open can keep this from its end.
+    with log.open("ab") as out, log.open("rb") as written:
+        written.seek(0, os.SEEK_END)
+
+        def tell() -> None:
+            if text := decode(written.read()):
+                heard.append(text)
+                show(text)
+
         child = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="backslashreplace",
-            start_new_session=True,
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+            preexec_fn=_begin,  # noqa: PLW1509 - safe in a process of one thread
         )  # fmt: skip
-
-        def expire() -> None:
-            timed_out.set()
-            _signal(child, signal.SIGKILL)
-
-        timer = threading.Timer(time_limit_s, expire)
-        timer.start()
-        interrupted = False
+        timed_out = interrupted = False
+        deadline = time.monotonic() + time_limit_s
         try:
-            _copy(child, log, show)
-        except KeyboardInterrupt:
-            interrupted = True
-            _signal(child, signal.SIGINT)
-            _copy_within(PATIENCE_S, child, log, show)
+            while True:
+                pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+                if pid:
+                    break
+                tell()
+                if interrupt.asked and not interrupted:
+                    interrupted, deadline = True, time.monotonic() + PATIENCE_S
+                    os.kill(child.pid, signal.SIGINT)
+                elif time.monotonic() > deadline:
+                    timed_out = not interrupted
+                    _kill(child)
+                time.sleep(_LOOK_S)
+            child.returncode = os.waitstatus_to_exitcode(status)
         finally:
-            timer.cancel()
-            code = child.wait()
-            _signal(child, signal.SIGKILL)  # what it left behind
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-    text = (folder / LOG).read_text(encoding="utf-8", errors="replace")
-    return Ended(code, timed_out.is_set() and code == -signal.SIGKILL, interrupted, peak, text)
+            _kill(child)  # and what it left behind
+            child.wait()
+            tell()
+    peak = usage.ru_maxrss // (1024**2 if sys.platform == "darwin" else 1024)
+    killed = child.returncode == -signal.SIGKILL
+    return Ended(child.returncode, timed_out and killed, interrupted, peak, "".join(heard))
 
 
-def _copy(child: subprocess.Popen[str], log: IO[str], show: Callable[[str], Any]) -> None:
-    assert child.stdout is not None
-    for line in child.stdout:
-        log.write(line)
-        log.flush()
-        show(line)
+def _begin() -> None:
+    """In the child, before the command: interrupts are heeded though this process may not, and its end is shared."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if _LIBC is not None:
+        _LIBC.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
-def _copy_within(seconds: float, child: subprocess.Popen[str], log: IO[str], show: Callable[[str], Any]) -> None:
-    timer = threading.Timer(seconds, _signal, (child, signal.SIGKILL))
-    timer.start()
-    try:
-        _copy(child, log, show)
-    finally:
-        timer.cancel()
-
-
-def _signal(child: subprocess.Popen[str], number: int) -> None:
-    with suppress(ProcessLookupError):  # it has ended
-        os.killpg(child.pid, number)
-
-
-@contextmanager
-def _terminating() -> Iterator[None]:
-    """Let a request to terminate be an interrupt, so that a record is sealed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):  # all of it has ended
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def settle(folder: Path, blank: Run, ended: Ended, time_limit_s: float) -> Run:
@@ -116,50 +134,70 @@ def settle(folder: Path, blank: Run, ended: Ended, time_limit_s: float) -> Run:
     except RecordError:
         run = blank
     run.stopped = _stopped(run, ended, time_limit_s)
-    if run.stopped is not None:
+    if run.stopped is not None and run.stopped.status in (records.CRASH, records.TIMEOUT):
         seen = {check.item for check in run.checks}
-        in_flight = next((q for q in run.plan if q.item not in seen), None)
-        if in_flight is not None and run.stopped.status in (records.CRASH, records.TIMEOUT):
+        in_flight = next((question for question in run.plan if question.item not in seen), None)
+        if in_flight is not None:
             what = vars(run.stopped)
             run.checks.append(Check(**vars(in_flight), leaf="*", **what, message=run.stopped.evidence))
     return run
 
 
 def _stopped(run: Run, ended: Ended, time_limit_s: float) -> Stopped | None:
-    if ended.interrupted or run.state == records.INTERRUPTED:
-        return Stopped(records.MISSING, "", "interrupted")
+    if run.state == records.COMPLETE and ended.code >= 0:
+        return None
+    failure = said(ended.log, ended.code)
+    return cut_short(ended, time_limit_s) or Stopped(records.ERROR, failure.kind, failure.evidence)
+
+
+def cut_short(ended: Ended, time_limit_s: float) -> Stopped | None:
+    """What ended a process before it did so itself; None if nothing did."""
+    # parity and pytest have one exit code for an interrupt and for a collection that failed.
+    if ended.interrupted or -ended.code in ENDING or (ended.code == 130 and _INTERRUPTED.search(ended.log)):
+        return INTERRUPTED
     if ended.timed_out:
         return Stopped(records.TIMEOUT, TIMEOUT, f"no end after {time_limit_s:.0f} s")
-    if ended.code < 0 or ended.code > 128:
-        return Stopped(records.CRASH, CRASH, _signalled(ended))
-    if run.state == records.COMPLETE:
-        return None
-    failure = _said(ended.log)
-    return Stopped(records.ERROR, failure.kind, failure.evidence)
+    return Stopped(records.CRASH, CRASH, _signalled(ended)) if ended.code < 0 else None
+
+
+_INTERRUPTED = re.compile(r"(?m)^(?:!+ KeyboardInterrupt !+|parity: interrupted)$")
 
 
 def _signalled(ended: Ended) -> str:
-    number = -ended.code if ended.code < 0 else ended.code - 128
-    name = signal.Signals(number).name if number in {s.value for s in signal.Signals} else f"signal {number}"
-    if number == signal.SIGKILL:
+    name = {known.value: known.name for known in signal.Signals}.get(-ended.code, f"signal {-ended.code}")
+    if -ended.code == signal.SIGKILL:
         return f"killed ({name}), as when memory runs out; it had used {ended.peak_mib:,} MiB"
-    last = _TOLD.findall(ended.log)
-    return f"ended by {name}" + (f": {last[-1].strip()}" if last else "")
+    told = next((found for pattern in _LAST_WORDS if (found := pattern.findall(ended.log))), None)
+    return f"ended by {name}" + (f": {headline(told[-1].strip())}" if told else "")
 
 
-# What native code says before it aborts, without the thread ids and source lines before it.
-_TOLD = re.compile(r"(?m)^.*?(Check failed: .*|LLVM ERROR: .*|Fatal Python error: .*|.*std::bad_alloc.*)$")
+# What native code says before it aborts, without the thread ids and source lines before it; and, where it says nothing,
+# what Python says for it.
+_LAST_WORDS = (
+    re.compile(r"C(?:HECK|heck) failed: .*|Non-OK-status: .*|LLVM ERROR: .*|Assertion .* failed\.|std::bad_alloc"),
+    re.compile(r"(?m)^Fatal Python error: .*"),
+)
 
 
-def _said(log: str) -> Failure:
-    """The failure that a log speaks of, where a process ended before its record did."""
-    told = re.findall(r"(?m)^(?:E\s+|!+ .*?|Exit: )?(parity: .*|[\w.]*Error: .*)$", log)
-    failure = classify(told[-1] if told else log)
-    if failure.kind != UNKNOWN or told:
-        return failure
-    return Failure(UNKNOWN, (log.strip().splitlines() or ["it said nothing"])[-1])
+def said(log: str, code: int) -> Failure:
+    """The failure that a log speaks of, where a process ended by itself with `code`, and before its record did."""
+    told = list(_ERROR.finditer(log))
+    if not told:
+        failure, last = classify(log), log.strip().rpartition("\n")[2]
+        words = f"it ended with code {code}" + (f": {last}" if last else " and said nothing")
+        return failure if failure.kind != UNKNOWN else Failure(UNKNOWN, headline(words))
+    failure = classify(told[-1][1])
+    # Some errors give their reason in the lines that follow.
+    return failure if failure.kind != UNKNOWN else classify(log[told[-1].start(1) :])
+
+
+# As Python and parity print it; E, !!! and Exit are pytest's.
+_ERROR = re.compile(r"(?m)^(?:E\s+|!+ .*?|Exit: )?(parity: .*|[\w.]*Error(?:: .*)?)$")
 
 
 def python(*arguments: str) -> list[str]:
-    """A command of this interpreter, that takes parity from where it is installed and not from the current folder."""
-    return [sys.executable, "-I", *arguments]
+    """A command of this interpreter, that takes parity from where it is installed and not from the current folder.
+
+    What it prints is not held back, and an abort of it says where it was.
+    """
+    return [sys.executable, "-I", "-u", "-X", "faulthandler", *arguments]

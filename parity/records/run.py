@@ -20,6 +20,8 @@ TIMEOUT = "timeout"
 MISSING = "missing"
 STATUSES = (PASS, FAIL, KNOWN, FIXED, REMEDIED, ERROR, CRASH, TIMEOUT, MISSING)
 IN_ORDER = (PASS, KNOWN, REMEDIED)
+ANSWERED = (PASS, REMEDIED, FAIL, FIXED)
+"""What a check is only if there was an answer to judge."""
 
 JOINT = "joint"
 SPLIT = "split"
@@ -203,32 +205,44 @@ class Run:
 
     def in_order(self) -> bool:
         """Whether the run is complete, compared TensorFlow with JAX, and found nothing out of order."""
-        return self.state == COMPLETE and self.compared() and all(c.status in IN_ORDER for c in self.all_checks())
+        asked = self.compared() or self.mode == EXPORT
+        ended = self.state == COMPLETE and self.stopped is None
+        return ended and asked and all(c.status in IN_ORDER for c in self.all_checks())
 
     def compared(self) -> bool:
-        """Whether TensorFlow was asked for anything; without that, passing says nothing about the pair."""
-        return any(check.tf_device != NO_DEVICE for check in self.all_checks())
+        """Whether TensorFlow answered anything; without that, passing says nothing about the pair."""
+        return any(check.tf_device != NO_DEVICE and check.status in ANSWERED for check in self.checks)
 
     def verdict(self) -> str:
         """The verdict in one sentence."""
         counts = self.counts()
         total = sum(counts.values())
         bad = {s: n for s, n in counts.items() if s not in IN_ORDER}
-        if not total:
-            return "Nothing was checked."
         stopped = "" if self.state == COMPLETE else f" The run was {self.state}."
+        if self.stopped is not None:
+            stopped = f" It was stopped: {self.stopped.evidence}."
+        if not total and self.mode == EXPORT and not stopped:
+            return "The bundle was written."
+        if not total:
+            return f"Nothing was checked.{stopped}"
         if bad:
             listed = ", ".join(f"{n:,} {s}" for s, n in sorted(bad.items()))
             return f"{self._pair()} are not in order: {listed}, of {total:,} checks.{stopped}"
         if stopped:
             return f"No verdict on {self._pair()}.{stopped} {total:,} checks passed until then."
         if not self.compared():
-            return f"No verdict on {self._pair()}: TensorFlow was not asked. {total:,} checks of JAX alone passed."
+            asked = any(check.tf_device != NO_DEVICE for check in self.all_checks())
+            silent = "answered nothing" if asked else "was not asked"
+            return f"No verdict on {self._pair()}: TensorFlow {silent}. {total:,} checks are in order."
         return self._in_parity(total, counts[KNOWN])
 
     def _in_parity(self, total: int, known: int) -> str:
-        passed = f"{total - known:,} checks passed, {known:,} failed as listed in the known issues"
-        passed = passed if known else f"all {total:,} checks passed"
+        passed = f"{total - known:,} checks passed" if known else f"all {total:,} checks passed"
+        mended = sum(check.status == REMEDIED for check in self.checks)
+        if mended and not self.remedies:
+            passed += f", {mended:,} of them only with a remedy"
+        if known:
+            passed += f", {known:,} failed as listed in the known issues"
         if not self.remedies:
             return f"{self._pair()} are in parity: {passed}."
         first = self.remedies[0]

@@ -118,6 +118,17 @@ class BaseRuntime(ABC):
         """Let go of processes and files."""
 
 
+def failures(runtime: BaseRuntime, evaluations: Iterable[str], batch: Batch, device: str) -> list[RuntimeFailureError]:
+    """How the runtime fails where it does, asked once for each evaluation, in the order of `EVALUATIONS`."""
+    found = []
+    for evaluation in sorted(evaluations, key=list(EVALUATIONS).index):
+        try:
+            runtime.evaluate(evaluation, batch, device)
+        except RuntimeFailureError as error:
+            found.append(error)
+    return found
+
+
 def open_runtime(name: str, subject: Subject) -> BaseRuntime:
     """The runtime `name`, about `subject`.
 

@@ -15,13 +15,13 @@ SKEW, CONVENTION = failures.STABLEHLO_SKEW, failures.CALLING_CONVENTION
         (Reader("1.9.0", 9), [], records.PASS, "", "up to 1.9.0"),
         (Reader("1.10.0", 10), [], records.PASS, "", "up to 1.10.0"),
         (Reader("1.8.9", 9), [], records.PASS, "", "no operation of the exported programs is newer"),
-        (Reader("1.8.9", 9), None, records.PASS, "", "only a call decides"),
+        (Reader("1.8.9", 9), None, None, "", "only a call decides"),
         (Reader("1.8.9", 9), ["vhlo.log_v2"], records.REMEDIED, SKEW, "vhlo.log_v2"),
         (Reader("0.20.0", 9), ["vhlo.log_v2"], records.REMEDIED, SKEW, "StableHLO 1.9.0, TensorFlow reads up to 0.20"),
         (Reader("1.9.0", 8), [], records.ERROR, CONVENTION, "convention 9, accepted up to 8"),
         (Reader(None, 8), [], records.ERROR, CONVENTION, "convention 9, accepted up to 8"),
-        (Reader(None, 9), None, records.PASS, "", "does not say"),
-        (Reader("1.9.0", None), None, records.PASS, "", "does not say"),
+        (Reader(None, 9), None, None, "", "does not say"),
+        (Reader("1.9.0", None), None, None, "", "does not say"),
     ],
 )
 def test_the_prediction(reader, newer, status, failure, said):
@@ -34,6 +34,10 @@ def test_an_older_calling_convention_is_mended():
     found = foresee(Writer("1.15.0", 10), Reader("1.9.1", 9), ["vhlo.log_v2"])
     assert (found.status, found.failure) == (records.REMEDIED, CONVENTION)
     assert found.evidence == "calling convention 10, accepted up to 9"
+
+
+def test_a_writer_that_names_no_version_foretells_nothing():
+    assert foresee(Writer("0.0.0", 9), Reader("1.9.0", 9), []).status is None
 
 
 def test_versions_are_compared_as_numbers():

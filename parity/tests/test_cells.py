@@ -1,0 +1,485 @@
+"""A whole cell: `parity cell` in an environment of its own, with releases that are planted to misbehave.
+
+The releases are wheels of a few bytes in a folder, which uv resolves and installs as it does real ones. This jax runs
+what the variable PLANTED says when it is imported, and so within the `parity run` of a cell.
+"""
+
+import json
+import os
+import platform
+import signal
+import site
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parity import cells, failures, records
+from parity.cells import EXPORT, LATEST, VERIFY, Cell, of_record, outcome
+from parity.errors import UsageError
+from parity.matrix import building
+from parity.records import (
+    ABORTED,
+    COMPLETE,
+    CRASH,
+    ERROR,
+    FAIL,
+    FIXED,
+    KNOWN,
+    MISSING,
+    NO_DEVICE,
+    PASS,
+    REMEDIED,
+    STATUSES,
+    TIMEOUT,
+    Remedy,
+    Stopped,
+)  # fmt: skip
+from parity.tests import samples
+from parity.tests.test_bundle_files import write as write_bundle
+
+TENSORFLOW = "tensorflow-cpu" if (sys.platform, platform.machine()) == ("linux", "x86_64") else "tensorflow"
+PLANTED = "jax1.0-tf1.0"
+BROKEN = "jax2.0-tf2.0"
+"""A jax without files, so that the real one is found, and a tensorflow that cannot be imported."""
+APART = "jax3.0-tf1.0"
+LATER = "jax1.1-tf1.0"
+"""Not installed by any other test."""
+NOWHERE = "jax9.9-tf9.9"
+
+
+def wheel(folder, name, version, requires=(), files=()):
+    stem = f"{name.replace('-', '_')}-{version}"
+    metadata = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    texts = {
+        **dict(files),
+        f"{stem}.dist-info/METADATA": "\n".join(metadata + [f"Requires-Dist: {r}" for r in requires]),
+    }
+    texts[f"{stem}.dist-info/WHEEL"] = (
+        "Wheel-Version: 1.0\nGenerator: parity\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    texts[f"{stem}.dist-info/RECORD"] = "".join(f"{path},,\n" for path in [*texts, f"{stem}.dist-info/RECORD"])
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as archive:
+        for path, text in texts.items():
+            archive.writestr(path, text + "\n")
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory):
+    """The folder of all wheels that there are."""
+    folder = tmp_path_factory.mktemp("releases")
+    for version in ("1.0", "1.1"):
+        planted = {"jax/__init__.py": "import os\nexec(os.environ['PLANTED'])"}
+        wheel(folder, "jax", version, ["ml-dtypes>=0.3"], planted)
+    wheel(folder, "jax", "2.0")
+    wheel(folder, "jax", "3.0", ["ml-dtypes>=0.5"])
+    wheel(folder, TENSORFLOW, "1.0", ["ml-dtypes>=0.3,<0.5"])
+    broken = "raise ImportError('libplanted.so.1: cannot open shared object file: No such file or directory')"
+    wheel(folder, TENSORFLOW, "2.0", [], {"tensorflow/__init__.py": broken})
+    for version in ("0.3.1", "0.5.1"):
+        wheel(folder, "ml-dtypes", version)
+    # Without files, so that those of the environment of the tests are found.
+    for required in {*building.WITH_JAX, *building._own()}:
+        wheel(folder, required.partition(">")[0], "99.0")
+    (folder / "uv.toml").write_text(f"no-index = true\nfind-links = [{json.dumps(str(folder))}]\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """The interpreter of a new environment, which finds beside its own packages those of the tests."""
+    folder = tmp_path_factory.mktemp("environment") / "venv"
+    subprocess.run([building.uv(), "venv", "-q", "-p", sys.executable, folder], check=True)
+    [packages] = folder.glob("lib/python*/site-packages")
+    also = "".join(f"; site.addsitedir({path!r})" for path in site.getsitepackages())
+    (packages / "tests.pth").write_text(f"import site{also}\n", encoding="utf-8")
+    return folder / "bin" / "python"
+
+
+@pytest.fixture
+def cell(python, releases, tmp_path):
+    """Starts `parity cell` in that environment; PLANTED is what its jax does."""
+
+    def start(name, *options, planted="", offline=True, **changes):
+        given = {key: value for key, value in os.environ.items() if not key.startswith("UV_")}
+        where = {"UV_CONFIG_FILE": str(releases / "uv.toml")} if offline else {"UV_NO_CONFIG": "1"}
+        command = [python, "-I", "-m", "parity", "cell", name, "--reports", tmp_path / "reports", *options]
+        return subprocess.Popen(
+            list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
+            env={**given, **where, "PLANTED": planted, "UV_HTTP_RETRIES": "0", **changes},
+        )  # fmt: skip
+
+    return start
+
+
+@pytest.fixture
+def run_cell(cell, tmp_path):
+    """Runs `parity cell` to its end: its exit code, its output, and the record."""
+
+    def run(name, *options, **changes):
+        with cell(name, *options, **changes) as process:
+            said, _ = process.communicate(timeout=120)
+        return process.returncode, said, records.read(tmp_path / "reports" / name)
+
+    return run
+
+
+BEGUN = """
+import os, signal, sys, time
+from pathlib import Path
+from parity.records import Recorder
+from parity.tests import samples
+
+out, cell = (next(a for a in sys.argv if a.startswith(option)).partition("=")[2] for option in ("--out=", "--cell="))
+recorder = Recorder(Path(out), samples.run(cell=cell))
+for number in range(3):
+    recorder.add(samples.planned(item=f"question {number}"))
+recorder.add(samples.check(item="question 0"))
+"""
+"""A run that has planned three questions, and has asked one."""
+PASSES = f"""{BEGUN}
+for number in (1, 2):
+    recorder.add(samples.check(item=f"question {{number}}"))
+recorder.seal("complete", {{}})
+os._exit(0)
+"""
+WAITS = f"""{BEGUN}
+os.write(2, b"waiting\\n")
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    os.write(2, b"parity: interrupted\\n")
+    os._exit(130)
+"""
+
+
+def statuses(run):
+    return [check.status for check in run.all_checks()]
+
+
+def text_of(folder):
+    return (folder / "run.json").read_text(encoding="utf-8")
+
+
+def stamp(folder):
+    return (folder / "run.json").stat().st_mtime_ns
+
+
+def wait_for(process, words):
+    for line in process.stdout:
+        if words in line:
+            return
+    raise AssertionError(f"it ended without saying {words!r}")
+
+
+# What becomes of a cell
+
+
+def test_releases_without_a_common_set_are_an_error_with_the_resolvers_reason_and_an_answer(run_cell, tmp_path):
+    code, said, run = run_cell(APART)
+    assert (code, run.state) == (1, ABORTED)
+    assert (run.stopped.status, run.stopped.failure) == (ERROR, failures.RESOLVER)
+    for named in ("jax==3.0", f"{TENSORFLOW}==1.0", "ml-dtypes>=0.3,<0.5"):
+        assert named in run.stopped.evidence
+    assert f"{APART}: error, resolver: Because" in said
+    assert "No solution found" in (tmp_path / "reports" / APART / "log.txt").read_text(encoding="utf-8")
+    assert (tmp_path / "reports" / APART / "index.html").is_file()
+    row = cells.row(run)
+    assert (row["jax"], row["tensorflow"], row["class"]) == ("3.0", "1.0", "resolver")
+    before = stamp(tmp_path / "reports" / APART)
+    assert run_cell(APART)[0] == 1
+    assert stamp(tmp_path / "reports" / APART) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "evidence"),
+    [
+        ({"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple"}, "Connection refused"),
+        ({"UV_OFFLINE": "1"}, "was not found in the cache"),
+        ({"UV_OFFLINE": "1", "UV_FIND_LINKS": "/nowhere/at/all"}, "No such file or directory"),
+    ],
+    ids=["no-index", "offline", "no-folder"],
+)
+def test_what_cannot_be_fetched_is_missing_and_no_answer_of_a_resolver(run_cell, tmp_path, changes, evidence):
+    code, _, run = run_cell(NOWHERE, offline=False, UV_CACHE_DIR=str(tmp_path / "cache"), **changes)
+    assert (code, run.stopped.status, run.stopped.failure) == (1, MISSING, failures.UNKNOWN)
+    assert run.stopped.evidence.startswith("the releases could not be installed: ")
+    assert evidence in run.stopped.evidence
+    assert not {"127.0.0.1", "http", "/nowhere"} & set(run.stopped.evidence.replace("/", " /").split())
+    assert "127.0.0.1" not in text_of(tmp_path / "reports" / NOWHERE)
+
+
+def test_a_cell_that_could_not_be_fetched_is_run_by_the_next_start(run_cell):
+    assert run_cell(LATER, offline=False, UV_DEFAULT_INDEX="http://127.0.0.1:9/simple")[0] == 1
+    code, said, run = run_cell(LATER, planted=PASSES)
+    assert (code, outcome(run).status, statuses(run)) == (0, PASS, [PASS] * 3)
+    assert f"{LATER}: pass" in said
+
+
+def test_a_framework_that_cannot_be_imported_is_an_error_that_names_what_is_lacking(run_cell, tmp_path):
+    code, said, run = run_cell(BROKEN)
+    assert code == 1
+    assert (run.stopped.status, run.stopped.failure) == (ERROR, failures.IMPORT)
+    assert "libplanted.so.1: cannot open shared object file" in run.stopped.evidence
+    assert "tensorflow cannot be imported" in said
+    before = stamp(tmp_path / "reports" / BROKEN)
+    run_cell(BROKEN)
+    assert stamp(tmp_path / "reports" / BROKEN) == before
+
+
+def test_a_native_abort_within_a_run_keeps_what_was_seen_and_its_last_words(run_cell, tmp_path):
+    words = "F0000 00:00:17.5 42 array.cc:52] Check failed: rank == 2 (1 vs. 2)"
+    code, said, run = run_cell(PLANTED, planted=f"{BEGUN}\nos.write(2, b'{words}\\n'); os.abort()")
+    assert (code, statuses(run)) == (1, [PASS, CRASH, MISSING])
+    assert run.stopped == Stopped(CRASH, failures.CRASH, "ended by SIGABRT: Check failed: rank == 2 (1 vs. 2)")
+    assert words in said
+    assert words in (tmp_path / "reports" / PLANTED / "log.txt").read_text(encoding="utf-8")
+
+
+def test_a_hang_ends_with_the_time_limit_and_is_not_tried_again(run_cell, tmp_path):
+    code, _, run = run_cell(PLANTED, "--time-limit=4", planted=f"{BEGUN}\ntime.sleep(600)")
+    assert (code, statuses(run)) == (1, [PASS, TIMEOUT, MISSING])
+    assert run.stopped == Stopped(TIMEOUT, failures.TIMEOUT, "no end after 4 s")
+    before = stamp(tmp_path / "reports" / PLANTED)
+    run_cell(PLANTED)
+    assert stamp(tmp_path / "reports" / PLANTED) == before
+
+
+# tox sends an interrupt of its own to what the terminal has sent one already.
+@pytest.mark.parametrize(
+    ("number", "times"), [(signal.SIGINT, 3), (signal.SIGTERM, 1)], ids=["interrupts", "terminate"]
+)
+def test_an_interrupted_cell_is_sealed_as_missing_and_run_by_the_next_start(cell, run_cell, tmp_path, number, times):
+    with cell(PLANTED, planted=WAITS) as process:
+        wait_for(process, "waiting")
+        for _ in range(times):
+            process.send_signal(number)
+            time.sleep(0.05)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.endswith("parity: interrupted\n")
+    run = records.read(tmp_path / "reports" / PLANTED / "run.json")
+    assert run.stopped == Stopped(MISSING, "", "interrupted")
+    assert statuses(run) == [PASS, MISSING, MISSING]
+    code, _, run = run_cell(PLANTED, planted=PASSES)
+    assert (code, statuses(run)) == (0, [PASS] * 3)
+
+
+def test_a_cell_in_the_background_that_ignores_interrupts_passes_a_request_to_terminate_on_at_once(cell, tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = cell(PLANTED, planted=WAITS)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        wait_for(process, "waiting")
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert process.poll() is None
+        began = time.monotonic()
+        process.terminate()
+        process.communicate(timeout=60)
+    assert time.monotonic() - began < 10
+    assert records.read(tmp_path / "reports" / PLANTED / "run.json").stopped.evidence == "interrupted"
+
+
+def test_an_interrupt_while_releases_are_installed_is_sealed_as_well(cell, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        with cell(NOWHERE, offline=False, UV_DEFAULT_INDEX=address, UV_CACHE_DIR=str(tmp_path / "cache")) as process:
+            silent.accept()
+            process.terminate()
+            process.communicate(timeout=60)
+    assert process.returncode == 130
+    run = records.read(tmp_path / "reports" / NOWHERE / "run.json")
+    assert run.stopped == Stopped(MISSING, "", "interrupted")
+
+
+def test_a_cell_that_is_killed_itself_leaves_what_was_seen_and_is_run_by_the_next_start(cell, run_cell, tmp_path):
+    with cell(PLANTED, planted=WAITS) as process:
+        wait_for(process, "waiting")
+        process.kill()
+        process.communicate(timeout=60)
+    run = records.read(tmp_path / "reports" / PLANTED)
+    assert (run.cell, run.state, statuses(run)) == (PLANTED, ABORTED, [PASS, MISSING, MISSING])
+    assert outcome(run) == cells.Outcome(MISSING, "", "the run was aborted, 2 of 3 questions not asked")
+    code, _, run = run_cell(PLANTED, planted=PASSES)
+    assert (code, run.state, statuses(run)) == (0, COMPLETE, [PASS] * 3)
+
+
+# A second start
+
+
+def test_a_second_start_runs_only_what_has_other_inputs_or_is_asked_for_afresh(run_cell, tmp_path):
+    first = run_cell(PLANTED, planted=PASSES)[2]
+    before = stamp(tmp_path / "reports" / PLANTED)
+    code, said, _ = run_cell(PLANTED, planted="os.abort()")
+    assert (code, stamp(tmp_path / "reports" / PLANTED)) == (0, before)
+    assert f"{PLANTED}: pass" in said
+    for options in (["--batch-size=20"], ["--fresh"]):
+        code, _, run = run_cell(PLANTED, *options, planted=PASSES)
+        assert code == 0
+        assert stamp(tmp_path / "reports" / PLANTED) > before
+        before = stamp(tmp_path / "reports" / PLANTED)
+        assert (run.inputs == first.inputs) == (options == ["--fresh"])
+
+
+def test_what_is_verified_is_verified_again_when_the_bundle_is_another(cell, tmp_path):
+    reports = tmp_path / "reports"
+    exported = samples.run(cell="jax0.9.2-export", mode=records.EXPORT)
+    records.seal(reports / "jax0.9.2-export", exported)
+    (reports / "bundles").mkdir()
+    bundle = write_bundle(reports / "bundles" / "jax0.9.2")
+    split = reports / "split-jax0.9.2-tf2.0"
+
+    def verify():
+        with cell("tf2.0-verify") as process:
+            said, _ = process.communicate(timeout=120)
+        assert process.returncode == 1, said
+        return records.read(split), stamp(split)
+
+    run, first = verify()
+    assert (run.mode, outcome(run).failure) == (records.SPLIT, failures.IMPORT)
+    assert records.read(reports / "fleet-jax0.9.2-tf2.0").mode == records.FLEET
+    assert verify()[1] == first
+    manifest = bundle / "manifest.json"
+    manifest.write_text(manifest.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert verify()[1] > first
+
+
+def test_a_cell_of_another_python_is_refused(cell):
+    with cell("py399-jax1.0-tf1.0") as process:
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "is a cell of Python 3.99" in said
+    assert "tox run -e py399-jax1.0-tf1.0" in said
+
+
+# The names of cells
+
+numbers = st.integers(0, 99).map(str)
+versions = st.lists(numbers, min_size=2, max_size=4).map(".".join)
+releases_of = st.builds("{}{}".format, versions, st.sampled_from(["", "rc1", "a0", ".dev20260101", ".post1"]))
+pythons = st.integers(0, 99).map(lambda minor: f"3.{minor}")
+
+
+@given(st.none() | pythons, st.none() | releases_of, st.none() | releases_of)
+def test_a_name_holds_what_a_cell_is_of(python, jax, tensorflow):
+    prefix = f"py{python.replace('.', '')}-" if python else ""
+    if jax is None and tensorflow is None:
+        assert Cell.parse(LATEST) == Cell(LATEST, None, None, None)
+        return
+    if jax is None:
+        name, role = f"{prefix}tf{tensorflow}-verify", VERIFY
+    elif tensorflow is None:
+        name, role = f"{prefix}jax{jax}-export", EXPORT
+    else:
+        name, role = f"{prefix}jax{jax}-tf{tensorflow}", ""
+    cell = Cell.parse(name)
+    assert cell == Cell(name, python, jax, tensorflow, role)
+    assert of_record(name) == cell
+
+
+BAD = [
+    "", "local", "summary", "atlas", "bundles", ".pkg", "tests", "jax", "py312", "py312-jax0.9.2", "py312-tf2.21.0",
+    "py312-tf2.21.0-jax0.9.2", "py312-jax0.9.2-tf2.21.0-verify", "jax0.9.2-tf2.21.0 ", "jax0.9.2-tf2.21.0\n",
+    "jax9-tf2.21.0", "jax0.9.2-tf2.x", "jax0.9.foo-export", "py3-jax0.9.2-export", "py27-jax0.9.2-export",
+    "jax\N{ARABIC-INDIC DIGIT ONE}.\N{ARABIC-INDIC DIGIT TWO}-export", "../jax0.9.2-export", "jax0.9.2-export/..",
+    "split-jax0.9.2-tf2.21.0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_name_that_describes_no_cell_is_refused_with_what_is_expected(name):
+    with pytest.raises(UsageError) as refused:
+        Cell.parse(name)
+    assert repr(name) in str(refused.value)
+    for expected in (LATEST, "py312-jax0.9.2-tf2.21.0", "py311-jax0.9.2-export", "py312-tf2.21.0-verify"):
+        assert expected in str(refused.value)
+
+
+@given(st.text() | st.from_regex(r"\A(py3\d\d?-)?jax[\d.]+\w*-(tf[\d.]+\w*|export)\n?\Z"))
+def test_a_name_is_a_cell_or_refused(name):
+    try:
+        assert Cell.parse(name).name == name
+    except UsageError:
+        assert of_record(name) is None or name.startswith(("split-", "fleet-"))
+
+
+@pytest.mark.parametrize("mode", ["split", "fleet"])
+def test_the_records_of_what_is_verified_are_of_their_pair(mode):
+    assert of_record(f"{mode}-jax0.9.2-tf2.21.0") == Cell("jax0.9.2-tf2.21.0", None, "0.9.2", "2.21.0")
+    for other in (f"{mode}-jax0.9.2-export", f"{mode}-{LATEST}", f"py312-{mode}-jax0.9.2-tf2.21.0", mode):
+        assert of_record(other) is None
+
+
+# What became of one
+
+WORST_FIRST = (CRASH, TIMEOUT, ERROR, FAIL, FIXED, MISSING)
+some_checks = st.lists(st.sampled_from(STATUSES), min_size=1, max_size=12)
+
+
+def run_of(found, **changes):
+    return samples.run(checks=[samples.check(item=f"{i}", status=status) for i, status in enumerate(found)], **changes)
+
+
+@given(some_checks, st.sampled_from([COMPLETE, ABORTED]))
+def test_the_worst_check_decides_whatever_else_passed(found, state):
+    answered = state == COMPLETE and {PASS, REMEDIED} & set(found)
+    expected = next((status for status in WORST_FIRST if status in found), PASS if answered else MISSING)
+    assert outcome(run_of(found, state=state)).status == expected
+
+
+@given(some_checks, st.sampled_from([CRASH, TIMEOUT, ERROR, MISSING]))
+def test_what_stopped_a_run_decides_before_any_check(found, status):
+    stopped = Stopped(status, "class", "why")
+    assert outcome(run_of(found, state=ABORTED, stopped=stopped)) == cells.Outcome(status, "class", "why")
+
+
+@given(some_checks)
+def test_a_remedy_counts_only_where_nothing_is_out_of_order(found):
+    remedy = Remedy("reference", "tensorflow==2.21.0", "stablehlo_skew", "newer")
+    became = outcome(run_of(found, remedies=[remedy]))
+    good = not set(found) & set(WORST_FIRST) and {PASS, REMEDIED} & set(found)
+    assert (became == cells.Outcome(REMEDIED, "stablehlo_skew", "newer")) == bool(good)
+
+
+def test_every_status_is_in_order_or_has_its_place():
+    assert {*WORST_FIRST, PASS, KNOWN, REMEDIED} == set(STATUSES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "evidence"),
+    [
+        ({"plan": [samples.planned()]}, "1 of 1 questions were not asked"),
+        ({"plan": [samples.planned()], "state": ABORTED}, "the run was aborted, 1 of 1 questions not asked"),
+        ({"state": ABORTED}, "the run was aborted"),
+        ({}, "TensorFlow answered nothing"),
+        ({"checks": [samples.check(tf_device=NO_DEVICE)]}, "TensorFlow answered nothing"),
+        ({"checks": [samples.check(status=KNOWN)]}, "TensorFlow answered nothing"),
+    ],
+)
+def test_what_was_not_seen_is_missing_and_says_so(changes, evidence):
+    assert outcome(samples.run(**changes)) == cells.Outcome(MISSING, "", evidence)
+
+
+def test_an_export_needs_no_checks():
+    assert outcome(samples.run(mode=records.EXPORT)).status == PASS
+
+
+def test_a_failed_check_without_a_class_is_numeric_by_its_worst_score_or_unknown():
+    scored = [samples.check(status=FAIL, score=s, message=f"score {s:g}") for s in (70.0, 900.0)]
+    became = outcome(samples.run(checks=scored))
+    assert (became.failure, became.evidence) == (failures.NUMERIC, "predict/output on tf_xla: score 900")
+    became = outcome(samples.run(checks=[samples.check(status=ERROR, message="no idea")]))
+    assert (became.failure, became.evidence) == (failures.UNKNOWN, "no idea")
+
+
+def test_a_row_is_json_whatever_became_of_the_cell():
+    for run in (samples.run(), run_of([CRASH], environment={}), samples.run(stopped=Stopped(ERROR, "resolver", "no"))):
+        assert json.loads(json.dumps(records.encode(cells.row(run)), allow_nan=False))["status"] in STATUSES
