@@ -120,7 +120,7 @@ def _matrix(commands: Any) -> None:
         "matrix",
         help="run many cells, several at a time; those that are up to date are left as they are",
         description="Run cells, each as the tox environment of that name, and write the atlas. In the project's "
-        "folder. Any further argument goes to parity cell.",
+        "folder. Any further argument, written as --name=value, goes to parity cell.",
     )
     matrix.add_argument(
         "cells", metavar="CELL", nargs="*", help="such as py311-jax0.8.0-tf2.21.0 (default: the label's)"
@@ -143,6 +143,7 @@ def _atlas(commands: Any) -> None:
     atlas.add_argument(
         "--planned", metavar="LABEL", help="count what this label of tox.ini has and no record, as missing"
     )
+    atlas.add_argument("--out", metavar="DIR", type=Path, help="write them here (default: REPORTS)")
     atlas.add_argument("--show-only", action="store_true", help="write nothing")
     atlas.add_argument("--full", action="store_true", help="fail if a listed known issue matched nothing")
     atlas.add_argument("--readme", metavar="FILE", type=Path, help="also put the grid between the markers in this file")

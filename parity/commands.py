@@ -195,14 +195,15 @@ def _join(reports: Path, planned: dict[str, str], arguments: Namespace) -> int:
     from parity import readers
     from parity.matrix import joining
 
-    joined = joining.join(reports, planned)
+    out = getattr(arguments, "out", None) or reports
+    joined = joining.join(reports, planned, out)
     print(joining.table(joined.atlas, shutil.get_terminal_size().columns))
     print(textwrap.fill(atlases.verdict(joined.atlas), 80))
     if getattr(arguments, "write_readers", False):
         storage.write_atomically(readers.TABLE, readers.dumps({**readers.table(), **joined.limits}))
         readers.table.cache_clear()
     if not getattr(arguments, "show_only", False):
-        print(f"Atlas: {joining.write(joined, reports, getattr(arguments, 'readme', None))}")
+        print(f"Atlas: {joining.write(joined, out, getattr(arguments, 'readme', None))}")
     problems = joined.problems() if getattr(arguments, "full", False) else []
     for problem in problems:
         print(f"parity: {problem}", file=sys.stderr)

@@ -187,10 +187,9 @@ class _Matrix:
         deserted = False
         while waiting:
             done = [future for future in waiting if future.done()]
-            try:
+            workers = True
+            with contextlib.suppress(OSError, RuntimeError):  # nobody knows while the connection is lost
                 workers = bool(done or self.client.nthreads())
-            except (OSError, RuntimeError):
-                workers = False
             if self.client.status not in ("running", "connecting"):
                 raise NotComparableError("the scheduler is gone. What had ended is recorded; run the same again.")
             if not workers and not deserted:

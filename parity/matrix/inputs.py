@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
 from pathlib import Path
+
+from packaging.version import Version
 
 import parity
 from parity import bundles, readers
 from parity.cells import Cell
-from parity.errors import UsageError
 from parity.matrix.building import requirements
 
 # What tells of records, and does not make them.
@@ -50,6 +50,9 @@ def _code() -> list[str]:
 
 
 def _limits(cell: Cell) -> list[str]:
-    with suppress(UsageError):  # a release that the table does not have
-        return [repr(readers.limits_of(f"tensorflow=={cell.tensorflow}"))]
-    return []
+    """What the table has on the cell's release, or on its line; what an installed one says of itself is no input."""
+    if cell.tensorflow is None:
+        return []
+    version, listed = Version(cell.tensorflow), readers.table()
+    line = [limits for release, limits in listed.items() if Version(release).release[:2] == version.release[:2]]
+    return [repr(limits) for limits in ([listed[str(version)]] if str(version) in listed else line[:1])]

@@ -20,6 +20,7 @@ from parity.failures import headline
 from parity.readers import Limits
 from parity.records import EXPORT, FLEET, JOINT, MISSING, SPLIT, Run, Stopped
 from parity.report import atlas as pages
+from parity.storage import output_folder
 
 
 @dataclass
@@ -47,12 +48,13 @@ class Joined:
         return found
 
 
-def join(reports: Path, planned: Mapping[str, str]) -> Joined:
+def join(reports: Path, planned: Mapping[str, str], out: Path | None = None) -> Joined:
     """The atlas of the records in `reports` and of the cells that were planned; nothing is written.
 
     Args:
         reports: the folder of the records.
         planned: why a cell may have no record, by cell name.
+        out: where the previous atlas is, if not with the records.
 
     Raises:
         UsageError: a planned name describes no cell, or the known issues cannot be read.
@@ -61,7 +63,7 @@ def join(reports: Path, planned: Mapping[str, str]) -> Joined:
     settled = {folder: run for folder, run in found.items() if _settle(run) and (folder / "run.json").is_file()}
     previous = None
     with suppress(RecordError):  # there is none, or none that can be read: this one is written in its place
-        previous = atlases.read(reports / pages.DATA)
+        previous = atlases.read((out or reports) / pages.DATA)
     runs = list(found.values())
     unmatched = [issue.id for issue in known_issues.unmatched(runs, known_issues.load())]
     return Joined(atlases.join(map(cells.row, runs), planned), previous, settled, unmatched, _limits(runs))
@@ -107,18 +109,18 @@ def _limits(runs: Iterable[Run]) -> dict[str, Limits]:
     return said
 
 
-def write(joined: Joined, reports: Path, readme: Path | None) -> Path:
-    """Write atlas.json, the page, and the grid in `readme` if given; returns the page.
+def write(joined: Joined, out: Path, readme: Path | None) -> Path:
+    """Write atlas.json and the page into the folder `out`, and the grid in `readme` if given; returns the page.
 
     The records that the known issues see in another way now are written again, with their pages.
     """
     for folder, run in joined.settled.items():
         records.seal(folder, run)
         report.write([run], folder / "index.html")
-    atlases.write(reports / pages.DATA, joined.atlas)
+    atlases.write(output_folder(out) / pages.DATA, joined.atlas)
     if readme is not None:
         atlases.update_readme(readme, joined.atlas)
-    return pages.write(joined.atlas, joined.previous, reports)
+    return pages.write(joined.atlas, joined.previous, out)
 
 
 def table(atlas: Atlas, width: int) -> str:
