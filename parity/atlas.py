@@ -197,8 +197,9 @@ def words(row: Row) -> str:
 
 
 def in_order(atlas: Atlas) -> bool:
-    """Whether every cell agrees, with a remedy or without, cannot be installed, or has no Python here."""
-    return all(kind(row) in (AGREES, MENDED, APART) or _no_python(row) for row in atlas.cells)
+    """Whether every cell agrees, with a remedy or without, cannot be installed, or has no Python here; not none."""
+    agree = [row for row in atlas.cells if kind(row) in (AGREES, MENDED)]
+    return bool(agree) and all(row in agree or kind(row) == APART or _no_python(row) for row in atlas.cells)
 
 
 def verdict(atlas: Atlas) -> str:

@@ -119,6 +119,13 @@ def unsettled(check: Check) -> Check:
     return check
 
 
+def settle_again(run: Run) -> bool:
+    """Hold the checks of `run` against the list as it is now; whether that changed any."""
+    before, issues = run.checks, load()
+    run.checks = [settle(unsettled(check), run.environment, issues) for check in before]
+    return run.checks != before
+
+
 def unmatched(runs: Sequence[Run], issues: Iterable[KnownIssue]) -> list[KnownIssue]:
     """The entries that explain no failed check of `runs`: over a full matrix, they say nothing that is still true."""
     failed = [(c, run.environment) for run in runs for c in run.checks if c.status in (KNOWN, *_FAILED)]

@@ -70,8 +70,8 @@ def refused(ended: Ended, time_limit_s: float) -> Stopped | None:
         return None
     _, no, why = ended.log.partition("No solution found when resolving dependencies")
     reasons = _sentence(why.partition("\nhint:")[0])
-    # Packages that everybody has are nowhere only where an index, or the way to it, is closed.
-    if no and not re.search(r"was not found in the|network was disabled", why):
+    # What is nowhere was misspelt, or the index or the way to it is closed: that says nothing about the pair.
+    if no and not re.search(r"was not found in the|network was disabled|there is no version of", why):
         return Stopped(records.ERROR, RESOLVER, reasons if len(reasons) <= LONGEST else f"{reasons[: LONGEST - 1]}…")
     reasons = reasons or _sentence(ended.log.partition("error: ")[2] or ended.log)
     return Stopped(MISSING, UNKNOWN, headline(f"the releases could not be installed: {reasons}"))

@@ -9,7 +9,7 @@ from packaging.version import Version
 
 import parity
 from parity import bundles, readers
-from parity.cells import Cell
+from parity.cells import EXPORT, Cell
 from parity.matrix.building import requirements
 
 # What tells of records, and does not make them.
@@ -19,12 +19,11 @@ _APART = (
     "known_issues.py",
     "tests",
     "report",
-    "matrix",
     "atlas.py",
     "cells.py",
     "cli.py",
-    "commands.py",
     "summary.py",
+    *(f"matrix/{name}.py" for name in ("cluster", "inputs", "joining", "leash", "plan", "scheduling")),
 )
 
 
@@ -46,13 +45,15 @@ def _code() -> list[str]:
     package = Path(parity.__file__).parent
     files = sorted(p for p in package.rglob("*") if p.suffix in (".py", ".toml"))
     relative = {p: p.relative_to(package) for p in files}
-    return [f"{name} {p.read_text(encoding='utf-8')}" for p, name in relative.items() if name.parts[0] not in _APART]
+    makes = {p: name for p, name in relative.items() if not {name.parts[0], name.as_posix()} & set(_APART)}
+    return [f"{name} {p.read_text(encoding='utf-8')}" for p, name in makes.items()]
 
 
 def _limits(cell: Cell) -> list[str]:
     """What the table has on the cell's release, or on its line; what an installed one says of itself is no input."""
-    if cell.tensorflow is None:
+    release = readers.oldest().partition("==")[2] if cell.role == EXPORT else cell.tensorflow
+    if release is None:
         return []
-    version, listed = Version(cell.tensorflow), readers.table()
+    version, listed = Version(release), readers.table()
     line = [limits for release, limits in listed.items() if Version(release).release[:2] == version.release[:2]]
     return [repr(limits) for limits in ([listed[str(version)]] if str(version) in listed else line[:1])]

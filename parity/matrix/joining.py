@@ -60,7 +60,11 @@ def join(reports: Path, planned: Mapping[str, str], out: Path | None = None) -> 
         UsageError: a planned name describes no cell, or the known issues cannot be read.
     """
     found = dict(recorded(reports))
-    settled = {folder: run for folder, run in found.items() if _settle(run) and (folder / "run.json").is_file()}
+    settled = {
+        folder: run
+        for folder, run in found.items()
+        if known_issues.settle_again(run) and (folder / "run.json").is_file()
+    }
     previous = None
     with suppress(RecordError):  # there is none, or none that can be read: this one is written in its place
         previous = atlases.read((out or reports) / pages.DATA)
@@ -77,8 +81,9 @@ def recorded(reports: Path) -> Iterator[tuple[Path, Run]]:
                 run = records.read(folder)
             except RecordError as error:
                 run = _unreadable(folder.name, error)
-            if run.cell == folder.name:
-                yield folder, run
+            if run.cell != folder.name:
+                run = _unreadable(folder.name, RecordError(f"the record in it is of a cell named {run.cell}"))
+            yield folder, run
 
 
 def _unreadable(name: str, error: RecordError) -> Run:
@@ -90,13 +95,6 @@ def _unreadable(name: str, error: RecordError) -> Run:
     run.mode = next((mode for mode in (SPLIT, FLEET) if name.startswith(mode)), {EXPORT: EXPORT}.get(cell.role, JOINT))
     run.stopped = Stopped(MISSING, "", headline(str(error)))
     return run
-
-
-def _settle(run: Run) -> bool:
-    """Hold the checks of `run` against the known issues as they are listed now; whether that changed any."""
-    before, issues = run.checks, known_issues.load()
-    run.checks = [known_issues.settle(known_issues.unsettled(c), run.environment, issues) for c in before]
-    return run.checks != before
 
 
 def _limits(runs: Iterable[Run]) -> dict[str, Limits]:

@@ -42,9 +42,16 @@ def _is_cell(name: str) -> bool:
 
 @cache
 def has_python(version: str) -> bool:
-    """Whether this machine has that Python, found as tox-uv finds it."""
+    """Whether this machine has that Python, found as tox-uv finds it.
+
+    Raises:
+        UsageError: uv is not installed, or cannot look.
+    """
     options = ["--no-python-downloads", "--python-preference", "system"]
-    done = subprocess.run([uv(), "python", "find", *options, f"cpython{version}"], capture_output=True, check=False)
+    command = [uv(), "python", "find", *options, f"cpython{version}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode and "interpreter" not in done.stderr:  # none is found, or the one that is cannot be started
+        raise UsageError(f"uv cannot look for Python {version}: {done.stderr.strip()}. Mend its settings.")
     return done.returncode == 0
 
 

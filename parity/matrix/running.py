@@ -15,7 +15,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from parity import bundles, cells, environment, readers, records, report
+from parity import bundles, cells, environment, known_issues, readers, records, report
 from parity.cells import EXPORT, LATEST, VERIFY, Cell
 from parity.errors import RecordError, UsageError
 from parity.matrix.building import installing, refused
@@ -78,6 +78,10 @@ def run_cell(
         stopped, log, spent_s = _prepare(cell, waiting, watching, time_limit_s)
         for task in waiting:
             why = INTERRUPTED if interrupt.asked else task.stopped or stopped
+            before = standing(task, reports)
+            if why is not None and why.status == MISSING and before is not None:
+                done[task.name] = before  # made from the same, and nothing was run since
+                continue
             begin(task, reports, log)
             done[task.name] = make(task, reports, why, spent_s / len(waiting), time_limit_s, watching)
     if interrupt.asked:
@@ -98,11 +102,18 @@ def up_to_date(folder: Path, inputs: str) -> Run | None:
         run = records.read(folder / "run.json")
     except RecordError:
         return None
+    known_issues.settle_again(run)
     return run if run.inputs == inputs and cells.outcome(run).status != MISSING else None
 
 
 def tasks(cell: Cell, reports: Path, further: list[str]) -> list[Task]:
-    """The records that `cell` is to leave: one, or for a cell that verifies one for every export in `reports`."""
+    """The records that `cell` is to leave: one, or for a cell that verifies one for every export in `reports`.
+
+    Raises:
+        UsageError: `further` is given to a cell that is not a pair.
+    """
+    if further and cell.role:
+        raise UsageError(f"{cell.name} takes no options of parity run, and was given {' '.join(further)}.")
     if cell.role == VERIFY:
         return list(_verifications(cell, reports))
     if cell.role == EXPORT:
@@ -226,6 +237,3 @@ def make(
 def _manifest(bundle: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads((bundle / bundles.MANIFEST).read_text(encoding="utf-8"))
     return {key: manifest[key] for key in ("versions", "writer")}
-
-
-_tasks, _exports, _bundle = tasks, exports, bundle

@@ -12,8 +12,10 @@ import site
 import socket
 import subprocess
 import sys
+import threading
 import time
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from hypothesis import given
@@ -214,6 +216,25 @@ def test_what_cannot_be_fetched_is_missing_and_no_answer_of_a_resolver(run_cell,
     assert "127.0.0.1" not in text_of(tmp_path / "reports" / NOWHERE)
 
 
+@pytest.mark.parametrize("code", [403, 404])
+def test_an_index_without_any_of_the_packages_is_no_answer_of_a_resolver(run_cell, tmp_path, code):
+    class Closed(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(code)
+
+        def log_message(self, *said):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Closed) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/simple"
+        _, _, run = run_cell(NOWHERE, offline=False, UV_DEFAULT_INDEX=address, UV_CACHE_DIR=str(tmp_path / "cache"))
+        server.shutdown()
+    assert (run.stopped.status, run.stopped.failure) == (MISSING, failures.UNKNOWN)
+    assert "was not found in the package registry" in run.stopped.evidence
+    assert "127.0.0.1" not in text_of(tmp_path / "reports" / NOWHERE)
+
+
 def test_a_cell_that_could_not_be_fetched_is_run_by_the_next_start(run_cell):
     assert run_cell(LATER, offline=False, UV_DEFAULT_INDEX="http://127.0.0.1:9/simple")[0] == 1
     code, said, run = run_cell(LATER, planted=PASSES)
@@ -389,6 +410,7 @@ BAD = [
     "", "local", "summary", "atlas", "bundles", ".pkg", "tests", "jax", "py312", "py312-jax0.9.2", "py312-tf2.21.0",
     "py312-tf2.21.0-jax0.9.2", "py312-jax0.9.2-tf2.21.0-verify", "jax0.9.2-tf2.21.0 ", "jax0.9.2-tf2.21.0\n",
     "jax9-tf2.21.0", "jax0.9.2-tf2.x", "jax0.9.foo-export", "py3-jax0.9.2-export", "py27-jax0.9.2-export",
+    "py3\N{ARABIC-INDIC DIGIT ONE}-jax0.9.2-export",
     "jax\N{ARABIC-INDIC DIGIT ONE}.\N{ARABIC-INDIC DIGIT TWO}-export", "../jax0.9.2-export", "jax0.9.2-export/..",
     "split-jax0.9.2-tf2.21.0",
 ]  # fmt: skip

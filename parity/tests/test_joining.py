@@ -176,11 +176,18 @@ def test_a_cell_that_was_planned_and_left_nothing_is_missing_and_one_without_its
     assert rows(joined)["py313-jax0.9.2-tf2.21.0"]["status"] == MISSING
 
 
+def test_a_record_of_another_cell_is_as_good_as_none(reports, listed):
+    listed(ISSUE)
+    records.seal(reports / "py311-jax0.9.2-tf2.21.0", samples.run(cell="local"))  # `parity run` into a cell's folder
+    row = rows(joining.join(reports, {}))["py311-jax0.9.2-tf2.21.0"]
+    assert row["status"] == records.MISSING
+    assert "local" in row["evidence"]
+
+
 def test_what_is_no_record_of_a_cell_is_left_alone(reports, listed):
     leave(reports)
     leave(reports, "local", checks=[failed()])
     leave(reports, "first", checks=[failed()])
-    records.seal(reports / "py311-jax0.9.2-tf2.21.0", samples.run(cell="local"))  # `parity run` into a cell's folder
     (reports / "bundles" / "jax0.9.2").mkdir(parents=True)
     (reports / "bundles" / "run.json").write_text("{", encoding="utf-8")
     (reports / "split-jax0.9.2-tf2.20.0").mkdir()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from parity import failures, known_issues, records
 from parity.errors import UsageError
 from parity.failures import MISSING_FFI, NUMERIC, SHAPE_REFINEMENT, UNKNOWN
-from parity.known_issues import KEYS, RANGES, REQUIRED, settle, unsettled, unmatched
+from parity.known_issues import KEYS, RANGES, REQUIRED, settle, unmatched, unsettled
 from parity.records import CRASH, ERROR, FAIL, FIXED, IN_ORDER, KNOWN, MISSING, NO_DEVICE, PASS, REMEDIED, TIMEOUT
 from parity.tests import samples
 
