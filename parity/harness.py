@@ -126,7 +126,7 @@ class Harness:
         path = None
         try:
             path = self._export(None)
-            failed = self._failures(path)
+            failed = self._tried(path)
         except RuntimeFailureError as error:
             failed = [error]
         mendable = [f for f in (classify(str(error)) for error in failed) if f.kind in REMEDIABLE]
@@ -153,7 +153,7 @@ class Harness:
             export.write_bundle(path, self.case, trained.state, batches, lambda folder: None, readable_by)
         return path
 
-    def _failures(self, path: Path) -> list[RuntimeFailureError]:
+    def _tried(self, path: Path) -> list[RuntimeFailureError]:
         """How TensorFlow fails on the bundle at `path`, asked once for everything that will be asked of it."""
         expected = {r.evaluation for requests in self._expected.values() for r in requests}
         runtime = open_runtime(SAVED_MODEL, self._subject(path, None))

@@ -22,16 +22,7 @@ import pytest
 from parity import cells, failures, records
 from parity.cells import outcome
 from parity.matrix import building
-from parity.records import (
-    ABORTED,
-    COMPLETE,
-    CRASH,
-    ERROR,
-    MISSING,
-    PASS,
-    TIMEOUT,
-    Stopped,
-)  # fmt: skip
+from parity.records import ABORTED, COMPLETE, CRASH, ERROR, MISSING, PASS, TIMEOUT, Stopped
 from parity.tests import samples
 from parity.tests.test_bundle_files import write as write_bundle
 

@@ -25,7 +25,7 @@ from parity.records import (
     TIMEOUT,
     Remedy,
     Stopped,
-)  # fmt: skip
+)
 from parity.tests import samples
 
 # The names of cells
