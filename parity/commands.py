@@ -153,7 +153,8 @@ def cell(arguments: Namespace, further: list[str]) -> int:
     runs = run_cell(asked, arguments.reports, further, limit, arguments.fresh, show)
     for run in runs:
         became = cells.outcome(run)
-        print(f"{run.cell}: {became.status}" + (f", {became.failure}: {became.evidence}" if became.failure else ""))
+        why = ": ".join(filter(None, (became.failure, became.evidence)))
+        print(f"{run.cell}: {became.status}" + (f", {why}" if why else ""))
         print("  " + ", ".join(f"{purpose} {seconds:.0f} s" for purpose, seconds in run.spent_s.items()))
     return 0 if runs and all(cells.outcome(run).status in records.IN_ORDER for run in runs) else 1
 

@@ -15,7 +15,7 @@ PYTHON = f"py{sys.version_info.major}{sys.version_info.minor}"
 EXPORT = f"{PYTHON}-jax1.0-export"
 PAIRS = tuple(f"{PYTHON}-jax1.0-tf2.{minor}" for minor in range(3))
 VERIFY = f"{PYTHON}-tf2.1-verify"
-NO_PYTHON = "py38-jax1.0-tf2.9"  # which no machine finds
+NO_PYTHON = "py30-jax1.0-tf2.9"  # which no machine finds
 BROKEN = f"{PYTHON}-jax1.0-tf2.8"
 
 TOX = """\

@@ -13,7 +13,7 @@ PACKAGE = Path(parity.__file__).parent
 ROOT = PACKAGE.parent
 BREACHES = {
     "compare.py": ("import jax", "numeric: numpy, and no framework"),
-    "records.py": ("import numpy", "plain: no numpy, no framework"),
+    "failures.py": ("import numpy", "plain: no numpy, no framework"),
     "cli.py": ("import rich", "plain: no numpy, no framework"),
     "training.py": ("import tensorflow", "JAX's side does not know TensorFlow"),
     "artifact.py": ("import jax", "TensorFlow's side does not know JAX"),
