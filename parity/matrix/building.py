@@ -70,11 +70,14 @@ def refused(ended: Ended, time_limit_s: float) -> Stopped | None:
         return None
     _, no, why = ended.log.partition("No solution found when resolving dependencies")
     reasons = _sentence(why.partition("\nhint:")[0])
-    # What is nowhere was misspelt, or the index or the way to it is closed: that says nothing about the pair.
-    if no and not re.search(r"was not found in the|network was disabled|there is no version of (?:jax|tensorflow)\b", why):
+    if no and not re.search(_NOWHERE, why):
         return Stopped(records.ERROR, RESOLVER, reasons if len(reasons) <= LONGEST else f"{reasons[: LONGEST - 1]}…")
     reasons = reasons or _sentence(ended.log.partition("error: ")[2] or ended.log)
     return Stopped(MISSING, UNKNOWN, headline(f"the releases could not be installed: {reasons}"))
+
+
+# What is nowhere was misspelt, or the index or the way to it is closed: that says nothing about the pair.
+_NOWHERE = r"was not found in the|network was disabled|there is no version of (?:jax|tensorflow)\b"
 
 
 def _sentence(text: str) -> str:

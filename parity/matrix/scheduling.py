@@ -18,7 +18,7 @@ from typing import Any
 import parity
 from parity import cells, records
 from parity.cells import EXPORT, VERIFY, Cell
-from parity.errors import RecordError
+from parity.errors import RecordError, UsageError
 from parity.matrix import leash, running
 from parity.matrix.plan import why_absent
 from parity.records import Run, Stopped
@@ -117,9 +117,14 @@ def run_tox(project: Path, name: str, options: list[str], unwanted: Callable[[],
     told = [line for line in said.splitlines() if _tells(line, expected)]
     if told:
         return told
-    with _ASKING:
-        why = "interrupted" if unwanted() else why_absent(name) or _reason(said)
+    why = "interrupted" if unwanted() else _no_python(name) or _reason(said)
     return stop(project, name, Stopped(records.MISSING, "", why))
+
+
+def _no_python(name: str) -> str:
+    with _ASKING, suppress(UsageError):  # nobody knows
+        return why_absent(name)
+    return ""
 
 
 def _tells(line: str, names: Iterable[str]) -> bool:

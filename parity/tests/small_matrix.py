@@ -27,12 +27,16 @@ allowlist_externals = *
 set_env = UV_PYTHON_DOWNLOADS = never
 commands = {python} {cell} {{env_name}} {{tox_root}}/reports {notes} {{posargs}}
 [testenv:{pairs}]
+base_python = {python}
 labels = atlas
 [testenv:{export}]
+base_python = {python}
 labels = atlas
 [testenv:{verify}]
+base_python = {python}
 labels = atlas
 [testenv:{broken}]
+base_python = {python}
 commands = {python} -c "raise SystemExit('parity: no such luck')"
 """
 
