@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 from parity import bundles, environment, handshake, judging, known_issues, records, report
 from parity.bundles import Bundle
 from parity.errors import NotComparableError, ParityError, RecordError, UsageError
@@ -20,6 +22,8 @@ from parity.runtimes import EVALUATION_OF, EVALUATIONS, SAVED_MODEL, BaseRuntime
 from parity.specs import Answer
 
 DEVICE = "cpu:0"
+PROGRAM_FIRST = Version("2.19")
+"""Before this release TensorFlow fails on a program's operations before it looks at its calling convention."""
 
 
 def verify(path: Path, out: Path | None = None, cell: str | None = None, remedied: bool = False) -> Run:
@@ -52,7 +56,7 @@ def verify(path: Path, out: Path | None = None, cell: str | None = None, remedie
         raise NotComparableError(f"tensorflow cannot be imported: {type(error).__name__}: {error}.") from error
     artifact.configure_devices(1)
     versions = environment.versions()
-    prediction = _prediction(bundle, reader.describe().filled(versions["tensorflow"]), remedied)
+    prediction = _prediction(bundle, reader.describe().filled(versions["tensorflow"]), versions, remedied)
     facts = {
         "versions": {**versions, **_of_jax(bundle)},
         "machine": environment.machine(),
@@ -81,12 +85,16 @@ def verify(path: Path, out: Path | None = None, cell: str | None = None, remedie
     return run
 
 
-def _prediction(bundle: Bundle, reader: Reader, remedied: bool) -> handshake.Prediction:
+def _prediction(
+    bundle: Bundle, reader: Reader, versions: dict[str, str | None], remedied: bool
+) -> handshake.Prediction:
     if remedied:
         return handshake.Prediction(None, "", "", f"It was exported to be readable by {bundle.readable_by}.")
     wrote = Writer(bundle.writer["stablehlo"], bundle.writer["calling_convention"])
-    newer = bundle.writer.get("newer", {})
-    return handshake.foresee(wrote, reader, newer.get(reader.stablehlo))
+    newer = bundle.writer.get("newer", {}).get(reader.stablehlo)
+    if newer and Version(versions["tensorflow"] or "0") < PROGRAM_FIRST:
+        wrote = replace(wrote, calling_convention=reader.calling_convention or wrote.calling_convention)
+    return handshake.foresee(wrote, reader, newer)
 
 
 def _events(bundle: Bundle, foretold: handshake.Prediction, remedied: bool, ledger: Ledger) -> Iterator[records.Event]:
