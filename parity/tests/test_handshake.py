@@ -1,5 +1,7 @@
 """What the handshake between writer and reader foretells."""
 
+import types
+
 import pytest
 
 from parity import failures, handshake, records
@@ -59,3 +61,14 @@ def test_the_operations_of_a_program_are_compared_with_an_older_version():
     assert writer.newer_operations(case, wrote.stablehlo) == []
     assert "vhlo.dot_general_v2" in writer.newer_operations(case, "1.1.1")
     assert writer.newer_for(case, wrote, Reader(wrote.stablehlo, 9)) == []
+
+
+@pytest.mark.parametrize(("tensorflow", "failure"), [("2.18.1", SKEW), ("2.19.1", CONVENTION), ("2.21.0", SKEW)])
+def test_what_a_reader_alone_fails_on_first_depends_on_its_release(tensorflow, failure):
+    from parity.verification import _prediction
+
+    writer = {"stablehlo": "1.15.0", "calling_convention": 10, "newer": {"1.9.1": ["vhlo.log_v2"]}}
+    reader = Reader("1.9.1", 10 if tensorflow == "2.21.0" else 9)
+    bundle = types.SimpleNamespace(writer=writer, readable_by="tensorflow==2.16.2")
+    assert _prediction(bundle, reader, {"tensorflow": tensorflow}, remedied=False).failure == failure
+    assert _prediction(bundle, reader, {"tensorflow": tensorflow}, remedied=True).status is None
