@@ -17,6 +17,8 @@ PATIENCE_S = 30.0
 
 def main(command: list[str]) -> int:
     """Run `command` to its end; its exit code, as a shell gives it."""
+    # What a shell starts in the background ignores interrupts, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # A group of its own, so that it can be killed as a whole.
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     threading.Thread(target=_end, args=(child,), daemon=True).start()

@@ -17,7 +17,7 @@ from parity.errors import UsageError
 from parity.matrix import cluster as clusters
 from parity.matrix.cluster import Parcel, run_there
 from parity.tests import samples
-from parity.tests.small_matrix import BROKEN, EXPORT, NO_PYTHON, PAIRS, VERIFY, Project, ends
+from parity.tests.small_matrix import BROKEN, EXPORT, NO_PYTHON, PAIRS, VERIFY, Project, ends, started
 
 VERIFIED = ["split-jax1.0-tf2.1", "fleet-jax1.0-tf2.1"]
 
@@ -85,19 +85,25 @@ def test_nothing_is_lost_when_a_worker_is_killed_in_the_middle_of_a_cell(cluster
 
 def test_a_cell_that_kills_every_worker_is_a_crash_and_the_others_pass(cluster, client, project, monkeypatch):
     monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)
-    told = run(cluster, project, *PAIRS[:2], options=["--kill"])
+    told = []
+
+    def show(line):
+        told.append(line)
+        if line.startswith("No worker is left"):  # the other cell may have waited behind the one that kills
+            cluster.start()
+
+    run_there(cluster.scheduler_address, project.folder, list(PAIRS[:2]), ["--kill"], show)
     assert project.outcomes() == {PAIRS[0]: "crash", PAIRS[1]: "pass"}
     assert project.runs(PAIRS[0]) == 2  # among others, and alone
     found = records.read(project.reports / PAIRS[0])
     assert found.stopped.evidence.startswith("1 workers were lost while they ran it alone, last tcp://")
     assert found.environment["cell"] == {"jax": "1.0", "tensorflow": "2.0", "python": PAIRS[0][2] + "." + PAIRS[0][3:5]}
-    assert told[-1].startswith(f"[2/2] {PAIRS[0]}: crash, ")
+    assert any(f"{PAIRS[0]}: crash, " in line for line in told)
 
 
 def test_after_an_interrupt_the_workers_stop_and_nothing_is_sealed(cluster, client, project):
     project.hold(PAIRS[0])
-    command = [sys.executable, "-m", "parity", "matrix", PAIRS[0], f"--scheduler={cluster.scheduler_address}"]
-    matrix = subprocess.Popen(command, cwd=project.folder, stderr=subprocess.PIPE, text=True)
+    matrix = started(project, PAIRS[0], f"--scheduler={cluster.scheduler_address}")
     _, cell = project.begun(PAIRS[0])
     matrix.send_signal(signal.SIGINT)
     _, said = matrix.communicate(timeout=60)
@@ -134,7 +140,7 @@ def test_what_a_worker_cannot_begin_is_missing_and_does_not_replace_a_record(clu
     records.seal(project.reports / BROKEN, samples.run(cell=BROKEN, checks=[samples.check()]))
     run(cluster, project, NO_PYTHON, BROKEN)
     assert project.outcomes() == {NO_PYTHON: "missing", BROKEN: "pass"}
-    assert records.read(project.reports / NO_PYTHON).stopped.evidence == "no Python 3.0 here"
+    assert records.read(project.reports / NO_PYTHON).stopped.evidence == "no Python 3.99 here"
 
 
 @pytest.mark.parametrize("package", ["parity", "tox"])

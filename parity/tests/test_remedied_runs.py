@@ -82,7 +82,7 @@ def test_the_doctor_foretells_it(folder):
 
 def test_a_bundle_has_both_exports_and_the_one_that_works_is_asked(folder):
     wrote = parity(
-        "export", "bundle", "--case", "skewed.py:case", "--batch-size", 13, "--readable-by", "tensorflow==2.16.2",
+        "export", "bundle", "--case", "skewed.py:case", "--batch-size", 13, "--readable-by", "tensorflow==2.17.1",
         cwd=folder,
     )  # fmt: skip
     assert wrote.returncode == 0, wrote.stderr
@@ -90,7 +90,7 @@ def test_a_bundle_has_both_exports_and_the_one_that_works_is_asked(folder):
     assert verified.returncode == 0, verified.stdout + verified.stderr
     run = records.read(folder / "verified")
     assert {c.status for c in run.checks} == {records.REMEDIED}
-    assert [r.requirement for r in run.remedies] == ["tensorflow==2.16.2"]
+    assert [r.requirement for r in run.remedies] == ["tensorflow==2.17.1"]
     assert run.environment["prediction"]["status"] == records.REMEDIED
     alone = parity("verify", "bundle", "--remedied", "--out", "alone", cwd=folder)
     assert alone.returncode == 0, alone.stdout + alone.stderr

@@ -2,8 +2,8 @@
 
 import shutil
 import signal
-import subprocess
-import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,10 @@ import pytest
 import parity
 from parity import records
 from parity.cells import Cell
-from parity.matrix import running, scheduling
+from parity.matrix import leash, running, scheduling
 from parity.records import MISSING, Stopped
 from parity.tests import samples
-from parity.tests.small_matrix import BROKEN, EXPORT, NO_PYTHON, PAIRS, VERIFY, Project, ends
+from parity.tests.small_matrix import BROKEN, EXPORT, NO_PYTHON, PAIRS, VERIFY, Project, ends, started
 
 
 @pytest.fixture
@@ -26,12 +26,6 @@ def run(project, *names, options=(), jobs=2):
     told = []
     scheduling.run_here(project.folder, list(names), list(options), jobs, told.append)
     return told
-
-
-def started(project, *arguments):
-    """`parity matrix` in a process of its own."""
-    command = [sys.executable, "-m", "parity", "matrix", *arguments]
-    return subprocess.Popen(command, cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_exports_come_first_and_verifications_last():
@@ -49,7 +43,7 @@ def test_every_cell_leaves_a_sealed_record_and_verifications_find_the_exports(pr
 def test_what_tox_cannot_begin_is_recorded_as_missing_with_the_reason(project):
     run(project, NO_PYTHON, BROKEN)
     assert project.outcomes() == {NO_PYTHON: MISSING, BROKEN: MISSING}
-    assert records.read(project.reports / NO_PYTHON).stopped.evidence == "no Python 3.0 here"
+    assert records.read(project.reports / NO_PYTHON).stopped.evidence == "no Python 3.99 here"
     assert records.read(project.reports / BROKEN).stopped.evidence == "parity: no such luck"
 
 
@@ -90,6 +84,21 @@ def test_an_interrupt_is_passed_on_and_seals_what_was_seen(project):
     found = records.read(project.reports / PAIRS[0])
     assert (found.stopped.evidence, len(found.plan)) == ("interrupted", 1)
     assert project.runs(PAIRS[1]) == 0
+
+
+def test_cells_heed_an_interrupt_also_where_the_matrix_was_started_in_the_background(project):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for what it starts with &
+    try:
+        project.hold(PAIRS[0])
+        stop = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            told = pool.submit(scheduling.run_tox, project.folder, PAIRS[0], [], stop.is_set)
+            _, cell = project.begun(PAIRS[0])
+            stop.set()
+            assert ends(cell, leash.PATIENCE_S / 2)
+            assert told.result() == [f"{PAIRS[0]}: missing, interrupted"]
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_cells_end_with_the_matrix_that_runs_them_even_if_it_is_killed(project):
