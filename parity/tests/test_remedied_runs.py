@@ -25,10 +25,10 @@ def predict(state, data):
 def loss(params, other, rng, data, labels, train):
     return -(predict((params, other), data) * labels).sum(-1).mean(), other
 
-probes = ("predict", "train_gradient")
+probes = ("predict",)
 case = dataclasses.replace(tiny.tiny, name="skewed", predict=predict, loss=loss, accuracy=None, probes=probes)
 """
-ASKED = ("--probe", "predict", "--probe", "train_gradient")
+ASKED = ("--probe", "predict")
 REMEDY = 'parity.remedies.readable_by("tensorflow==2.21.0")'
 
 
