@@ -119,8 +119,8 @@ def _matrix(commands: Any) -> None:
     matrix = commands.add_parser(
         "matrix",
         help="run many cells, several at a time; those that are up to date are left as they are",
-        description="Run cells, each as the tox environment of that name, and write the atlas. In the project's "
-        "folder. Any further argument, written as --name=value, goes to parity cell.",
+        description="Run cells, each as the tox environment of that name, in the project's folder; write the atlas, "
+        "unless CELLs are named. Any further argument, written as --name=value, goes to parity cell.",
     )
     matrix.add_argument(
         "cells", metavar="CELL", nargs="*", help="such as py311-jax0.8.0-tf2.21.0 (default: the label's)"

@@ -176,6 +176,7 @@ def matrix(arguments: Namespace, further: list[str]) -> int:
         cluster.run_there(arguments.scheduler, here, names, further, print)
     else:
         scheduling.run_here(here, names, further, arguments.jobs, print)
+    arguments.show_only = bool(arguments.cells)  # a few cells are no atlas
     return _join(here / "reports", {name: plan.why_absent(name) for name in names}, arguments)
 
 
