@@ -292,6 +292,8 @@ class Examination:
             return
         status = getattr(error, "status", records.ERROR)
         message = str(error) or type(error).__name__
+        if question.probe != OPERATIONS and question.tf_device != NO_DEVICE:
+            message = "\n".join(filter(None, (message, self.harness(question.case).unmended)))
         failure = Failure(CRASH, message) if status == records.CRASH else classify(f"{type(error).__name__}: {error}")
         self._add(self._settled(Check(
             **dataclasses.asdict(question), leaf="*", status=status, failure=failure.kind, evidence=failure.evidence,

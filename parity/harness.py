@@ -79,6 +79,7 @@ class Harness:
         self._workdir = workdir or Path(tempfile.mkdtemp(prefix="parity-"))
         self._temporary = workdir is None
         self.remedy: Remedy | None = None
+        self.unmended: str | None = None
         self._runtimes: dict[str, BaseRuntime] = {}
         self._expected: dict[str, list[Request]] = {}
         self._batches: dict[int, Batch] = {}
@@ -140,8 +141,9 @@ class Harness:
         requirement = f"tensorflow=={versions()['tensorflow']}"
         try:
             mended = self._export(requirement)
-        except ParityError:
-            return None  # the failure of the default export says more
+        except ParityError as error:
+            self.unmended = f"no remedy: {error}"  # the failure of the default export says more, and stays
+            return None
         self.remedy = Remedy(self.case.name, requirement, failure.kind, failure.evidence)
         return mended
 

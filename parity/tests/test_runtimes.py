@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from parity import artifact, checks, export
 from parity.case import Dataset
-from parity.errors import RuntimeFailureError, UsageError
+from parity.errors import RemedyError, RuntimeFailureError, UsageError
 from parity.pipeline import Pipeline
 from parity.records import FAIL, PASS, Planned
 from parity.runtimes import RUNTIMES, Request, jax_float64, saved_model, saved_model_fresh
@@ -201,3 +201,19 @@ def test_the_pipeline_repeats_its_order_and_shuffles_every_epoch():
     assert (np.asarray(first) != np.asarray(next_epoch)).any()
     assert {len(batch) for batch in first} == {16}
     assert len(first) == one.steps_per_epoch == 5
+
+
+def test_where_the_remedy_fails_as_well_the_default_export_stays_and_the_reason_is_kept(harness_of, monkeypatch):
+    harness = harness_of(tiny.tiny)
+    harness.batch(13)
+    export_once = harness._export
+
+    def refuse(readable_by):
+        if readable_by:
+            raise RemedyError("jax has moved its exporter")
+        return export_once(readable_by)
+
+    monkeypatch.setattr(harness, "_export", refuse)
+    monkeypatch.setattr(harness, "_tried", lambda path: [RuntimeFailureError("Cannot deserialize computation")])
+    assert (harness.bundle / "saved_model").is_dir()
+    assert (harness.remedy, harness.unmended) == (None, "no remedy: jax has moved its exporter")
