@@ -9,6 +9,7 @@ from parity.records.codec import decode, dumps, encode, now, number
 from parity.records.files import Recorder, read, seal
 from parity.records.run import (
     ABORTED,
+    ARCHIVE,
     COMPLETE,
     CRASH,
     ERROR,
@@ -33,9 +34,11 @@ from parity.records.run import (
     BudgetRecord,
     Check,
     Curve,
+    Deprecation,
     Event,
     Planned,
     Power,
+    Program,
     Remedy,
     Run,
     Stopped,
@@ -46,6 +49,7 @@ from parity.records.run import (
 
 __all__ = [
     "ABORTED",
+    "ARCHIVE",
     "COMPLETE",
     "CRASH",
     "ERROR",
@@ -70,9 +74,11 @@ __all__ = [
     "BudgetRecord",
     "Check",
     "Curve",
+    "Deprecation",
     "Event",
     "Planned",
     "Power",
+    "Program",
     "Recorder",
     "Remedy",
     "Run",

@@ -26,10 +26,11 @@ ANSWERED = (PASS, REMEDIED, FAIL, FIXED)
 JOINT = "joint"
 SPLIT = "split"
 FLEET = "fleet"
+ARCHIVE = "archive"
 EXPORT = "export"
-MODES = (JOINT, SPLIT, FLEET, EXPORT)
-"""Both frameworks in one environment; a bundle verified where JAX is not installed; the one bundle for all readers;
-the writing of bundles."""
+MODES = (JOINT, SPLIT, FLEET, ARCHIVE, EXPORT)
+"""Both frameworks in one environment; a bundle verified where JAX is not installed; the one bundle for all readers; a
+bundle kept from a past release, verified likewise; the writing of bundles."""
 
 NO_DEVICE = "none"
 """Stands for the TensorFlow device of a check that is about JAX alone."""
@@ -155,6 +156,27 @@ class Remedy:
 
 
 @dataclass(frozen=True)
+class Program:
+    """An exported program of a case: `function` is `predict`, `loss` or `gradient`.
+
+    `sha256` is that of its StableHLO text without source locations, `operations` how often each operation occurs in it.
+    """
+
+    case: str
+    function: str
+    sha256: str
+    operations: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Deprecation:
+    """A deprecation warning, and the package that gave it: `jax`, `tensorflow`, or another."""
+
+    package: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Stopped:
     """Why a run ended before its plan did, seen from outside: a status, a class of `parity.failures`, the evidence."""
 
@@ -186,6 +208,8 @@ class Run:
     curves: list[Curve] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
     remedies: list[Remedy] = field(default_factory=list)
+    programs: list[Program] = field(default_factory=list)
+    deprecations: list[Deprecation] = field(default_factory=list)
     spent_s: dict[str, float] = field(default_factory=dict)
 
     def all_checks(self) -> list[Check]:
@@ -266,9 +290,11 @@ EVENTS: dict[str, tuple[str, type]] = {
     "curve": ("curves", Curve),
     "timing": ("timings", Timing),
     "remedy": ("remedies", Remedy),
+    "program": ("programs", Program),
+    "deprecation": ("deprecations", Deprecation),
 }
 _KINDS = {cls: kind for kind, (_, cls) in EVENTS.items()}
-Event = Planned | Check | BudgetRecord | Power | Curve | Timing | Remedy
+Event = Planned | Check | BudgetRecord | Power | Curve | Timing | Remedy | Program | Deprecation
 
 
 def append(run: Run, event: Event) -> str:

@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from parity import cli, commands, records
+from parity import cli, records
+from parity.commands import doctor
 from parity.records import Curve, Power, Worst
 from parity.tests import samples
 from parity.tests.test_bundle_files import write as write_bundle
@@ -93,6 +94,8 @@ def full_run(text="plain", **changes):
         ],
         timings=[of_text(records.Timing, text)],
         remedies=[of_text(records.Remedy, text)],
+        programs=[of_text(records.Program, text, operations={text: 1})],
+        deprecations=[of_text(records.Deprecation, text)],
         stopped=records.Stopped(text, text, text),
         spent_s={text: 1.5},
         **changes,
@@ -270,7 +273,7 @@ def test_export_onto_what_exists_exits_2_before_any_framework_starts(tmp_path):
 
 
 def test_an_internal_error_exits_70(monkeypatch, capsys):
-    monkeypatch.setattr(commands, "doctor", lambda *_: 1 / 0)
+    monkeypatch.setattr(doctor, "main", lambda *_: 1 / 0)
     assert cli.main(["doctor"]) == 70
     assert "ZeroDivisionError" in capsys.readouterr().err
 
@@ -279,6 +282,6 @@ def test_an_interruption_exits_130(monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "doctor", interrupt)
+    monkeypatch.setattr(doctor, "main", interrupt)
     assert cli.main(["doctor"]) == 130
     assert capsys.readouterr().err == "parity: interrupted\n"

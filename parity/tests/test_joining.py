@@ -4,7 +4,7 @@ import pytest
 
 from parity import atlas, cells, known_issues, readers, records
 from parity.atlas import in_order
-from parity.commands import _join
+from parity.commands.atlas import join
 from parity.matrix import joining
 from parity.readers import Limits
 from parity.records import (
@@ -287,7 +287,7 @@ class Arguments:
 def test_problems_fail_only_a_full_matrix(reports, listed, options, code, capsys):
     leave(reports)
     listed(ISSUE)
-    assert _join(reports, {}, Arguments(**options)) == code
+    assert join(reports, {}, Arguments(**options)) == code
     assert ("matched nothing" in capsys.readouterr().err) == options["full"]
 
 
@@ -295,11 +295,11 @@ def test_showing_writes_nothing(reports, listed):
     leave(reports, checks=[samples.check(), failed()])
     listed(ISSUE)
     before = contents(reports)
-    assert _join(reports, {}, Arguments(show_only=True)) == 0
+    assert join(reports, {}, Arguments(show_only=True)) == 0
     assert contents(reports) == before
 
 
 def test_a_cell_out_of_order_fails(reports):
     leave(reports, checks=[samples.check(status=FAIL)])
-    assert _join(reports, {}, Arguments(show_only=True)) == 1
+    assert join(reports, {}, Arguments(show_only=True)) == 1
     assert cells.outcome(records.read(reports / NAME)).status == FAIL

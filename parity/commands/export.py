@@ -1,0 +1,35 @@
+"""`parity export`: train a case and write a bundle."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from parity.commands import CASE, SEVERAL
+
+
+def add(commands: Any) -> None:
+    """Add the command's options."""
+    export = commands.add_parser(
+        "export",
+        help="train a case and export it into a bundle",
+        description="Write a bundle: SavedModels, inputs, JAX's answers, the float64 oracle and budgets. "
+        "parity verify replays it where JAX is not installed.",
+    )
+    export.add_argument("bundle", metavar="BUNDLE", type=Path, help="the new folder")
+    export.add_argument("--case", metavar="CASE", default="reference", help=CASE)
+    sizes = "store this batch size, or 'test'; may be given several times (default: 1, 13 and 256)"
+    export.add_argument("--batch-size", metavar="N", **SEVERAL, help=sizes)
+    remedied = "export once more so that this TensorFlow can read it, such as tensorflow==2.16.2"
+    export.add_argument("--readable-by", metavar="RELEASE", help=remedied)
+
+
+def main(arguments: Namespace, further: list[str]) -> int:
+    """Train a case and write a bundle."""
+    from parity.exporting import export_case
+
+    sizes = tuple(arguments.batch_size) or ("1", "13", "256")
+    export_case(arguments.case, sizes, arguments.bundle, arguments.readable_by)
+    print(f"Bundle: {arguments.bundle}. Check it anywhere: parity verify {arguments.bundle}")
+    return 0
