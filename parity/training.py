@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -56,7 +56,9 @@ def schedule(training: Training, steps_per_epoch: int) -> optax.Schedule:
     )
 
 
-def train(case: Case, dataset: Dataset, batches: Batches, progress: Report = silent) -> Trained:
+def train(
+    case: Case, dataset: Dataset, batches: Batches, progress: Report = silent, compiled: Compiled | None = None
+) -> Trained:
     """Train `case` for its epochs.
 
     Args:
@@ -64,6 +66,7 @@ def train(case: Case, dataset: Dataset, batches: Batches, progress: Report = sil
         dataset: its examples; the whole test set is one batch.
         batches: the input pipeline over the training examples.
         progress: called after every step.
+        compiled: the functions of a training before, of the same case but for its seed; None to compile.
 
     Raises:
         CaseError: the case cannot be trained as it is; see `check`.
@@ -72,9 +75,7 @@ def train(case: Case, dataset: Dataset, batches: Batches, progress: Report = sil
     check(case, initial, dataset)
     total = case.training.epochs * batches.steps_per_epoch
     training, rate = case.training, schedule(case.training, batches.steps_per_epoch)
-    optimizer = optax.adam(rate)
-    step = jax.jit(_train_step(case, optimizer))
-    evaluate = jax.jit(_evaluation(case))
+    optimizer, step, evaluate = compiled or compile_training(case, batches.steps_per_epoch)
     test = dataset.test
     before = float(evaluate(initial.params, initial.other, initial.rng, test.data, test.labels)[0])
     metrics = Metrics()
@@ -95,6 +96,20 @@ def train(case: Case, dataset: Dataset, batches: Batches, progress: Report = sil
     final = jax.tree_util.tree_map(np.asarray, state)
     _require_finite(case, final, "after training")
     return Trained(case, initial, final, count, batches.steps_per_epoch, before, metrics)
+
+
+class Compiled(NamedTuple):
+    """The functions of a training, compiled when they are first called."""
+
+    optimizer: optax.GradientTransformation
+    step: Callable[..., Any]
+    evaluate: Callable[..., Any]
+
+
+def compile_training(case: Case, steps_per_epoch: int) -> Compiled:
+    """What `train` compiles of `case`, to be used for several seeds."""
+    optimizer = optax.adam(schedule(case.training, steps_per_epoch))
+    return Compiled(optimizer, jax.jit(_train_step(case, optimizer)), jax.jit(_evaluation(case)))
 
 
 def begin(case: Case) -> State:

@@ -41,6 +41,11 @@ class Questioned:
 
         return loss_and_gradient
 
+    def put(self, values: list[Any]) -> None:
+        """Give the module another state: a value for each of `state_vars` and for the key, in this order."""
+        self._initial = [(variable, value) for (variable, _), value in zip(self._initial, values, strict=True)]
+        self.reset()
+
     def reset(self) -> None:
         """Put back the state that the module came with."""
         for variable, value in self._initial:
@@ -103,6 +108,11 @@ class TensorFlowRuntime(BaseRuntime):
     @abstractmethod
     def module(self) -> Any:
         """A new module with its variables on the current device."""
+
+    def put(self, values: list[Any]) -> None:
+        """Answer from another state from now on, with what is compiled; see `Questioned.put`."""
+        for questioned in self._questioned.values():
+            questioned.put(values)
 
     def devices(self) -> list[str]:
         """TensorFlow's devices."""

@@ -108,6 +108,7 @@ class Runtime(BaseRuntime):
         case, self.state = subject.require_case()
         self._pure = pure_functions(case)
         self._functions = {name: jax.jit(f) for name, f in self._pure.items()}
+        self._rounding: dict[tuple[str, int], Callable[..., Any]] = {}
 
     def devices(self) -> list[str]:
         """JAX's devices."""
@@ -127,7 +128,8 @@ class Runtime(BaseRuntime):
 
     def compute_rounding(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[dict[str, Answer]]:
         """The same with every rounded result off by up to one ulp, once per seed; see `programs.with_rounding`."""
-        arguments = (*self.state, batch.data, batch.labels)
-        function = with_rounding(self._pure[evaluation], *arguments)
+        key = (evaluation, batch.size)
+        if key not in self._rounding:
+            self._rounding[key] = with_rounding(self._pure[evaluation], *self.state, batch.data, batch.labels)
         for seed in seeds:
-            yield ask(evaluation, partial(function, seed), self.state, batch)
+            yield ask(evaluation, partial(self._rounding[key], seed), self.state, batch)
