@@ -9,31 +9,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import numpy as np
+from jax.tree_util import tree_leaves
 
-from parity import environment, records
-from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL, TF_GRAPH, jax
-
-jax.configure_devices(1)
-
-import jax as framework
-
-from parity import artifact
+from parity import artifact, environment, records
 from parity.case import Case, Dataset, load
 from parity.harness import Harness
 from parity.ledger import Ledger
 from parity.pipeline import Pipeline
 from parity.power import PowerStudy
 from parity.records import NO_DEVICE, Planned
+from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL, TF_GRAPH, jax
 from parity.storage import write_atomically
 from parity.training import compile_training, train
 
@@ -75,9 +66,8 @@ class Study:
             if name in (JAX, JAX_FLOAT64):
                 runtime.state = trained.state
             else:
-                runtime.put(
-                    [*framework.tree_util.tree_leaves((trained.state.params, trained.state.other)), trained.state.rng]
-                )
+                values = tree_leaves((trained.state.params, trained.state.other))
+                runtime.put([*values, trained.state.rng])
             harness.use(name, runtime)
         return harness
 
@@ -112,23 +102,26 @@ def powers(harness: Harness, seed: int) -> Iterator[dict[str, Any]]:
 
 def main(out: Path, seeds: int) -> None:
     """Write the scores of `seeds` trainings to `out`, with the versions and the machine they are of."""
+    jax.configure_devices(1)
     artifact.configure_devices(1)
-    study, found, caught = Study(load(CASE)), [], []
+    study = Study(load(CASE))
+    checks: list[dict[str, Any]] = []
+    caught: list[dict[str, Any]] = []
     first = None
     for seed in range(seeds):
         harness = study.harness(seed)
         first = first or harness  # it holds the bundle that the reloaded artifact came from
-        found += scores(harness, seed)
+        checks += scores(harness, seed)
         if seed < POWER_SEEDS:
             caught += powers(harness, seed)
-        remedy = first.remedy.requirement if first.remedy else None
-        high = max(row["score"] for row in found if row["score"] is not None)
-        print(f"training {seed + 1} of {seeds}: {len(found):,} checks, highest score {high:.3g}", flush=True)
+        high = max(row["score"] for row in checks if row["score"] is not None)
+        print(f"training {seed + 1} of {seeds}: {len(checks):,} checks, highest score {high:.3g}", flush=True)
+    remedy = first.remedy.requirement if first and first.remedy else None
+    facts = {"versions": environment.versions(), "machine": environment.machine(), "remedy": remedy}
+    measured = {"seeds": seeds, **facts, "checks": checks, "powers": caught}
+    write_atomically(out, json.dumps(records.encode(measured), allow_nan=False) + "\n")
     if first is not None:
         first.close()
-    facts = {"versions": environment.versions(), "machine": environment.machine(), "remedy": remedy}
-    measured = {"seeds": seeds, **facts, "checks": found, "powers": caught}
-    write_atomically(out, json.dumps(records.encode(measured), allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":
@@ -137,4 +130,3 @@ if __name__ == "__main__":
     options.add_argument("--seeds", type=int, default=20)
     asked = options.parse_args()
     main(asked.out, asked.seeds)
-    sys.exit(0)
