@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from parity import environment, handshake, known_issues, records, summary
+from parity import deprecations, environment, handshake, known_issues, records, summary
 from parity.case import PROBES, TEST_SET, Case
 from parity.errors import ParityError
 from parity.failures import CRASH, NUMERIC, Failure, classify
 from parity.judging import LIMIT
 from parity.ledger import IMPORTING, Ledger
-from parity.records import NO_DEVICE, Check, Planned, Recorder, Remedy, Run
+from parity.records import NO_DEVICE, Check, Deprecation, Planned, Recorder, Remedy, Run
 from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64, TF_GRAPH, VIRTUAL_CPUS
 from parity.selection import BESIDE, OPERATIONS, Selection, not_installed
 
@@ -54,6 +54,7 @@ class Examination:
         self._foretold: dict[str, handshake.Prediction] = {}
         self._seen: set[tuple[str, str, int]] = set()
         self._report: Path | None = None
+        self._listener: deprecations.Listener | None = None
 
     def questions(self, function: str) -> list[Planned]:
         """The questions that the test function `test_<probe>` asks."""
@@ -133,7 +134,7 @@ class Examination:
         """Import both frameworks and give each its virtual CPUs, before either starts."""
         if "versions" in self.run.environment:
             return
-        with self.ledger.spend(IMPORTING):
+        with self.ledger.spend(IMPORTING), deprecations.listening(self.deprecated):
             try:
                 from parity import artifact, harness, reader, writer
                 from parity.runtimes import jax
@@ -148,6 +149,7 @@ class Examination:
                 case.name: handshake.foresee(wrote, read, writer.newer_for(case, wrote, read))
                 for case in self.selection.cases.values()
             }
+        self._listener = deprecations.Listener(self.deprecated)
         self.run.environment |= {
             "versions": versions,
             "machine": environment.machine(),
@@ -173,6 +175,11 @@ class Examination:
             self._recorder.add(event)
         else:
             records.append(self.run, event)
+
+    def deprecated(self, found: Deprecation) -> None:
+        """Record a deprecation, once."""
+        if found not in self.run.deprecations:
+            self._add(found)
 
     def harness(self, case: str) -> Harness:
         """The harness of a case."""
@@ -315,6 +322,8 @@ class Examination:
         """End processes, seal the record, and write the report."""
         for harness in self._harnesses.values():
             harness.close()
+        if self._listener is not None:
+            self._listener.stop()
         self.run.state, self.run.ended_at, self.run.spent_s = state, records.now(), self.ledger.totals()
         if self._recorder is not None and self._out is not None:
             from parity import report

@@ -61,10 +61,18 @@ def join(studies: dict[str, Row], limit: float) -> Row:
     Args:
         studies: by cell, what was measured; see `read`.
         limit: the limit that the project uses.
+
+    Raises:
+        RecordError: there is no score, or one that is not finite.
     """
     checks = [{"cell": cell, **row} for cell, study in studies.items() for row in study["checks"]]
     honest = [row for row in checks if row["score"] is not None]
-    highest = max(honest, key=lambda row: row["score"])
+    highest = max(honest, key=lambda row: row["score"], default=None)
+    if highest is None or not math.isfinite(highest["score"]):
+        raise RecordError(
+            f"the highest score is {highest and _place(highest)}: no limit follows from that. Expected finite scores "
+            "of pairs that agree; look at what failed there, or leave the pair out."
+        )
     alarms = [row for row in checks if row["status"] != PASS or (row["score"] or 0.0) > limit]
     return {
         "schema": SCHEMA,

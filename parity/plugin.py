@@ -6,6 +6,7 @@ Inert unless a test asks for the fixtures `examination` and `question` both, as 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from parity import records, storage
+from parity import deprecations, records, storage
 from parity.errors import ParityError, StorageError, UsageError
 from parity.ledger import IMPORTING, Ledger
-from parity.records import Planned
+from parity.records import Deprecation, Planned
 
 CASES, SIZES = ("reference",), "1, 13, 20, 256, and the whole test set"
 EXAMINATION = pytest.StashKey[Any]()
@@ -49,6 +50,20 @@ def pytest_configure(config: pytest.Config) -> None:
             report.require()
     except ParityError as error:
         raise pytest.UsageError(str(error)) from None
+    config.pluginmanager.register(Warned(config))
+
+
+class Warned:
+    """Records what a framework says will go, where pytest has caught the warning."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """Record a deprecation."""
+        examination, found = self._config.stash.get(EXAMINATION, None), deprecations.of_warning(warning_message)
+        if examination is not None and found is not None:
+            examination.deprecated(found)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -94,14 +109,17 @@ def _examination(config: pytest.Config) -> Any:
             from parity.examination import Examination
             from parity.selection import Selection
 
+        heard: list[Deprecation] = []
+
         def several(name: str) -> tuple[str, ...]:
             return tuple(config.getoption(name))
 
         try:
-            selection = Selection.of(
-                several("--parity-case") or CASES, several("--parity-runtime"), several("--parity-probe"),
-                several("--parity-batch-size"), LEDGER,
-            )  # fmt: skip
+            with deprecations.listening(heard.append):
+                selection = Selection.of(
+                    several("--parity-case") or CASES, several("--parity-runtime"), several("--parity-probe"),
+                    several("--parity-batch-size"), LEDGER,
+                )  # fmt: skip
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None
         except ParityError as error:
@@ -109,6 +127,8 @@ def _examination(config: pytest.Config) -> Any:
         out = config.getoption("--parity-out")
         cell = config.getoption("--parity-cell") or os.environ.get("TOX_ENV_NAME") or "local"
         config.stash[EXAMINATION] = Examination(selection, cell, Path(out) if out else None, LEDGER)
+        for found in heard:
+            config.stash[EXAMINATION].deprecated(found)
     return config.stash[EXAMINATION]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from packaging.version import Version
 
-from parity import bundles, environment, handshake, judging, known_issues, records, report
+from parity import bundles, deprecations, environment, handshake, judging, known_issues, records, report
 from parity.bundles import Bundle
 from parity.errors import NotComparableError, ParityError, RecordError, UsageError
 from parity.failures import NUMERIC, REMEDIABLE, Failure, classify
@@ -68,14 +69,15 @@ def verify(path: Path, out: Path | None = None, cell: str | None = None, remedie
     run = Run(cell=cell or f"verify-{bundle.signature.case}", started_at=records.now(), environment=facts)
     run.mode = records.FLEET if remedied else records.SPLIT
     recorder = Recorder(out, run) if out is not None else None
+    add = recorder.add if recorder is not None else partial(records.append, run)
     state = records.INTERRUPTED
     try:
-        for event in _events(bundle, prediction, remedied, ledger):
-            found = known_issues.settle(event, facts, known_issues.load()) if isinstance(event, Check) else event
-            if recorder is not None:
-                recorder.add(found)
-            else:
-                records.append(run, found)
+        heard: list[records.Deprecation] = []
+        with deprecations.listening(heard.append):
+            for event in _events(bundle, prediction, remedied, ledger):
+                add(known_issues.settle(event, facts, known_issues.load()) if isinstance(event, Check) else event)
+        for found in dict.fromkeys(heard):
+            add(found)
         state = records.COMPLETE
     finally:
         run.state, run.ended_at, run.spent_s = state, records.now(), ledger.totals()

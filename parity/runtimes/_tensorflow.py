@@ -104,6 +104,7 @@ class TensorFlowRuntime(BaseRuntime):
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
         self._questioned: dict[str, Questioned] = {}
+        self._values: list[Any] = []
 
     @abstractmethod
     def module(self) -> Any:
@@ -111,6 +112,7 @@ class TensorFlowRuntime(BaseRuntime):
 
     def put(self, values: list[Any]) -> None:
         """Answer from another state from now on, with what is compiled; see `Questioned.put`."""
+        self._values = values
         for questioned in self._questioned.values():
             questioned.put(values)
 
@@ -124,6 +126,8 @@ class TensorFlowRuntime(BaseRuntime):
             with tf.device(device.upper()):
                 if device not in self._questioned:
                     self._questioned[device] = Questioned(self.module(), self.subject, type(self).wrap)
+                    if self._values:
+                        self._questioned[device].put(self._values)
                 questioned = self._questioned[device]
                 questioned.reset()
                 tensors = batch.map(tf.constant)
