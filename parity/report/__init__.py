@@ -37,9 +37,10 @@ def write(runs: Sequence[Run], path: Path) -> Path:
         StorageError: the file cannot be written.
     """
     require()
-    from parity.report import charts
+    from parity.report import charts, trust
 
-    write_atomically(path, render("report.html.j2", runs=[_view(run, charts) for run in runs], signs=SIGNS))
+    shown = [_view(run, charts) for run in runs]
+    write_atomically(path, render("report.html.j2", runs=shown, signs=SIGNS, trust=trust.view()))
     return path
 
 

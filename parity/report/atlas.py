@@ -10,7 +10,7 @@ from urllib.parse import quote
 from parity import atlas as atlases
 from parity.atlas import AGREES, APART, MENDED, UNSEEN, Atlas, Change, Grid, Row
 from parity.records import FLEET, JOINT, SPLIT
-from parity.report import render
+from parity.report import render, trust
 from parity.storage import output_folder, write_atomically
 
 DATA, PAGE = "atlas.json", "index.html"
@@ -53,6 +53,7 @@ def write(atlas: Atlas, previous: Atlas | None, folder: Path) -> Path:
         data=DATA if (folder / DATA).is_file() else None,
         cost=total,
         total=sum(total.values()),
+        trust=trust.view(),
         timed=sum(bool(row["seconds"]) for row in atlas.cells),
     )
     write_atomically(path, page)

@@ -22,6 +22,28 @@ def curves(recorded: list[Curve]) -> list[dict[str, str]]:
     ]
 
 
+def scores(bars: list[dict[str, Any]], limit: float) -> str:
+    """How many scores lie in which range, by side; the limit marked."""
+    x = {"field": "up_to", "type": "quantitative", "scale": {"type": "log"}, "title": "score"}
+    y = {"field": "checks", "type": "quantitative", "scale": {"type": "log", "domainMin": 0.5}, "title": "checks"}
+    shown = list(SIDES)
+    color = {"field": "runtime", "type": "nominal", "title": None,
+             "scale": {"domain": shown, "range": [SIDES[side] for side in shown]}}  # fmt: skip
+    at = {"values": [{"at": limit, "label": f"limit {limit:g}"}]}
+    place = {"field": "at", "type": "quantitative"}
+    layers: list[dict[str, Any]] = [
+        {"data": {"values": bars}, "mark": {"type": "line", "interpolate": "step", "point": {"size": 12}},
+         "encoding": {"x": x, "y": y, "color": color, "strokeDash": {**color, "scale": {"domain": shown}}}},
+        {"data": at, "mark": {"type": "rule", "color": "#b3261e", "strokeWidth": 2}, "encoding": {"x": place}},
+        {"data": at, "mark": {"type": "text", "align": "right", "dx": -4, "fontSize": 11, "color": "#b3261e"},
+         "encoding": {"x": place, "y": {"value": 8}, "text": {"field": "label"}}},
+    ]  # fmt: skip
+    return _svg({
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "width": 2 * WIDTH, "height": HEIGHT, "background": "white", "layer": layers,
+    })  # fmt: skip
+
+
 def _svg(spec: dict[str, Any]) -> str:
     svg: str = vl_convert.vegalite_to_svg(spec)
     return svg

@@ -1,0 +1,50 @@
+"""The panel that says why a verdict can be trusted: the faults that were planted, and the alarms that were false."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from parity import false_alarms, published
+
+TENSORFLOW = "TensorFlow"
+
+
+def view() -> dict[str, Any] | None:
+    """What the panel shows of the published measurements; None where there are none.
+
+    Raises:
+        RecordError: one of them is cut off.
+    """
+    study, faults = published.load(published.FALSE_ALARMS), published.load(published.FAULTS)
+    if study is None and faults is None:
+        return None
+    return {"study": study and _study(study), "faults": faults}
+
+
+def _study(study: dict[str, Any]) -> dict[str, Any]:
+    from parity.report import charts
+
+    scored: dict[str, dict[int, dict[str, float]]] = {}
+    for row in study["scores"]:
+        if row["runtime"] != "jax":
+            best = scored.setdefault(row["probe"], {}).setdefault(row["batch_size"], {"highest": 0.0})
+            best["highest"] = max(best["highest"], row["highest"])
+    for row in study["power"]:
+        scored.setdefault(row["probe"], {}).setdefault(row["batch_size"], {"highest": 0.0})["power"] = row
+    return {
+        **study,
+        "sentence": false_alarms.sentence(study),
+        "sizes": sorted({size for by_size in scored.values() for size in by_size}),
+        "probes": scored,
+        "chart": charts.scores(_bars(study), study["limit"]),
+    }
+
+
+def _bars(study: dict[str, Any]) -> list[dict[str, Any]]:
+    """How many scores of each side lie in each bin; what is exactly the oracle's is not on a log scale."""
+    counts: Counter[tuple[str, float]] = Counter()
+    for row in study["histogram"]:
+        if row["up_to"]:
+            counts["JAX" if row["runtime"] == "jax" else TENSORFLOW, row["up_to"]] += row["checks"]
+    return [{"runtime": side, "up_to": edge, "checks": n} for (side, edge), n in sorted(counts.items())]
