@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from parity.case import Dataset
@@ -33,16 +31,16 @@ def digits() -> Dataset:
 
 
 def small_digits() -> Dataset:
-    """The same handwritten digits as scikit-learn has them, at 8x8: 1,437 training images, and the same 360 for testing.
+    """The same digits as scikit-learn has them, at 8x8: 1,437 images for training, and the same 360 for testing.
 
     Images are [n, 8, 8, 1] float32 in [0, 1], labels [n, 10] float32 one-hot.
     """
     images, label, test, originals = _originals(np.random.RandomState(_SEED))
-    return Dataset(_batch(images[originals], label[originals]), _batch(images[test], label[test]))
+    return Dataset(_batch(list(images[originals]), label[originals]), _batch(list(images[test]), label[test]))
 
 
 def _originals(rng: np.random.RandomState) -> tuple[Array, Array, Array, Array]:
-    """Images [1797, 8, 8] in [0, 1], their labels, and in an order drawn from `rng` those for testing and for training."""
+    """Images [1797, 8, 8] in [0, 1], their labels, and the indices of those for testing and for training."""
     from sklearn.datasets import load_digits
 
     images, label = load_digits(return_X_y=True)
@@ -61,7 +59,7 @@ def _resize(image: Array, angle: float, shift: Array) -> Array:
     return affine_transform(image, turn, offset=offset, output_shape=(SIDE, SIDE), order=1)
 
 
-def _batch(images: Sequence[Array] | Array, label: Array) -> Batch:
+def _batch(images: list[Array], label: Array) -> Batch:
     data = np.stack(images)[..., None].clip(0, 1).astype(np.float32)
     return Batch(data, one_hot(label))
 

@@ -1,4 +1,4 @@
-"""The reference case in miniature: every kind of layer and every probe, so small that its bundles can be kept for years.
+"""The reference case in miniature: its layers and all probes, so small that its bundles can be kept for years.
 
 Its exports by past releases of jax are what `fixtures/bundles` holds.
 """

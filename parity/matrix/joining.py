@@ -18,7 +18,7 @@ from parity.atlas import Atlas
 from parity.errors import RecordError
 from parity.failures import headline
 from parity.readers import Limits
-from parity.records import EXPORT, FLEET, JOINT, MISSING, SPLIT, Run, Stopped
+from parity.records import ARCHIVE, EXPORT, FLEET, JOINT, MISSING, SPLIT, Run, Stopped
 from parity.report import atlas as pages
 from parity.storage import output_folder
 
@@ -92,7 +92,8 @@ def _unreadable(name: str, error: RecordError) -> Run:
     assert cell is not None
     asked = {"jax": cell.jax, "tensorflow": cell.tensorflow, "python": cell.python}
     run = Run(cell=name, started_at=records.now(), environment={"cell": asked})
-    run.mode = next((mode for mode in (SPLIT, FLEET) if name.startswith(mode)), {EXPORT: EXPORT}.get(cell.role, JOINT))
+    verified = (mode for mode in (SPLIT, FLEET, ARCHIVE) if name.startswith(mode))
+    run.mode = next(verified, {EXPORT: EXPORT}.get(cell.role, JOINT))
     run.stopped = Stopped(MISSING, "", headline(str(error)))
     return run
 
