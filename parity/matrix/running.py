@@ -30,8 +30,6 @@ BUNDLE_SIZES = ("1", "13")
 BUNDLES = "bundles"
 ARCHIVED = ("--case=miniature",)
 """What an archived bundle is of."""
-ARCHIVES = Path("fixtures", BUNDLES)
-"""Where a project has its archive."""
 TIME_LIMIT_S = 1200.0
 
 Watch = Callable[[list[str], Path], Ended]

@@ -20,8 +20,8 @@ from parity import cells, records
 from parity.cells import ARCHIVE, EXPORT, VERIFY, Cell
 from parity.errors import RecordError, UsageError
 from parity.matrix import leash, running
-from parity.matrix.plan import why_absent
-from parity.matrix.running import ARCHIVES, Task
+from parity.matrix.plan import archive_of, why_absent
+from parity.matrix.running import Task
 from parity.records import Run, Stopped
 from parity.storage import output_folder
 
@@ -95,8 +95,7 @@ def settled(project: Path, name: str, options: list[str]) -> list[str]:
 
 def _tasks(project: Path, name: str) -> list[Task]:
     """The records that the cell `name` is to leave, as tox.ini has it run."""
-    archive = project / ARCHIVES
-    return running.tasks(Cell.parse(name), project / "reports", [], archive if archive.is_dir() else None)
+    return running.tasks(Cell.parse(name), project / "reports", [], archive_of(project))
 
 
 def run_tox(project: Path, name: str, options: list[str], unwanted: Callable[[], bool]) -> list[str]:
