@@ -194,7 +194,7 @@ def create(
         require_new(path)
         if archives.is_packed(path):
             archives.pack(folder, path)
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
         else:
             folder.rename(path)
     except BaseException as error:
