@@ -252,7 +252,7 @@ def open_bundle(path: Path) -> Bundle:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         schema = manifest["schema"]
     except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path} is not a bundle: {error}. Expected a folder written by parity export.") from None
+        raise RecordError(f"{path} is not a bundle: {error}. Expected what parity export writes.") from None
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise RecordError(f"{path / MANIFEST} is damaged ({error}). Export the bundle again.") from None
     if not isinstance(schema, int) or schema > SCHEMA:
