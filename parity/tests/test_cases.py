@@ -249,8 +249,7 @@ def test_the_miniature_is_neither_untrained_nor_saturated_and_asks_everything(mi
     assert miniature.case.probes == PROBES
 
 
-def test_every_probe_has_power_over_the_miniature(miniature):
-    study = power.PowerStudy(miniature)
-    found = {probe: power.judge(probe, study.of(probe, 1)).status for probe in PROBES}
-    assert set(found.values()) == {PASS}, found
-    assert power.judge("accuracy", study.of("accuracy", 13)).status == PASS
+@pytest.mark.parametrize("size", [1, 13])
+def test_the_miniature_has_power_where_an_answer_is_discrete(miniature, size):
+    """The one probe that a case so small easily leaves powerless: a class that no error in a weight changes."""
+    assert power.judge("accuracy", power.PowerStudy(miniature).of("accuracy", size)).status == PASS
