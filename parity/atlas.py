@@ -57,12 +57,13 @@ _WORDS = {
     AGREES: "agrees", MENDED: "with remedy", APART: "cannot be installed together", STALE: "passes, though listed",
     UNSEEN: "not run",
 }  # fmt: skip
-PAIRED = (JOINT, SPLIT, FLEET)
+PAIRED = (JOINT, SPLIT, FLEET, records.ARCHIVE)
 """The modes whose cells are about a pair; an export is about a jax alone, and its failure is its readers'."""
 NOUNS = {
     JOINT: ("pair in one environment", "pairs in one environment"),
     SPLIT: ("pair in separate environments", "pairs in separate environments"),
     FLEET: ("reader of the one export", "readers of the one export"),
+    records.ARCHIVE: ("reading of an archived bundle", "readings of archived bundles"),
 }
 
 
@@ -98,15 +99,16 @@ class Change:
     after: str
 
 
-def join(rows: Iterable[Row], planned: Mapping[str, str] | None = None) -> Atlas:
+def join(rows: Iterable[Row], planned: Mapping[str, str] | None = None, archived: Iterable[str] = ()) -> Atlas:
     """The atlas of `rows`, and of the cells that were planned and have none.
 
-    Of several rows of one cell the one that ended last counts. A verifying cell stands for one row per export, and
-    one for the export to the whole fleet, which is that of the newest jax.
+    Of several rows of one cell the one that ended last counts. A verifying cell stands for one row per export, one for
+    the export to the whole fleet, which is that of the newest jax, and one per archived bundle.
 
     Args:
         rows: as `parity.cells.row` makes them.
         planned: by cell name, why there is no row; empty where nobody knows, ignored where there is one.
+        archived: the jax releases whose exports are archived.
 
     Raises:
         UsageError: a planned name describes no cell.
@@ -117,21 +119,24 @@ def join(rows: Iterable[Row], planned: Mapping[str, str] | None = None) -> Atlas
     cells = [Cell.parse(name) for name in planned or {}]
     exports = {row["jax"] for row in found.values() if row["mode"] == EXPORT and row["jax"]}
     exports |= {cell.jax for cell in cells if cell.role == EXPORT}
+    written = {SPLIT: sorted(exports, key=_release), records.ARCHIVE: list(archived)}
+    written[FLEET] = written[SPLIT][-1:]
     for cell in cells:
-        for row in _unseen(cell, sorted(exports, key=_release), (planned or {})[cell.name]):
+        for row in _unseen(cell, written, (planned or {})[cell.name]):
             found.setdefault((row["mode"], row["cell"]), row)
     return Atlas(records.now(), tuple(sorted(found.values(), key=_order)))
 
 
-def _unseen(cell: Cell, exports: list[str], why: str) -> Iterator[Row]:
-    """The rows that `cell` was planned to leave; `exports` are the jax releases that were to export, oldest first."""
+def _unseen(cell: Cell, written: Mapping[str, list[str]], why: str) -> Iterator[Row]:
+    """The rows that `cell` was planned to leave; `written` are, by mode, the jax releases whose bundles it reads."""
     seen = {"tensorflow": cell.tensorflow, "python": cell.python, "evidence": why or None}
     if cell.role != VERIFY:
         yield {**_EMPTY, **seen, "cell": cell.name, "jax": cell.jax, "mode": cell.role or JOINT}
         return
-    for mode, jax in [(SPLIT, jax) for jax in exports] + [(FLEET, jax) for jax in exports[-1:]]:
-        yield {**_EMPTY, **seen, "cell": f"{mode}-jax{jax}-tf{cell.tensorflow}", "jax": jax, "mode": mode}
-    if not exports:
+    for mode, releases in written.items():
+        for jax in releases:
+            yield {**_EMPTY, **seen, "cell": f"{mode}-jax{jax}-tf{cell.tensorflow}", "jax": jax, "mode": mode}
+    if not any(written.values()):
         yield {**_EMPTY, **seen, "cell": cell.name, "mode": SPLIT}
 
 

@@ -1,5 +1,7 @@
 """A bundle: an exported model in a folder, with what is needed to judge it where JAX is not installed.
 
+Also as one compressed file of the same files; see `parity.archives`.
+
     manifest.json            schema, case, versions, specs, state leaves, and every file's size and SHA-256
     saved_model/             the SavedModel with every function
     inference/               the SavedModel with `predict` alone
@@ -13,7 +15,6 @@ Arrays are stored as .npz without pickle.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -27,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from parity import records, storage
+from parity import archives, records, storage
 from parity.errors import InputError, RecordError, StorageError, UsageError
 from parity.judging import Budget
 from parity.records import BudgetRecord
@@ -146,7 +147,11 @@ def require_new(path: Path) -> None:
         UsageError: `path` exists.
     """
     if path.exists():
-        raise UsageError(f"{path} exists. Expected a new folder for the bundle: remove it, or name another.")
+        raise UsageError(f"{path} exists. Expected a new {_kind(path)} for the bundle: remove it, or name another.")
+
+
+def _kind(path: Path) -> str:
+    return "file" if archives.is_packed(path) else "folder"
 
 
 @contextmanager
@@ -159,6 +164,8 @@ def create(
     readable_by: str | None = None,
 ) -> Iterator[Path]:
     """Yield a folder to fill; at the end it gets its manifest and becomes `path` in one rename.
+
+    Where the name of `path` is that of a bundle in one file, it becomes that.
 
     Raises:
         UsageError: `path` exists.
@@ -184,13 +191,19 @@ def create(
         text = json.dumps(records.encode(manifest), indent=1, allow_nan=False, ensure_ascii=False)
         storage.write_atomically(folder / MANIFEST, text + "\n")
         folder.chmod(0o755)
-        folder.rename(path)
+        require_new(path)
+        if archives.is_packed(path):
+            archives.pack(folder, path)
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            folder.rename(path)
     except BaseException as error:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError):
+            what, other = error.strerror or error, _kind(path)
             raise StorageError(
-                f"cannot write the bundle {path}: {error.strerror or error}. Free some space, or name another folder."
+                f"cannot write the bundle {path}: {what}. Free some space, or name another {other}."
             ) from error
         raise
 
@@ -213,8 +226,24 @@ def save_budgets(folder: Path, budgets: list[BudgetRecord]) -> None:
     (folder / BUDGETS).write_text(f"[\n{rows}\n]\n", encoding="utf-8")
 
 
+@contextmanager
+def opening(path: Path) -> Iterator[Bundle]:
+    """Yield the bundle at `path`, a folder or one file, every file of it checked against the manifest.
+
+    Raises:
+        RecordError: as `open_bundle`; or the one file is damaged.
+        StorageError: there is no room to unpack it.
+    """
+    with archives.unpacked(path) as folder:
+        try:
+            bundle = open_bundle(folder)
+        except RecordError as error:
+            raise RecordError(str(error).replace(str(folder), str(path))) from None
+        yield bundle
+
+
 def open_bundle(path: Path) -> Bundle:
-    """Open a bundle, every file checked against the manifest.
+    """Open a bundle in a folder, every file checked against the manifest.
 
     Raises:
         RecordError: there is no manifest, it is of a newer schema, or a file is missing, truncated or altered.
@@ -223,7 +252,7 @@ def open_bundle(path: Path) -> Bundle:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         schema = manifest["schema"]
     except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path} is not a bundle: {error}. Expected a folder written by parity export.") from None
+        raise RecordError(f"{path} is not a bundle: {error}. Expected what parity export writes.") from None
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise RecordError(f"{path / MANIFEST} is damaged ({error}). Export the bundle again.") from None
     if not isinstance(schema, int) or schema > SCHEMA:
@@ -251,20 +280,12 @@ def _verify_files(path: Path, files: dict[str, dict[str, Any]]) -> None:
         size = file.stat().st_size
         if size != expected["bytes"]:
             raise RecordError(f"{path}: {name} has {size} bytes, the manifest says {expected['bytes']}. Copy it again.")
-        if _sha256(file) != expected["sha256"]:
+        if storage.sha256(file) != expected["sha256"]:
             raise RecordError(f"{path}: {name} was altered: its SHA-256 is not the manifest's. Copy it again.")
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:
-    return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": storage.sha256(path)}
 
 
 def save_arrays(path: Path, arrays: Answer) -> None:

@@ -13,14 +13,14 @@ from parity.errors import UsageError
 from parity.failures import NUMERIC, UNKNOWN
 from parity.records import CRASH, ERROR, FAIL, FIXED, FLEET, MISSING, PASS, REMEDIED, SPLIT, TIMEOUT, Check, Run
 
-EXPORT, VERIFY, LATEST = records.EXPORT, "verify", "latest"
+EXPORT, ARCHIVE, VERIFY, LATEST = records.EXPORT, records.ARCHIVE, "verify", "latest"
 _VERSION = r"\d+(?:\.\w+)+"
 _NAME = re.compile(
-    rf"(?:py(?P<python>3\d+)-)?(?:jax(?P<jax>{_VERSION})-(?:tf(?P<tf>{_VERSION})|{EXPORT})"
+    rf"(?:py(?P<python>3\d+)-)?(?:jax(?P<jax>{_VERSION})-(?:tf(?P<tf>{_VERSION})|(?P<writer>{EXPORT}|{ARCHIVE}))"
     rf"|tf(?P<reader>{_VERSION})-{VERIFY})",
     re.ASCII,
 )
-_VERIFIED = re.compile(rf"(?:{SPLIT}|{FLEET})-(?P<pair>jax{_VERSION}-tf{_VERSION})", re.ASCII)
+_VERIFIED = re.compile(rf"(?:{SPLIT}|{FLEET}|{ARCHIVE})-(?P<pair>jax{_VERSION}-tf{_VERSION})", re.ASCII)
 WORST_FIRST = (CRASH, TIMEOUT, ERROR, FAIL, FIXED)
 
 
@@ -28,8 +28,8 @@ WORST_FIRST = (CRASH, TIMEOUT, ERROR, FAIL, FIXED)
 class Cell:
     """One environment: a pair of releases on a Python, or one side of it; None is whatever the resolver picks.
 
-    `role` is empty for a pair in one environment, `export` for one that writes bundles (JAX's side), and `verify`
-    for one that replays them (TensorFlow alone).
+    `role` is empty for a pair in one environment, `export` for one that writes bundles (JAX's side), `archive` for one
+    that writes them to be kept, and `verify` for one that replays them (TensorFlow alone).
     """
 
     name: str
@@ -54,7 +54,7 @@ class Cell:
                 "py311-jax0.9.2-export or py312-tf2.21.0-verify."
             )
         python = f"{found['python'][0]}.{found['python'][1:]}" if found["python"] else None
-        role = VERIFY if found["reader"] else "" if found["tf"] else EXPORT
+        role = VERIFY if found["reader"] else found["writer"] or ""
         return cls(name, python, found["jax"], found["tf"] or found["reader"], role)
 
 
@@ -66,15 +66,17 @@ def _is_version(text: str | None) -> bool:
 
 
 def of_record(name: str) -> Cell | None:
-    """The cell that a record of that name is about; None where cells leave no record of such a name.
+    """The cell that a record of that name is about; None where it is about none whose outcome is of interest.
 
-    A cell that verifies leaves one for every export, such as `split-jax0.9.2-tf2.21.0`.
+    A cell that verifies leaves one for every export, such as `split-jax0.9.2-tf2.21.0`. What a cell that archives was
+    good for is seen when what it archived is read.
     """
     verified = _VERIFIED.fullmatch(name)
     try:
-        return Cell.parse(verified["pair"] if verified else name)
+        cell = Cell.parse(verified["pair"] if verified else name)
     except UsageError:
         return None
+    return None if cell.role == ARCHIVE else cell
 
 
 @dataclass(frozen=True)

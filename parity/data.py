@@ -20,19 +20,32 @@ def digits() -> Dataset:
     float32 one-hot. The test images are originals that no training image was made from; each training image is an
     original turned by at most 15 degrees and moved by at most 2 pixels, from a fixed seed.
     """
-    from sklearn.datasets import load_digits
-
-    small, label = load_digits(return_X_y=True)
-    small, label = small.reshape(-1, 8, 8) / 16.0, label.astype(int)
     rng = np.random.RandomState(_SEED)  # RandomState's streams are frozen, so every numpy draws the same images
-    order = rng.permutation(len(small))
-    test, originals = order[:TEST], order[TEST:]
+    small, label, test, originals = _originals(rng)
     chosen = originals[np.arange(TRAIN) % len(originals)]
     angles = np.deg2rad(rng.uniform(-15, 15, TRAIN))
     shifts = rng.uniform(-2, 2, (TRAIN, 2))
     train_images = [_resize(small[i], a, s) for i, a, s in zip(chosen, angles, shifts, strict=True)]
     test_images = [_resize(small[i], 0.0, np.zeros(2)) for i in test]
     return Dataset(_batch(train_images, label[chosen]), _batch(test_images, label[test]))
+
+
+def small_digits() -> Dataset:
+    """The same digits as scikit-learn has them, at 8x8: 1,437 images for training, and the same 360 for testing.
+
+    Images are [n, 8, 8, 1] float32 in [0, 1], labels [n, 10] float32 one-hot.
+    """
+    images, label, test, originals = _originals(np.random.RandomState(_SEED))
+    return Dataset(_batch(list(images[originals]), label[originals]), _batch(list(images[test]), label[test]))
+
+
+def _originals(rng: np.random.RandomState) -> tuple[Array, Array, Array, Array]:
+    """Images [1797, 8, 8] in [0, 1], their labels, and the indices of those for testing and for training."""
+    from sklearn.datasets import load_digits
+
+    images, label = load_digits(return_X_y=True)
+    order = rng.permutation(len(images))
+    return images.reshape(-1, 8, 8) / 16.0, label.astype(int), order[:TEST], order[TEST:]
 
 
 def _resize(image: Array, angle: float, shift: Array) -> Array:

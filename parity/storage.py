@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from parity.errors import StorageError, UsageError
 
@@ -18,11 +22,22 @@ def write_atomically(path: Path, text: str) -> None:
     Raises:
         StorageError: the disk is full, or the folder cannot be written.
     """
+    with replacing(path) as file:
+        file.write(text.encode("utf-8", ESCAPED))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that becomes `path` by an atomic rename; on failure the old file stays and no half-written one.
+
+    Raises:
+        StorageError: the disk is full, or the folder cannot be written.
+    """
     temporary: str | None = None
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors=ESCAPED) as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
@@ -33,6 +48,15 @@ def write_atomically(path: Path, text: str) -> None:
         if isinstance(error, OSError):
             raise storage_error(path, error) from error
         raise
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:

@@ -33,7 +33,7 @@ def verify(path: Path, out: Path | None = None, cell: str | None = None, remedie
     Where TensorFlow cannot run the default export and the bundle has one under a remedy that mends that, it is asked.
 
     Args:
-        path: the bundle.
+        path: the bundle, a folder or one file.
         out: the folder for a record and a report; None for neither.
         cell: the name of the environment in the record.
         remedied: ask only the export under the remedy, as if it were the default.
@@ -43,11 +43,17 @@ def verify(path: Path, out: Path | None = None, cell: str | None = None, remedie
         NotComparableError: TensorFlow is not installed.
         UsageError: `remedied`, and the bundle has no export under a remedy.
     """
-    bundle = bundles.open_bundle(path)
-    if not bundle.budgets:
-        raise RecordError(f"{path} has no answers of JAX to compare with. Write it with parity export.")
-    if remedied and bundle.readable_by is None:
-        raise UsageError(f"{path} has no export under a remedy. Write it with parity export --readable-by.")
+    with bundles.opening(path) as bundle:
+        if not bundle.budgets:
+            raise RecordError(f"{path} has no answers of JAX to compare with. Write it with parity export.")
+        if remedied and bundle.readable_by is None:
+            raise UsageError(f"{path} has no export under a remedy. Write it with parity export --readable-by.")
+        mode = records.FLEET if remedied else records.ARCHIVE if path.is_file() else records.SPLIT
+        return _verify(bundle, out, cell, mode)
+
+
+def _verify(bundle: Bundle, out: Path | None, cell: str | None, mode: str) -> Run:
+    remedied = mode == records.FLEET
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     ledger = Ledger()
     try:
@@ -67,7 +73,7 @@ def verify(path: Path, out: Path | None = None, cell: str | None = None, remedie
         "prediction": vars(prediction),
     }
     run = Run(cell=cell or f"verify-{bundle.signature.case}", started_at=records.now(), environment=facts)
-    run.mode = records.FLEET if remedied else records.SPLIT
+    run.mode = mode
     recorder = Recorder(out, run) if out is not None else None
     add = recorder.add if recorder is not None else partial(records.append, run)
     state = records.INTERRUPTED

@@ -44,12 +44,13 @@ def main(arguments: Namespace, further: list[str]) -> int:
 
 def join(reports: Path, planned: dict[str, str], arguments: Namespace) -> int:
     """Show the atlas of `reports`, and write what the arguments ask for; returns the exit code."""
+    from parity import archives, readers, storage
     from parity import atlas as atlases
-    from parity import readers, storage
-    from parity.matrix import joining
+    from parity.matrix import joining, plan
 
     out = getattr(arguments, "out", None) or reports
-    joined = joining.join(reports, planned, out)
+    archive = plan.archive_of(Path.cwd()) if planned else None
+    joined = joining.join(reports, planned, out, archives.listed(archive) if archive else ())
     print(joining.table(joined.atlas, shutil.get_terminal_size().columns))
     print(textwrap.fill(atlases.verdict(joined.atlas), 80))
     if getattr(arguments, "write_readers", False):

@@ -18,6 +18,8 @@ def add(commands: Any) -> None:
     )
     cell.add_argument("name", metavar="CELL", help="such as py312-jax0.9.2-tf2.21.0, or latest")
     cell.add_argument("--reports", metavar="DIR", type=Path, default=Path("reports"), help="folder of all records")
+    archive = "folder of archived bundles: a cell that verifies replays them too, one that archives adds to them"
+    cell.add_argument("--archive", metavar="DIR", type=Path, help=archive)
     cell.add_argument("--time-limit", metavar="S", type=float, default=1200.0, help="end a run after so many seconds")
     cell.add_argument("--fresh", action="store_true", help="run again what is up to date")
 
@@ -29,7 +31,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
 
     asked, limit = cells.Cell.parse(arguments.name), arguments.time_limit
     show = partial(print, end="", flush=True)
-    runs = run_cell(asked, arguments.reports, further, limit, arguments.fresh, show)
+    runs = run_cell(asked, arguments.reports, further, limit, arguments.fresh, show, arguments.archive)
     for run in runs:
         became = cells.outcome(run)
         why = ": ".join(filter(None, (became.failure, became.evidence)))

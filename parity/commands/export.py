@@ -17,7 +17,12 @@ def add(commands: Any) -> None:
         description="Write a bundle: SavedModels, inputs, JAX's answers, the float64 oracle and budgets. "
         "parity verify replays it where JAX is not installed.",
     )
-    export.add_argument("bundle", metavar="BUNDLE", type=Path, help="the new folder")
+    export.add_argument(
+        "bundle",
+        metavar="BUNDLE",
+        type=Path,
+        help="the new folder; a name that ends in .tar.xz makes it one compressed file",
+    )
     export.add_argument("--case", metavar="CASE", default="reference", help=CASE)
     sizes = "store this batch size, or 'test'; may be given several times (default: 1, 13 and 256)"
     export.add_argument("--batch-size", metavar="N", **SEVERAL, help=sizes)

@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
         help="check this TensorFlow against a bundle; needs no JAX",
         description="Replay a bundle in this TensorFlow and judge the answers by the budgets in it.",
     )
-    verify.add_argument("bundle", metavar="BUNDLE", type=Path, help="a folder written by parity export")
+    verify.add_argument("bundle", metavar="BUNDLE", type=Path, help="a folder or file written by parity export")
     verify.add_argument("--out", metavar="DIR", type=Path, help="also write run.json and index.html into this folder")
     verify.add_argument("--remedied", action="store_true", help="check only the export made with --readable-by")
     verify.add_argument("--cell", metavar="NAME", help="name of this environment in the record (default: the bundle's)")

@@ -20,7 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from parity import __version__, cells, records
-from parity.cells import EXPORT, VERIFY, Cell
+from parity.cells import ARCHIVE, EXPORT, VERIFY, Cell
 from parity.errors import NotComparableError, UsageError
 from parity.failures import CRASH
 from parity.matrix import running
@@ -80,9 +80,13 @@ def run_there(address: str, project: Path, names: list[str], options: list[str],
     half-written comes back.
 
     Raises:
-        UsageError: `project` is no git checkout, nothing answers at `address`, or parity or tox is missing there.
+        UsageError: `project` is no git checkout, nothing answers at `address`, parity or tox is missing there, or a
+            cell archives.
         NotComparableError: the scheduler is gone.
     """
+    for name in names:
+        if Cell.parse(name).role == ARCHIVE:
+            raise UsageError(f"{name} writes into the project, which no worker has. Run it here: tox run -e {name}")
     output_folder(project / "reports")
     tracked = Parcel.of(project, _tracked(project), [])
     with _client(address) as client:

@@ -37,7 +37,7 @@ def fingerprint(cell: Cell, further: list[str], bundle: Path | None = None) -> s
     for part in (cell.name, *requirements(cell), *further, *_limits(cell), *_code()):
         digest.update(part.encode() + b"\0")
     if bundle is not None:
-        digest.update((bundle / bundles.MANIFEST).read_bytes())
+        digest.update((bundle if bundle.is_file() else bundle / bundles.MANIFEST).read_bytes())
     return digest.hexdigest()
 
 

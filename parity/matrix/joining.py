@@ -18,7 +18,7 @@ from parity.atlas import Atlas
 from parity.errors import RecordError
 from parity.failures import headline
 from parity.readers import Limits
-from parity.records import EXPORT, FLEET, JOINT, MISSING, SPLIT, Run, Stopped
+from parity.records import ARCHIVE, EXPORT, FLEET, JOINT, MISSING, SPLIT, Run, Stopped
 from parity.report import atlas as pages
 from parity.storage import output_folder
 
@@ -48,13 +48,14 @@ class Joined:
         return found
 
 
-def join(reports: Path, planned: Mapping[str, str], out: Path | None = None) -> Joined:
+def join(reports: Path, planned: Mapping[str, str], out: Path | None = None, archived: Iterable[str] = ()) -> Joined:
     """The atlas of the records in `reports` and of the cells that were planned; nothing is written.
 
     Args:
         reports: the folder of the records.
         planned: why a cell may have no record, by cell name.
         out: where the previous atlas is, if not with the records.
+        archived: the jax releases whose exports are archived.
 
     Raises:
         UsageError: a planned name describes no cell, or the known issues cannot be read.
@@ -70,7 +71,7 @@ def join(reports: Path, planned: Mapping[str, str], out: Path | None = None) -> 
         previous = atlases.read((out or reports) / pages.DATA)
     runs = list(found.values())
     unmatched = [issue.id for issue in known_issues.unmatched(runs, known_issues.load())]
-    return Joined(atlases.join(map(cells.row, runs), planned), previous, settled, unmatched, _limits(runs))
+    return Joined(atlases.join(map(cells.row, runs), planned, archived), previous, settled, unmatched, _limits(runs))
 
 
 def recorded(reports: Path) -> Iterator[tuple[Path, Run]]:
@@ -92,7 +93,8 @@ def _unreadable(name: str, error: RecordError) -> Run:
     assert cell is not None
     asked = {"jax": cell.jax, "tensorflow": cell.tensorflow, "python": cell.python}
     run = Run(cell=name, started_at=records.now(), environment={"cell": asked})
-    run.mode = next((mode for mode in (SPLIT, FLEET) if name.startswith(mode)), {EXPORT: EXPORT}.get(cell.role, JOINT))
+    verified = (mode for mode in (SPLIT, FLEET, ARCHIVE) if name.startswith(mode))
+    run.mode = next(verified, {EXPORT: EXPORT}.get(cell.role, JOINT))
     run.stopped = Stopped(MISSING, "", headline(str(error)))
     return run
 

@@ -1,4 +1,4 @@
-"""Which cells there are: what tox lists, and which of them this machine has no Python for."""
+"""Which cells there are: what tox lists, which of them this machine has no Python for, and what is archived."""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ def declared(project: Path, label: str) -> list[str]:
         said = (done.stderr.strip().splitlines() or ["it lists no cell"])[-1]
         raise UsageError(f"tox has no cells under {label!r} in {project}: {said}. Expected a label of tox.ini.")
     return found
+
+
+def archive_of(project: Path) -> Path | None:
+    """The folder of archived bundles that `project`'s tox.ini gives to cells; None where there is none."""
+    archive = project / "fixtures" / "bundles"
+    return archive if archive.is_dir() else None
 
 
 def _is_cell(name: str) -> bool:

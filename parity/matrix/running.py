@@ -15,9 +15,10 @@ from typing import Any
 
 from packaging.version import Version
 
-from parity import bundles, cells, environment, known_issues, readers, records, report
-from parity.cells import EXPORT, LATEST, VERIFY, Cell
+from parity import archives, bundles, cells, environment, known_issues, readers, records, report, storage
+from parity.cells import ARCHIVE, EXPORT, LATEST, VERIFY, Cell
 from parity.errors import RecordError, UsageError
+from parity.failures import UNKNOWN
 from parity.matrix.building import installing, refused
 from parity.matrix.inputs import fingerprint
 from parity.matrix.supervising import INTERRUPTED, LOG, Ended, Interrupt, python, settle, watch
@@ -27,6 +28,8 @@ SIZES = ("1", "13", "256")
 """The batch sizes of a cell: one, an odd one, and the one trained with."""
 BUNDLE_SIZES = ("1", "13")
 BUNDLES = "bundles"
+ARCHIVED = ("--case=miniature",)
+"""What an archived bundle is of."""
 TIME_LIMIT_S = 1200.0
 
 Watch = Callable[[list[str], Path], Ended]
@@ -34,7 +37,10 @@ Watch = Callable[[list[str], Path], Ended]
 
 @dataclass(frozen=True)
 class Task:
-    """One record to be made: where, how, and from what; `stopped` says why it cannot be."""
+    """One record to be made: where, how, and from what; `stopped` says why it cannot be.
+
+    `archived` is the file that a cell writes which archives.
+    """
 
     name: str
     mode: str
@@ -42,6 +48,7 @@ class Task:
     inputs: str
     cell: Cell
     stopped: Stopped | None = None
+    archived: Path | None = None
 
 
 def run_cell(
@@ -51,6 +58,7 @@ def run_cell(
     time_limit_s: float,
     fresh: bool,
     show: Callable[[str], Any],
+    archive: Path | None = None,
 ) -> list[Run]:
     """Make the records of `cell` in `reports`, one folder each; those that are up to date are left as they are.
 
@@ -61,16 +69,21 @@ def run_cell(
         time_limit_s: after which a run is ended, and an installation.
         fresh: make them again although they are up to date.
         show: takes what runs print, as it comes.
+        archive: the folder of archived bundles, to be replayed or added to.
 
     Raises:
-        UsageError: the cell is of another Python, or uv is not installed.
+        UsageError: the cell is of another Python, it would replace what is archived, or uv is not installed.
+        RecordError: there is no archive in `archive`.
         KeyboardInterrupt: this process was asked to end, and every record has been sealed.
     """
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     if cell.python not in (None, here):
         wanted = f"{cell.name} is a cell of Python {cell.python}, and this is {here}"
         raise UsageError(f"{wanted}. Run it where that Python is: tox run -e {cell.name}")
-    todo = tasks(cell, reports, further)
+    todo = tasks(cell, reports, further, archive)
+    for task in todo:
+        if task.archived is not None:
+            archives.require_new(task.archived)
     done = {task.name: None if fresh else standing(task, reports) for task in todo}
     waiting = [task for task in todo if done[task.name] is None]
     with Interrupt() as interrupt:
@@ -93,7 +106,8 @@ def standing(task: Task, reports: Path) -> Run | None:
     """The record of `task` that need not be made again; None if it is to be made."""
     run = up_to_date(reports / task.name, task.inputs)
     exported = run is not None and run.mode == records.EXPORT and cells.outcome(run).status == PASS
-    return None if exported and not has_bundle(reports, task.cell) else run
+    gone = task.archived is not None or (exported and not has_bundle(reports, task.cell))
+    return None if gone else run
 
 
 def up_to_date(folder: Path, inputs: str) -> Run | None:
@@ -106,20 +120,26 @@ def up_to_date(folder: Path, inputs: str) -> Run | None:
     return run if run.inputs == inputs and cells.outcome(run).status != MISSING else None
 
 
-def tasks(cell: Cell, reports: Path, further: list[str]) -> list[Task]:
-    """The records that `cell` is to leave: one, or for a cell that verifies one for every export in `reports`.
+def tasks(cell: Cell, reports: Path, further: list[str], archive: Path | None = None) -> list[Task]:
+    """The records that `cell` is to leave: one, or for a cell that verifies one for every bundle to be read.
+
+    Those are the exports in `reports`, and what is in `archive`.
 
     Raises:
-        UsageError: `further` is given to a cell that is not a pair.
+        UsageError: `further` is given to a cell that is not a pair, or no archive to one that archives.
+        RecordError: there is no archive in `archive`.
     """
     if further and cell.role:
         raise UsageError(f"{cell.name} takes no options of parity run, and was given {' '.join(further)}.")
     if cell.role == VERIFY:
-        return list(_verifications(cell, reports))
+        return list(_verifications(cell, reports, archive))
     if cell.role == EXPORT:
-        asked = [f"--readable-by={readers.oldest()}", *(f"--batch-size={size}" for size in BUNDLE_SIZES)]
-        command = python("-m", "parity", "export", str(bundle(reports, cell)), *asked)
-        return [Task(cell.name, records.EXPORT, tuple(command), fingerprint(cell, asked), cell)]
+        return [_export(cell, bundle(reports, cell))]
+    if cell.role == ARCHIVE:
+        if archive is None or cell.jax is None:
+            raise UsageError(f"{cell.name} writes into an archive. Name its folder with --archive.")
+        path = archives.path_of(archive, cell.jax)
+        return [replace(_export(cell, path, *ARCHIVED), archived=path)]
     sizes = [] if "--batch-size" in " ".join(further) else [f"--batch-size={size}" for size in SIZES]
     asked = [*sizes, *further]
     where = (f"--out={reports / cell.name}", f"--cell={cell.name}")
@@ -130,24 +150,45 @@ def tasks(cell: Cell, reports: Path, further: list[str]) -> list[Task]:
     return [Task(cell.name, JOINT, tuple(command), fingerprint(cell, [*asked, *day]), cell)]
 
 
-def _verifications(cell: Cell, reports: Path) -> Iterator[Task]:
-    """A record for every export; the newest jax's export under the remedy is the one for the whole fleet."""
-    found = exports(reports)
+def _export(cell: Cell, path: Path, *of: str) -> Task:
+    asked = [*of, f"--readable-by={readers.oldest()}", *(f"--batch-size={size}" for size in BUNDLE_SIZES)]
+    command = python("-m", "parity", "export", str(path), *asked)
+    return Task(cell.name, records.EXPORT, tuple(command), fingerprint(cell, asked), cell)
+
+
+def _verifications(cell: Cell, reports: Path, archive: Path | None) -> Iterator[Task]:
+    """A record for every export, of the newest jax also for the whole fleet, and one for every archived bundle."""
+    found, archived = exports(reports), archives.listed(archive) if archive else {}
     for writer, stopped in found:
         yield _verification(replace(cell, jax=writer.jax), SPLIT, reports, stopped)
     for writer, stopped in found[-1:]:
         yield _verification(replace(cell, jax=writer.jax), FLEET, reports, stopped)
-    if not found:
+    for jax in sorted(archived, key=Version):
+        assert archive is not None
+        path = archives.path_of(archive, jax)
+        yield _verification(replace(cell, jax=jax), records.ARCHIVE, reports, _spoilt(path, archived[jax]), path)
+    if not found and not archived:
         why = Stopped(MISSING, "", "nothing has been exported: run a cell such as py311-jax0.9.2-export before")
         yield Task(cell.name, SPLIT, (), "", cell, why)
 
 
-def _verification(pair: Cell, mode: str, reports: Path, stopped: Stopped | None) -> Task:
-    name, path = f"{mode}-jax{pair.jax}-tf{pair.tensorflow}", bundle(reports, pair)
+def _verification(pair: Cell, mode: str, reports: Path, stopped: Stopped | None, archived: Path | None = None) -> Task:
+    name, path = f"{mode}-jax{pair.jax}-tf{pair.tensorflow}", archived or bundle(reports, pair)
     command = python("-m", "parity", "verify", str(path), f"--out={reports / name}", f"--cell={name}")
     command += ["--remedied"] if mode == FLEET else []
     inputs = fingerprint(pair, [mode, stopped.evidence]) if stopped else fingerprint(pair, [mode], path)
     return Task(name, mode, tuple(command), inputs, pair, stopped)
+
+
+def _spoilt(path: Path, listed: str | None) -> Stopped | None:
+    """Why the archived bundle at `path`, of which the SHA-256 is `listed`, is not to be asked."""
+    if not path.is_file():
+        return Stopped(MISSING, "", f"{path.name} is listed in {archives.SUMS} and is not there: restore it")
+    if listed is None:
+        return Stopped(ERROR, UNKNOWN, f"{path.name} is not listed in {archives.SUMS}: remove it, and archive it again")
+    same = storage.sha256(path) == listed
+    altered = f"{path.name} is not what was archived, its SHA-256 is not that of {archives.SUMS}: restore it"
+    return None if same else Stopped(ERROR, UNKNOWN, altered)
 
 
 def exports(reports: Path) -> list[tuple[Cell, Stopped | None]]:
@@ -201,7 +242,7 @@ def begin(task: Task, reports: Path, log: str) -> None:
     """Remove what an earlier run of `task` left, and begin its log."""
     folder = reports / task.name
     shutil.rmtree(folder, ignore_errors=True)
-    if task.mode == records.EXPORT:
+    if task.mode == records.EXPORT and task.archived is None:
         shutil.rmtree(bundle(reports, task.cell), ignore_errors=True)
     if task.cell.role == VERIFY:
         shutil.rmtree(reports / task.cell.name, ignore_errors=True)  # says that nothing had been exported
@@ -221,7 +262,9 @@ def make(
         ended = watching(list(task.command), folder / LOG)
         spent = {"the process": time.perf_counter() - began}
         if task.mode == records.EXPORT and ended.code == 0:
-            run.state, facts["bundle"] = records.COMPLETE, _manifest(bundle(reports, task.cell))
+            run.state, facts["bundle"] = records.COMPLETE, _manifest(task.archived or bundle(reports, task.cell))
+            if task.archived is not None:
+                archives.enlist(task.archived)
         run = settle(folder, run, ended, time_limit_s)
     else:
         run.stopped = stopped
@@ -235,5 +278,6 @@ def make(
 
 
 def _manifest(bundle: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads((bundle / bundles.MANIFEST).read_text(encoding="utf-8"))
+    with archives.unpacked(bundle) as folder:
+        manifest: dict[str, Any] = json.loads((folder / bundles.MANIFEST).read_text(encoding="utf-8"))
     return {key: manifest[key] for key in ("versions", "writer")}

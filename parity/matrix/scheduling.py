@@ -17,10 +17,11 @@ from typing import Any
 
 import parity
 from parity import cells, records
-from parity.cells import EXPORT, VERIFY, Cell
+from parity.cells import ARCHIVE, EXPORT, VERIFY, Cell
 from parity.errors import RecordError, UsageError
 from parity.matrix import leash, running
-from parity.matrix.plan import why_absent
+from parity.matrix.plan import archive_of, why_absent
+from parity.matrix.running import Task
 from parity.records import Run, Stopped
 from parity.storage import output_folder
 
@@ -34,8 +35,8 @@ _ASKING = threading.Lock()
 def by_role(names: Iterable[str]) -> dict[str, list[str]]:
     """The cells that export, the pairs in one environment, and the cells that verify what was exported."""
     roles = {name: Cell.parse(name).role for name in names}
-    keys = {"exports": EXPORT, "pairs": "", "verifications": VERIFY}
-    return {key: [name for name in roles if roles[name] == role] for key, role in keys.items()}
+    keys = {"exports": (EXPORT, ARCHIVE), "pairs": ("",), "verifications": (VERIFY,)}
+    return {key: [name for name in roles if roles[name] in wanted] for key, wanted in keys.items()}
 
 
 def stages(names: Iterable[str]) -> list[list[str]]:
@@ -86,10 +87,15 @@ def settled(project: Path, name: str, options: list[str]) -> list[str]:
     if options or Path(parity.__file__).resolve().parents[1] != project.resolve():
         return []
     reports = project / "reports"
-    tasks = running.tasks(Cell.parse(name), reports, options)
+    tasks = _tasks(project, name)
     runs = [running.standing(task, reports) for task in tasks]
     lines = [f"{run.cell}: {cells.outcome(run).status}, up to date" for run in runs if run is not None]
     return lines if len(lines) == len(tasks) else []
+
+
+def _tasks(project: Path, name: str) -> list[Task]:
+    """The records that the cell `name` is to leave, as tox.ini has it run."""
+    return running.tasks(Cell.parse(name), project / "reports", [], archive_of(project))
 
 
 def run_tox(project: Path, name: str, options: list[str], unwanted: Callable[[], bool]) -> list[str]:
@@ -113,7 +119,7 @@ def run_tox(project: Path, name: str, options: list[str], unwanted: Callable[[],
         child.stdin.close()
         out.seek(0)
         said = re.sub(r"\x1b\[[0-9;]*m", "", out.read().decode(errors="backslashreplace"))
-    expected = [task.name for task in running.tasks(Cell.parse(name), project / "reports", [])]
+    expected = [task.name for task in _tasks(project, name)]
     told = [line for line in said.splitlines() if _tells(line, expected)]
     if told:
         return told
@@ -146,7 +152,7 @@ def stop(project: Path, name: str, stopped: Stopped) -> list[str]:
     A record from before stays where nothing was found now.
     """
     reports, lines = project / "reports", []
-    for task in running.tasks(Cell.parse(name), reports, []):
+    for task in _tasks(project, name):
         folder, asked = reports / task.name, task.cell
         if (folder / "run.json").is_file() and stopped.status == records.MISSING:
             lines.append(f"{task.name}: as it was, not run now: {stopped.evidence}")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from parity import atlas as atlases
 from parity.atlas import AGREES, APART, MENDED, UNSEEN, Atlas, Change, Grid, Row
-from parity.records import FLEET, JOINT, SPLIT
+from parity.records import ARCHIVE, FLEET, JOINT, SPLIT
 from parity.report import render, trust
 from parity.storage import output_folder, write_atomically
 
@@ -24,6 +24,10 @@ TITLES = {
         "Exported where jax is, judged where TensorFlow is alone; so pairs meet that cannot be installed together.",
     ),
     FLEET: ("One export for all readers", "The same files, written once by this jax, judged in every TensorFlow."),
+    ARCHIVE: (
+        "Archived exports, read again",
+        "A small model, exported once by this jax and kept since; every TensorFlow must go on reading it.",
+    ),
 }
 
 

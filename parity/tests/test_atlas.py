@@ -12,7 +12,7 @@ import pytest
 from parity import atlas, cells, records
 from parity.atlas import Atlas
 from parity.errors import RecordError, UsageError
-from parity.records import FLEET, SPLIT
+from parity.records import ARCHIVE, FLEET, SPLIT
 from parity.report import atlas as page
 from parity.tests import samples
 
@@ -129,6 +129,18 @@ def test_a_verifying_cell_that_left_nothing_is_missing_for_every_export():
         "Of 2 pairs in separate environments, 1 agrees and 1 was not run; 1 reader of the one export was not run."
     )
     assert [cell["mode"] for cell in of(**{"py313-tf2.21.0-verify": ""}).cells] == [SPLIT]
+
+
+def test_a_verifying_cell_that_left_nothing_is_missing_for_every_archived_bundle():
+    read = row("0.9.2", mode=ARCHIVE, cell="archive-jax0.9.2-tf2.21.0", status="remedied", **{"class": SKEW})
+    made = atlas.join([read], {"py312-tf2.21.0-verify": ""}, ["0.4.30", "0.9.2"])
+    assert [(cell["cell"], cell["mode"], cell["status"]) for cell in made.cells] == [
+        ("archive-jax0.4.30-tf2.21.0", ARCHIVE, "missing"),
+        ("archive-jax0.9.2-tf2.21.0", ARCHIVE, "remedied"),
+    ]
+    assert atlas.verdict(made) == "Of 2 readings of archived bundles, 1 agrees with a remedy and 1 was not run."
+    assert not atlas.in_order(made)
+    assert atlas.in_order(of(read))
 
 
 def test_what_cannot_be_installed_apart_is_not_said_to_be_together():
@@ -326,11 +338,11 @@ def test_a_pair_that_was_not_planned_is_said_to_be_so(written):
 
 
 def test_modes_have_grids_of_their_own_with_the_same_columns(written):
-    found = Page(written(row(tensorflow="2.20.0"), row(mode=SPLIT), row(mode=FLEET)))
+    found = Page(written(row(tensorflow="2.20.0"), row(mode=SPLIT), row(mode=FLEET), row(mode=ARCHIVE)))
     for title in page.TITLES.values():
         assert title[0] in found.text()
-    assert len([t for t in found.all("table") if t.get("class") == "grid"]) == 3
-    assert found.text().count("2.20.0 2.21.0") == 3
+    assert len([t for t in found.all("table") if t.get("class") == "grid"]) == 4
+    assert found.text().count("2.20.0 2.21.0") == 4
 
 
 def test_a_cell_without_releases_stands_beside_the_grid(written):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parity import checks, power
-from parity.case import Training, load
+from parity.case import PROBES, Training, load
 from parity.errors import CaseError, InputError
 from parity.records import FAIL, PASS, Planned
 from parity.specs import Spec
@@ -231,3 +231,25 @@ def test_the_same_case_is_trained_to_the_same_bits(harness_of):
     one, two = (harness_of(tiny.tiny).trained for _ in range(2))
     assert one.metrics == two.metrics
     assert all((one.state.params["hidden"][k] == two.state.params["hidden"][k]).all() for k in ("kernel", "bias"))
+
+
+@pytest.fixture(scope="module")
+def miniature(frameworks):
+    from parity.harness import Harness
+    from parity.ledger import Ledger
+
+    harness = Harness(load("miniature"), Ledger())
+    yield harness
+    harness.close()
+
+
+def test_the_miniature_is_neither_untrained_nor_saturated_and_asks_everything(miniature):
+    assert 0.05 <= miniature.trained.metrics.eval_loss[-1] <= 1.0
+    assert {j.status for j in checks.trained(miniature.trained)} == {PASS}
+    assert miniature.case.probes == PROBES
+
+
+@pytest.mark.parametrize("size", [1, 13])
+def test_the_miniature_has_power_where_an_answer_is_discrete(miniature, size):
+    """The one probe that a case so small easily leaves powerless: a class that no error in a weight changes."""
+    assert power.judge("accuracy", power.PowerStudy(miniature).of("accuracy", size)).status == PASS

@@ -355,6 +355,32 @@ def test_what_is_verified_is_verified_again_when_the_bundle_is_another(cell, tmp
     assert verify()[1] > first
 
 
+ARCHIVES = """
+import os, sys
+from pathlib import Path
+from parity.tests.test_bundle_files import write
+write(Path(sys.argv[2]))
+os._exit(0)
+"""
+
+
+def test_what_is_archived_is_replayed_without_any_export_and_never_replaced(cell, run_cell, tmp_path):
+    archive = tmp_path / "archive"
+    code, said, run = run_cell("jax1.0-archive", "--archive", archive, planted=ARCHIVES)
+    assert (code, run.mode, outcome(run).status) == (0, records.EXPORT, PASS), said
+    kept = {path.name: path.read_bytes() for path in archive.iterdir()}
+    assert set(kept) == {"jax1.0.tar.xz", "SHA256SUMS"}
+    for options in ([], ["--fresh"]):
+        with cell("jax1.0-archive", "--archive", archive, *options, planted=ARCHIVES) as process:
+            assert "yesterday's model is not replaced" in process.communicate(timeout=60)[0]
+        assert process.returncode == 2
+    assert {path.name: path.read_bytes() for path in archive.iterdir()} == kept
+    with cell("tf2.0-verify", "--archive", archive) as process:
+        said, _ = process.communicate(timeout=120)
+    assert (process.returncode, "archive-jax1.0-tf2.0: error, import: " in said) == (1, True), said
+    assert records.read(tmp_path / "reports" / "archive-jax1.0-tf2.0").mode == records.ARCHIVE
+
+
 def test_a_cell_of_another_python_is_refused(cell):
     with cell("py399-jax1.0-tf1.0") as process:
         said, _ = process.communicate(timeout=60)

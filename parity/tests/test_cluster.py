@@ -64,6 +64,11 @@ def run(cluster, project, *names, options=()):
     return told
 
 
+def test_a_cell_that_archives_is_refused_before_anybody_is_asked(project):
+    with pytest.raises(UsageError, match=r"writes into the project, which no worker has.*tox run -e"):
+        run_there("tcp://127.0.0.1:9", project.folder, [PAIRS[0], "py311-jax1.0-archive"], [], print)
+
+
 def test_nothing_is_lost_when_a_worker_is_killed_in_the_middle_of_a_cell(cluster, client, project):
     project.hold(PAIRS[0])
     with ThreadPoolExecutor(1) as pool:

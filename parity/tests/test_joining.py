@@ -9,6 +9,7 @@ from parity.matrix import joining
 from parity.readers import Limits
 from parity.records import (
     ABORTED,
+    ARCHIVE,
     CRASH,
     ERROR,
     EXPORT,
@@ -204,9 +205,14 @@ def test_what_is_no_record_of_a_cell_is_left_alone(reports, listed):
 def test_records_of_every_mode_are_joined(reports):
     for name, mode in ((NAME, JOINT), ("jax0.9.2-export", EXPORT)):
         leave(reports, name, mode=mode)
-    for mode in (SPLIT, FLEET):
+    for mode in (SPLIT, FLEET, ARCHIVE):
         leave(reports, f"{mode}-jax0.9.2-tf2.21.0", mode=mode)
-    assert {row["mode"] for row in rows(joining.join(reports, {})).values()} == {JOINT, EXPORT, SPLIT, FLEET}
+    assert {row["mode"] for row in rows(joining.join(reports, {})).values()} == {JOINT, EXPORT, SPLIT, FLEET, ARCHIVE}
+
+
+def test_a_cell_that_archives_is_no_part_of_the_atlas(reports):
+    leave(reports, "py311-jax0.9.2-archive", mode=EXPORT)
+    assert rows(joining.join(reports, {})) == {}
 
 
 def test_a_run_that_is_going_on_or_was_cut_off_is_missing_and_stays_as_it_is(reports, listed):
@@ -233,7 +239,10 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("text", DAMAGE.values(), ids=DAMAGE)
-@pytest.mark.parametrize("name", [NAME, "jax0.10.2-export", "split-jax0.10.2-tf2.21.0", "fleet-jax0.10.2-tf2.21.0"])
+@pytest.mark.parametrize(
+    "name",
+    [NAME, "jax0.10.2-export", *(f"{mode}-jax0.10.2-tf2.21.0" for mode in (SPLIT, FLEET, ARCHIVE))],
+)
 def test_a_record_that_cannot_be_read_is_a_row_that_says_so_and_the_others_are_joined(reports, name, text):
     leave(reports, "jax0.9.2-tf2.21.0")
     (reports / name).mkdir()
@@ -244,7 +253,7 @@ def test_a_record_that_cannot_be_read_is_a_row_that_says_so_and_the_others_are_j
     row = found[name]
     assert (row["status"], row["class"], row["jax"]) == (MISSING, None, "0.10.2")
     assert row["tensorflow"] == (None if name.endswith(EXPORT) else "2.21.0")
-    assert row["mode"] == next((mode for mode in (SPLIT, FLEET, EXPORT) if mode in name), JOINT)
+    assert row["mode"] == next((mode for mode in (SPLIT, FLEET, ARCHIVE, EXPORT) if mode in name), JOINT)
     assert "run.json" in row["evidence"]
     assert str(reports.parent) not in row["evidence"]
     joining.write(joined, reports, None)

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 import parity
-from parity import records
+from parity import archives, records
 from parity.cells import Cell
 from parity.matrix import leash, running, scheduling
 from parity.records import MISSING, Stopped
 from parity.tests import samples
 from parity.tests.small_matrix import BROKEN, EXPORT, NO_PYTHON, PAIRS, VERIFY, Project, ends, started
+from parity.tests.test_bundle_files import write as write_bundle
 
 
 @pytest.fixture
@@ -31,6 +32,19 @@ def run(project, *names, options=(), jobs=2):
 def test_exports_come_first_and_verifications_last():
     assert scheduling.stages([VERIFY, *PAIRS, EXPORT]) == [[EXPORT, *PAIRS], [VERIFY]]
     assert scheduling.stages(PAIRS[:1]) == [[PAIRS[0]]]
+
+
+def test_a_cell_that_archives_is_not_left_out():
+    assert scheduling.stages([VERIFY, "py311-jax1.0-archive"]) == [["py311-jax1.0-archive"], [VERIFY]]
+
+
+def test_a_reader_is_not_up_to_date_where_a_bundle_was_archived_since(project, monkeypatch):
+    monkeypatch.setattr(parity, "__file__", str(project.folder / "parity" / "__init__.py"))
+    monkeypatch.setattr(running, "fingerprint", lambda *made_from: "")
+    run(project, EXPORT, VERIFY)
+    assert len(scheduling.settled(project.folder, VERIFY, [])) == 2
+    archives.enlist(write_bundle(archives.path_of(project.folder / "fixtures" / "bundles", "1.0")))
+    assert scheduling.settled(project.folder, VERIFY, []) == []
 
 
 def test_every_cell_leaves_a_sealed_record_and_verifications_find_the_exports(project):
