@@ -23,7 +23,7 @@ from parity.gate.judging import is_power, judge
 from parity.gate.policy import load_policy
 from parity.gate.standing import BASELINE_SCHEMA, PACKAGES, PAIR, Check, Standing, read
 from parity.gate.text import one_line
-from parity.records import COMPLETE, IN_ORDER
+from parity.words import COMPLETE, IN_ORDER
 
 SHOWN = 30
 """Changed scores that are shown."""
