@@ -5,6 +5,7 @@ from dataclasses import replace
 from parity import gate, records
 from parity.gate.standing import parse
 from parity.records import Power, Program, Timing
+from parity.storage import ESCAPED
 from parity.tests import samples
 
 POLICY = gate.load_policy()
@@ -56,8 +57,13 @@ def with_check(number, **changes):
     return made
 
 
+def encoded(run):
+    """The bytes of a record, as they are written."""
+    return records.dumps(run).encode("utf-8", ESCAPED)
+
+
 def standing(run):
-    return parse(records.dumps(run).encode(), "run.json")
+    return parse(encoded(run), "run.json")
 
 
 def judge(candidate, baseline=None, policy=POLICY):
