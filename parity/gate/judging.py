@@ -93,7 +93,8 @@ def _of_checks(baseline: Standing, candidate: Standing, pairs: Iterable[Pair], p
     for before, after in pairs:
         check = after or before
         assert check is not None
-        place = (candidate if after else baseline).places[check.item]
+        # Where both have it the baseline says where it belongs: no candidate moves itself under an easier rule.
+        place = (baseline if before else candidate).places[check.item]
         power = is_power(check)
         excuse = policy.excuse(place.case, place.probe, place.runtime)
         for level, kind, what, detail, worst in compare(before, after, policy.drift, power, same):
