@@ -75,6 +75,14 @@ def test_a_remedy_is_named_with_the_failure_that_calls_for_it():
     assert "1 of 4 checks" in found.sentence
 
 
+def test_a_remedy_that_was_needed_before_is_needed_still_and_is_no_warning():
+    baseline = run()
+    baseline.checks[1] = replace(baseline.checks[1], status="remedied")
+    found = judge(with_check(1, status="remedied"), baseline)
+    assert (found.decision, kinds(found)) == ("may upgrade with remedy", [("note", "remedied")])
+    assert "warning" not in found.sentence
+
+
 @pytest.mark.parametrize("status", ["pass", "remedied", "known"])
 @pytest.mark.parametrize("score", [100.0, math.inf, math.nan])
 def test_a_score_over_the_limit_blocks_whatever_the_status_says(status, score):
