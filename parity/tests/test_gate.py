@@ -91,6 +91,13 @@ def test_a_score_over_the_limit_blocks_whatever_the_status_says(status, score):
     assert ("block", "over the limit") in kinds(judge(with_check(1, status=status, score=score), baseline))
 
 
+def test_a_small_step_over_the_limit_blocks_though_it_says_pass():
+    baseline = run()
+    baseline.checks[1] = replace(baseline.checks[1], score=63.9)
+    assert judge(with_check(1, score=64.1), baseline).exit_code == 1
+    assert judge(with_check(1, score=64.0), baseline).findings == []
+
+
 def test_a_new_check_over_its_limit_blocks_though_it_says_pass():
     made = newer()
     made.checks.append(replace(made.checks[1], leaf="more", score=100.0))

@@ -91,6 +91,16 @@ def test_a_terminal_and_annotations_say_how_much_was_cut():
     assert "92 more findings cut here" in commands[-1]
 
 
+@pytest.mark.parametrize("name", ["::error::x", "a:", ":", ":::", "##[error]x", "\n::error::x"])
+def test_no_name_makes_a_workflow_command_of_a_line(name):
+    made = with_check(1, status="fail", message=name)
+    made.checks[1] = replace(made.checks[1], item=name, leaf=name)
+    made.plan.append(samples.planned(item=name, case=name))
+    said = outputs.terminal(judge(made))
+    assert "::" not in said
+    assert "##[" not in said
+
+
 def test_a_workflow_command_is_escaped():
     from parity.gate.text import workflow_command
 
