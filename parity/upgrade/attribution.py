@@ -1,0 +1,360 @@
+"""Who moved between two pairs of releases, read from the records of their four corners."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from parity import cells
+from parity.failures import REMEDIABLE, RESOLVER
+from parity.handshake import Reader, Writer
+from parity.records import IN_ORDER, NO_DEVICE, PASS, Check, Program, Run
+from parity.upgrade.pins import JAX, PACKAGES, TENSORFLOW, Pair, corners
+
+UPGRADE, PROGRAM, READER, OTHERS = "upgrade", "program", "reader", "others"
+SIDES = (UPGRADE, JAX, TENSORFLOW, PROGRAM, READER, OTHERS)
+_OPERATIONS = "operations"
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Whether one side moved, and its numbers in a sentence; `moved` is None where the records do not tell."""
+
+    side: str
+    moved: bool | None
+    sentence: str
+
+
+class Growth(Protocol):
+    """By which factor a score may grow; scores up to `floor` count as `floor`."""
+
+    @property
+    def score(self) -> float:
+        """The factor."""
+
+    @property
+    def floor(self) -> float:
+        """A score that is as good as JAX itself."""
+
+
+@dataclass(frozen=True)
+class Corners:
+    """The runs of the four corners that are recorded, and how much a score may move."""
+
+    old: Pair
+    new: Pair
+    runs: Mapping[Pair, Run]
+    growth: Growth
+
+    def run(self, jax: str, tensorflow: str) -> Run | None:
+        """The record of that corner, if its releases could be installed."""
+        run = self.runs.get(Pair(jax, tensorflow))
+        return None if run is None or cells.outcome(run).failure == RESOLVER else run
+
+    def with_jax(self, jax: str) -> list[Run]:
+        """The records with that jax, the one beside the tensorflow of its own pair first."""
+        order = (self.old.tensorflow, self.new.tensorflow)
+        found = (self.run(jax, tensorflow) for tensorflow in (order if jax == self.old.jax else order[::-1]))
+        return [run for run in found if run is not None]
+
+    def with_tensorflow(self, tensorflow: str) -> list[Run]:
+        """The records with that tensorflow, likewise."""
+        order = (self.old.jax, self.new.jax)
+        found = (self.run(jax, tensorflow) for jax in (order if tensorflow == self.old.tensorflow else order[::-1]))
+        return [run for run in found if run is not None]
+
+
+def attribute(known: Corners) -> list[Moved]:
+    """What every side did, one after the other in the order of `SIDES`; the packages only where some moved."""
+    jax, tensorflow, program = _jax(known), _tensorflow(known), _program(known)
+    if program.moved and jax.moved is False and tensorflow.moved is False:
+        program = Moved(PROGRAM, True, f"{program.sentence[:-1]}; no number moved with it.")
+    found = [_upgrade(known), jax, tensorflow, program, _reader(known), _others(known)]
+    return [moved for moved in found if moved is not None]
+
+
+def _upgrade(known: Corners) -> Moved:
+    """Which of the two upgrades brings about what the new pair suffers from."""
+    old, new = known.old, known.new
+    bad = {name: _bad(known.runs.get(pair)) for name, pair in corners(old, new).items()}
+    if bad["new/new"] is False:
+        return Moved(UPGRADE, False, f"Nothing broke: {new} passes as exported by default.")
+    if bad["new/new"] is None:
+        return Moved(UPGRADE, None, f"What breaks is not known: {new} has no record.")
+    became = cells.outcome(known.runs[new])
+    what = f"{new} {_became(became)}"
+    if bad["old/old"]:
+        return Moved(UPGRADE, False, f"{what}, and so is the pair you have: {_became_of(known, old)}.")
+    if JAX in _same(old, new) or TENSORFLOW in _same(old, new):
+        other = TENSORFLOW if JAX in _same(old, new) else JAX
+        return Moved(UPGRADE, True, f"The new {other} breaks it: {what}, and {old} passes.")
+    by = bad["new/old"], bad["old/new"]
+    if None in by:
+        apart = [str(corners(old, new)[name]) for name in ("new/old", "old/new") if bad[name] is None]
+        return Moved(UPGRADE, None, f"{what}. By which side is not known: {' and '.join(apart)} gave no answer.")
+    alone = f"with jax {old.jax}, tensorflow {new.tensorflow} passes", f"tensorflow {old.tensorflow}"
+    said = {
+        (True, False): f"The new jax breaks it: jax {new.jax} breaks with either tensorflow, and {alone[0]}.",
+        (False, True): (
+            f"The new tensorflow breaks it: tensorflow {new.tensorflow} breaks with either jax, and with {alone[1]} "
+            f"jax {new.jax} passes."
+        ),
+        (True, True): f"Each breaks it alone: jax {new.jax} with {alone[1]}, and tensorflow {new.tensorflow} with jax "
+        f"{old.jax}.",
+        (False, False): f"Only together do they break: jax {new.jax} passes with {alone[1]}, and {alone[0]}.",
+    }
+    return Moved(UPGRADE, True, said[bool(by[0]), bool(by[1])])
+
+
+def _bad(run: Run | None) -> bool | None:
+    """Whether a corner does not pass as exported by default; None where it could not be asked."""
+    if run is None:
+        return None
+    became = cells.outcome(run)
+    return None if became.failure == RESOLVER else became.status != PASS
+
+
+def _became(became: cells.Outcome) -> str:
+    return f"is {': '.join(filter(None, (became.status, became.failure, became.evidence)))}"
+
+
+def _became_of(known: Corners, pair: Pair) -> str:
+    became = cells.outcome(known.runs[pair])
+    return f"{pair} {_became(became)}"
+
+
+def _same(old: Pair, new: Pair) -> set[str]:
+    return {name for name in PACKAGES if getattr(old, name) == getattr(new, name)}
+
+
+def _jax(known: Corners) -> Moved:
+    """JAX's own distance from the oracle, with the old jax and with the new."""
+    old, new = known.old.jax, known.new.jax
+    if old == new:
+        return Moved(JAX, False, f"jax is {old} on both sides.")
+    before, after = (next(iter(known.with_jax(jax)), None) for jax in (old, new))
+    if before is None or after is None:
+        return Moved(JAX, None, f"jax's numbers are not known: {_unanswered(JAX, before, old, new)}.")
+    broke = sorted(_broken(after, _of_jax) - _broken(before, _of_jax))
+    scores = _scores(before, _of_jax), _scores(after, _of_jax)
+    change = _largest(*scores, known.growth)
+    if broke:
+        said = f"{', '.join(broke[:_SHOWN])} on JAX alone {'is' if len(broke) == 1 else 'are'} not in order any more"
+        return Moved(JAX, True, f"jax moved: {said}.")
+    if change is None:
+        return Moved(JAX, None, "jax's numbers are not known: nothing that both asked was scored.")
+    return Moved(JAX, change.moved, _numbers(JAX, change, f"with jax {old}", f"with {new}", len(scores[1])))
+
+
+def _tensorflow(known: Corners) -> Moved:
+    """TensorFlow's distance from the oracle, with the old and the new one beside the same jax."""
+    old, new = known.old.tensorflow, known.new.tensorflow
+    if old == new:
+        return Moved(TENSORFLOW, False, f"tensorflow is {old} on both sides.")
+    said, moved = [], []
+    for jax in dict.fromkeys((known.old.jax, known.new.jax)):
+        before, after = known.run(jax, old), known.run(jax, new)
+        if before is None or after is None:
+            continue
+        change = _largest(_scores(before, _of_tensorflow), _scores(after, _of_tensorflow), known.growth)
+        over = sorted(_over(after) - _over(before))
+        if change is None and not over:
+            continue
+        moved.append(bool(over) or (change is not None and change.moved))
+        numbers = f"{', '.join(over[:_SHOWN])} over the limit" if over else ""
+        if change is not None:
+            numbers = "; ".join(filter(None, (numbers, change.said(f"with {old}", f"with {new}"))))
+        said.append(f"beside jax {jax} {numbers}")
+    if not said:
+        return Moved(TENSORFLOW, None, "tensorflow's numbers are not known: beside no jax did both answer.")
+    verb = "tensorflow moved" if any(moved) else "tensorflow's numbers did not move"
+    return Moved(TENSORFLOW, any(moved), f"{verb}: {', and '.join(said)}, against the oracle.")
+
+
+@dataclass(frozen=True)
+class Change:
+    """The probe whose worst score changed most."""
+
+    probe: str
+    before: float
+    after: float
+    moved: bool
+
+    def said(self, old: str, new: str) -> str:
+        """The change in words."""
+        verb = "scores" if self.moved else "moved most, and scores"
+        return f"{self.probe} {verb} {self.before:.3g} {old} and {self.after:.3g} {new}"
+
+
+def _numbers(side: str, change: Change, old: str, new: str, probes: int) -> str:
+    head = f"{side} moved" if change.moved else f"{side}'s numbers did not move"
+    return f"{head}: of {probes} probes {change.said(old, new)}, against the oracle."
+
+
+def _largest(before: Mapping[str, float], after: Mapping[str, float], growth: Growth) -> Change | None:
+    """The largest change of a worst score, up or down; None where no probe is in both."""
+
+    def factor(probe: str) -> float:
+        one, two = (max(scores[probe], growth.floor) for scores in (before, after))
+        return 1.0 if one == two else max(one, two) / min(one, two)
+
+    both = [probe for probe in after if probe in before]
+    if not both:
+        return None
+    most = max(both, key=factor)
+    return Change(most, before[most], after[most], factor(most) > growth.score)
+
+
+def _scores(run: Run, chosen: Callable[[Check], bool]) -> dict[str, float]:
+    """The worst score of every probe; what is not a number is infinitely bad."""
+    worst: dict[str, float] = {}
+    for check in run.checks:
+        if check.score is not None and chosen(check) and not check.item.startswith("test_power"):
+            score = math.inf if math.isnan(check.score) else check.score
+            worst[check.probe] = max(worst.get(check.probe, 0.0), score)
+    return worst
+
+
+def _of_jax(check: Check) -> bool:
+    return check.runtime == JAX
+
+
+def _of_tensorflow(check: Check) -> bool:
+    return check.tf_device != NO_DEVICE and check.case != _OPERATIONS
+
+
+def _broken(run: Run, chosen: Callable[[Check], bool]) -> set[str]:
+    """The probes of checks that are not in order."""
+    return {c.probe for c in run.checks if c.status not in IN_ORDER and chosen(c) and c.tf_device == NO_DEVICE}
+
+
+def _over(run: Run) -> set[str]:
+    """The probes that TensorFlow answered, and not well enough."""
+    return {c.probe for c in run.checks if c.score is not None and c.status not in IN_ORDER and _of_tensorflow(c)}
+
+
+def _program(known: Corners) -> Moved:
+    """What is exported, by the old jax and by the new."""
+    old, new = known.old.jax, known.new.jax
+    before, after = (next((run for run in known.with_jax(jax) if run.programs), None) for jax in (old, new))
+    if before is None or after is None:
+        return Moved(PROGRAM, None, f"The exported programs are not known: {_unanswered(PROGRAM, before, old, new)}.")
+    alone = [jax for jax in dict.fromkeys((old, new)) if len({_hashes(r) for r in known.with_jax(jax) if r.programs}) > 1]
+    aside = f" Beside jax {alone[0]} they depend on what comes with tensorflow." if alone else ""
+    told = list(_differences(_programs(before), _programs(after)))
+    if not told:
+        return Moved(PROGRAM, bool(alone), f"The exported programs are the same, to the byte.{aside}")
+    return Moved(PROGRAM, True, f"The exported program moved with jax: {'; '.join(told)}.{aside}")
+
+
+def _programs(run: Run) -> dict[tuple[str, str], Program]:
+    return {(program.case, program.function): program for program in run.programs}
+
+
+def _hashes(run: Run) -> frozenset[tuple[str, str, str]]:
+    return frozenset((program.case, program.function, program.sha256) for program in run.programs)
+
+
+def _differences(
+    before: Mapping[tuple[str, str], Program], after: Mapping[tuple[str, str], Program]
+) -> Iterator[str]:
+    """What differs, program by program; where only the text does, that."""
+    several = len({case for case, _ in after}) > 1
+    for key, now in after.items():
+        was, name = before.get(key), f"{key[0]}'s {key[1]}" if several else key[1]
+        if was is None:
+            yield f"{name} is new"
+        elif was.sha256 == now.sha256:
+            yield from ()
+        else:
+            yield f"{name} {_operations(was.operations, now.operations)}"
+    yield from (f"{function} of {case} is gone" for case, function in before.keys() - after.keys())
+
+
+def _operations(before: Mapping[str, int], after: Mapping[str, int]) -> str:
+    """The operations added, removed and changed in count."""
+    changed = {name: (before.get(name, 0), after.get(name, 0)) for name in sorted({*before, *after})}
+    changed = {name: counts for name, counts in changed.items() if counts[0] != counts[1]}
+    if not changed:
+        return f"has the same {sum(after.values()):,} operations in another text"
+    # What is new or gone tells more than what is there more often; then what changed most.
+    telling = sorted(changed, key=lambda name: (0 not in changed[name], -abs(changed[name][0] - changed[name][1])))
+    said = [_counted(name, *changed[name]) for name in telling[:_SHOWN]]
+    more = [f"and {len(telling) - _SHOWN} more"] if len(telling) > _SHOWN else []
+    return ", ".join([*said, *more])
+
+
+def _counted(name: str, was: int, now: int) -> str:
+    if not was:
+        return f"gained {now} {name}"
+    return f"lost {was} {name}" if not now else f"has {now} {name} for {was}"
+
+
+def _reader(known: Corners) -> Moved:
+    """What JAX writes and TensorFlow reads, and what of it cannot be read."""
+    old, new = known.old, known.new
+    writers = [_writer(known, jax) for jax in (old.jax, new.jax)]
+    readers = [_said_reader(known, tensorflow) for tensorflow in (old.tensorflow, new.tensorflow)]
+    numbers = (
+        f"jax {new.jax} writes {_format(writers[1])} ({old.jax}: {_format(writers[0])}), tensorflow {new.tensorflow} "
+        f"reads up to {_format(readers[1])} ({old.tensorflow}: {_format(readers[0])})"
+    )
+    run = known.runs.get(new)
+    if run is None or cells.outcome(run).failure == RESOLVER:
+        return Moved(READER, None, f"Whether the new program can be read is not known: {numbers}.")
+    became, before = cells.outcome(run), known.runs.get(old)
+    if became.failure not in REMEDIABLE:
+        return Moved(READER, False, f"The reader is not what stops it: {numbers}.")
+    same = before is not None and cells.outcome(before).failure == became.failure
+    sides = [name for name, pair in ((JAX, writers), (TENSORFLOW, readers)) if pair[0] != pair[1]]
+    who = f"moved with {' and '.join(sides)}" if sides else "did not move"
+    head = "The reader cannot read the new program, as before" if same else f"The reader: writer and reader {who}"
+    return Moved(READER, not same, f"{head}: {numbers}; it cannot read {became.evidence} ({became.failure}).")
+
+
+def _writer(known: Corners, jax: str) -> Writer | None:
+    for run in known.with_jax(jax):
+        if said := run.environment.get("writer"):
+            return Writer(said["stablehlo"], said["calling_convention"])
+    return None
+
+
+def _said_reader(known: Corners, tensorflow: str) -> Reader:
+    for run in known.with_tensorflow(tensorflow):
+        if said := run.environment.get("reader"):
+            return Reader(said.get("stablehlo"), said.get("calling_convention")).filled(tensorflow)
+    return Reader(None, None).filled(tensorflow)
+
+
+def _format(side: Writer | Reader | None) -> str:
+    if side is None or side.stablehlo is None:
+        return "not known"
+    return f"StableHLO {side.stablehlo} in convention {side.calling_convention}"
+
+
+def _others(known: Corners) -> Moved | None:
+    """What else moved between the two pairs: the resolver picks other packages beside other releases."""
+    before, after = (known.run(pair.jax, pair.tensorflow) for pair in (known.old, known.new))
+    if before is None or after is None:
+        return None
+    pairs = [(name, was, after.environment.get("versions", {}).get(name)) for name, was in _versions(before)]
+    moved = [f"{name} {was} to {now}" for name, was, now in pairs if was != now]
+    pythons = [run.environment.get("machine", {}).get("python", "") for run in (before, after)]
+    if pythons[0] != pythons[1]:
+        moved.append(f"Python {pythons[0]} to {pythons[1]}")
+    if not moved:
+        return None
+    return Moved(OTHERS, True, f"What moved with them: {', '.join(moved)}.")
+
+
+def _versions(run: Run) -> Iterable[tuple[str, str | None]]:
+    apart = (*PACKAGES, "jaxlib")
+    return ((name, version) for name, version in run.environment.get("versions", {}).items() if name not in apart)
+
+
+def _unanswered(what: str, before: object, old: str, new: str) -> str:
+    lacking = old if before is None else new
+    return f"no record with jax {lacking} {'has them' if what == PROGRAM else 'has its scores'}"
