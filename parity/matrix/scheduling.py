@@ -67,9 +67,7 @@ def run_here(
     tell, interrupted = teller(show, len(names)), threading.Event()
 
     def run(name: str) -> list[str]:
-        return settled(project, name, options, reports) or run_tox(
-            project, name, options, interrupted.is_set, reports
-        )
+        return settled(project, name, options, reports) or run_tox(project, name, options, interrupted.is_set, reports)
 
     for stage in stages(names):
         with ThreadPoolExecutor(jobs) as pool:

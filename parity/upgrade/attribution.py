@@ -242,7 +242,9 @@ def _program(known: Corners) -> Moved:
     before, after = (next((run for run in known.with_jax(jax) if run.programs), None) for jax in (old, new))
     if before is None or after is None:
         return Moved(PROGRAM, None, f"The exported programs are not known: {_unanswered(PROGRAM, before, old, new)}.")
-    alone = [jax for jax in dict.fromkeys((old, new)) if len({_hashes(r) for r in known.with_jax(jax) if r.programs}) > 1]
+    alone = [
+        jax for jax in dict.fromkeys((old, new)) if len({_hashes(r) for r in known.with_jax(jax) if r.programs}) > 1
+    ]
     aside = f" Beside jax {alone[0]} they depend on what comes with tensorflow." if alone else ""
     told = list(_differences(_programs(before), _programs(after)))
     if not told:
@@ -258,9 +260,7 @@ def _hashes(run: Run) -> frozenset[tuple[str, str, str]]:
     return frozenset((program.case, program.function, program.sha256) for program in run.programs)
 
 
-def _differences(
-    before: Mapping[tuple[str, str], Program], after: Mapping[tuple[str, str], Program]
-) -> Iterator[str]:
+def _differences(before: Mapping[tuple[str, str], Program], after: Mapping[tuple[str, str], Program]) -> Iterator[str]:
     """What differs, program by program; where only the text does, that."""
     several = len({case for case, _ in after}) > 1
     for key, now in after.items():

@@ -61,7 +61,7 @@ def pin(text: str) -> tuple[str, str]:
     """
     try:
         requirement = Requirement(text)
-        name, [specifier] = canonicalize_name(requirement.name), requirement.specifier
+        name, [specifier] = str(canonicalize_name(requirement.name)), requirement.specifier
         version = Version(specifier.version)
         if specifier.operator != "==" or requirement.extras or requirement.marker or requirement.url:
             raise ValueError

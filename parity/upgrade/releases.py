@@ -50,8 +50,8 @@ def listed(package: str, python: str) -> list[Release]:
         raise UsageError(f"the package index has no {package}. Expected one that it has.") from None
     except (OSError, ValueError) as error:  # what requests raises; it may name an address that holds a password
         raise NotComparableError(
-            f"the package index cannot be asked for {package}: {type(error).__name__}. Expected the one that uv and pip "
-            f"use here ({', '.join(_VARIABLES)} or pip's configuration)."
+            f"the package index cannot be asked for {package}: {type(error).__name__}. Expected the one that uv and "
+            f"pip use here ({', '.join(_VARIABLES)} or pip's configuration)."
         ) from None
     return select(files, python)
 
@@ -63,9 +63,9 @@ def index() -> str | None:
 
 
 def _of_pip() -> str | None:
-    """pip's `index-url`: of its configuration files the more specific one wins."""
+    """The `index-url` of pip: of its configuration files the more specific one wins."""
     home = Path.home()
-    places = [
+    places: list[str | Path] = [
         "/etc/pip.conf", "/etc/xdg/pip/pip.conf", home / ".pip/pip.conf",
         Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip/pip.conf",
         Path(sys.prefix) / "pip.conf", os.environ.get("PIP_CONFIG_FILE") or os.devnull,
