@@ -22,7 +22,9 @@ class Boundary:
     asked: tuple[str, ...]
 
 
-def bisect(releases: Sequence[str], ask: Callable[[str, int], str]) -> Boundary:
+def bisect(
+    releases: Sequence[str], ask: Callable[[str], str], tell: Callable[[str, int], object] = lambda release, left: None
+) -> Boundary:
     """The boundary in `releases`, oldest first, of which the first is known to be good and the last to be bad.
 
     It asks nothing twice, and at most `questions(releases)` releases beside those that are skipped. Where good and bad
@@ -30,17 +32,19 @@ def bisect(releases: Sequence[str], ask: Callable[[str, int], str]) -> Boundary:
 
     Args:
         releases: at least two.
-        ask: takes a release and how many may still hold the boundary; GOOD, BAD or SKIP.
+        ask: takes a release; GOOD, BAD or SKIP.
+        tell: takes a release that was asked, and how many remain to be asked.
     """
     good, bad = 0, len(releases) - 1
     asked: dict[int, str] = {}
     while left := [i for i in range(good + 1, bad) if i not in asked]:
         middle = left[len(left) // 2]
-        asked[middle] = ask(releases[middle], len(left))
+        asked[middle] = ask(releases[middle])
         if asked[middle] == GOOD:
             good = middle
         elif asked[middle] == BAD:
             bad = middle
+        tell(releases[middle], sum(i not in asked for i in range(good + 1, bad)))
     between = tuple(releases[good + 1 : bad])
     return Boundary(releases[good], releases[bad], between, tuple(releases[i] for i in asked))
 

@@ -18,7 +18,7 @@ from parity.errors import NotComparableError, RecordError, UsageError
 from parity.failures import RESOLVER
 from parity.matrix import building, plan, running, scheduling
 from parity.matrix.supervising import Ended
-from parity.records import MISSING, Run, Stopped
+from parity.records import MISSING, Run
 from parity.upgrade.pins import Pair
 
 PYTHONS = ("3.13", "3.12", "3.11", "3.10")
@@ -176,44 +176,39 @@ def uninstallable(pair: Pair, python: str) -> str:
     return refused.evidence
 
 
-def choose_python(
+def on_one_python(
     pairs: Iterable[Pair], found: Mapping[Pair, Iterable[Recorded]], only: str | None = None
 ) -> tuple[str, str]:
     """A Python for all of `pairs`, and why that one.
 
-    The first that can install all of them, in the order of how many are recorded on it already, then the newest; where
-    none can, the one that can install most.
+    Where all are recorded on one, that; else the first that can install all, in the order of how many are recorded on
+    it already, then the newest; where none can, the one that can install most.
 
     Args:
         pairs: what is to be run or compared.
-        found: what is recorded.
+        found: what of it is recorded.
         only: the one Python to use, if the user names it.
 
     Raises:
         UsageError: there is none of these Pythons here, or not that one.
     """
+    wanted = list(dict.fromkeys(pairs))
+    on = {python: sum(any(r.cell.python == python for r in found[p]) for p in wanted) for python in PYTHONS}
     if only is not None:
-        if only not in PYTHONS or not plan.has_python(only):
+        if only not in PYTHONS or not (on[only] == len(wanted) or plan.has_python(only)):
             raise UsageError(f"--python {only}: there is no such Python here. Expected one of {', '.join(PYTHONS)}.")
         return only, "as asked for"
-    here = [python for python in PYTHONS if plan.has_python(python)]
+    for python in PYTHONS:
+        if on[python] == len(wanted):
+            return python, f"on which all {len(wanted)} are recorded"
+    here = sorted((python for python in PYTHONS if plan.has_python(python)), key=lambda python: -on[python])
     if not here:
         raise UsageError(f"there is no Python here that parity supports. Install one of {', '.join(PYTHONS)}.")
-    on = {python: sum(any(r.cell.python == python for r in rs) for rs in found.values()) for python in here}
-    order = sorted(here, key=lambda python: -on[python])
-    wanted, refused = list(pairs), {}
-    for python in order:
-        reasons = [pair for pair in wanted if uninstallable(pair, python)]
-        if not reasons:
-            had = f"{on[python]} of them are recorded on it" if on[python] else "it is the newest that can"
-            return python, f"all {len(wanted)} can be installed there, and {had}"
-        refused[python] = reasons
-    best = min(order, key=lambda python: len(refused[python]))
-    return best, (
-        f"no Python here can install all {len(wanted)}; this one can install {len(wanted) - len(refused[best])}"
-    )
-
-
-def stopped_by_resolver(run: Run) -> Stopped | None:
-    """What the resolver said where the releases of `run` cannot be installed together."""
-    return run.stopped if run.stopped is not None and run.stopped.failure == RESOLVER else None
+    refused: dict[str, int] = {}
+    for python in here:
+        refused[python] = sum(bool(uninstallable(pair, python)) for pair in wanted)
+        if not refused[python]:
+            had = f"and on which {on[python]} are recorded" if on[python] else "the newest here that can"
+            return python, f"on which all {len(wanted)} can be installed, {had}"
+    best = min(here, key=lambda python: refused[python])
+    return best, f"on which {len(wanted) - refused[best]} of {len(wanted)} can be installed, and on none here more"
