@@ -185,7 +185,7 @@ class Change:
 
     def said(self, old: str, new: str) -> str:
         """The change in words."""
-        verb = "scores" if self.moved else "moved most, and scores"
+        verb = "scores" if self.moved else "changed most, and scores"
         return f"{self.probe} {verb} {self.before:.3g} {old} and {self.after:.3g} {new}"
 
 
@@ -299,8 +299,8 @@ def _reader(known: Corners) -> Moved:
     writers = [_writer(known, jax) for jax in (old.jax, new.jax)]
     readers = [_said_reader(known, tensorflow) for tensorflow in (old.tensorflow, new.tensorflow)]
     numbers = (
-        f"jax {new.jax} writes {_format(writers[1])} ({old.jax}: {_format(writers[0])}), tensorflow {new.tensorflow} "
-        f"reads up to {_format(readers[1])} ({old.tensorflow}: {_format(readers[0])})"
+        f"jax {new.jax} writes {_format(writers[1])}{_before(writers[0], old.jax, new.jax)}, tensorflow "
+        f"{new.tensorflow} reads up to {_format(readers[1])}{_before(readers[0], old.tensorflow, new.tensorflow)}"
     )
     run = known.runs.get(new)
     if run is None or cells.outcome(run).failure == RESOLVER:
@@ -309,10 +309,8 @@ def _reader(known: Corners) -> Moved:
     if became.failure not in REMEDIABLE:
         return Moved(READER, False, f"The reader is not what stops it: {numbers}.")
     same = before is not None and cells.outcome(before).failure == became.failure
-    sides = [name for name, pair in ((JAX, writers), (TENSORFLOW, readers)) if pair[0] != pair[1]]
-    who = f"moved with {' and '.join(sides)}" if sides else "did not move"
-    head = "The reader cannot read the new program, as before" if same else f"The reader: writer and reader {who}"
-    return Moved(READER, not same, f"{head}: {numbers}; it cannot read {became.evidence} ({became.failure}).")
+    head = f"The reader cannot read {became.evidence} ({became.failure}){', as before' if same else ''}"
+    return Moved(READER, not same, f"{head}: {numbers}.")
 
 
 def _writer(known: Corners, jax: str) -> Writer | None:
@@ -331,8 +329,12 @@ def _said_reader(known: Corners, tensorflow: str) -> Reader:
 
 def _format(side: Writer | Reader | None) -> str:
     if side is None or side.stablehlo is None:
-        return "not known"
-    return f"StableHLO {side.stablehlo} in convention {side.calling_convention}"
+        return "what is not known"
+    return f"StableHLO {side.stablehlo}, convention {side.calling_convention}"
+
+
+def _before(side: Writer | Reader | None, old: str, new: str) -> str:
+    return "" if old == new else f" ({old}: {_format(side).removeprefix('StableHLO ')})"
 
 
 def _others(known: Corners) -> Moved | None:

@@ -11,14 +11,14 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from parity import atlas as atlases
-from parity import cells, known_issues, records
+from parity import cells
 from parity.atlas import AGREES, APART, Row
 from parity.cells import Cell
-from parity.errors import ParityError, RecordError, UsageError
+from parity.errors import ParityError, RecordError
 from parity.matrix import building
 from parity.records import JOINT, MISSING
 from parity.upgrade import releases
-from parity.upgrade.making import Bench
+from parity.upgrade.making import Bench, of_cell
 from parity.upgrade.pins import JAX, PACKAGES, Pair
 
 
@@ -47,11 +47,12 @@ def look(old: Pair, new: Pair, bench: Bench, python: str) -> Between:
     rows = known(old, new, bench)
     passed = {pair: good[0] for pair, found in rows.items() if (good := _good(found))}
     newest = max(passed, key=Pair.order, default=None)
-    everything = _listed(old, new, python)
-    total = None if everything is None else everything | rows.keys()
-    newer = [pair for pair in total or () if newest is None or pair.order() > newest.order()]
-    unmeasured = total is None or any(pair not in rows for pair in newer)
-    return Between(newest, newest and passed[newest], len(rows), total and len(total), unmeasured)
+    row = None if newest is None else passed[newest]
+    listed = _listed(old, new, python)
+    if listed is None:
+        return Between(newest, row, len(rows), None, True)
+    unmeasured = any(newest is None or pair.order() > newest.order() for pair in listed - rows.keys())
+    return Between(newest, row, len(rows), len(listed | rows.keys()), unmeasured)
 
 
 def known(old: Pair, new: Pair, bench: Bench) -> dict[Pair, list[Row]]:
@@ -64,29 +65,13 @@ def known(old: Pair, new: Pair, bench: Bench) -> dict[Pair, list[Row]]:
     pairs: dict[Pair, list[Row]] = {}
     names = {*found, *(folder.name for folder in bench.reports.glob("*jax*-tf*"))}
     for name in sorted(names):
-        pair = _pair(name)
+        pair = of_cell(name)
         if pair is not None and old.between(new, pair):
-            row = _recorded(bench, name) or found.get(name)
+            run = bench.read(name)
+            row = found.get(name) if run is None else cells.row(run)
             if row is not None and row["status"] != MISSING:
                 pairs.setdefault(pair, []).append(row)
     return pairs
-
-
-def _pair(name: str) -> Pair | None:
-    try:
-        cell = Cell.parse(name)
-    except UsageError:
-        return None
-    return Pair(cell.jax, cell.tensorflow) if cell.jax and cell.tensorflow and not cell.role else None
-
-
-def _recorded(bench: Bench, name: str) -> Row | None:
-    try:
-        run = records.read(bench.reports / name / "run.json")
-    except RecordError:
-        return None
-    known_issues.settle_again(run)
-    return cells.row(run) if run.cell == name else None
 
 
 def _good(rows: Iterable[Row]) -> list[Row]:

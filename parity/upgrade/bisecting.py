@@ -79,21 +79,17 @@ class Search:
         answer = self.ask(release)
         if answer == SKIP:
             raise UsageError(
-                f"--{expected} {release} cannot be asked: {self.stepped_around[release]}. Expected a release that can be "
-                f"installed with the other package on Python {self.python}."
+                f"--{expected} {release} cannot be asked: {self.stepped_around[release]}. Expected a release that can "
+                f"be installed with the other package on Python {self.python}."
             )
         if answer != expected:
-            also = (
-                " A remedy needed counts as bad; --remedied-is-good counts it as good." if self._mended(release) else ""
-            )
+            became = self.found[release].outcome
+            counts = " A remedy needed counts as bad; --remedied-is-good counts it as good."
             raise UsageError(
-                f"{self.package} {release} is not {expected}: {_said(self.found[release].outcome)}. Expected --{expected} "
-                f"to name a release that is.{also}"
+                f"{self.package} {release} is not {expected}: {_said(became)}. Expected --{expected} to name a release "
+                f"that is.{counts if became.status == REMEDIED else ''}"
             )
         self.tell(release, f"{expected}, as given")
-
-    def _mended(self, release: str) -> bool:
-        return self.found[release].outcome.status == REMEDIED
 
     def tell(self, release: str, more: str) -> None:
         """Say what became of a release."""
@@ -112,8 +108,8 @@ class Search:
         if boundary.unknown:
             listed = ", ".join(boundary.unknown)
             yield (
-                f"The first bad release is one of {name} {listed} or {first}: {listed} could not be asked, and {first} is "
-                f"{_said(self.found[first].outcome)}."
+                f"The first bad release is one of {name} {listed} or {first}: {listed} could not be asked, and {first} "
+                f"is {_said(self.found[first].outcome)}."
             )
         else:
             yield f"The first bad release is {name} {first}: {_said(self.found[first].outcome)}."

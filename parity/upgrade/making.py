@@ -6,6 +6,7 @@ import hashlib
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ class Bench:
     jobs: int
     show: Callable[[str], Any]
     made: list[str] = field(default_factory=list)
+    _seen: dict[str, Run | None] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -98,22 +100,25 @@ class Bench:
     def find(self, pair: Pair) -> list[Recorded]:
         """The records of `pair`, on any Python, best first: up to date, then the newest Python."""
         folders = self.reports.glob(f"*jax{pair.jax}-tf{pair.tensorflow}")
-        found = [recorded for folder in folders if (recorded := self._read(pair, folder))]
+        found = [recorded for folder in folders if (recorded := self._recorded(pair, folder.name))]
         return sorted(found, key=lambda r: (r.current, Version(r.cell.python or "0")), reverse=True)
 
-    def _read(self, pair: Pair, folder: Path) -> Recorded | None:
-        cell = cells.of_record(folder.name)
-        if cell is None or cell.name != folder.name or cell.role:
+    def read(self, name: str) -> Run | None:
+        """The record of the cell `name`, held against the known issues; None if there is none, or nothing was seen."""
+        if name not in self._seen:
+            self._seen[name] = None
+            with suppress(RecordError):
+                run = records.read(self.reports / name / "run.json")
+                known_issues.settle_again(run)
+                self._seen[name] = run if run.cell == name and cells.outcome(run).status != MISSING else None
+        return self._seen[name]
+
+    def _recorded(self, pair: Pair, name: str) -> Recorded | None:
+        if of_cell(name) != pair or (run := self.read(name)) is None:
             return None
-        try:
-            run = records.read(folder / "run.json")
-        except RecordError:
-            return None
-        known_issues.settle_again(run)
-        if run.cell != folder.name or cells.outcome(run).status == MISSING:
-            return None
+        cell = Cell.parse(name)
         [task] = running.tasks(cell, self.reports, list(self.options))
-        return Recorded(pair, cell, folder, run, run.inputs == task.inputs)
+        return Recorded(pair, cell, self.reports / name, run, run.inputs == task.inputs)
 
     def make(self, pairs: Iterable[Pair], python: str) -> dict[Pair, Recorded]:
         """Run the cells of `pairs` on that Python; their records.
@@ -133,12 +138,23 @@ class Bench:
             self.project, list(names.values()), list(self.options), self.jobs, self.show, apart
         )  # fmt: skip
         self.made.extend(names.values())
-        found = {pair: self._read(pair, self.reports / name) for pair, name in names.items()}
+        for name in names.values():
+            self._seen.pop(name, None)
+        found = {pair: self._recorded(pair, name) for pair, name in names.items()}
         for pair, recorded in found.items():
             if recorded is None:
                 why = _why_missing(self.reports / names[pair])
                 raise NotComparableError(f"{names[pair]} could not be run: {why}. Mend that, and run this again.")
         return {pair: recorded for pair, recorded in found.items() if recorded is not None}
+
+
+def of_cell(name: str) -> Pair | None:
+    """The pair that a cell of that name has in one environment; None where it has none."""
+    try:
+        cell = Cell.parse(name)
+    except UsageError:
+        return None
+    return Pair(cell.jax, cell.tensorflow) if cell.jax and cell.tensorflow and not cell.role else None
 
 
 def _folder(case: str, options: Iterable[str]) -> str:

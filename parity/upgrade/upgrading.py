@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.version import Version
+
 from parity import gate, records
 from parity.errors import NotComparableError
 from parity.gate import Verdict
@@ -100,7 +102,8 @@ def _runs(pairs: dict[Pair, None], bench: Bench, only: str | None, recorded: boo
     shared = set.intersection(*({r.cell.python for r in records} for records in found.values()))
     if not shared and (recorded or all(found.values())):
         best = {pair: records[0] for pair, records in found.items() if records}
-        return best, "recorded on more than one Python" if best else "nothing is recorded"
+        pythons = sorted({str(one.cell.python) for one in best.values()}, key=Version)
+        return best, f"on Python {' and '.join(pythons)}" if best else "by nothing, for nothing is recorded"
     python, why = on_one_python(pairs, found, only)
     best = {pair: _on(python, records) for pair, records in found.items() if records}
     lacking = [pair for pair in pairs if pair not in best]
@@ -108,6 +111,8 @@ def _runs(pairs: dict[Pair, None], bench: Bench, only: str | None, recorded: boo
         running = ", ".join(pair.cell(python) for pair in lacking)
         bench.show(f"Running on Python {python}, {why}: {running}. Each takes minutes.")
         best |= bench.make(lacking, python)
+    if {one.cell.python for one in best.values()} != {python}:
+        return best, f"on more than one Python; {python} for what was run, {why}"
     return best, f"on Python {python}, {why}"
 
 
