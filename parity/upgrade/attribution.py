@@ -83,7 +83,8 @@ def _upgrade(known: Corners) -> Moved:
     if bad["new/new"] is False:
         return Moved(UPGRADE, False, f"Nothing broke: {new} passes as exported by default.")
     if bad["new/new"] is None:
-        return Moved(UPGRADE, None, f"What breaks is not known: {new} has no record.")
+        why = "cannot be installed together" if new in known.runs else "has no record"
+        return Moved(UPGRADE, None, f"What the upgrade would break is not known: {new} {why}.")
     became = cells.outcome(known.runs[new])
     what = f"{new} {_became(became)}"
     if bad["old/old"]:
@@ -95,16 +96,23 @@ def _upgrade(known: Corners) -> Moved:
     if None in by:
         apart = [str(corners(old, new)[name]) for name in ("new/old", "old/new") if bad[name] is None]
         return Moved(UPGRADE, None, f"{what}. By which side is not known: {' and '.join(apart)} gave no answer.")
-    alone = f"with jax {old.jax}, tensorflow {new.tensorflow} passes", f"tensorflow {old.tensorflow}"
     said = {
-        (True, False): f"The new jax breaks it: jax {new.jax} breaks with either tensorflow, and {alone[0]}.",
-        (False, True): (
-            f"The new tensorflow breaks it: tensorflow {new.tensorflow} breaks with either jax, and with {alone[1]} "
-            f"jax {new.jax} passes."
+        (True, False): (
+            f"The new jax breaks it: as exported by default, jax {new.jax} passes with neither tensorflow, and jax "
+            f"{old.jax} passes with tensorflow {new.tensorflow}."
         ),
-        (True, True): f"Each breaks it alone: jax {new.jax} with {alone[1]}, and tensorflow {new.tensorflow} with jax "
-        f"{old.jax}.",
-        (False, False): f"Only together do they break: jax {new.jax} passes with {alone[1]}, and {alone[0]}.",
+        (False, True): (
+            f"The new tensorflow breaks it: as exported by default, tensorflow {new.tensorflow} passes with neither "
+            f"jax, and tensorflow {old.tensorflow} passes with jax {new.jax}."
+        ),
+        (True, True): (
+            f"Each breaks it alone: neither jax {new.jax} with tensorflow {old.tensorflow} nor jax {old.jax} with "
+            f"tensorflow {new.tensorflow} passes as exported by default."
+        ),
+        (False, False): (
+            f"Only together do they break: jax {new.jax} passes with tensorflow {old.tensorflow}, and jax {old.jax} "
+            f"with tensorflow {new.tensorflow}."
+        ),
     }
     return Moved(UPGRADE, True, said[bool(by[0]), bool(by[1])])
 
@@ -239,17 +247,23 @@ def _over(run: Run) -> set[str]:
 def _program(known: Corners) -> Moved:
     """What is exported, by the old jax and by the new."""
     old, new = known.old.jax, known.new.jax
-    before, after = (next((run for run in known.with_jax(jax) if run.programs), None) for jax in (old, new))
-    if before is None or after is None:
+    written = [
+        (known.run(old, beside), known.run(new, beside)) for beside in (known.new.tensorflow, known.old.tensorflow)
+    ]
+    # Beside the same tensorflow where that can be, so that nothing but jax differs.
+    written.append((next(iter(known.with_jax(old)), None), next(iter(known.with_jax(new)), None)))
+    both = ((one, two) for one, two in written if one and two and one.programs and two.programs)
+    before, after = next(both, written[-1])
+    if before is None or after is None or not (before.programs and after.programs):
         return Moved(PROGRAM, None, f"The exported programs are not known: {_unanswered(PROGRAM, before, old, new)}.")
     alone = [
         jax for jax in dict.fromkeys((old, new)) if len({_hashes(r) for r in known.with_jax(jax) if r.programs}) > 1
     ]
-    aside = f" Beside jax {alone[0]} they depend on what comes with tensorflow." if alone else ""
+    aside = f", but beside jax {alone[0]} they are others with another tensorflow" if alone else ""
     told = list(_differences(_programs(before), _programs(after)))
     if not told:
-        return Moved(PROGRAM, bool(alone), f"The exported programs are the same, to the byte.{aside}")
-    return Moved(PROGRAM, True, f"The exported program moved with jax: {'; '.join(told)}.{aside}")
+        return Moved(PROGRAM, bool(alone), f"The exported programs are the same, to the byte{aside}.")
+    return Moved(PROGRAM, True, f"The exported program moved with jax: {'; '.join(told)}{aside}.")
 
 
 def _programs(run: Run) -> dict[tuple[str, str], Program]:
@@ -357,6 +371,6 @@ def _versions(run: Run) -> Iterable[tuple[str, str | None]]:
     return ((name, version) for name, version in run.environment.get("versions", {}).items() if name not in apart)
 
 
-def _unanswered(what: str, before: object, old: str, new: str) -> str:
-    lacking = old if before is None else new
+def _unanswered(what: str, before: Run | None, old: str, new: str) -> str:
+    lacking = old if before is None or (what == PROGRAM and not before.programs) else new
     return f"no record with jax {lacking} {'has them' if what == PROGRAM else 'has its scores'}"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pypi_simple import DistributionPackage
 
 TIMEOUT_S = 20.0
+_SYSTEM = ("/etc/xdg/pip/pip.conf", "/etc/pip.conf")
 _VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 
 
@@ -66,7 +67,7 @@ def _of_pip() -> str | None:
     """The `index-url` of pip: of its configuration files the more specific one wins."""
     home = Path.home()
     places: list[str | Path] = [
-        "/etc/pip.conf", "/etc/xdg/pip/pip.conf", home / ".pip/pip.conf",
+        *_SYSTEM, home / ".pip/pip.conf",
         Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip/pip.conf",
         Path(sys.prefix) / "pip.conf", os.environ.get("PIP_CONFIG_FILE") or os.devnull,
     ]  # fmt: skip

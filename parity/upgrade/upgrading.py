@@ -13,7 +13,7 @@ from parity.errors import NotComparableError
 from parity.gate import Verdict
 from parity.gate.verdict import UPGRADE
 from parity.handshake import remedy_code
-from parity.records import REMEDIED
+from parity.records import PASS, REMEDIED
 from parity.upgrade import between
 from parity.upgrade.attribution import Corners, Moved, attribute
 from parity.upgrade.between import Between
@@ -83,7 +83,8 @@ def upgrade(
     verdict, incomparable = _verdict(found.get(old), found.get(new), judged_by)
     runs = {pair: one.run for pair, one in found.items()}
     moved = attribute(Corners(old, new, runs, judged_by.drift))
-    needed = verdict is None or verdict.decision != UPGRADE
+    unmended = new not in found or found[new].outcome.status != PASS
+    needed = verdict is None or verdict.decision != UPGRADE or unmended
     python = found[new].cell.python if new in found else None
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     return Upgrade(
