@@ -30,7 +30,7 @@ def index(monkeypatch):
 @pytest.fixture
 def history(machine):
     """From 0.11.0 on, jax needs a remedy."""
-    machine.becomes.update(dict.fromkeys(JAX[JAX.index("0.11.0"):], BROKEN))
+    machine.becomes.update(dict.fromkeys(JAX[JAX.index("0.11.0") :], BROKEN))
     return machine.becomes
 
 
