@@ -171,6 +171,13 @@ def test_a_cell_that_could_not_be_run_is_an_error_and_not_an_answer(bench, machi
         upgrade(OLD, NEW, bench, None)
 
 
+def test_an_older_record_that_stays_because_nothing_ran_is_no_answer_either(bench, four, leave, machine, monkeypatch):
+    leave(OLD, current=False)
+    monkeypatch.setattr(scheduling, "run_here", lambda *arguments: None)
+    with pytest.raises(NotComparableError, match=r"py312-jax0\.9\.2-tf2\.20\.0 was not run"):
+        upgrade(OLD, NEW, bench, None)
+
+
 def test_without_a_checkout_it_says_what_would_have_to_be_run(bench, machine, tmp_path):
     (tmp_path / "tox.ini").unlink()
     with pytest.raises(UsageError, match=r"py313-jax0.9.2-tf2.20.0, .* must be run, and there is no tox.ini"):

@@ -53,13 +53,12 @@ class Search:
         """Whether a release is good, from its record where there is one; SKIP where it cannot be asked."""
         pair = self.of(release)
         found = next((r for r in self.bench.find(pair) if r.current and r.cell.python == self.python), None)
-        if found is None and (obstacle := uninstallable(pair, self.python)):
-            return self._step_around(release, obstacle)
-        if found is None:
-            try:
-                found = self.bench.make([pair], self.python)[pair]
-            except NotComparableError as error:
-                return self._step_around(release, str(error))
+        try:
+            if found is None and (obstacle := uninstallable(pair, self.python)):
+                return self._step_around(release, obstacle)
+            found = found or self.bench.make([pair], self.python)[pair]
+        except NotComparableError as error:
+            return self._step_around(release, str(error))
         self.found[release] = found
         if found.outcome.failure == RESOLVER:
             return self._step_around(release, found.outcome.evidence)

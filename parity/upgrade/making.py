@@ -134,27 +134,30 @@ class Bench:
                 "parity is checked out, or with --reports where these records are."
             )
         apart = None if self.reports == self.project / "reports" else self.reports
-        scheduling.run_here(
-            self.project, list(names.values()), list(self.options), self.jobs, self.show, apart
-        )  # fmt: skip
+        before = {name: self._seen.pop(name, None) for name in names.values()}
+        scheduling.run_here(self.project, list(names.values()), list(self.options), self.jobs, self.show, apart)
         self.made.extend(names.values())
-        for name in names.values():
-            self._seen.pop(name, None)
-        found = {pair: self._recorded(pair, name) for pair, name in names.items()}
-        for pair, recorded in found.items():
+        found = {}
+        for pair, name in names.items():
+            recorded, was = self._recorded(pair, name), before[name]
             if recorded is None:
-                why = _why_missing(self.reports / names[pair])
-                raise NotComparableError(f"{names[pair]} could not be run: {why}. Mend that, and run this again.")
-        return {pair: recorded for pair, recorded in found.items() if recorded is not None}
+                why = _why_missing(self.reports / name)
+                raise NotComparableError(f"{name} could not be run: {why}. Mend that, and run this again.")
+            # Where tox cannot even begin, an older record stays.
+            if was is not None and not recorded.current and was.started_at == recorded.run.started_at:
+                raise NotComparableError(f"{name} was not run, as said above. Mend that, and run this again.")
+            found[pair] = recorded
+        return found
 
 
 def of_cell(name: str) -> Pair | None:
-    """The pair that a cell of that name has in one environment; None where it has none."""
+    """The pair that a cell of that name has in one environment of one Python; None where it has none."""
     try:
         cell = Cell.parse(name)
     except UsageError:
         return None
-    return Pair(cell.jax, cell.tensorflow) if cell.jax and cell.tensorflow and not cell.role else None
+    paired = cell.python and cell.jax and cell.tensorflow and not cell.role
+    return Pair(str(cell.jax), str(cell.tensorflow)) if paired else None
 
 
 def _folder(case: str, options: Iterable[str]) -> str:
