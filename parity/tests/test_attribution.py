@@ -117,6 +117,15 @@ def test_a_program_of_the_same_operations_in_another_text_says_so():
     assert "predict has the same 9 operations in another text; no number" in found[PROGRAM].sentence
 
 
+def test_programs_that_are_equal_are_named_beside_those_that_are_not():
+    def change(runs):
+        for one in runs.values():
+            one.programs.append(replace(one.programs[0], function="loss", sha256="equal"))
+
+    found = moved(lambda pair: {"program": pair.jax}, change=change)
+    assert "in another text; loss the same to the byte; no number" in found[PROGRAM].sentence
+
+
 def test_a_program_that_another_tensorflow_changes_is_not_put_down_to_jax_alone():
     found = moved(lambda pair: {"program": pair.tensorflow})
     assert found[PROGRAM].moved

@@ -263,6 +263,8 @@ def _program(known: Corners) -> Moved:
     told = list(_differences(_programs(before), _programs(after)))
     if not told:
         return Moved(PROGRAM, bool(alone), f"The exported programs are the same, to the byte{aside}.")
+    same = sorted(function for _, function, _ in _hashes(before) & _hashes(after))
+    told += [f"{', '.join(same)} the same to the byte"] if same else []
     return Moved(PROGRAM, True, f"The exported program moved with jax: {'; '.join(told)}{aside}.")
 
 

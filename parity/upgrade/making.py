@@ -212,6 +212,7 @@ def on_one_python(
         UsageError: there is none of these Pythons here, or not that one.
     """
     wanted = list(dict.fromkeys(pairs))
+    everything = "both" if len(wanted) == 2 else f"all {len(wanted)}"
     on = {python: sum(any(r.cell.python == python for r in found[p]) for p in wanted) for python in PYTHONS}
     if only is not None:
         if only not in PYTHONS or not (on[only] == len(wanted) or plan.has_python(only)):
@@ -219,7 +220,7 @@ def on_one_python(
         return only, "as asked for"
     for python in PYTHONS:
         if on[python] == len(wanted):
-            return python, f"on which all {len(wanted)} are recorded"
+            return python, f"on which {everything} are recorded"
     here = sorted((python for python in PYTHONS if plan.has_python(python)), key=lambda python: -on[python])
     if not here:
         raise UsageError(f"there is no Python here that parity supports. Install one of {', '.join(PYTHONS)}.")
@@ -228,6 +229,6 @@ def on_one_python(
         refused[python] = sum(bool(uninstallable(pair, python)) for pair in wanted)
         if not refused[python]:
             had = f"and on which {on[python]} are recorded" if on[python] else "the newest here that can"
-            return python, f"on which all {len(wanted)} can be installed, {had}"
+            return python, f"on which {everything} can be installed, {had}"
     best = min(here, key=lambda python: refused[python])
     return best, f"on which {len(wanted) - refused[best]} of {len(wanted)} can be installed, and on none here more"
