@@ -23,6 +23,7 @@ def add(commands: Any) -> None:
     upgrade.add_argument("--from", metavar="PINS", dest="old", required=True, help=f"the pair there is, such as {pins}")
     upgrade.add_argument("--to", metavar="PINS", dest="new", required=True, help="the pair to go to")
     upgrade.add_argument("--policy", metavar="FILE", type=Path, help="the gate's (default: the package's)")
+    upgrade.add_argument("--jobs", metavar="N", type=int, default=1, help="so many cells at a time (default: 1)")
     upgrade.add_argument("--recorded", action="store_true", help="run nothing; take older records too, and say so")
     upgrade.add_argument("--markdown", metavar="FILE", type=Path, help="also write it as Markdown, for a CI summary")
     upgrade.add_argument("--json", metavar="FILE", type=Path, help="also write it as JSON")
@@ -35,7 +36,6 @@ def on_bench(command: Any) -> None:
     where = "folder of the records (default: reports); those of a user's case are in DIR/cases"
     command.add_argument("--reports", metavar="DIR", type=Path, default=Path("reports"), help=where)
     command.add_argument("--python", metavar="VERSION", help="such as 3.12 (default: one that can install the pairs)")
-    command.add_argument("--jobs", metavar="N", type=int, default=1, help="so many cells at a time (default: 1)")
 
 
 def bench(arguments: Namespace, further: list[str]) -> Any:
@@ -43,7 +43,8 @@ def bench(arguments: Namespace, further: list[str]) -> Any:
     from parity.upgrade.making import Bench
 
     show = partial(print, file=sys.stderr, flush=True)
-    return Bench.of(arguments.reports.resolve(), arguments.case, further, arguments.jobs, show)
+    jobs = getattr(arguments, "jobs", 1)  # a bisection runs one at a time
+    return Bench.of(arguments.reports.resolve(), arguments.case, further, jobs, show)
 
 
 def main(arguments: Namespace, further: list[str]) -> int:

@@ -8,10 +8,11 @@ import pytest
 
 from parity import failures
 from parity.gate import load_policy
-from parity.records import ERROR, FAIL, REMEDIED, Stopped
+from parity.records import ERROR, FAIL, REMEDIED, BudgetRecord, Stopped
 from parity.tests.pairs import NEW, OLD, READS, SKEW, operations, run
-from parity.upgrade.attribution import JAX, OTHERS, PROGRAM, READER, TENSORFLOW, UPGRADE, Corners, attribute
-from parity.upgrade.pins import Pair
+from parity.upgrade.attribution import attribute
+from parity.upgrade.corners import CONVERTED, OTHERS, PROGRAM, READER, UPGRADE, Corners
+from parity.upgrade.pins import JAX, TENSORFLOW, Pair
 
 DRIFT = load_policy(None).drift
 
@@ -108,13 +109,13 @@ def test_the_program_changed_with_no_effect_on_a_number():
     assert sides(found) == {PROGRAM}
     assert found[PROGRAM].sentence == (
         "The exported program moved with jax: predict lost 1 vhlo.custom_call_v1, gained 1 vhlo.custom_call_v2, has 2 "
-        "vhlo.log_v2 for 3; no number moved with it."
+        "vhlo.log_v2 for 3; no distance from the oracle moved with it."
     )
 
 
 def test_a_program_of_the_same_operations_in_another_text_says_so():
     found = moved(lambda pair: {"program": pair.jax})
-    assert "predict has the same 9 operations in another text; no number" in found[PROGRAM].sentence
+    assert "predict has the same 9 operations in another text; no distance" in found[PROGRAM].sentence
 
 
 def test_programs_that_are_equal_are_named_beside_those_that_are_not():
@@ -123,7 +124,7 @@ def test_programs_that_are_equal_are_named_beside_those_that_are_not():
             one.programs.append(replace(one.programs[0], function="loss", sha256="equal"))
 
     found = moved(lambda pair: {"program": pair.jax}, change=change)
-    assert "in another text; loss the same to the byte; no number" in found[PROGRAM].sentence
+    assert "in another text; loss the same to the byte; no distance" in found[PROGRAM].sentence
 
 
 def test_a_program_that_another_tensorflow_changes_is_not_put_down_to_jax_alone():
@@ -135,6 +136,40 @@ def test_a_program_that_another_tensorflow_changes_is_not_put_down_to_jax_alone(
     assert found[PROGRAM].sentence.startswith(said)
 
 
+def score_beside_the_new_jax(rms):
+    """TensorFlow scores ten times more on what the new jax exports, where the budget of that leaf is `rms`."""
+
+    def change(runs):
+        for pair, one in runs.items():
+            budget = rms if pair.jax == NEW.jax else 1e-7
+            one.budgets.append(BudgetRecord("reference", "predict", 13, "output", budget, budget, "planted"))
+
+    return moved(lambda pair: {"tensorflow": 20.0 if pair.jax == NEW.jax else 2.0, "program": pair.jax}, change=change)
+
+
+def test_a_score_that_rose_because_its_budget_shrank_is_no_side_moving():
+    found = score_beside_the_new_jax(1e-8)
+    assert sides(found) == {PROGRAM}
+    assert found[CONVERTED].sentence == (
+        "The budgets moved with the new jax, and TensorFlow did not: predict output scores 2 on what jax 0.9.2 exports "
+        "and 20 on what 0.12.0.1 does, on tensorflow 2.21.0; the budget of that went from 1e-07 to 1e-08, its distance "
+        "from 2e-07 to 2e-07."
+    )
+
+
+def test_tensorflow_that_answers_only_the_new_program_worse_is_named_as_such():
+    found = score_beside_the_new_jax(1e-7)
+    assert sides(found) == {CONVERTED, PROGRAM}
+    assert found[CONVERTED].sentence.startswith(
+        "What TensorFlow makes of the new program moved: predict output scores 2"
+    )
+    assert "no distance" not in found[PROGRAM].sentence
+
+
+def test_a_score_without_a_budget_counts_as_moved():
+    assert CONVERTED in sides(moved(lambda pair: {"tensorflow": 20.0 if pair.jax == NEW.jax else 2.0}))
+
+
 def test_both_moved():
     found = moved(
         lambda pair: {
@@ -143,7 +178,7 @@ def test_both_moved():
         }
     )  # fmt: skip
     assert sides(found) == {JAX, TENSORFLOW, PROGRAM}
-    assert "no number" not in found[PROGRAM].sentence
+    assert "no distance" not in found[PROGRAM].sentence
 
 
 @pytest.mark.parametrize(

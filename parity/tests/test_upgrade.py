@@ -342,8 +342,14 @@ def test_a_new_pair_that_cannot_be_installed_blocks_with_the_resolvers_reason(be
 
 
 def parity(*arguments, cwd):
-    code = "import os, sys; os.environ['UV_DEFAULT_INDEX'] = 'http://127.0.0.1:1/'; from parity.cli import main; "
-    return samples.python("-c", f"{code}sys.exit(main(sys.argv[1:]))", *arguments, cwd=cwd)
+    code = """
+import os, sys
+os.environ["UV_DEFAULT_INDEX"] = "http://127.0.0.1:1/"
+from parity.cli import main
+code = main(sys.argv[1:])
+sys.exit("a framework was imported" if {"jax", "tensorflow"} & {*sys.modules} else code)
+"""
+    return samples.python("-c", code, *arguments, cwd=cwd)
 
 
 def test_the_command_judges_recorded_corners(four, reports, tmp_path):

@@ -2,78 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping
 
 from parity import cells
 from parity.failures import REMEDIABLE, RESOLVER
 from parity.handshake import Reader, Writer
-from parity.records import IN_ORDER, NO_DEVICE, PASS, Check, Program, Run
+from parity.records import PASS, Program, Run
+from parity.upgrade import numbers
+from parity.upgrade.corners import OTHERS, PROGRAM, READER, UPGRADE, Corners, Moved
 from parity.upgrade.pins import JAX, PACKAGES, TENSORFLOW, Pair, corners
 
-UPGRADE, PROGRAM, READER, OTHERS = "upgrade", "program", "reader", "others"
-SIDES = (UPGRADE, JAX, TENSORFLOW, PROGRAM, READER, OTHERS)
-_OPERATIONS = "operations"
 _SHOWN = 3
 
 
-@dataclass(frozen=True)
-class Moved:
-    """Whether one side moved, and its numbers in a sentence; `moved` is None where the records do not tell."""
-
-    side: str
-    moved: bool | None
-    sentence: str
-
-
-class Growth(Protocol):
-    """By which factor a score may grow; scores up to `floor` count as `floor`."""
-
-    @property
-    def score(self) -> float:
-        """The factor."""
-
-    @property
-    def floor(self) -> float:
-        """A score that is as good as JAX itself."""
-
-
-@dataclass(frozen=True)
-class Corners:
-    """The runs of the four corners that are recorded, and how much a score may move."""
-
-    old: Pair
-    new: Pair
-    runs: Mapping[Pair, Run]
-    growth: Growth
-
-    def run(self, jax: str, tensorflow: str) -> Run | None:
-        """The record of that corner, if its releases could be installed."""
-        run = self.runs.get(Pair(jax, tensorflow))
-        return None if run is None or cells.outcome(run).failure == RESOLVER else run
-
-    def with_jax(self, jax: str) -> list[Run]:
-        """The records with that jax, the one beside the tensorflow of its own pair first."""
-        order = (self.old.tensorflow, self.new.tensorflow)
-        found = (self.run(jax, tensorflow) for tensorflow in (order if jax == self.old.jax else order[::-1]))
-        return [run for run in found if run is not None]
-
-    def with_tensorflow(self, tensorflow: str) -> list[Run]:
-        """The records with that tensorflow, likewise."""
-        order = (self.old.jax, self.new.jax)
-        found = (self.run(jax, tensorflow) for jax in (order if tensorflow == self.old.tensorflow else order[::-1]))
-        return [run for run in found if run is not None]
-
-
 def attribute(known: Corners) -> list[Moved]:
-    """What every side did, one after the other in the order of `SIDES`; the packages only where some moved."""
-    jax, tensorflow, program = _jax(known), _tensorflow(known), _program(known)
-    if program.moved and jax.moved is False and tensorflow.moved is False:
-        program = Moved(PROGRAM, True, f"{program.sentence[:-1]}; no number moved with it.")
-    found = [_upgrade(known), jax, tensorflow, program, _reader(known), _others(known)]
-    return [moved for moved in found if moved is not None]
+    """What every side did, in the order of `SIDES`; of the packages and of what is converted only where it differs."""
+    moved = [numbers.of_jax(known), numbers.of_tensorflow(known), numbers.of_converted(known)]
+    program = _program(known)
+    if program.moved and not any(one is None or one.moved is not False for one in moved):
+        program = Moved(PROGRAM, True, f"{program.sentence[:-1]}; no distance from the oracle moved with it.")
+    found = [_upgrade(known), *moved, program, _reader(known), _others(known)]
+    return [one for one in found if one is not None]
 
 
 def _upgrade(known: Corners) -> Moved:
@@ -138,112 +87,6 @@ def _same(old: Pair, new: Pair) -> set[str]:
     return {name for name in PACKAGES if getattr(old, name) == getattr(new, name)}
 
 
-def _jax(known: Corners) -> Moved:
-    """JAX's own distance from the oracle, with the old jax and with the new."""
-    old, new = known.old.jax, known.new.jax
-    if old == new:
-        return Moved(JAX, False, f"jax is {old} on both sides.")
-    before, after = (next(iter(known.with_jax(jax)), None) for jax in (old, new))
-    if before is None or after is None:
-        return Moved(JAX, None, f"jax's numbers are not known: {_unanswered(JAX, before, old, new)}.")
-    broke = sorted(_broken(after, _of_jax) - _broken(before, _of_jax))
-    scores = _scores(before, _of_jax), _scores(after, _of_jax)
-    change = _largest(*scores, known.growth)
-    if broke:
-        said = f"{', '.join(broke[:_SHOWN])} on JAX alone {'is' if len(broke) == 1 else 'are'} not in order any more"
-        return Moved(JAX, True, f"jax moved: {said}.")
-    if change is None:
-        return Moved(JAX, None, "jax's numbers are not known: nothing that both asked was scored.")
-    return Moved(JAX, change.moved, _numbers(JAX, change, f"with jax {old}", f"with {new}", len(scores[1])))
-
-
-def _tensorflow(known: Corners) -> Moved:
-    """TensorFlow's distance from the oracle, with the old and the new one beside the same jax."""
-    old, new = known.old.tensorflow, known.new.tensorflow
-    if old == new:
-        return Moved(TENSORFLOW, False, f"tensorflow is {old} on both sides.")
-    said, moved = [], []
-    for jax in dict.fromkeys((known.old.jax, known.new.jax)):
-        before, after = known.run(jax, old), known.run(jax, new)
-        if before is None or after is None:
-            continue
-        change = _largest(_scores(before, _of_tensorflow), _scores(after, _of_tensorflow), known.growth)
-        over = sorted(_over(after) - _over(before))
-        if change is None and not over:
-            continue
-        moved.append(bool(over) or (change is not None and change.moved))
-        numbers = f"{', '.join(over[:_SHOWN])} over the limit" if over else ""
-        if change is not None:
-            numbers = "; ".join(filter(None, (numbers, change.said(f"with {old}", f"with {new}"))))
-        said.append(f"beside jax {jax} {numbers}")
-    if not said:
-        return Moved(TENSORFLOW, None, "tensorflow's numbers are not known: beside no jax did both answer.")
-    verb = "tensorflow moved" if any(moved) else "tensorflow's numbers did not move"
-    return Moved(TENSORFLOW, any(moved), f"{verb}: {', and '.join(said)}, against the oracle.")
-
-
-@dataclass(frozen=True)
-class Change:
-    """The probe whose worst score changed most."""
-
-    probe: str
-    before: float
-    after: float
-    moved: bool
-
-    def said(self, old: str, new: str) -> str:
-        """The change in words."""
-        verb = "scores" if self.moved else "changed most, and scores"
-        return f"{self.probe} {verb} {self.before:.3g} {old} and {self.after:.3g} {new}"
-
-
-def _numbers(side: str, change: Change, old: str, new: str, probes: int) -> str:
-    head = f"{side} moved" if change.moved else f"{side}'s numbers did not move"
-    return f"{head}: of {probes} probes {change.said(old, new)}, against the oracle."
-
-
-def _largest(before: Mapping[str, float], after: Mapping[str, float], growth: Growth) -> Change | None:
-    """The largest change of a worst score, up or down; None where no probe is in both."""
-
-    def factor(probe: str) -> float:
-        one, two = (max(scores[probe], growth.floor) for scores in (before, after))
-        return 1.0 if one == two else max(one, two) / min(one, two)
-
-    both = [probe for probe in after if probe in before]
-    if not both:
-        return None
-    most = max(both, key=factor)
-    return Change(most, before[most], after[most], factor(most) > growth.score)
-
-
-def _scores(run: Run, chosen: Callable[[Check], bool]) -> dict[str, float]:
-    """The worst score of every probe; what is not a number is infinitely bad."""
-    worst: dict[str, float] = {}
-    for check in run.checks:
-        if check.score is not None and chosen(check) and not check.item.startswith("test_power"):
-            score = math.inf if math.isnan(check.score) else check.score
-            worst[check.probe] = max(worst.get(check.probe, 0.0), score)
-    return worst
-
-
-def _of_jax(check: Check) -> bool:
-    return check.runtime == JAX
-
-
-def _of_tensorflow(check: Check) -> bool:
-    return check.tf_device != NO_DEVICE and check.case != _OPERATIONS
-
-
-def _broken(run: Run, chosen: Callable[[Check], bool]) -> set[str]:
-    """The probes of checks that are not in order."""
-    return {c.probe for c in run.checks if c.status not in IN_ORDER and chosen(c) and c.tf_device == NO_DEVICE}
-
-
-def _over(run: Run) -> set[str]:
-    """The probes that TensorFlow answered, and not well enough."""
-    return {c.probe for c in run.checks if c.score is not None and c.status not in IN_ORDER and _of_tensorflow(c)}
-
-
 def _program(known: Corners) -> Moved:
     """What is exported, by the old jax and by the new."""
     old, new = known.old.jax, known.new.jax
@@ -255,7 +98,8 @@ def _program(known: Corners) -> Moved:
     both = ((one, two) for one, two in written if one and two and one.programs and two.programs)
     before, after = next(both, written[-1])
     if before is None or after is None or not (before.programs and after.programs):
-        return Moved(PROGRAM, None, f"The exported programs are not known: {_unanswered(PROGRAM, before, old, new)}.")
+        lacking = new if before is not None and before.programs else old
+        return Moved(PROGRAM, None, f"The exported programs are not known: no record with jax {lacking} has them.")
     alone = [
         jax for jax in dict.fromkeys((old, new)) if len({_hashes(r) for r in known.with_jax(jax) if r.programs}) > 1
     ]
@@ -314,19 +158,19 @@ def _reader(known: Corners) -> Moved:
     old, new = known.old, known.new
     writers = [_writer(known, jax) for jax in (old.jax, new.jax)]
     readers = [_said_reader(known, tensorflow) for tensorflow in (old.tensorflow, new.tensorflow)]
-    numbers = (
+    sides = (
         f"jax {new.jax} writes {_format(writers[1])}{_before(writers[0], old.jax, new.jax)}, tensorflow "
         f"{new.tensorflow} reads up to {_format(readers[1])}{_before(readers[0], old.tensorflow, new.tensorflow)}"
     )
     run = known.runs.get(new)
     if run is None or cells.outcome(run).failure == RESOLVER:
-        return Moved(READER, None, f"Whether the new program can be read is not known: {numbers}.")
+        return Moved(READER, None, f"Whether the new program can be read is not known: {sides}.")
     became, before = cells.outcome(run), known.runs.get(old)
     if became.failure not in REMEDIABLE:
-        return Moved(READER, False, f"The reader is not what stops it: {numbers}.")
+        return Moved(READER, False, f"The reader is not what stops it: {sides}.")
     same = before is not None and cells.outcome(before).failure == became.failure
     head = f"The reader cannot read {became.evidence} ({became.failure}){', as before' if same else ''}"
-    return Moved(READER, not same, f"{head}: {numbers}.")
+    return Moved(READER, not same, f"{head}: {sides}.")
 
 
 def _writer(known: Corners, jax: str) -> Writer | None:
@@ -371,8 +215,3 @@ def _others(known: Corners) -> Moved | None:
 def _versions(run: Run) -> Iterable[tuple[str, str | None]]:
     apart = (*PACKAGES, "jaxlib")
     return ((name, version) for name, version in run.environment.get("versions", {}).items() if name not in apart)
-
-
-def _unanswered(what: str, before: Run | None, old: str, new: str) -> str:
-    lacking = old if before is None or (what == PROGRAM and not before.programs) else new
-    return f"no record with jax {lacking} {'has them' if what == PROGRAM else 'has its scores'}"

@@ -15,8 +15,9 @@ from parity.gate.verdict import UPGRADE
 from parity.handshake import remedy_code
 from parity.records import PASS, REMEDIED
 from parity.upgrade import between
-from parity.upgrade.attribution import Corners, Moved, attribute
+from parity.upgrade.attribution import attribute
 from parity.upgrade.between import Between
+from parity.upgrade.corners import Corners, Moved
 from parity.upgrade.making import Bench, Recorded, on_one_python
 from parity.upgrade.pins import Pair, corners
 
