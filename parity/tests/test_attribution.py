@@ -166,6 +166,27 @@ def test_tensorflow_that_answers_only_the_new_program_worse_is_named_as_such():
     assert "no distance" not in found[PROGRAM].sentence
 
 
+def test_a_probe_that_moved_is_not_hidden_behind_one_whose_budget_shrank_more():
+    def change(runs):
+        for pair, one in runs.items():
+            for probe, budget in (("predict", 1e-8 if pair.jax == NEW.jax else 1e-7), ("eval_loss", 1e-7)):
+                one.budgets.append(BudgetRecord("reference", probe, 13, "output", budget, budget, "planted"))
+            if pair.jax == NEW.jax:
+                one.checks[3] = replace(one.checks[3], score=8.0)
+
+    found = moved(lambda pair: {"tensorflow": 20.0 if pair.jax == NEW.jax else 2.0}, change=change)
+    assert found[CONVERTED].moved
+    assert "eval_loss output scores 1.1 on what jax 0.9.2 exports and 8 on" in found[CONVERTED].sentence
+
+
+def test_a_model_whose_leaves_have_other_names_moved():
+    def change(runs):
+        for pair, one in runs.items():
+            one.checks[2] = replace(one.checks[2], leaf=pair.jax, score=20.0 if pair.jax == NEW.jax else 2.0)
+
+    assert moved(change=change)[CONVERTED].sentence.endswith("on tensorflow 2.21.0, and has other leaves.")
+
+
 def test_a_score_without_a_budget_counts_as_moved():
     assert CONVERTED in sides(moved(lambda pair: {"tensorflow": 20.0 if pair.jax == NEW.jax else 2.0}))
 

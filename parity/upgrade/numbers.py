@@ -67,42 +67,49 @@ def of_converted(known: Corners) -> Moved | None:
     old, new = known.old.jax, known.new.jax
     if old == new:
         return None
-    pairs = {}
-    for beside in dict.fromkeys((known.new.tensorflow, known.old.tensorflow)):
-        before, after = known.run(old, beside), known.run(new, beside)
-        if before is not None and after is not None:
-            change = _largest(_scores(before, _of_tensorflow), _scores(after, _of_tensorflow), known.growth)
-            if change is not None:
-                pairs[beside] = change, before, after
-    if not pairs:
-        return Moved(
-            CONVERTED,
-            None,
-            "What TensorFlow makes of the new program is not known: on no release of it did both answer.",
-        )
-    beside, (change, before, after) = max(pairs.items(), key=lambda item: item[1][0].factor)
-    where = f"on tensorflow {beside}"
-    if not change.moved:
-        said = change.said(f"on what jax {old} exports", f"on what {new} does")
-        return Moved(CONVERTED, False, f"What TensorFlow makes of the new program did not move: {said}, {where}.")
-    one, two = _same_leaf(change, before, after)
-    scores = (
-        f"{two.probe} {two.leaf} scores {one.score:.3g} on what jax {old} exports and {two.score:.3g} on what {new} "
-        f"does, {where}"
-    )
+    both = [
+        (beside, before, after)
+        for beside in dict.fromkeys((known.new.tensorflow, known.old.tensorflow))
+        if (before := known.run(old, beside)) is not None and (after := known.run(new, beside)) is not None
+    ]
+    found = [
+        (change, f"on tensorflow {beside}", before, after)
+        for beside, before, after in both
+        for change in _changes(_scores(before, _of_tensorflow), _scores(after, _of_tensorflow), known.growth)
+    ]
+    if not found:
+        said = "What TensorFlow makes of the new program is not known: on no release of it were both answered."
+        return Moved(CONVERTED, None, said)
+    found.sort(key=lambda one: -one[0].factor)
+    told = [_of_leaf(known, *one) for one in found if one[0].moved]
+    if told:
+        return next((one for one in told if one.moved), told[0])
+    change, where, *_ = found[0]
+    said = change.said(f"on what jax {old} exports", f"on what {new} does")
+    return Moved(CONVERTED, False, f"What TensorFlow makes of the new program did not move: {said}, {where}.")
+
+
+def _of_leaf(known: Corners, change: Change, where: str, before: Run, after: Run) -> Moved:
+    """Whether the distance of the leaf whose score changed moved, or only its budget."""
+    made = "What TensorFlow makes of the new program moved"
+    on = f"on what jax {known.old.jax} exports", f"on what {known.new.jax} does"
+    leaf = _same_leaf(change, before, after)
+    if leaf is None:
+        return Moved(CONVERTED, True, f"{made}: {change.said(*on)}, {where}, and has other leaves.")
+    one, two = leaf
+    scores = f"{two.probe} {two.leaf} scores {one.score:.3g} {on[0]} and {two.score:.3g} {on[1]}, {where}"
     was, now = _budget(before, one), _budget(after, two)
     if was is None or now is None:
-        return Moved(CONVERTED, True, f"What TensorFlow makes of the new program moved: {scores}.")
+        return Moved(CONVERTED, True, f"{made}: {scores}.")
     distances = [(one.score or 0.0) * was, (two.score or 0.0) * now]
-    moved = max(distances) > known.growth.score * min(distances)
-    made = "What TensorFlow makes of the new program moved"
+    moved = not max(distances) <= known.growth.score * min(distances)
     return Moved(CONVERTED, moved, (
         f"{made if moved else 'The budgets moved with the new jax, and TensorFlow did not'}: {scores}; the budget of "
         f"that went from {was:.2g} to {now:.2g}, its distance from {distances[0]:.2g} to {distances[1]:.2g}."
     ))  # fmt: skip
 
 
-def _same_leaf(change: Change, before: Run, after: Run) -> tuple[Check, Check]:
+def _same_leaf(change: Change, before: Run, after: Run) -> tuple[Check, Check] | None:
     """The check with the worst score of the probe, on the side where that is higher, and the same on the other."""
     higher, lower = (before, after) if change.before > change.after else (after, before)
 
@@ -111,7 +118,9 @@ def _same_leaf(change: Change, before: Run, after: Run) -> tuple[Check, Check]:
         return {(check.item, check.leaf): check for check in mine}
 
     high, low = checks(higher), checks(lower)
-    worst = max(high.keys() & low.keys(), key=lambda key: high[key].score or 0.0)
+    worst = max(high.keys() & low.keys(), key=lambda key: high[key].score or 0.0, default=None)
+    if worst is None:
+        return None
     return (high[worst], low[worst]) if higher is before else (low[worst], high[worst])
 
 
@@ -144,16 +153,18 @@ def _numbers(side: str, change: Change, old: str, new: str, probes: int) -> str:
 
 def _largest(before: Mapping[str, float], after: Mapping[str, float], growth: Growth) -> Change | None:
     """The largest change of a worst score, up or down; None where no probe is in both."""
+    return max(_changes(before, after, growth), key=lambda change: change.factor, default=None)
+
+
+def _changes(before: Mapping[str, float], after: Mapping[str, float], growth: Growth) -> list[Change]:
+    """The change of the worst score of every probe that is in both."""
 
     def factor(probe: str) -> float:
         one, two = (max(scores[probe], growth.floor) for scores in (before, after))
         return 1.0 if one == two else max(one, two) / min(one, two)
 
-    both = [probe for probe in after if probe in before]
-    if not both:
-        return None
-    most = max(both, key=factor)
-    return Change(most, before[most], after[most], factor(most), factor(most) > growth.score)
+    both = {probe: factor(probe) for probe in after if probe in before}
+    return [Change(probe, before[probe], after[probe], by, by > growth.score) for probe, by in both.items()]
 
 
 def _scores(run: Run, chosen: Callable[[Check], bool]) -> dict[str, float]:
