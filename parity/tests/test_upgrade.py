@@ -74,7 +74,7 @@ def test_records_of_a_case_or_with_options_lie_apart_from_the_references(tmp_pat
 
     assert place() == (".", ())
     assert place("ratings") == ("cases/ratings", ("--case=ratings",))
-    assert place(f"{file}:case") == ("cases/case", (f"--case={file}:case",))
+    assert place(f"{file}:case") == ("cases/mine-case", (f"--case={file}:case",))
     short = place("reference", "--probe=predict", "--batch-size=13")
     assert short == ("cases/reference-probe=predict-batch-size=13", ("--probe=predict", "--batch-size=13"))
     names = {place("reference", "-k", f"{'a' * 200}{end}")[0] for end in "xy"}

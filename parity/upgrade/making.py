@@ -94,7 +94,8 @@ class Bench:
             options = [f"--case={Path(path).resolve()}:{name}", *options]
         elif case != REFERENCE:
             options = [f"--case={case}", *options]
-        apart = reports / CASES / _folder(name or case, further) if options else reports
+        called = f"{Path(path).stem}-{name}" if colon else case
+        apart = reports / CASES / _folder(called, further) if options else reports
         return cls(Path.cwd(), apart, tuple(options), jobs, show)
 
     def find(self, pair: Pair) -> list[Recorded]:
