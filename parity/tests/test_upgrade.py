@@ -184,6 +184,12 @@ def test_without_a_checkout_it_says_what_would_have_to_be_run(bench, machine, tm
         upgrade(OLD, NEW, bench, None)
 
 
+def test_where_one_package_stays_there_are_two_corners(bench, four, machine, monkeypatch):
+    found = upgrade(OLD, Pair(OLD.jax, NEW.tensorflow), bench, None)
+    assert (list(found.corners), machine.ran) == (["old/old", "new/new"], [])
+    assert found.verdict.decision == "may upgrade"
+
+
 # The Python
 
 

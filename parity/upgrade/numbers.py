@@ -148,7 +148,7 @@ class Change:
 
 def _numbers(side: str, change: Change, old: str, new: str, probes: int) -> str:
     head = f"{side} moved" if change.moved else f"{side}'s numbers did not move"
-    return f"{head}: of {probes} probes {change.said(old, new)}, against the oracle."
+    return f"{head}: of {probes} probe{'s' * (probes != 1)} {change.said(old, new)}, against the oracle."
 
 
 def _largest(before: Mapping[str, float], after: Mapping[str, float], growth: Growth) -> Change | None:

@@ -88,8 +88,10 @@ def upgrade(
     needed = verdict is None or verdict.decision != UPGRADE or unmended
     python = found[new].cell.python if new in found else None
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    # Where one package stays, the mixed corners are the pairs themselves.
+    shown = {name: pair for name, pair in named.items() if pair not in (old, new) or name in ("old/old", "new/new")}
     return Upgrade(
-        old, new, {name: found.get(pair) for name, pair in named.items()}, verdict, incomparable, moved,
+        old, new, {name: found.get(pair) for name, pair in shown.items()}, verdict, incomparable, moved,
         _proof(found.get(new)), between.look(old, new, bench, python or here) if needed else None, on,
         tuple(bench.made),
     )  # fmt: skip
