@@ -21,8 +21,8 @@ def add(commands: Any) -> None:
     accept = actions.add_parser(
         "accept",
         help="show how a run differs from the baseline of its cell, and write it in its place",
-        description="Show how a run differs from the baseline of its cell, then write it in its place as DIR/CELL.json. A "
-        "run that is not in order is refused.",
+        description="Show how a run differs from the baseline of its cell, and write it in its place as DIR/CELL.json. "
+        "A run that is not in order is refused.",
     )
     accept.add_argument("run", metavar="RUN", type=Path, help="a run.json, or the folder that has it")
     accept.add_argument(

@@ -13,8 +13,8 @@ def add(commands: Any) -> None:
     gate = commands.add_parser(
         "gate",
         help="say whether to upgrade, from the records of the old and the new releases",
-        description="Compare a candidate's record with a baseline. The exit code is 0 if you may upgrade, 1 if not, and 3 "
-        "if the two cannot be compared.",
+        description="Hold a candidate's record against a baseline. The exit code is 0 if you may upgrade, 1 if not, "
+        "and 3 if the two cannot be compared.",
     )
     gate.add_argument("baseline", metavar="BASELINE", type=Path, help="a run.json, its folder, or an accepted baseline")
     gate.add_argument("candidate", metavar="CANDIDATE", type=Path, help="likewise, of the releases to go to")
@@ -41,12 +41,12 @@ def main(arguments: Namespace, further: list[str]) -> int:
     policy = gate.load_policy(arguments.policy)
     baseline, candidate = gate.read(arguments.baseline), gate.read(arguments.candidate)
     verdict = gate.judge(baseline, candidate, policy)
-    print(outputs.terminal(verdict, min(shutil.get_terminal_size().columns, 120)))
-    if arguments.github:
-        print(outputs.github(verdict))
     _write(arguments.markdown, outputs.summary, verdict)
     _write(arguments.junit, outputs.junit, verdict)
     _write(arguments.json, outputs.as_json, verdict, baseline, candidate)
+    print(outputs.terminal(verdict, min(shutil.get_terminal_size().columns, 120)))
+    if arguments.github:
+        print(outputs.github(verdict))
     return verdict.exit_code
 
 

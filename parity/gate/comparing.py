@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from parity.gate import verdict as words
 from parity.gate.policy import Drift
 from parity.gate.standing import Check
 from parity.gate.text import one_line
 from parity.gate.verdict import BLOCK, NOTE, WARN
-from parity.records import CRASH, ERROR, FAIL, FIXED, IN_ORDER, KNOWN, MISSING, PASS, REMEDIED, TIMEOUT
+from parity.words import CRASH, ERROR, FAIL, FIXED, IN_ORDER, KNOWN, MISSING, PASS, REMEDIED, TIMEOUT
 
 # A check with one of these blocks whatever it was before: there is no answer, or the list of known issues is wrong.
 _NEVER = {
@@ -21,6 +21,8 @@ _NEVER = {
     FIXED: (words.FIXED, "passed although listed as a known issue"),
 }
 _PASSED = (PASS, REMEDIED)
+Checks = Mapping[tuple[str, str], Check]
+Pair = tuple[Check | None, Check | None]
 _Told = tuple[str, str, str, str, float]
 """Level, kind, what happened, detail, and how bad it is."""
 
@@ -30,20 +32,29 @@ def disorder(check: Check, power: bool = False) -> str:
     return next((f"{what}{_colon(detail)}" for level, _, what, detail, _ in _alone(check, power)), "")
 
 
-def unremarkable(before: Check, after: Check, drift: Drift) -> bool:
-    """Whether `compare` says nothing of the two, as of nearly all; quick, and never more than that."""
-    if (
-        not before.status == after.status == PASS
-        or before.limit != after.limit
-        or before.bits_equal != after.bits_equal
-    ):
-        return False
-    score, was = after.score, before.score
-    if score is None or was is None:
-        return score is was
-    if score.__class__ is not float or was.__class__ is not float or after.limit.__class__ is not float:
-        return False
-    return score <= after.limit and (score <= was or score <= drift.floor)  # type: ignore[operator]
+def remarkable(old: Checks, new: Checks, drift: Drift) -> Iterator[Pair]:
+    """The pairs of checks, and those that one side lacks, of which `compare` may have something to say.
+
+    Nearly all are as they were, and are told from the rest here, quickly: both passed, under one limit, at a score that
+    is not over it and did not grow by the factor.
+    """
+    factor, floor, gone = drift.score, drift.floor, 0
+    for key, before in old.items():
+        after = new.get(key)
+        if after is None:
+            gone += 1
+            yield before, None
+            continue
+        score, was, limit = after.score, before.score, after.limit
+        if not before.status == after.status == PASS or limit != before.limit or after.bits_equal != before.bits_equal:
+            yield before, after
+        elif not score.__class__ is was.__class__ is limit.__class__ is float:
+            if not score is was is None:
+                yield before, after
+        elif score > limit or (score > floor and score > factor * was):  # type: ignore[operator]
+            yield before, after
+    if len(old) - gone < len(new):
+        yield from ((None, check) for key, check in new.items() if key not in old)
 
 
 def compare(before: Check | None, after: Check | None, drift: Drift, power: bool, same: bool) -> list[_Told]:
@@ -82,7 +93,7 @@ def _alone(check: Check, power: bool) -> list[_Told]:
 def _new(after: Check, told: list[_Told]) -> list[_Told]:
     if not told and after.status in IN_ORDER:
         if after.status == REMEDIED:
-            return [_mended(after)]
+            return [_mended(None, after)]
         return [(NOTE, words.NEW, "appeared", "", 0.0)]
     what = told[0][2] if told else f"ended in {after.status}"
     return [(BLOCK, words.NEW_BAD, f"appeared and {what}", _because(after), _scored(after)[1])]
@@ -112,7 +123,7 @@ def _against(before: Check, after: Check) -> list[_Told]:
 
 def _became(before: Check, after: Check) -> Iterator[_Told]:
     if after.status == REMEDIED:
-        yield _mended(after)
+        yield _mended(before, after)
     elif after.status == before.status == FAIL:
         yield NOTE, words.STILL, "failed in both", _because(after), _scored(after)[1]
     elif after.status == PASS != before.status:
@@ -133,8 +144,11 @@ def _drifted(before: Check, after: Check, drift: Drift, same: bool) -> Iterator[
         yield WARN, words.BITS, "lost bits that were equal", "", 0.0
 
 
-def _mended(check: Check) -> _Told:
-    return WARN, words.REMEDIED, "passed only with a remedy", _because(check), 0.0
+def _mended(before: Check | None, after: Check) -> _Told:
+    """A check that needs a remedy: new is that it does, or nothing."""
+    if before is not None and before.status == REMEDIED:
+        return NOTE, words.REMEDIED, "passed only with a remedy, as before", _because(after), 0.0
+    return WARN, words.REMEDIED, "passed only with a remedy", _because(after), 0.0
 
 
 def _over(check: Check) -> bool:

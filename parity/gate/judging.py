@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from parity.errors import NotComparableError
 from parity.gate import drifting
 from parity.gate import verdict as words
-from parity.gate.comparing import compare, unremarkable
+from parity.gate.comparing import Pair, compare, remarkable
 from parity.gate.policy import Policy
 from parity.gate.standing import PACKAGES, PAIR, Check, Standing
 from parity.gate.text import one_line
 from parity.gate.verdict import BLOCK, NOTE, STAY, UPGRADE, WARN, WITH_REMEDY, Finding, Verdict
-from parity.records import (
+from parity.words import (
     COMPLETE,
 )
 
@@ -24,9 +24,10 @@ def judge(baseline: Standing, candidate: Standing, policy: Policy) -> Verdict:
         NotComparableError: the baseline is none to hold anything against, or the two have nothing in common.
     """
     _require_comparable(baseline, candidate)
+    pairs = list(remarkable(baseline.checks, candidate.checks, policy.drift))
     found = [
         *_of_runs(baseline, candidate),
-        *_of_checks(baseline, candidate, policy),
+        *_of_checks(baseline, candidate, pairs, policy),
         *drifting.of_powers(baseline, candidate, policy),
         *drifting.of_budgets(baseline, candidate, policy.drift),
         *drifting.of_deprecations(baseline, candidate),
@@ -37,7 +38,7 @@ def judge(baseline: Standing, candidate: Standing, policy: Policy) -> Verdict:
     decision, why = _decide(found, groups, baseline, candidate)
     return Verdict(
         decision, f"{decision.capitalize()} ({_move(baseline, candidate)}): {why}", found, groups, baseline.name,
-        candidate.name, _compared(baseline, candidate),
+        candidate.name, len(baseline.checks) - sum(after is None for _, after in pairs),
     )  # fmt: skip
 
 
@@ -61,7 +62,7 @@ def _require_comparable(baseline: Standing, candidate: Standing) -> None:
         raise NotComparableError(
             f"{baseline.source} is no baseline: TensorFlow answered nothing in it. Expected a run of the pair."
         )
-    if _ended(candidate) and not candidate.places.keys() & {item for item, _ in baseline.checks}:
+    if _ended(candidate) and candidate.places.keys().isdisjoint(item for item, _ in baseline.checks):
         raise NotComparableError(
             f"{baseline.source} and {candidate.source} have no question in common (their modes: "
             f"{baseline.mode}, {candidate.mode}). Expected runs of the same case in the same mode."
@@ -86,26 +87,21 @@ def _of_runs(baseline: Standing, candidate: Standing) -> Iterator[Finding]:
         yield Finding(NOTE, words.MODE, "", said)
 
 
-def _of_checks(baseline: Standing, candidate: Standing, policy: Policy) -> Iterator[Finding]:
-    """Findings of every check that either side has."""
-    old, new, drift = baseline.checks, candidate.checks, policy.drift
+def _of_checks(baseline: Standing, candidate: Standing, pairs: Iterable[Pair], policy: Policy) -> Iterator[Finding]:
+    """Findings of pairs of checks."""
     same = drifting.alike(baseline.machine, candidate.machine)
-    pairs: list[tuple[Check | None, Check | None]] = [
-        (before, after)
-        for before, after in ((before, new.get(key)) for key, before in old.items())
-        if after is None or not unremarkable(before, after, drift)
-    ]
-    pairs += [(None, new[key]) for key in new.keys() - old.keys()]
     for before, after in pairs:
         check = after or before
         assert check is not None
-        place = (candidate if after else baseline).places[check.item]
+        # Where both have it the baseline says where it belongs: no candidate moves itself under an easier rule.
+        place = (baseline if before else candidate).places[check.item]
         power = is_power(check)
         excuse = policy.excuse(place.case, place.probe, place.runtime)
-        for level, kind, what, detail, worst in compare(before, after, drift, power, same):
-            why = excuse if level == BLOCK or kind == words.REMEDIED else ""
+        for found, kind, what, detail, worst in compare(before, after, policy.drift, power, same):
+            why = excuse if found == BLOCK or kind == words.REMEDIED else ""
+            level = WARN if why and found == BLOCK else found
             yield Finding(
-                WARN if why else level, kind, "check", what, check.item, check.leaf, place.case, place.probe,
+                level, kind, "check", what, check.item, check.leaf, place.case, place.probe,
                 place.runtime, detail, worst, why,
             )  # fmt: skip
 
@@ -120,7 +116,8 @@ def _decide(
         first = blocks[0].sentence.removesuffix(".")
         return STAY, f"{first}{f'; {more:,} more findings block' if more else ''}."
     mended = [finding for finding in found if finding.kind == words.REMEDIED and not finding.excuse]
-    total, warned = len(candidate.checks), sum(group.count for group in groups if group.level == WARN) - len(mended)
+    total, warned = len(candidate.checks), sum(group.count for group in groups if group.level == WARN)
+    warned -= sum(finding.level == WARN for finding in mended)
     still = sum(group.count for group in groups if group.kind == words.STILL)
     beside = "".join([
         f", {warned:,} {'warning' if warned == 1 else 'warnings'}" if warned else "",
@@ -153,7 +150,3 @@ def _move(baseline: Standing, candidate: Standing) -> str:
 def _step(name: str, old: str | None, new: str | None) -> str:
     before, after = (one_line(version or "not installed", 60) for version in (old, new))
     return f"{name} {before}" if before == after else f"{name} {before} to {after}"
-
-
-def _compared(baseline: Standing, candidate: Standing) -> int:
-    return len(baseline.checks.keys() & candidate.checks.keys())

@@ -7,19 +7,19 @@ Where a check ran (its case, probe, runtime and device) is read from the plan, o
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections import Counter
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from parity import records
 from parity.errors import NotComparableError, RecordError
 from parity.gate.text import one_line
-from parity.records import COMPLETE, NO_DEVICE, SCHEMA
-from parity.records.run import ANSWERED
 from parity.storage import ESCAPED
+from parity.words import ANSWERED, COMPLETE, NO_DEVICE, SCHEMA
 
 # The words of `records.STATUSES` and `records.MODES`, which a type cannot be made of; a test holds them equal.
 Status = Literal["pass", "fail", "known", "fixed", "remedied", "error", "crash", "timeout", "missing"]
@@ -33,6 +33,8 @@ PACKAGES = (*PAIR, "flax", "optax", "keras", "numpy")
 """Whose versions a verdict names."""
 
 T = TypeVar("T")
+Buffer = bytes | mmap.mmap
+_ITEM, _KEY = attrgetter("item"), attrgetter("item", "leaf")
 _MALFORMED = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -242,12 +244,9 @@ def read(path: Path) -> Standing:
     if path.is_dir():
         sealed, lines = path / "run.json", path / "run.jsonl"
         path = lines if lines.exists() and not sealed.exists() else sealed
-    said = one_line(str(path))
+    said = one_line(str(path), 400)
     try:
-        if path.suffix == ".jsonl":
-            data = records.dumps(records.read(path)).encode("utf-8", ESCAPED)
-        else:
-            data = path.read_bytes()
+        data = _sealed(path) if path.suffix == ".jsonl" else _mapped(path)
     except OSError as error:
         raise RecordError(
             f"cannot read {said}: {error.strerror or type(error).__name__}. Expected a run.json or a baseline; "
@@ -255,10 +254,27 @@ def read(path: Path) -> Standing:
         ) from None
     except (ValueError, RecursionError) as error:  # a null byte in the path, a text that is none
         raise RecordError(f"cannot read {said}: {one_line(str(error))}. Expected a run.json or a baseline.") from None
-    return _standing(data, said)
+    return parse(data, said)
 
 
-def _standing(data: bytes, said: str) -> Standing:
+def _mapped(path: Path) -> Buffer:
+    """The bytes of `path`, not copied: records are replaced by a rename and never changed in place."""
+    with path.open("rb") as file:
+        try:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):  # a pipe, or empty
+            return file.read()
+
+
+def _sealed(path: Path) -> bytes:
+    """The record that the events in `path` would be sealed into."""
+    from parity import records
+
+    return records.dumps(records.read(path)).encode("utf-8", ESCAPED)
+
+
+def parse(data: Buffer, said: str) -> Standing:
+    """The standing that the bytes of a record or baseline hold; `said` is their name in errors, which are `read`'s."""
     # A run record names no kind; where one looks like a baseline all the same, decoding it as such tells.
     if re.search(rb'"kind"\s*:\s*"baseline"', data[:500]):
         baseline = _decode(data, BaselineView, said, BASELINE_SCHEMA)
@@ -266,7 +282,7 @@ def _standing(data: bytes, said: str) -> Standing:
     return _of_run(_decode(data, RunView, said, SCHEMA), data, said)
 
 
-def _decode(data: bytes, kind: type[T], said: str, schema: int) -> T:
+def _decode(data: Buffer, kind: type[T], said: str, schema: int) -> T:
     """`data` as a `kind`, if its schema is `schema`.
 
     A schema of another number is told before anything else, because its keys may be others.
@@ -294,7 +310,7 @@ def _decode(data: bytes, kind: type[T], said: str, schema: int) -> T:
     return view
 
 
-def _json(data: bytes, kind: type[T]) -> T:
+def _json(data: Buffer, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.DecodeError:
@@ -303,21 +319,21 @@ def _json(data: bytes, kind: type[T]) -> T:
             raise
         import json
 
-        return msgspec.convert(json.loads(data, parse_constant=_no_constant), type=kind)
+        return msgspec.convert(json.loads(bytes(data), parse_constant=_no_constant), type=kind)
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _of_run(run: RunView, data: bytes, said: str) -> Standing:
+def _of_run(run: RunView, data: Buffer, said: str) -> Standing:
     places = {place.item: place for place in run.plan}
     if len(places) < len(run.plan):
         raise _twice(said, "item", [place.item for place in run.plan])
-    checks = {(check.item, check.leaf): check for check in run.checks}
+    checks = dict(zip(map(_KEY, run.checks), run.checks, strict=True))
     if len(checks) < len(run.checks):
         raise _twice(said, "check", [(check.item, check.leaf) for check in run.checks])
-    seen = {item for item, _ in checks}
+    seen = set(map(_ITEM, run.checks))
     if not seen <= places.keys():
         places |= {place.item: place for place in _decode_places(data, said) if place.item not in places}
     why = "planned, and not seen in this run"
@@ -339,7 +355,7 @@ def _of_run(run: RunView, data: bytes, said: str) -> Standing:
     )  # fmt: skip
 
 
-def _decode_places(data: bytes, said: str) -> list[Place]:
+def _decode_places(data: Buffer, said: str) -> list[Place]:
     try:
         return _json(data, _Places).checks
     except _MALFORMED as error:
