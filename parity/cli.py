@@ -45,7 +45,7 @@ def _module(name: str) -> Any:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     arguments, further = parser().parse_known_args(argv)
-    if further and arguments.command not in ("run", "cell", "matrix"):
+    if further and arguments.command not in ("run", "cell", "matrix", "upgrade", "bisect"):
         parser().error(f"unknown arguments for {arguments.command}: {' '.join(further)}")
     try:
         code: int = _module(arguments.command.replace("-", "_")).main(arguments, further)

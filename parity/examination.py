@@ -17,8 +17,8 @@ from parity.case import PROBES, TEST_SET, Case
 from parity.errors import ParityError
 from parity.failures import CRASH, NUMERIC, Failure, classify
 from parity.judging import LIMIT
-from parity.ledger import IMPORTING, Ledger
-from parity.records import NO_DEVICE, Check, Deprecation, Planned, Recorder, Remedy, Run
+from parity.ledger import FRAMEWORKS, IMPORTING, Ledger
+from parity.records import NO_DEVICE, Check, Deprecation, Planned, Program, Recorder, Remedy, Run
 from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64, TF_GRAPH, VIRTUAL_CPUS
 from parity.selection import BESIDE, OPERATIONS, Selection, not_installed
 
@@ -204,10 +204,16 @@ class Examination:
             harness.expect(q for q in self.planned if q.case == question.case and q.probe in EVALUATION_OF)
         trained = harness.trained
         if first:
-            for curve in checks.jax_curves(question.case, trained.metrics):
-                self._add(curve)
+            for event in (*checks.jax_curves(question.case, trained.metrics), *self._programs(harness.case)):
+                self._add(event)
             with suppress(ParityError):  # what cannot start is an error of its own questions, where it is raised again
                 harness.start()
+
+    def _programs(self, case: Case) -> list[Program]:
+        from parity import writer
+
+        with self.ledger.spend(FRAMEWORKS):
+            return writer.programs(case)
 
     def check(self, question: Planned) -> None:
         """Ask `question`, record a check per leaf, and fail the test if one of them fails."""

@@ -196,30 +196,14 @@ def program_constants(program: bytes) -> list[int]:
     from jax._src.interpreters.mlir import make_ir_context
     from jaxlib.mlir import ir
 
-    sizes: list[int] = []
-
-    def visit(operation: Any) -> Any:
-        if operation.name == "stablehlo.constant":
-            value = operation.attributes["value"]
-            if not ir.DenseElementsAttr(value).is_splat:
-                sizes.append(math.prod(value.type.shape) * -(-value.type.element_type.width // 8))
-        return ir.WalkResult.ADVANCE
-
     with make_ir_context() as context:
-        _module(context, program).operation.walk(visit)
-    return sizes
-
-
-def _module(context: Any, program: bytes) -> Any:
-    from jaxlib.mlir import ir
-    from jaxlib.mlir.dialects import stablehlo
-
-    if hasattr(stablehlo, "deserialize_portable_artifact_str"):
-        return stablehlo.deserialize_portable_artifact(context, program)
-    # In jaxlib 0.4.30 that function ends the process; this one gives text.
-    from jaxlib import xla_client
-
-    return ir.Module.parse(xla_client._xla.mlir.deserialize_portable_artifact(program))
+        module = writer.deserialised(context, program)
+        values = [o.attributes["value"] for o in writer.walked(module.operation) if o.name == "stablehlo.constant"]
+        return [
+            math.prod(value.type.shape) * -(-value.type.element_type.width // 8)
+            for value in values
+            if not ir.DenseElementsAttr(value).is_splat
+        ]
 
 
 def map_leaves(function: Callable[[np.ndarray], np.ndarray], tree: Any) -> Any:

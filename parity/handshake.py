@@ -65,6 +65,15 @@ class Prediction:
         return f"{evidence}: {self.evidence}"
 
 
+def remedy_code(requirement: str) -> str:
+    """The remedy as code to paste, such that TensorFlow as `requirement` names it can read what is exported."""
+    return f"""\
+import parity.remedies
+
+with parity.remedies.readable_by("{requirement}"):
+    ...  # everything that converts and saves"""
+
+
 def skewed(writer: Writer, reader: Reader) -> bool:
     """Whether the writer's StableHLO is newer than the reader's, so that operations decide."""
     return reader.stablehlo is not None and Version(writer.stablehlo) > Version(reader.stablehlo)

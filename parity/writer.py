@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +16,7 @@ from jax import export
 
 from parity.case import Case, load
 from parity.handshake import Reader, Writer, skewed
+from parity.records import Program
 from parity.specs import BATCH, Spec, Specs, by_name, like
 
 
@@ -32,7 +35,7 @@ def newer_operations(case: Case, stablehlo: str) -> list[str]:
     operations of the two are compared. The names are those of a TensorFlow that refuses them: `vhlo.log_v2`.
     """
     found: set[bytes] = set()
-    for program in _programs(case):
+    for _, program in _exported(case):
         found |= _operations(program.mlir_module_serialized) - _operations(_serialised(program, stablehlo))
     return sorted(f"vhlo.{name.decode()}" for name in found)
 
@@ -54,17 +57,75 @@ def _serialised(program: Any, stablehlo: str) -> bytes:
 _BEFORE = "serialize_portable_artifact"
 
 
-def _programs(case: Case) -> Iterator[Any]:
-    """What conversion would export: predictions, and the loss with its gradient."""
+def programs(case: Case) -> list[Program]:
+    """What conversion would export of `case`, as this JAX writes it by default.
+
+    The operations are counted under the names in which they are serialised, such as `vhlo.custom_call_v2`, because a
+    reader knows or does not know an operation by its version; what is serialised under no such name keeps its own.
+    Empty where the case cannot be exported.
+    """
+    try:
+        return [_program(case.name, function, found.mlir_module_serialized) for function, found in _exported(case)]
+    except Exception:
+        return []  # what is wrong with it is said where it is converted
+
+
+def _program(case: str, function: str, artifact: bytes) -> Program:
+    from jax._src.interpreters.mlir import make_ir_context
+
+    versioned = {name.rpartition(b"_v")[0].decode(): f"vhlo.{name.decode()}" for name in _operations(artifact)}
+    counts: Counter[str] = Counter()
+    with make_ir_context() as context:
+        module = deserialised(context, artifact).operation
+        for operation in walked(module):
+            dialect, _, name = operation.name.partition(".")
+            counts[versioned.get(name, operation.name) if dialect in _SERIALISED else operation.name] += 1
+        text = module.get_asm(enable_debug_info=False)
+    return Program(case, function, hashlib.sha256(text.encode()).hexdigest(), dict(sorted(counts.items())))
+
+
+_SERIALISED = ("stablehlo", "func")
+"""The dialects whose operations have a versioned form."""
+
+
+def deserialised(context: Any, artifact: bytes) -> Any:
+    """The module that a serialised StableHLO program holds."""
+    from jaxlib.mlir import ir
+    from jaxlib.mlir.dialects import stablehlo
+
+    if hasattr(stablehlo, "deserialize_portable_artifact_str"):
+        return stablehlo.deserialize_portable_artifact(context, artifact)
+    # In jaxlib 0.4.30 that function ends the process; this one gives text.
+    from jaxlib import xla_client
+
+    return ir.Module.parse(xla_client._xla.mlir.deserialize_portable_artifact(artifact))
+
+
+def walked(operation: Any) -> list[Any]:
+    """`operation` and all that are nested in it."""
+    from jaxlib.mlir import ir
+
+    found: list[Any] = []
+
+    def visit(one: Any) -> Any:
+        found.append(one)
+        return ir.WalkResult.ADVANCE
+
+    operation.walk(visit)
+    return found
+
+
+def _exported(case: Case) -> Iterator[tuple[str, Any]]:
+    """What conversion would export, by name: predictions, and the loss with its gradient."""
     params, other = case.init(jax.random.PRNGKey(case.training.seed))
     size = export.symbolic_shape(BATCH)[0]
     state = jax.tree_util.tree_map(lambda a: jax.ShapeDtypeStruct(np.shape(a), np.asarray(a).dtype), (params, other))
     data, labels = (_shapes(specs, size) for specs in (case.data, case.labels))
-    yield export.export(jax.jit(case.predict))(state, data)
+    yield "predict", export.export(jax.jit(case.predict))(state, data)
     key, train = jax.ShapeDtypeStruct((2,), np.uint32), jax.ShapeDtypeStruct((), np.bool_)
     loss = export.export(jax.jit(traced_loss(case)))(*state, key, data, labels, train)
-    yield loss
-    yield loss.vjp()
+    yield "loss", loss
+    yield "gradient", loss.vjp()
 
 
 def _shapes(specs: Specs, size: Any) -> Any:

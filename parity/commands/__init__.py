@@ -6,8 +6,8 @@ At their top they import the standard library alone; what a command needs is imp
 from typing import Any
 
 NAMES = (
-    "run", "doctor", "export", "verify", "report", "gate", "baseline", "cell", "matrix", "atlas", "study",
-    "false_alarms",
+    "run", "doctor", "export", "verify", "report", "gate", "baseline", "upgrade", "bisect", "cell", "matrix",
+    "atlas", "study", "false_alarms",
 )  # fmt: skip
 """In the order of the help; a name of two words has a dash on the command line."""
 

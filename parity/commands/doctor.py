@@ -62,6 +62,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
 def _outlook(prediction: Prediction, tensorflow: str | None) -> str:
     """The prediction in words, with the remedy as code."""
     from parity import records
+    from parity.handshake import remedy_code
 
     begins = {
         records.PASS: "This pair works.",
@@ -71,14 +72,8 @@ def _outlook(prediction: Prediction, tensorflow: str | None) -> str:
     said = textwrap.fill(f"{begins.get(prediction.status, 'This pair breaks.')} {prediction.reason}", 80)
     if prediction.status != records.REMEDIED:
         return said
-    return f"""{said}
-
-Around everything that converts and saves:
-
-    import parity.remedies
-
-    with parity.remedies.readable_by("tensorflow=={tensorflow}"):
-        ..."""
+    code = textwrap.indent(remedy_code(f"tensorflow=={tensorflow}"), "    ")
+    return f"{said}\n\nThe remedy:\n\n{code}"
 
 
 def _said(found: dict[str, Any]) -> str:

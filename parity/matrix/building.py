@@ -59,7 +59,12 @@ def installing(cell: Cell) -> list[str]:
     """The command that installs the cell's releases beside parity, into this interpreter's environment."""
     options = ["--python", sys.executable, "--color", "never", "--no-progress"]
     newest = ["--upgrade"] if cell.name == LATEST else []  # what is there may be the newest of another day
-    return [uv(), "pip", "install", *options, *newest, *requirements(cell), *_own()]
+    return [uv(), "pip", "install", *options, *newest, *wanted(cell)]
+
+
+def wanted(cell: Cell) -> list[str]:
+    """What a cell installs, and what parity itself needs beside it."""
+    return [*requirements(cell), *_own()]
 
 
 def refused(ended: Ended, time_limit_s: float) -> Stopped | None:

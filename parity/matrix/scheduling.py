@@ -57,16 +57,18 @@ def teller(show: Show, total: int) -> Callable[[list[str]], None]:
     return tell
 
 
-def run_here(project: Path, names: list[str], options: list[str], jobs: int, show: Show) -> None:
-    """Run cells of `project` on this machine, `jobs` at a time; each leaves its records in `reports`.
+def run_here(
+    project: Path, names: list[str], options: list[str], jobs: int, show: Show, reports: Path | None = None
+) -> None:
+    """Run cells of `project` on this machine, `jobs` at a time; each leaves its records in `reports`, the project's.
 
     An interrupt is passed on to the cells that are running, which seal their records.
     """
-    output_folder(project / "reports")
+    output_folder(reports or project / "reports")
     tell, interrupted = teller(show, len(names)), threading.Event()
 
     def run(name: str) -> list[str]:
-        return settled(project, name, options) or run_tox(project, name, options, interrupted.is_set)
+        return settled(project, name, options, reports) or run_tox(project, name, options, interrupted.is_set, reports)
 
     for stage in stages(names):
         with ThreadPoolExecutor(jobs) as pool:
@@ -79,32 +81,36 @@ def run_here(project: Path, names: list[str], options: list[str], jobs: int, sho
                 raise
 
 
-def settled(project: Path, name: str, options: list[str]) -> list[str]:
+def settled(project: Path, name: str, options: list[str], reports: Path | None = None) -> list[str]:
     """What became of the cell `name`, a line per record, where all of them are up to date; else nothing.
 
     That is known without tox where the project's code is what runs here, and no option asks for something else.
     """
     if options or Path(parity.__file__).resolve().parents[1] != project.resolve():
         return []
-    reports = project / "reports"
-    tasks = _tasks(project, name)
+    reports = reports or project / "reports"
+    tasks = _tasks(project, name, reports, options)
     runs = [running.standing(task, reports) for task in tasks]
     lines = [f"{run.cell}: {cells.outcome(run).status}, up to date" for run in runs if run is not None]
     return lines if len(lines) == len(tasks) else []
 
 
-def _tasks(project: Path, name: str) -> list[Task]:
-    """The records that the cell `name` is to leave, as tox.ini has it run."""
-    return running.tasks(Cell.parse(name), project / "reports", [], archive_of(project))
+def _tasks(project: Path, name: str, reports: Path, options: list[str]) -> list[Task]:
+    """The records that the cell `name` is to leave in `reports`, as tox.ini has it run."""
+    return running.tasks(Cell.parse(name), reports, options, archive_of(project))
 
 
-def run_tox(project: Path, name: str, options: list[str], unwanted: Callable[[], bool]) -> list[str]:
+def run_tox(
+    project: Path, name: str, options: list[str], unwanted: Callable[[], bool], reports: Path | None = None
+) -> list[str]:
     """Run the cell `name` as a tox environment of `project`; what became of its records, a line each.
 
     It is interrupted once `unwanted` says so, and when this process ends. What tox cannot even begin, for want of an
     interpreter or an index, is recorded as missing.
     """
-    command = [sys.executable, "-m", "tox", "run", "-q", "-x", f"tox.env_list={name}", "-e", name, "--", *options]
+    command = [sys.executable, "-m", "tox", "run", "-q", "-x", f"tox.env_list={name}", "-e", name, "--"]
+    command += [f"--reports={reports.resolve()}"] if reports else []
+    command += options
     with tempfile.TemporaryFile() as out:
         leashed = [sys.executable, "-I", leash.__file__, *command]
         child = subprocess.Popen(
@@ -119,12 +125,12 @@ def run_tox(project: Path, name: str, options: list[str], unwanted: Callable[[],
         child.stdin.close()
         out.seek(0)
         said = re.sub(r"\x1b\[[0-9;]*m", "", out.read().decode(errors="backslashreplace"))
-    expected = [task.name for task in _tasks(project, name)]
+    expected = [task.name for task in _tasks(project, name, reports or project / "reports", [])]
     told = [line for line in said.splitlines() if _tells(line, expected)]
     if told:
         return told
     why = "interrupted" if unwanted() else _no_python(name) or _reason(said)
-    return stop(project, name, Stopped(records.MISSING, "", why))
+    return stop(project, name, Stopped(records.MISSING, "", why), reports)
 
 
 def _no_python(name: str) -> str:
@@ -146,13 +152,13 @@ def _reason(said: str) -> str:
     return " ".join((errors or lines or [said.strip() or "tox said nothing"])[-1].split())
 
 
-def stop(project: Path, name: str, stopped: Stopped) -> list[str]:
+def stop(project: Path, name: str, stopped: Stopped, reports: Path | None = None) -> list[str]:
     """Seal what the cell `name` has not sealed itself, as `stopped`; what became of its records, a line each.
 
     A record from before stays where nothing was found now.
     """
-    reports, lines = project / "reports", []
-    for task in _tasks(project, name):
+    reports, lines = reports or project / "reports", []
+    for task in _tasks(project, name, reports, []):
         folder, asked = reports / task.name, task.cell
         if (folder / "run.json").is_file() and stopped.status == records.MISSING:
             lines.append(f"{task.name}: as it was, not run now: {stopped.evidence}")

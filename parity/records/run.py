@@ -153,7 +153,8 @@ class Remedy:
 class Program:
     """An exported program of a case: `function` is `predict`, `loss` or `gradient`.
 
-    `sha256` is that of its StableHLO text without source locations, `operations` how often each operation occurs in it.
+    `sha256` is that of its StableHLO text without source locations, `operations` how often each operation occurs in it,
+    by the name and version under which it is serialised, such as `vhlo.custom_call_v2`.
     """
 
     case: str

@@ -64,6 +64,12 @@ def test_every_check_of_tensorflow_is_remedied_and_none_of_jax(folder, done):
     assert (remedy.failure, remedy.evidence) == ("stablehlo_skew", "vhlo.composite_v2 in StableHLO 1.15.0")
 
 
+def test_what_tensorflow_cannot_read_is_recorded_as_jax_writes_it(folder, done):
+    programs = {program.function: program.operations for program in records.read(folder / "out").programs}
+    assert list(programs) == ["predict", "loss", "gradient"]
+    assert programs["predict"]["vhlo.composite_v2"] == 1
+
+
 def test_the_remedy_is_said_in_the_verdict_and_on_the_page(folder, done):
     assert "are in parity with a remedy" in done.stdout
     assert REMEDY in done.stdout

@@ -1,0 +1,88 @@
+"""Pairs of releases, as a user names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from parity.errors import UsageError
+
+JAX, TENSORFLOW = "jax", "tensorflow"
+PACKAGES = (JAX, TENSORFLOW)
+_ALSO = {"tensorflow-cpu": TENSORFLOW}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A jax and a tensorflow; of two pairs the newer one has the newer jax or, with the same jax, tensorflow."""
+
+    jax: str
+    tensorflow: str
+
+    @classmethod
+    def parse(cls, text: str) -> Pair:
+        """The pair that `text` pins, such as `jax==0.9.2 tensorflow==2.20.0`.
+
+        Raises:
+            UsageError: it does not pin one release of each, or pins something else.
+        """
+        pinned = dict(pin(word) for word in text.replace(",", " ").split())
+        if set(pinned) != set(PACKAGES):
+            absent = " and ".join(name for name in PACKAGES if name not in pinned)
+            raise UsageError(f"{text!r} pins no {absent}. Expected both, such as 'jax==0.9.2 tensorflow==2.20.0'.")
+        return cls(**pinned)
+
+    def order(self) -> tuple[Version, Version]:
+        """Sorts from old to new."""
+        return Version(self.jax), Version(self.tensorflow)
+
+    def cell(self, python: str) -> str:
+        """The name of its cell on that Python, such as `3.12`."""
+        return f"py{python.replace('.', '')}-jax{self.jax}-tf{self.tensorflow}"
+
+    def between(self, other: Pair, found: Pair) -> bool:
+        """Whether each release of `found` is between those of `self` and `other`, both inclusive."""
+        sides = zip(self.order(), other.order(), found.order(), strict=True)
+        return all(min(one, two) <= at <= max(one, two) for one, two, at in sides)
+
+    def __str__(self) -> str:
+        return f"jax {self.jax} with tensorflow {self.tensorflow}"
+
+
+def pin(text: str) -> tuple[str, str]:
+    """Package and release of a pin such as `tensorflow==2.21.0`; `tensorflow-cpu` is tensorflow.
+
+    Raises:
+        UsageError: it is none, or of a package by which cells are not named.
+    """
+    try:
+        requirement = Requirement(text)
+        name, [specifier] = str(canonicalize_name(requirement.name)), requirement.specifier
+        version = Version(specifier.version)
+        if specifier.operator != "==" or requirement.extras or requirement.marker or requirement.url:
+            raise ValueError
+    except (InvalidRequirement, InvalidVersion, ValueError):
+        raise UsageError(f"{text!r} is no pin. Expected one release, such as 'jax==0.9.2'.") from None
+    name = _ALSO.get(name, name)
+    if name not in PACKAGES:
+        raise UsageError(
+            f"{text!r}: cells are named by jax and tensorflow alone, and the resolver picks the rest. Leave it out; "
+            "the verdict says which other packages moved."
+        )
+    return name, str(version)
+
+
+def corners(old: Pair, new: Pair) -> dict[str, Pair]:
+    """The four corners by name: which jax, then which tensorflow.
+
+    Raises:
+        UsageError: the pairs are the same.
+    """
+    if old == new:
+        raise UsageError(f"nothing to upgrade: both are {old}. Expected two different pairs.")
+    sides = {"old": old, "new": new}
+    return {f"{j}/{t}": Pair(sides[j].jax, sides[t].tensorflow) for t, j in product(sides, sides)}
