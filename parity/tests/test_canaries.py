@@ -20,14 +20,13 @@ ASKED = canaries.asked(tiny.tiny.probes, RUNTIMES)
 
 
 @pytest.fixture(scope="module")
-def bench(frameworks):
-    """The tiny case, its power study, and everything computed that canaries share."""
-    from parity.harness import Harness
+def study(tiny_harness):
+    return PowerStudy(tiny_harness)
 
-    harness = Harness(tiny.tiny, Ledger())
-    harness.batch(SIZE)
-    yield harness, PowerStudy(harness)
-    harness.close()
+
+@pytest.fixture
+def bench(tiny_harness, study):
+    return tiny_harness, study
 
 
 def blind(bench, asked=ASKED):
