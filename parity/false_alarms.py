@@ -82,6 +82,7 @@ def join(studies: dict[str, Row], limit: float) -> Row:
         "follows": limit_for(highest["score"]),
         "checks": len(checks),
         "false_alarms": [_place(row) for row in alarms],
+        "kinks": [_place(row) for row in checks if row.get("kink")],
         "highest": _place(highest),
         "pairs": [_pair(cell, study, checks) for cell, study in studies.items()],
         "scores": list(_by_probe(honest)),
@@ -179,5 +180,6 @@ def sentence(study: Row) -> str:
     alarms = len(study["false_alarms"])
     return (
         f"{alarms:,} false alarms in {study['checks']:,} checks of {trainings:,} trainings over {len(study['pairs'])} "
-        f"pairs that agree; the highest honest score is {study['highest']['score']:.3g}, the limit {study['limit']:g}."
+        f"pairs that agree; the highest honest score is {study['highest']['score']:.3g}, the limit {study['limit']:g}. "
+        f"{len(study['kinks']):,} of the checks passed at a kink, where a gradient jumps."
     )

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from parity import bundles, export, judging
+from parity import bundles, export, judging, kinks
 from parity.case import TEST_SET, Case, Dataset, State
 from parity.environment import versions
 from parity.errors import CaseError, InputError, ParityError, RuntimeFailureError
@@ -87,6 +87,8 @@ class Harness:
         self._batches: dict[int, Batch] = {}
         self._answers: dict[tuple[str, str, int, str], Answers] = {}
         self._budgets: dict[tuple[str, int], dict[str, dict[str, Budget]]] = {}
+        self._kinks: dict[tuple[str, int], list[Answers]] = {}
+        self._replaced = False
         self._judgements: dict[tuple[str, str, int, str, str], dict[str, list[Judgement]] | ParityError] = {}
 
     @outcome
@@ -252,9 +254,11 @@ class Harness:
         self._runtimes.update(runtimes)
         self._answers = {key: found for key, found in self._answers.items() if key[0] not in runtimes}
         self._judgements = {}
+        self._replaced = JAX_FLOAT64 in runtimes
         try:
             yield
         finally:
+            self._replaced = False
             self._runtimes.update(honest)
             self._answers, self._budgets, self._judgements = before
 
@@ -302,9 +306,11 @@ class Harness:
         return State(params, other, state.rng)
 
     def _member(self, evaluation: str, batch: Batch, state: State, member: int) -> Answers:
+        return self.answers_from(JAX, state, evaluation, self._perturbed_batch(batch, member))
+
+    def _perturbed_batch(self, batch: Batch, member: int) -> Batch:
         rng = np.random.default_rng((member, batch.size))
-        moved = batch.map(lambda a: judging.perturb(a, rng))
-        return self.answers_from(JAX, state, evaluation, moved)
+        return batch.map(lambda a: judging.perturb(a, rng))
 
     def further_member(self, evaluation: str, size: int) -> Answers:
         """An evaluation like those of the ensemble, and not among them."""
@@ -375,11 +381,42 @@ class Harness:
             jax = self.kept(JAX, evaluation, size, question.jax_device)
         if evaluation == "accuracy":
             return {"accuracy": [self._judge_accuracy(own["accuracy"], jax["accuracy"], oracle["accuracy"], size)]}
+        judged = self._judged(evaluation, size, own, jax, oracle)
+        if kinks.possible(judged):
+            for other in self._beyond_kinks(evaluation, size):
+                explained = kinks.explained(self._judged(evaluation, size, own, jax, other), judged)
+                if explained is not None:
+                    return explained
+        return judged
+
+    def _judged(
+        self, evaluation: str, size: int, own: Answers, jax: Answers, oracle: Answers
+    ) -> dict[str, list[Judgement]]:
         budgets = self.budgets(evaluation, size)
         return {
             probe: judging.judge(own.get(probe, {}), jax[probe], oracle[probe], budgets[probe], self.limit)
             for probe in EVALUATIONS[evaluation]
         }
+
+    def _beyond_kinks(self, evaluation: str, size: int) -> list[Answers]:
+        """The oracle's answers to questions a few ulp away that lie beyond a kink; mostly none."""
+        key = (evaluation, size)
+        if self._replaced:
+            return []  # whoever stands in for the oracle answers one question only
+        if key not in self._kinks:
+            oracle, budgets = self.kept(JAX_FLOAT64, evaluation, size), self.budgets(evaluation, size)
+            self._kinks[key] = list(kinks.beyond(oracle, self._around(evaluation, size), budgets, self.limit))
+        return self._kinks[key]
+
+    def _around(self, evaluation: str, size: int) -> Iterator[Answers]:
+        """The oracle's answers to the questions of the ensemble, further from the one that is asked."""
+        state, batch = self.trained.state, self.batch(size)
+        for member, near in enumerate(self._perturbed_states):
+            moved = self._perturbed_batch(batch, member)
+            for times in kinks.SCALES:
+                params, other = kinks.farther((state.params, state.other), (near.params, near.other), times)
+                data, labels = kinks.farther((batch.data, batch.labels), (moved.data, moved.labels), times)
+                yield self.answers_from(JAX_FLOAT64, State(params, other, state.rng), evaluation, Batch(data, labels))
 
     def _judge_accuracy(self, own: Answer, jax: Answer, oracle: Answer, size: int) -> Judgement:
         return judging.judge_accuracy(own, jax, oracle, size, self.ambiguous_rows(size))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from jax.tree_util import tree_leaves
 
-from parity import artifact, environment, records
+from parity import artifact, environment, kinks, records
 from parity.case import Case, Dataset, load
 from parity.harness import Harness
 from parity.ledger import Ledger
@@ -82,12 +82,12 @@ def _questions(case: Case) -> list[Planned]:
 
 
 def scores(harness: Harness, seed: int) -> Iterator[dict[str, Any]]:
-    """A row per check: what was asked, the leaf, its status and its score."""
+    """A row per check: what was asked, the leaf, its status and score, and whether a kink explains it."""
     for question in _questions(harness.case):
         for found in harness.judgements(question):
             yield {
                 "seed": seed, "runtime": question.runtime, "probe": question.probe, "batch_size": question.batch_size,
-                "leaf": found.leaf, "status": found.status, "score": found.score, "message": found.message,
+                "leaf": found.leaf, "status": found.status, "score": found.score, "kink": found.message == kinks.NOTE,
             }  # fmt: skip
 
 
