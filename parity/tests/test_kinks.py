@@ -1,0 +1,130 @@
+"""An honest answer from the other side of a kink passes, and says so; whatever only looks like one does not."""
+
+import numpy as np
+import pytest
+
+from parity import kinks
+from parity.canaries import Planted
+from parity.case import State
+from parity.harness import Harness
+from parity.judging import Judgement
+from parity.ledger import Ledger
+from parity.records import FAIL, MISSING, PASS, Planned
+from parity.runtimes import JAX_FLOAT64
+from parity.tests import tiny
+
+SIZE, UNIT = 13, 3
+FAR = 6.0
+"""In ulp: beyond what the ensemble sees, and nearer than `kinks.SCALES` look."""
+
+
+def at_a_kink(harness):
+    """The trained state, with a bias that puts one unit of the first example a few ulp beside zero."""
+    state = harness.trained.state
+    terms = harness.batch(SIZE).data[0].astype(np.float64) * state.params["hidden"]["kernel"][:, UNIT]
+    bias = state.params["hidden"]["bias"].copy()
+    bias[UNIT] = np.float32(FAR * np.sqrt((terms**2).sum()) * 2.0**-23 - terms.sum())
+    return with_bias(state, bias)
+
+
+def with_bias(state, bias):
+    return State({**state.params, "hidden": {**state.params["hidden"], "bias": bias}}, state.other, state.rng)
+
+
+@pytest.fixture(scope="module")
+def harness(frameworks):
+    found = Harness(tiny.tiny, Ledger())
+    found.runtime("jax")
+    vars(found)["trained"] = type(found.trained)(**{**vars(found.trained), "state": at_a_kink(found)})
+    for name in ("jax", JAX_FLOAT64):
+        found._runtimes.pop(name, None)
+    yield found
+    found.close()
+
+
+def sides(harness):
+    """The oracle's gradients a hair below and above the kink, as float32 answers with the honest loss."""
+    state, honest = harness.trained.state, harness.kept(JAX_FLOAT64, "evaluate", SIZE)
+    found = []
+    for shift in (-2e-6, 2e-6):
+        bias = state.params["hidden"]["bias"].astype(np.float64)
+        bias[UNIT] += shift
+        answers = harness.answers_from(JAX_FLOAT64, with_bias(state, bias), "evaluate", harness.batch(SIZE))
+        narrow = {leaf: array.astype(np.float32) for leaf, array in answers["eval_gradient"].items()}
+        loss = {"loss": honest["eval_loss"]["loss"].astype(np.float32)}
+        found.append({"eval_loss": loss, "eval_gradient": narrow})
+    return found
+
+
+def judged(harness, answers, probe="eval_gradient"):
+    with harness.instead({"tf_graph": Planted(harness.runtime("jax"), answers)}):
+        return harness.judgements(Planned("kink", "tiny", probe, "tf_graph", SIZE, "cpu:0", "cpu:0"))
+
+
+def test_both_sides_of_a_kink_pass_and_the_far_one_says_so(harness):
+    answers = sides(harness)
+    both = [judged(harness, side) for side in answers]
+    assert all(j.status == PASS for found in both for j in found), both
+    noted = [sum(j.message == kinks.NOTE for j in found) for found in both]
+    assert min(noted) == 0
+    assert max(noted) > 0
+    far = both[int(np.argmax(noted))]
+    assert all(j.score < harness.limit for j in far)
+    assert all(j.jax_score < harness.limit for j in far)
+
+
+def far_side(harness):
+    return max(sides(harness), key=lambda side: sum(j.message == kinks.NOTE for j in judged(harness, side)))
+
+
+@pytest.mark.parametrize("leaf", ["hidden/bias", "hidden/kernel", "output"])
+def test_a_fault_beside_the_kink_fails(harness, leaf):
+    answers = far_side(harness)
+    answers["eval_gradient"][leaf] = answers["eval_gradient"][leaf] * np.float32(1.001)
+    assert any(j.status == FAIL for j in judged(harness, answers))
+
+
+def test_a_jump_of_another_unit_fails(harness):
+    near = min(sides(harness), key=lambda side: sum(j.message == kinks.NOTE for j in judged(harness, side)))
+    far = far_side(harness)
+    gradient = near["eval_gradient"]["hidden/bias"].copy()
+    jump = far["eval_gradient"]["hidden/bias"] - gradient
+    gradient[UNIT + 1] += jump[UNIT]
+    near["eval_gradient"]["hidden/bias"] = gradient
+    assert [j.leaf for j in judged(harness, near) if j.status == FAIL] == ["hidden/bias"]
+
+
+def test_a_loss_that_moved_is_no_kink(harness):
+    answers = far_side(harness)
+    answers["eval_loss"]["loss"] = answers["eval_loss"]["loss"] * np.float32(1.001)
+    assert all(j.status == FAIL for j in judged(harness, answers, "eval_loss"))
+    assert any(j.status == FAIL for j in judged(harness, answers))
+
+
+def test_where_there_is_no_kink_nothing_lies_beyond_one(harness_of):
+    harness = harness_of(tiny.case(predict=smooth, loss=smooth_loss))
+    assert harness._beyond_kinks("evaluate", SIZE) == []
+
+
+def smooth(state, data):
+    return data @ state[0]["hidden"]["kernel"] @ state[0]["output"]
+
+
+def smooth_loss(params, other, rng, data, labels, train):
+    return ((smooth((params, other), data) - labels) ** 2).mean() + (params["hidden"]["bias"] ** 2).sum(), other
+
+
+@pytest.mark.parametrize(
+    ("probe", "judgement", "possible"),
+    [
+        ("eval_gradient", Judgement("a", FAIL, score=1e4), True),
+        ("eval_gradient", Judgement("a", FAIL, score=float("inf")), False),
+        ("eval_gradient", Judgement("a", FAIL, score=float("nan")), False),
+        ("eval_gradient", Judgement("a", FAIL), False),
+        ("eval_gradient", Judgement("a", MISSING), False),
+        ("eval_loss", Judgement("loss", FAIL, score=1e4), False),
+        ("eval_gradient", Judgement("a", PASS, score=1.0), False),
+    ],
+)
+def test_only_finite_scores_of_gradients_alone_may_be_a_kink(probe, judgement, possible):
+    assert kinks.possible({"predict": [Judgement("output", PASS)], probe: [judgement]}) is possible
