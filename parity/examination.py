@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import shlex
 import sys
@@ -173,6 +174,15 @@ class Examination:
             self._recorder.add(event)
         else:
             records.append(self.run, event)
+
+    def anew(self, harness: Harness) -> Examination:
+        """An examination of the same cases in the same environment, on a record of its own that is not written."""
+        other = copy.copy(self)
+        other._out = other._recorder = None
+        other.run = Run(cell=self.run.cell, started_at=records.now(), environment=self.run.environment)
+        other.planned, other._seen, other._studies, other._prepared = [], set(), {}, {harness.case.name}
+        other._harnesses = {harness.case.name: harness}
+        return other
 
     def harness(self, case: str) -> Harness:
         """The harness of a case."""

@@ -5,6 +5,7 @@ Everything that several questions share (compiled functions, JAX's answers, the 
 
 from __future__ import annotations
 
+import copy
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -86,6 +87,7 @@ class Harness:
         self._answers: dict[tuple[str, str, int, str], Answers] = {}
         self._budgets: dict[tuple[str, int], dict[str, dict[str, Budget]]] = {}
         self._judgements: dict[tuple[str, str, int, str, str], dict[str, list[Judgement]] | ParityError] = {}
+        self._failures: dict[str, ParityError] = {}
 
     @outcome
     def dataset(self) -> Dataset:
@@ -237,6 +239,12 @@ class Harness:
         self._runtimes[name] = runtime
         self._judgements = {key: found for key, found in self._judgements.items() if key[0] != name}
 
+    def use_bundle(self, path: Path) -> None:
+        """Let whatever reads a bundle read the one at `path` from now on, and forget what was judged."""
+        self.__dict__["bundle"] = path
+        self._runtimes = {name: r for name, r in self._runtimes.items() if name in (JAX, JAX_FLOAT64)}
+        self._judgements = {}
+
     def answers(self, runtime: str, evaluation: str, size: int, device: str) -> Answers:
         """A runtime's answers by probe, not kept."""
         batch = self.batch(size)
@@ -297,6 +305,22 @@ class Harness:
         size = self.batch(size).size
         budgets = self.budgets(EVALUATION_OF[probe], size)[probe]
         return [BudgetRecord(self.case.name, probe, size, leaf, b.rms, b.max, b.source) for leaf, b in budgets.items()]
+
+    def anew(self) -> Harness:
+        """A harness over the same trained case, bundle, answers and budgets, that has judged nothing yet.
+
+        What is changed about it, or kept in it from then on, is not seen by this one.
+        """
+        other = copy.copy(self)
+        other._temporary = False
+        other._runtimes, other._answers, other._budgets = dict(self._runtimes), dict(self._answers), dict(self._budgets)
+        other._judgements, other._failures = {}, {}
+        other.__dict__.pop("finetuned", None)
+        return other
+
+    def forget(self) -> None:
+        """Keep no answers and no budgets: they are asked for again."""
+        self._answers, self._budgets, self._judgements = {}, {}, {}
 
     def judgements(self, question: Planned) -> list[Judgement]:
         """The judgement of every leaf of a question.

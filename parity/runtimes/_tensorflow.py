@@ -24,7 +24,7 @@ class Questioned:
         self._parameters = {s.leaf: v for s, v in named if s.trainable}
         self._other = {s.leaf: v for s, v in named if not s.trainable}
         self._rng = {"rng": module.rng}
-        self._initial = [(v, v.numpy()) for v in (*module.state_vars, module.rng)]
+        self.remember()
         specs = [artifact.tensor_specs(s) for s in (subject.signature.data, subject.signature.labels)]
         self.evaluate = wrap(self._differentiated("eval_loss"), specs)
         self.train = wrap(self._differentiated("train_loss"), specs)
@@ -40,6 +40,10 @@ class Questioned:
             return loss, tape.gradient(loss, parameters)
 
         return loss_and_gradient
+
+    def remember(self) -> None:
+        """Take the state that the module has now for the one that it came with."""
+        self._initial = [(v, v.numpy()) for v in (*self.module.state_vars, self.module.rng)]
 
     def reset(self) -> None:
         """Put back the state that the module came with."""
@@ -98,7 +102,7 @@ class TensorFlowRuntime(BaseRuntime):
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
-        self._questioned: dict[str, Questioned] = {}
+        self.questioned: dict[str, Questioned] = {}
 
     @abstractmethod
     def module(self) -> Any:
@@ -112,9 +116,9 @@ class TensorFlowRuntime(BaseRuntime):
         """Answers as TensorFlow gives them."""
         try:
             with tf.device(device.upper()):
-                if device not in self._questioned:
-                    self._questioned[device] = Questioned(self.module(), self.subject, type(self).wrap)
-                questioned = self._questioned[device]
+                if device not in self.questioned:
+                    self.questioned[device] = Questioned(self.module(), self.subject, type(self).wrap)
+                questioned = self.questioned[device]
                 questioned.reset()
                 tensors = batch.map(tf.constant)
                 answers = questioned.ask(evaluation, tensors.data, tensors.labels)

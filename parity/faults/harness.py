@@ -1,0 +1,180 @@
+"""Faults in parity itself. The artifact is honest: what must turn red is what proves that parity can see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from parity import judging
+from parity.case import PROBES
+from parity.examination import Examination
+from parity.faults import Fault
+from parity.faults.bench import Bench
+from parity.faults.plants import grouped, patched
+from parity.judging import Ensemble
+from parity.runtimes import _tensorflow, jax, jax_float64
+from parity.runtimes._tensorflow import TensorFlowRuntime
+from parity.specs import Answer
+
+SIZES = (13,)
+ALL = PROBES
+
+
+def _judged(change: Any) -> Any:
+    """`judging.judge` given other answers: `change(actual, jax, oracle)` gives the three."""
+
+    def make(honest: Any) -> Any:
+        return lambda actual, jax, oracle, *rest: honest(*change(actual, jax, oracle), *rest)
+
+    return patched((judging, "judge", make))
+
+
+def _each(change: Any) -> Any:
+    """Every array of all three answers changed before it is compared."""
+
+    def all_three(*answers: Answer) -> list[Answer]:
+        return [{leaf: change(array) for leaf, array in answer.items()} for answer in answers]
+
+    return _judged(all_three)
+
+
+def _sorted(array: Any) -> Any:
+    return np.sort(array, axis=0) if array.ndim else array
+
+
+def _finite(array: Any) -> Any:
+    return np.nan_to_num(array) if judging.is_float(array) else array
+
+
+def _first_thousand(array: Any) -> Any:
+    return array.reshape(-1)[:1000]
+
+
+def _float32(array: Any) -> Any:
+    return array.astype(np.float32) if judging.is_float(array) and array.dtype != np.float64 else array
+
+
+def _only_common(actual: Answer, jax: Answer, oracle: Answer) -> list[Answer]:
+    common = set(actual) & set(jax) & set(oracle)
+    return [{leaf: array for leaf, array in answer.items() if leaf in common} for answer in (actual, jax, oracle)]
+
+
+def _without_first(actual: Answer, jax: Answer, oracle: Answer) -> list[Answer]:
+    first = min(jax)
+    return [{leaf: array for leaf, array in answer.items() if leaf != first} for answer in (actual, jax, oracle)]
+
+
+def _empty(honest: Any) -> Any:
+    def compute(self: Any, *arguments: Any) -> dict[str, Answer]:
+        return {probe: {} for probe in honest(self, *arguments)}
+
+    return compute
+
+
+def _no_rows(honest: Any) -> Any:
+    def compute(self: Any, *arguments: Any) -> dict[str, Answer]:
+        answers = honest(self, *arguments)
+        return {p: {leaf: a[:0] if a.ndim else a for leaf, a in answer.items()} for p, answer in answers.items()}
+
+    return compute
+
+
+def _in_float32(honest: Any) -> Any:
+    """The oracle computed by JAX in float32, its numbers then written as float64."""
+
+    def compute_from(self: Any, state: Any, evaluation: str, batch: Any, on: str) -> dict[str, Answer]:
+        wide = jax.Runtime(self.subject).compute_from(state, evaluation, batch, on)
+        return {
+            probe: {leaf: a.astype(np.float64) if judging.is_float(a) else a for leaf, a in answer.items()}
+            for probe, answer in wide.items()
+        }
+
+    return compute_from
+
+
+def _inflated(honest: Any) -> Any:
+    def budget(self: Any, *arguments: Any) -> Any:
+        found = honest(self, *arguments)
+        return replace(found, rms=1e6 * found.rms, max=1e6 * found.max)
+
+    return budget
+
+
+def _cached(honest: Any) -> Any:
+    kept: dict[str, Any] = {}
+
+    def compute(self: Any, evaluation: str, *arguments: Any) -> Any:
+        if evaluation not in kept:
+            kept[evaluation] = honest(self, evaluation, *arguments)
+        return kept[evaluation]
+
+    return compute
+
+
+@contextmanager
+def _limitless(bench: Bench) -> Iterator[None]:
+    bench.harness.limit = float("inf")
+    yield
+
+
+@contextmanager
+def _untrained(bench: Bench) -> Iterator[None]:
+    honest = bench.harness.trained
+    metrics = replace(honest.metrics, eval_loss=[honest.initial_eval_loss])
+    bench.harness.__dict__["trained"] = replace(honest, state=honest.initial, metrics=metrics)
+    yield
+
+
+def _failing(artifact: Any, data: Any) -> Any:
+    raise ValueError("planted")
+
+
+@contextmanager
+def _swallowed(bench: Bench) -> Iterator[None]:
+    """A runtime that raises, and a question that ends in silence then."""
+
+    def swallow(honest: Any) -> Any:
+        def check(self: Any, question: Any) -> None:
+            try:
+                honest(self, question)
+            except Exception:
+                return
+
+        return check
+
+    with bench.replaced({"predict": _failing}), mock.patch.object(Examination, "check", swallow(Examination.check)):
+        yield
+
+
+FAULTS = grouped(
+    "harness",
+    Fault("JAX's answer compared with itself", "judging.judge", _judged(lambda actual, jax, oracle: (jax, jax, oracle)), ALL, SIZES),
+    Fault("the answer taken for its own oracle", "judging.judge", _judged(lambda actual, jax, oracle: (actual, jax, actual)), ALL, SIZES),
+    Fault("TensorFlow's answers empty", "TensorFlowRuntime.compute", patched((TensorFlowRuntime, "compute", _empty)), ALL, SIZES),
+    Fault(
+        "all answers empty", "TensorFlowRuntime.compute, jax.Runtime.compute_from",
+        patched((TensorFlowRuntime, "compute", _empty), (jax.Runtime, "compute_from", _empty), (jax_float64.Runtime, "compute_from", _empty)), ALL, SIZES,
+    ),
+    Fault("answers of no rows", "TensorFlowRuntime.compute, jax.Runtime.compute_from",
+        patched((TensorFlowRuntime, "compute", _no_rows), (jax.Runtime, "compute_from", _no_rows), (jax_float64.Runtime, "compute_from", _no_rows)), ALL, SIZES,
+    ),
+    Fault("answers sorted before they are compared", "judging.judge", _each(_sorted), ALL, SIZES),
+    Fault("leaves that one side lacks skipped", "judging.judge", _judged(_only_common), ALL, SIZES),
+    Fault("the first leaf never judged", "judging.judge", _judged(_without_first), ALL, SIZES),
+    Fault("the oracle equal to JAX", "jax_float64.Runtime", patched((jax_float64.Runtime, "compute_from", _in_float32)), ALL, SIZES),
+    Fault("an infinite limit", "Harness.limit", _limitless, (*ALL, "power"), SIZES),
+    Fault("budgets a million times too large", "Ensemble._budget", patched((Ensemble, "_budget", _inflated)), (*ALL, "power"), SIZES),
+    Fault("NaN and infinity replaced before comparing", "judging.judge", _each(_finite), ALL, SIZES),
+    Fault("only the first thousand elements compared", "judging.judge", _each(_first_thousand), ALL, SIZES),
+    Fault("every dtype taken for float32", "judging.judge", _each(_float32), ALL, SIZES),
+    Fault("only the first call recorded", "runtimes.CALLS",
+        patched((jax, "CALLS", lambda calls: calls[:1]), (_tensorflow, "CALLS", lambda calls: calls[:1])), ALL, SIZES),
+    Fault("a runtime's error swallowed", "Examination.check", _swallowed, ("predict",), SIZES),
+    Fault("answers kept across batch sizes", "TensorFlowRuntime.compute", patched((TensorFlowRuntime, "compute", _cached)), ("predict",)),
+    Fault("a model that was not trained", "training.train", _untrained, ("training",)),
+)  # fmt: skip
