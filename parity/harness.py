@@ -307,14 +307,14 @@ class Harness:
         return [BudgetRecord(self.case.name, probe, size, leaf, b.rms, b.max, b.source) for leaf, b in budgets.items()]
 
     def anew(self) -> Harness:
-        """A harness over the same trained case, bundle, answers and budgets, that has judged nothing yet.
+        """A harness over the same trained case and bundle that has judged nothing yet.
 
-        What is changed about it, or kept in it from then on, is not seen by this one.
+        It shares what is kept of JAX's and the oracle's answers, until `forget`; what else is changed about it is not
+        seen by this one.
         """
         other = copy.copy(self)
         other._temporary = False
-        other._runtimes, other._answers, other._budgets = dict(self._runtimes), dict(self._answers), dict(self._budgets)
-        other._judgements, other._failures = {}, {}
+        other._runtimes, other._judgements, other._failures = dict(self._runtimes), {}, {}
         other.__dict__.pop("finetuned", None)
         return other
 
