@@ -19,9 +19,9 @@ LARGEST_CONSTANT = 64 * 1024
 """Bytes. A larger constant in the graph is a weight that can no longer be trained or replaced."""
 
 
-def tensor_specs(specs: Specs) -> Any:
-    """`specs` as `tf.TensorSpec`s with an unknown batch size."""
-    named = {n: tf.TensorSpec((None, *s.shape[1:]), s.dtype, name=n) for n, s in by_name(specs).items()}
+def tensor_specs(specs: Specs, batch_size: int | None = None) -> Any:
+    """`specs` as `tf.TensorSpec`s with that batch size; None for an unknown one."""
+    named = {n: tf.TensorSpec((batch_size, *s.shape[1:]), s.dtype, name=n) for n, s in by_name(specs).items()}
     return like(specs, named)
 
 
@@ -52,6 +52,12 @@ def load(path: Path) -> Any:
         return tf.saved_model.load(str(path))
     except Exception as error:
         raise RuntimeFailureError(f"TensorFlow {tf.__version__} cannot load {path.name}: {error}") from error
+
+
+def save(module: Any, path: Path, serving: Any, gradients: bool) -> None:
+    """Write the SavedModel of `module`, whose `serving_default` signature is the concrete function `serving`."""
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=gradients)
+    tf.saved_model.save(module, str(path), signatures={"serving_default": serving}, options=options)
 
 
 def constants(path: Path) -> Iterator[tuple[str, int | bytes]]:

@@ -21,7 +21,7 @@ from parity.judging import LIMIT
 from parity.ledger import IMPORTING, Ledger
 from parity.records import NO_DEVICE, Check, Planned, Recorder, Remedy, Run
 from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64, TF_GRAPH, VIRTUAL_CPUS
-from parity.selection import BESIDE, OPERATIONS, Selection, not_installed
+from parity.selection import BESIDE, CANARIES, OPERATIONS, RELATIONS, Selection, not_installed
 
 if TYPE_CHECKING:
     from parity.harness import Harness
@@ -103,6 +103,11 @@ class Examination:
                 for p in case.probes if p in select.probes and JAX_FLOAT64 in select.runtimes
                 for size in sizes
             ]  # fmt: skip
+        if probe in (RELATIONS, CANARIES):
+            return [
+                planned(f"{case.name}-{name}-{runtime}", probe, runtime, _several_rows(sizes), _first(runtime))
+                for name, runtime in self._beside(case, probe)
+            ]
         if probe in PROBES and (probe not in case.probes or probe not in select.probes):
             return []
         if probe in PROBES:
@@ -114,8 +119,16 @@ class Examination:
             ]
         about = next(name for name in BESIDE if probe.startswith(name))
         chosen = about in select.probes and BESIDE[about] in select.runtimes
-        devices = (FIRST[0], NO_DEVICE) if BESIDE[about] == JAX else FIRST
-        return [planned(case.name, about, BESIDE[about], TEST_SET, devices)] if chosen else []
+        return [planned(case.name, about, BESIDE[about], TEST_SET, _first(BESIDE[about]))] if chosen else []
+
+    def _beside(self, case: Case, about: str) -> list[tuple[str, str]]:
+        """The relations or the canaries of a case, by name and runtime."""
+        if about not in self.selection.probes:
+            return []
+        self.import_frameworks()
+        from parity import canaries, relations
+
+        return {RELATIONS: relations, CANARIES: canaries}[about].asked(case.probes, self.selection.runtimes)
 
     def _pairs(self, probe: str) -> list[tuple[str, str]]:
         if probe not in ON_OTHER_DEVICES:
@@ -218,7 +231,7 @@ class Examination:
         judgements = harness.judgements(question)
         size = harness.batch(question.batch_size).size
         self._record_budgets(harness, question.probe, size)
-        self.conclude(question, judgements, size)
+        self.conclude(question, [*judgements, *_skipped(harness, question, judgements)], size)
 
     def _record_budgets(self, harness: Harness, probe: str, size: int) -> None:
         key = (harness.case.name, probe, size)
@@ -269,9 +282,33 @@ class Examination:
         """Judge one operation, as exported by default or with the remedy."""
         from parity import operations
 
-        name = question.item.partition("[")[2].removesuffix("]")
+        name = _id(question)
         version = self.run.environment["versions"]["tensorflow"]
         self.conclude(question, [operations.judgement(name, version)], question.batch_size)
+
+    def check_relation(self, question: Planned) -> None:
+        """Judge one relation of a runtime's answers to each other."""
+        from parity import relations
+
+        harness = self.harness(question.case)
+        size = harness.batch(question.batch_size).size
+        self.conclude(question, relations.judgements(_name(question), harness, question.runtime, size), size)
+
+    def check_canary(self, question: Planned) -> None:
+        """Plant a defect, and record whether the harness sees it."""
+        from parity import canaries
+
+        harness = self.harness(question.case)
+        size = harness.batch(question.batch_size).size
+        found = canaries.judgement(_name(question), harness, self._study(question.case), question.runtime, size)
+        self.conclude(question, [found], size)
+
+    def _study(self, case: str) -> PowerStudy:
+        from parity import power
+
+        if case not in self._studies:
+            self._studies[case] = power.PowerStudy(self.harness(case))
+        return self._studies[case]
 
     def check_power(self, question: Planned) -> None:
         """Record what the probe would catch, and fail the test if that is nothing."""
@@ -279,9 +316,7 @@ class Examination:
 
         harness = self.harness(question.case)
         size = harness.batch(question.batch_size).size
-        if question.case not in self._studies:
-            self._studies[question.case] = power.PowerStudy(harness)
-        powers = self._studies[question.case].of(question.probe, size)
+        powers = self._study(question.case).of(question.probe, size)
         for found in powers:
             self._add(found)
         self.conclude(question, [power.judge(question.probe, powers)], size)
@@ -337,6 +372,27 @@ class Examination:
         return summary.of(self.run, width, self._report)
 
 
+def _skipped(harness: Harness, question: Planned, judgements: list[Judgement]) -> list[Judgement]:
+    """A judgement on every leaf that has none: of JAX's answer, and of the parameters that have a gradient."""
+    from parity.judging import Judgement
+
+    seen = {judgement.leaf for judgement in judgements}
+    return [
+        Judgement(leaf, records.MISSING, message="was not judged")
+        for leaf in harness.leaves(question.probe, question.batch_size)
+        if leaf not in seen
+    ]
+
+
+def _id(question: Planned) -> str:
+    return question.item.partition("[")[2].removesuffix("]")
+
+
+def _name(question: Planned) -> str:
+    """The relation or canary in an id, which reads case-name-runtime; none of the three has a hyphen."""
+    return _id(question).split("-")[1]
+
+
 def _python() -> list[str]:
     """This interpreter as seen from the current folder; by name alone where it lies elsewhere."""
     here, python = Path.cwd(), Path(sys.executable)
@@ -364,6 +420,15 @@ def _sizes(selected: tuple[int, ...], pair: tuple[str, str]) -> tuple[int, ...]:
 
 def _is_first(pair: tuple[str, str]) -> bool:
     return pair in (FIRST, (FIRST[0], NO_DEVICE))
+
+
+def _first(runtime: str) -> tuple[str, str]:
+    return (FIRST[0], NO_DEVICE) if runtime in (JAX, JAX_FLOAT64) else FIRST
+
+
+def _several_rows(sizes: tuple[int, ...]) -> int:
+    """The smallest of the batch sizes that has rows to tell apart; the whole test set if none has."""
+    return min((size for size in sizes if size > 1), default=TEST_SET)
 
 
 def _size_id(size: int) -> str:

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import tensorflow as tf
 
-from parity import bundles, readers, remedies, writer
+from parity import artifact, bundles, readers, remedies, writer
 from parity.artifact import Wrap, graph, tensor_specs
 from parity.bundles import Signature, StateLeaf
 from parity.case import Case, State
@@ -63,17 +63,32 @@ def signature(case: Case, state: State) -> Signature:
 class Exported(tf.Module):
     """Everything: `predict`, `accuracy`, `train_loss` and `eval_loss` over variables.
 
+    Args:
+        case: what to export.
+        state: its trained state.
+        wrap: makes callables of the functions.
+        only: which functions; None for all.
+        batch_size: the only one that it is converted for; None for a symbolic one.
+
     Attributes:
         state_vars: flat list of variables, parameters first, for fine-tuning.
         rng: the key, [2] uint32; `train_loss` splits it, draws with one half and keeps the other.
     """
 
-    def __init__(self, case: Case, state: State, wrap: Wrap, only: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self,
+        case: Case,
+        state: State,
+        wrap: Wrap,
+        only: tuple[str, ...] | None = None,
+        batch_size: int | None = None,
+    ) -> None:
         super().__init__(name=case.name)
+        self._symbolic = batch_size is None
         leaves, self._tree = jax.tree_util.tree_flatten((state.params, state.other))
         named = zip(state_leaves(state), leaves, strict=True)
         self.state_vars = [tf.Variable(v, trainable=s.trainable, name=_variable_name(s.leaf)) for s, v in named]
-        data, labels = tensor_specs(case.data), tensor_specs(case.labels)
+        data, labels = tensor_specs(case.data, batch_size), tensor_specs(case.labels, batch_size)
         functions = {
             "predict": (self._predict(case), [data]),
             "accuracy": (self._accuracy(case), [data, labels]),
@@ -91,9 +106,12 @@ class Exported(tf.Module):
     def _trees(self) -> tuple[Any, Any]:
         return jax.tree_util.tree_unflatten(self._tree, self.state_vars)
 
+    def _shapes(self, specs: Specs) -> Any:
+        return _polymorphic(specs) if self._symbolic else "..."
+
     def _predict(self, case: Case) -> Callable[..., Any]:
         converted = _convert(
-            lambda p, o, x: case.predict((p, o), x), ["...", "...", _polymorphic(case.data)], gradient=False
+            lambda p, o, x: case.predict((p, o), x), ["...", "...", self._shapes(case.data)], gradient=False
         )
 
         def predict(data: Any) -> Any:
@@ -103,7 +121,7 @@ class Exported(tf.Module):
 
     def _accuracy(self, case: Case) -> Callable[..., Any]:
         of: Any = case.accuracy
-        shapes = ["...", "...", _polymorphic(case.data), _polymorphic(case.labels)]
+        shapes = ["...", "...", self._shapes(case.data), self._shapes(case.labels)]
         converted = _convert(lambda p, o, x, y: of((p, o), x, y), shapes, gradient=False)
 
         def accuracy(data: Any, labels: Any) -> Any:
@@ -112,7 +130,7 @@ class Exported(tf.Module):
         return accuracy
 
     def _loss(self, case: Case, train: bool) -> Callable[..., Any]:
-        shapes = ["...", "...", "...", _polymorphic(case.data), _polymorphic(case.labels), "..."]
+        shapes = ["...", "...", "...", self._shapes(case.data), self._shapes(case.labels), "..."]
         converted = _convert(traced_loss(case), shapes, gradient=True)
         # Apart from the loss: a differentiated function with integer results is another program in eager mode than
         # in a graph, and would be compiled twice.
@@ -185,9 +203,7 @@ def _save(module: Exported, case: Case, path: Path, gradients: bool) -> None:
         return outputs(module.predict(like(case.data, {name: named[name] for name in names})))
 
     serving = tf.function(serve, autograph=False)
-    concrete = serving.get_concrete_function(**by_name(tensor_specs(case.data)))
-    options = tf.saved_model.SaveOptions(experimental_custom_gradients=gradients)
-    tf.saved_model.save(module, str(path), signatures={"serving_default": concrete}, options=options)
+    artifact.save(module, path, serving.get_concrete_function(**by_name(tensor_specs(case.data))), gradients)
 
 
 def program_constants(program: bytes) -> list[int]:

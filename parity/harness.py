@@ -8,7 +8,8 @@ from __future__ import annotations
 import copy
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ from parity.pipeline import Pipeline
 from parity.progress import Report, silent
 from parity.records import BudgetRecord, Planned, Remedy
 from parity.runtimes import (
+    CALLS,
     EVALUATION_OF,
     EVALUATIONS,
     JAX,
@@ -220,6 +222,11 @@ class Harness:
             if request not in expected:
                 expected.append(request)
 
+    def expected_sizes(self, runtime: str, evaluation: str) -> list[int]:
+        """The batch sizes that `runtime` is asked an evaluation at, on its first device."""
+        asked = self._expected.get(runtime, ())
+        return sorted(r.batch_size for r in asked if (r.evaluation, r.device) == (evaluation, FIRST_CPU))
+
     def start(self) -> None:
         """Train, export, and let the runtimes that work in their own process begin."""
         for name in self._expected:
@@ -245,12 +252,29 @@ class Harness:
         self._runtimes = {name: r for name, r in self._runtimes.items() if name in (JAX, JAX_FLOAT64)}
         self._judgements = {}
 
-    def answers(self, runtime: str, evaluation: str, size: int, device: str) -> Answers:
-        """A runtime's answers by probe, not kept."""
-        batch = self.batch(size)
+    @contextmanager
+    def instead(self, runtimes: Mapping[str, BaseRuntime]) -> Iterator[None]:
+        """With `runtimes` answering under their names; what is found meanwhile is forgotten afterwards."""
+        honest = {name: self.runtime(name) for name in runtimes}
+        before = dict(self._answers), dict(self._budgets), dict(self._judgements)
+        self._runtimes.update(runtimes)
+        self._answers = {key: found for key, found in self._answers.items() if key[0] not in runtimes}
+        self._judgements = {}
+        try:
+            yield
+        finally:
+            self._runtimes.update(honest)
+            self._answers, self._budgets, self._judgements = before
+
+    def ask(self, runtime: str, evaluation: str, batch: Batch, device: str = FIRST_CPU) -> Answers:
+        """A runtime's answers about any batch, by probe, not kept."""
         opened = self.runtime(runtime)
         with self._ledger.spend(FRAMEWORKS):
             return opened.evaluate(evaluation, batch, device)
+
+    def answers(self, runtime: str, evaluation: str, size: int, device: str) -> Answers:
+        """A runtime's answers about the batch of that size, by probe, not kept."""
+        return self.ask(runtime, evaluation, self.batch(size), device)
 
     def kept(self, runtime: str, evaluation: str, size: int, device: str = FIRST_CPU) -> Answers:
         """JAX's or the oracle's answers by probe, kept for all that are compared with them."""
@@ -266,7 +290,9 @@ class Harness:
         if key not in self._budgets:
             oracle = self.kept(JAX_FLOAT64, evaluation, batch.size)
             members = range(judging.MEMBERS)
-            budgets = _budgets(oracle, (self._member(evaluation, batch, m) for m in members), "inputs and parameters")
+            states = zip(self._perturbed_states, members, strict=True)
+            found = (self._member(evaluation, batch, state, member) for state, member in states)
+            budgets = _budgets(oracle, found, "inputs and parameters")
             if any(not b.max for by_leaf in budgets.values() for b in by_leaf.values()):
                 rounding = _budgets(oracle, self._rounding(evaluation, batch, members), "every rounded result")
                 for probe, by_leaf in budgets.items():
@@ -283,10 +309,15 @@ class Harness:
         params, other = export.map_leaves(lambda a: judging.perturb(a, rng), (state.params, state.other))
         return State(params, other, state.rng)
 
-    def _member(self, evaluation: str, batch: Batch, member: int) -> Answers:
+    def _member(self, evaluation: str, batch: Batch, state: State, member: int) -> Answers:
         rng = np.random.default_rng((member, batch.size))
         moved = batch.map(lambda a: judging.perturb(a, rng))
-        return self.answers_from(JAX, self._perturbed_states[member], evaluation, moved)
+        return self.answers_from(JAX, state, evaluation, moved)
+
+    def further_member(self, evaluation: str, size: int) -> Answers:
+        """An evaluation like those of the ensemble, and not among them."""
+        state = self._perturbed_state(np.random.default_rng(judging.MEMBERS))
+        return self._member(evaluation, self.batch(size), state, judging.MEMBERS)
 
     def _rounding(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[Answers]:
         opened: Any = self.runtime(JAX)
@@ -339,6 +370,17 @@ class Harness:
         if isinstance(found, ParityError):
             raise found.with_traceback(None)
         return found[question.probe]
+
+    def leaves(self, probe: str, size: int) -> list[str]:
+        """What an answer must have: the leaves of JAX's answer, and of gradients and statistics, the state's own."""
+        found = list(self.kept(JAX, EVALUATION_OF[probe], size).get(probe, ()))
+        state = export.state_leaves(self.trained.state)
+        named = {
+            "eval_gradient": [s.leaf for s in state if s.trainable],
+            "train_gradient": [f"call_{call}/{s.leaf}" for call in CALLS for s in state if s.trainable],
+            "batch_stats": [f"call_{call}/{s.leaf}" for call in CALLS for s in state if not s.trainable],
+        }
+        return list(dict.fromkeys([*found, *named.get(probe, ())]))
 
     def _judge(self, question: Planned, evaluation: str, size: int) -> dict[str, list[Judgement]]:
         runtime, device = question.runtime, _own_device(question)

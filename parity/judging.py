@@ -43,6 +43,7 @@ UNIT_ROUNDOFF = 2.0**-24
 """Of float32 (IEEE 754-2019, 3.3): half the distance from 1 to the next number."""
 
 ACCURACY = "accuracy"
+JAX = "JAX"
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,9 @@ def perturb(array: Array, rng: np.random.Generator) -> Array:
     return np.where(movable, np.minimum(np.maximum(moved, below), above), array)
 
 
-def judge(actual: Answer, jax: Answer, oracle: Answer, budgets: Mapping[str, Budget], limit: float) -> list[Judgement]:
+def judge(
+    actual: Answer, jax: Answer, oracle: Answer, budgets: Mapping[str, Budget], limit: float, other: str = JAX
+) -> list[Judgement]:
     """One judgement per leaf of any of the answers.
 
     Args:
@@ -148,11 +151,41 @@ def judge(actual: Answer, jax: Answer, oracle: Answer, budgets: Mapping[str, Bud
         oracle: the float64 answer.
         budgets: by leaf, for every float leaf.
         limit: the largest score that passes.
+        other: whose answer `jax` is, for the messages; who moved is said of JAX alone.
     """
     return [
-        _judge_leaf(leaf, actual.get(leaf), jax.get(leaf), oracle.get(leaf), budgets, limit)
+        _judge_leaf(leaf, actual.get(leaf), jax.get(leaf), oracle.get(leaf), budgets, limit, other)
         for leaf in sorted({*actual, *jax, *oracle})
     ]
+
+
+def judge_alike(
+    actual: Answer, expected: Answer, budgets: Mapping[str, Budget], limit: float, other: str
+) -> list[Judgement]:
+    """Two answers that need no oracle, because one follows from the other: their distance over the budget.
+
+    Args:
+        actual: one answer.
+        expected: what it must be.
+        budgets: by leaf, for every float leaf.
+        limit: the largest score that passes.
+        other: whose answer `expected` is, for the messages.
+    """
+    exact = Budget(0.0, 0.0)  # of a leaf that has no budget, because JAX's answer lacks it
+    known = {leaf: budgets.get(leaf, exact) for leaf in expected}
+    return [replace(j, jax_score=None) for j in judge(actual, expected, expected, known, limit, other)]
+
+
+def judge_identical(actual: Answer, expected: Answer, other: str) -> list[Judgement]:
+    """Two answers that must agree to the bit."""
+    return [_to_the_bit(j, other) for j in judge_alike(actual, expected, {}, 0.0, other)]
+
+
+def _to_the_bit(judgement: Judgement, other: str) -> Judgement:
+    if judgement.bits_equal is not False:
+        return judgement
+    ulp = "" if judgement.max_ulp is None else f", {judgement.max_ulp} ulp at most"
+    return replace(judgement, status=records.FAIL, message=f"must equal {other} to the bit, and differs{ulp}")
 
 
 def _judge_leaf(
@@ -162,31 +195,32 @@ def _judge_leaf(
     oracle: Array | None,
     budgets: Mapping[str, Budget],
     limit: float,
+    other: str = JAX,
 ) -> Judgement:
     if actual is None or jax is None or oracle is None:
-        return _judge_absent(leaf, actual, jax)
-    message = _unlike(actual, jax)
+        return _judge_absent(leaf, actual, jax, other)
+    message = _unlike(actual, jax, other)
     if message is not None:
         return Judgement(leaf, records.FAIL, message=message)
     if not is_float(actual):
         return _judge_exact(leaf, actual, jax)
-    return _judge_float(leaf, actual, jax, oracle, budgets[leaf], limit)
+    return _judge_float(leaf, actual, jax, oracle, budgets[leaf], limit, other)
 
 
-def _judge_absent(leaf: str, actual: Array | None, jax: Array | None) -> Judgement:
+def _judge_absent(leaf: str, actual: Array | None, jax: Array | None, other: str = JAX) -> Judgement:
     if actual is not None and jax is not None:
         return Judgement(leaf, records.FAIL, message="the oracle lacks this leaf, which both answers have")
     if actual is None:
-        return Judgement(leaf, records.MISSING, message="the runtime's answer lacks this leaf, which JAX's has")
-    return Judgement(leaf, records.FAIL, message="the runtime's answer has this leaf, which JAX's lacks")
+        return Judgement(leaf, records.MISSING, message=f"the runtime's answer lacks this leaf, which {other}'s has")
+    return Judgement(leaf, records.FAIL, message=f"the runtime's answer has this leaf, which {other}'s lacks")
 
 
-def _unlike(actual: Array, jax: Array) -> str | None:
+def _unlike(actual: Array, jax: Array, other: str) -> str | None:
     """How the two differ before any value is looked at."""
     if actual.shape != jax.shape:
-        return f"shape {actual.shape}, JAX's is {jax.shape}"
+        return f"shape {actual.shape}, {other}'s is {jax.shape}"
     if actual.dtype != jax.dtype:
-        return f"dtype {actual.dtype.name}, JAX's is {jax.dtype.name}"
+        return f"dtype {actual.dtype.name}, {other}'s is {jax.dtype.name}"
     return None if actual.size else "empty: there is nothing to compare"
 
 
@@ -201,7 +235,9 @@ def _judge_exact(leaf: str, actual: Array, jax: Array) -> Judgement:
     return Judgement(leaf, records.FAIL, score=math.inf, jax_score=0.0, bits_equal=False, worst=worst, message=message)
 
 
-def _judge_float(leaf: str, actual: Array, jax: Array, oracle: Array, budget: Budget, limit: float) -> Judgement:
+def _judge_float(
+    leaf: str, actual: Array, jax: Array, oracle: Array, budget: Budget, limit: float, other: str
+) -> Judgement:
     difference = compare(actual, jax, oracle)
     mine, theirs = score(difference.actual, budget), score(difference.jax, budget)
     flat, stray = max(difference.actual.argmax, 0), -1
@@ -214,7 +250,7 @@ def _judge_float(leaf: str, actual: Array, jax: Array, oracle: Array, budget: Bu
     worst = Worst([int(i) for i in index], float(actual[index]), float(jax[index]), float(oracle[index]))
     message = None
     if difference.pattern >= 0:
-        message = "the pattern of NaN and infinity differs from JAX's"
+        message = f"the pattern of NaN and infinity differs from {other}'s"
     elif stray >= 0:
         message = "the pattern of NaN and infinity differs from the float64 oracle's"
     elif not difference.actual.count:
@@ -222,7 +258,7 @@ def _judge_float(leaf: str, actual: Array, jax: Array, oracle: Array, budget: Bu
         mine = math.inf
     elif not mine <= limit:
         message = f"score {mine:.3g} over the limit {limit:g}"
-    if message is not None:
+    if message is not None and other == JAX:
         message += f"; {attribution(mine, theirs, limit)}"
     return Judgement(
         leaf,

@@ -70,7 +70,7 @@ class PowerStudy:
         """The oracle's answers with weight tensor `index` moved; one evaluation serves all its probes."""
         key = (evaluation, size, index)
         if key not in self._responses:
-            batch, moved = self._harness.batch(size), self._moved(index, PROBED_WITH)
+            batch, moved = self._harness.batch(size), self.moved(index, PROBED_WITH)
             self._responses[key] = self._harness.answers_from(JAX_FLOAT64, moved, evaluation, batch)
         return self._responses[key]
 
@@ -78,12 +78,12 @@ class PowerStudy:
         before = float(self._harness.kept(JAX_FLOAT64, probe, size)[probe][probe]) * size
         ambiguous = self._harness.ambiguous_rows(size)
         for error in LADDER:
-            answers = self._harness.answers_from(JAX, self._moved(index, error), probe, self._harness.batch(size))
+            answers = self._harness.answers_from(JAX, self.moved(index, error), probe, self._harness.batch(size))
             if round(abs(float(answers[probe][probe]) * size - before)) > ambiguous:
                 return error
         return math.inf
 
-    def _moved(self, index: int, error: float) -> State:
+    def moved(self, index: int, error: float) -> State:
         """The trained state with weight tensor `index` off by `error`, its signs drawn at random."""
         if (index, error) not in self._states:
             self._states[index, error] = _move(self._harness.trained.state, index, error)

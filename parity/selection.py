@@ -14,8 +14,12 @@ from parity.runtimes import JAX, RUNTIMES, SAVED_MODEL, VIRTUAL_CPUS
 ARTIFACT, TRAINED, FINETUNED = "artifact", "training", "finetuning"
 BESIDE = {ARTIFACT: SAVED_MODEL, TRAINED: JAX, FINETUNED: SAVED_MODEL}
 """What is checked beside the probes, once per case, and the runtime that it is about."""
+RELATIONS, CANARIES = "relations", "canaries"
+"""What a case's runtimes must be to each other, and whether its harness can see."""
 OPERATIONS = "operations"
 """Single operations, asked beside cases."""
+ASKED = (*PROBES, *BESIDE, RELATIONS, CANARIES, OPERATIONS)
+"""Everything that `--probe` selects."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Selection:
         Raises:
             UsageError: a name or number is not one of those expected.
         """
-        for kind, given, known in (("runtime", runtimes, RUNTIMES), ("probe", probes, (*PROBES, *BESIDE, OPERATIONS))):
+        for kind, given, known in (("runtime", runtimes, RUNTIMES), ("probe", probes, ASKED)):
             for name in given:
                 if name not in known:
                     raise UsageError(f"no {kind} {name!r}. Expected one of {', '.join(known)}.")
@@ -57,9 +61,7 @@ class Selection:
             loaded = {name: load(name) for name in dict.fromkeys(cases)}
         if len({case.name for case in loaded.values()}) < len(loaded):
             raise UsageError("two of the cases have the same name. Rename one: ids and records go by it.")
-        return cls(
-            loaded, runtimes or RUNTIMES, probes or (*PROBES, *BESIDE, OPERATIONS), chosen, default_sizes=not sizes
-        )
+        return cls(loaded, runtimes or RUNTIMES, probes or ASKED, chosen, default_sizes=not sizes)
 
 
 def not_installed(framework: str, error: Exception) -> NotComparableError:

@@ -13,8 +13,10 @@ from parity.case import Case, State
 from parity.errors import RuntimeFailureError, UsageError
 from parity.specs import Answer, Batch, validate
 
-JAX, JAX_FLOAT64, TF_GRAPH, SAVED_MODEL = "jax", "jax_float64", "tf_graph", "saved_model"
-RUNTIMES = (JAX, JAX_FLOAT64, "tf_eager", TF_GRAPH, "tf_xla", SAVED_MODEL, "saved_model_fresh")
+JAX, JAX_FLOAT64 = "jax", "jax_float64"
+CONVERTED = TF_EAGER, TF_GRAPH, TF_XLA = "tf_eager", "tf_graph", "tf_xla"
+SAVED_MODEL, SAVED_MODEL_FRESH = "saved_model", "saved_model_fresh"
+RUNTIMES = (JAX, JAX_FLOAT64, *CONVERTED, SAVED_MODEL, SAVED_MODEL_FRESH)
 """Each is a module of this package with a class `Runtime`."""
 
 EVALUATIONS = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import tensorflow as tf
 from parity import artifact
 from parity.errors import RuntimeFailureError
 from parity.runtimes import CALLS, BaseRuntime, Subject
-from parity.specs import Answer, Batch, outputs
+from parity.specs import Answer, Array, Batch, outputs
 
 
 class Questioned:
@@ -49,6 +50,16 @@ class Questioned:
         """Put back the state that the module came with."""
         for variable, value in self._initial:
             variable.assign(value)
+
+    @contextmanager
+    def holding(self, leaf: str, value: Array) -> Iterator[None]:
+        """With `value` in the parameter `leaf`, as if the module had come with it."""
+        variable, before = self._parameters[leaf], self._initial
+        self._initial = [(v, value if v is variable else kept) for v, kept in before]
+        try:
+            yield
+        finally:
+            self._initial = before
 
     def gradient(self, tensors: list[Any], prefix: str = "") -> dict[str, Any]:
         """Gradients by leaf name; one that is not connected is left out, and so will be found missing."""
@@ -112,13 +123,20 @@ class TensorFlowRuntime(BaseRuntime):
         """TensorFlow's devices."""
         return artifact.devices()
 
+    def _on(self, device: str) -> Questioned:
+        if device not in self.questioned:
+            self.questioned[device] = Questioned(self.module(), self.subject, type(self).wrap)
+        return self.questioned[device]
+
+    def holding(self, leaf: str, value: Array, device: str) -> AbstractContextManager[None]:
+        """With `value` in the variable of the parameter `leaf`, on `device`, which has been asked before."""
+        return self.questioned[device].holding(leaf, value)
+
     def compute(self, evaluation: str, batch: Batch, device: str) -> dict[str, Answer]:
         """Answers as TensorFlow gives them."""
         try:
             with tf.device(device.upper()):
-                if device not in self.questioned:
-                    self.questioned[device] = Questioned(self.module(), self.subject, type(self).wrap)
-                questioned = self.questioned[device]
+                questioned = self._on(device)
                 questioned.reset()
                 tensors = batch.map(tf.constant)
                 answers = questioned.ask(evaluation, tensors.data, tensors.labels)

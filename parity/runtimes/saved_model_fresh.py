@@ -22,6 +22,8 @@ from parity.records import CRASH
 from parity.runtimes import VIRTUAL_CPUS, BaseRuntime, Request, Subject
 from parity.specs import Answer, Batch
 
+SAVE_AGAIN = "save_again"
+"""Asked like an evaluation: to load the SavedModel and save it again."""
 BLOCKED = ("jax", "jaxlib", "flax", "optax")
 
 
@@ -49,7 +51,9 @@ class Runtime(BaseRuntime):
 
     def compute(self, evaluation: str, batch: Batch, device: str) -> dict[str, Answer]:
         """The answer that the process wrote; the batch is the bundle's of that size."""
-        request = Request(evaluation, batch.size, device)
+        return split_by_probe(bundles.load_arrays(Path(self._reply(Request(evaluation, batch.size, device))["path"])))
+
+    def _reply(self, request: Request) -> dict[str, Any]:
         self._send(request)
         while request not in self._answered:
             reply = json.loads(self._next_line())
@@ -57,7 +61,16 @@ class Runtime(BaseRuntime):
         reply = self._answered[request]
         if "error" in reply:
             raise RuntimeFailureError(f"in a process without jax: {reply['error']}")
-        return split_by_probe(bundles.load_arrays(Path(reply["path"])))
+        return reply
+
+    def saved_again(self) -> Path:
+        """A folder with the SavedModel as the process loads it and saves it again.
+
+        Not in this process: the model's second-order gradients, which are not in a SavedModel, are still registered
+        under their names where it was converted, and TensorFlow fails to save those with a model that it has loaded.
+        """
+        request = Request(SAVE_AGAIN, 0, "cpu:0")
+        return Path(self._reply(request)["path"])
 
     def close(self) -> None:
         """End the process and remove its answers."""
@@ -145,14 +158,24 @@ def serve(bundle_path: Path, folder: Path) -> None:
         request = Request(**json.loads(line))
         reply: dict[str, Any] = {"request": asdict(request)}
         try:
-            answers = runtime.evaluate(request.evaluation, bundle.batch(request.batch_size), request.device)
-            path = folder / f"{request.evaluation}-b{request.batch_size}-{request.device.replace(':', '')}.npz"
-            bundles.save_arrays(path, {f"{p}/{leaf}": a for p, answer in answers.items() for leaf, a in answer.items()})
-            reply["path"] = str(path)
+            reply["path"] = str(_serve(request, runtime, bundle, folder))
         except Exception as error:
             reply["error"] = str(error)
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
+
+
+def _serve(request: Request, runtime: BaseRuntime, bundle: bundles.Bundle, folder: Path) -> Path:
+    if request.evaluation == SAVE_AGAIN:
+        from parity import artifact
+
+        module = artifact.load(bundle.path / "saved_model")
+        artifact.save(module, folder / SAVE_AGAIN / "saved_model", module.signatures["serving_default"], gradients=True)
+        return folder / SAVE_AGAIN
+    answers = runtime.evaluate(request.evaluation, bundle.batch(request.batch_size), request.device)
+    path = folder / f"{request.evaluation}-b{request.batch_size}-{request.device.replace(':', '')}.npz"
+    bundles.save_arrays(path, {f"{p}/{leaf}": a for p, answer in answers.items() for leaf, a in answer.items()})
+    return path
 
 
 if __name__ == "__main__":
