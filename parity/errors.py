@@ -35,6 +35,12 @@ class RecordError(ParityError):
     exit_code = 4
 
 
+class NotInOrderError(ParityError):
+    """A run cannot become a baseline, because checks of it are not in order."""
+
+    exit_code = 1
+
+
 class StorageError(ParityError):
     """A file could not be written; nothing half-written was left behind."""
 

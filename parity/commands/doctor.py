@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 import textwrap
 from argparse import Namespace
@@ -89,6 +88,8 @@ def _said(found: dict[str, Any]) -> str:
 
 def _describe(module: str, *arguments: str) -> dict[str, Any] | str:
     """What a framework says of itself, asked in a process of its own, so that a crash of it is an answer as well."""
+    import subprocess
+
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=quiet, check=False

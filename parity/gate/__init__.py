@@ -1,0 +1,11 @@
+"""The gate: may this pair of releases replace that one? A baseline beside a candidate, under a policy.
+
+`read` takes run records and baselines, `judge` is pure. Plain layer: no framework, no numpy, and quick to start.
+"""
+
+from parity.gate.judging import judge
+from parity.gate.policy import Policy, load_policy
+from parity.gate.standing import Standing, read
+from parity.gate.verdict import Finding, Group, Verdict
+
+__all__ = ["Finding", "Group", "Policy", "Standing", "Verdict", "judge", "load_policy", "read"]

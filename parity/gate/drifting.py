@@ -1,0 +1,117 @@
+"""What stands beside the checks: powers, budgets, deprecation warnings and durations, of both sides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from parity.gate import verdict as words
+from parity.gate.comparing import digits
+from parity.gate.policy import Drift, Policy
+from parity.gate.standing import PAIR, Machine, Standing
+from parity.gate.verdict import BLOCK, WARN, Finding
+
+
+def alike(one: Machine | None, other: Machine | None) -> bool:
+    """Whether two machines are of one kind, so that bits and durations can be compared; unknown ones never are."""
+    known = (
+        one is not None and all((one.system, one.architecture, one.cpu, one.cores)) and one.instruction_sets is not None
+    )
+    return known and one == other
+
+
+def of_powers(baseline: Standing, candidate: Standing, policy: Policy) -> Iterator[Finding]:
+    """Probes that catch less than they did, and powers that are missing."""
+    old, new = baseline.powers, candidate.powers
+    best_old, best_new = _best(old), _best(new)
+    for (case, probe, size), error in best_new.items():
+        if math.isinf(error):
+            excuse = policy.excuse(case, probe, "")
+            yield Finding(
+                WARN if excuse else BLOCK, words.POWERLESS, "probe", "lost all power", f"{probe} at batch size {size}",
+                case=case, probe=probe, detail="no error in any weight would be caught", worst=math.inf, excuse=excuse,
+            )  # fmt: skip
+    for (case, probe, size, weight), error in old.items():
+        after = new.get((case, probe, size, weight))
+        item = f"{probe} at batch size {size}"
+        if after is None:
+            excuse = policy.excuse(case, probe, "")
+            yield Finding(
+                WARN if excuse else BLOCK, words.MISSING, "power", "went missing", item, weight, case, probe,
+                worst=math.inf, excuse=excuse,
+            )  # fmt: skip
+        elif _blind(after) and not _blind(error) and not math.isinf(best_new[case, probe, size]):
+            yield Finding(WARN, words.POWER, "power", "went blind to a weight", item, weight, case, probe)
+    for (case, probe, size), error in best_old.items():
+        after = best_new.get((case, probe, size), math.inf)
+        if not math.isinf(after) and after > policy.drift.power * error:
+            yield Finding(
+                WARN, words.POWER, "probe", f"lost power by more than a factor {policy.drift.power:g}",
+                f"{probe} at batch size {size}", case=case, probe=probe,
+                detail=f"the smallest error caught went from {digits(error)} to {digits(after)}",
+                worst=after / error if error else math.inf,
+            )  # fmt: skip
+
+
+def _blind(error: float) -> bool:
+    return not error < math.inf
+
+
+def _best(powers: dict[tuple[str, str, int, str], float]) -> dict[tuple[str, str, int], float]:
+    """The smallest error that each probe catches in any weight; infinite where it catches none."""
+    best: dict[tuple[str, str, int], float] = {}
+    for (case, probe, size, _), error in powers.items():
+        best[case, probe, size] = min(best.get((case, probe, size), math.inf), math.inf if _blind(error) else error)
+    return best
+
+
+def of_budgets(baseline: Standing, candidate: Standing, drift: Drift) -> Iterator[Finding]:
+    """Budgets that grew: the scores measured by them are smaller than they were."""
+    what = f"got wider by more than a factor {drift.budget:g}"
+    for key, before in baseline.budgets.items():
+        after = candidate.budgets.get(key)
+        if after is None:
+            continue
+        pairs = [(was, became) for was, became in zip(before, after, strict=True) if not became <= drift.budget * was]
+        if pairs:
+            case, probe, size, leaf = key
+            was, became = pairs[0]
+            detail = f"{digits(was)} to {digits(became)}; scores are measured by it"
+            worst = became / was if was else math.inf
+            yield Finding(
+                WARN, words.BUDGET, "budget", what, f"{probe} at batch size {size}", leaf, case, probe, detail=detail,
+                worst=math.inf if math.isnan(worst) else worst,
+            )  # fmt: skip
+
+
+def of_deprecations(baseline: Standing, candidate: Standing) -> Iterator[Finding]:
+    """Warnings of jax and tensorflow that are new; nothing where either side did not record any."""
+    if baseline.deprecations is None or candidate.deprecations is None:
+        return
+    for warning in candidate.deprecations - baseline.deprecations:
+        if warning.package in PAIR:
+            detail = warning.message
+            yield Finding(
+                WARN, words.DEPRECATION, "deprecation warning", "appeared", case=warning.package, detail=detail
+            )
+
+
+def of_timings(baseline: Standing, candidate: Standing, drift: Drift) -> Iterator[Finding]:
+    """Durations that grew, where both ran on machines of one kind."""
+    if not alike(baseline.machine, candidate.machine):
+        return
+    for name, was in baseline.timings.items():
+        became = candidate.timings.get(name)
+        if became is None:
+            yield Finding(WARN, words.LATENCY, "duration", "was measured in the baseline only", name)
+        elif not became <= drift.latency * was:
+            what, detail = f"got longer by more than a factor {drift.latency:g}", f"{_ms(was)} to {_ms(became)}"
+            worst = became / was if was else math.inf
+            yield Finding(
+                WARN, words.LATENCY, "duration", what, name, detail=detail,
+                worst=math.inf if math.isnan(worst) else worst,
+            )  # fmt: skip
+
+
+def _ms(nanoseconds: float) -> str:
+    return f"{nanoseconds / 1e6:.3g} ms"

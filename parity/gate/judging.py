@@ -1,0 +1,149 @@
+"""The verdict on a candidate beside a baseline: what got worse, what drifted, and whether to upgrade."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from parity.errors import NotComparableError
+from parity.gate import drifting
+from parity.gate import verdict as words
+from parity.gate.comparing import Pair, compare, remarkable
+from parity.gate.policy import Policy
+from parity.gate.standing import PACKAGES, PAIR, Check, Standing
+from parity.gate.text import one_line
+from parity.gate.verdict import BLOCK, NOTE, STAY, UPGRADE, WARN, WITH_REMEDY, Finding, Verdict
+from parity.words import (
+    COMPLETE,
+)
+
+
+def judge(baseline: Standing, candidate: Standing, policy: Policy) -> Verdict:
+    """Whether to go from `baseline` to `candidate`.
+
+    Raises:
+        NotComparableError: the baseline is none to hold anything against, or the two have nothing in common.
+    """
+    _require_comparable(baseline, candidate)
+    pairs = list(remarkable(baseline.checks, candidate.checks, policy.drift))
+    found = [
+        *_of_runs(baseline, candidate),
+        *_of_checks(baseline, candidate, pairs, policy),
+        *drifting.of_powers(baseline, candidate, policy),
+        *drifting.of_budgets(baseline, candidate, policy.drift),
+        *drifting.of_deprecations(baseline, candidate),
+        *drifting.of_timings(baseline, candidate, policy.drift),
+    ]
+    found.sort(key=words.order)
+    groups = words.grouped(found)
+    decision, why = _decide(found, groups, baseline, candidate)
+    return Verdict(
+        decision, f"{decision.capitalize()} ({_move(baseline, candidate)}): {why}", found, groups, baseline.name,
+        candidate.name, len(baseline.checks) - sum(after is None for _, after in pairs),
+    )  # fmt: skip
+
+
+def is_power(check: Check) -> bool:
+    """Whether a check is about the power of a probe, and not about an answer."""
+    return check.leaf == "power" and check.item.startswith("test_power")
+
+
+def _require_comparable(baseline: Standing, candidate: Standing) -> None:
+    if baseline.started_at and (baseline.cell, baseline.started_at) == (candidate.cell, candidate.started_at):
+        raise NotComparableError(
+            f"{baseline.source} and {candidate.source} are one and the same run. Expected an old and a new one."
+        )
+    ended = f"was stopped: {one_line(baseline.stopped.evidence)}" if baseline.stopped else f"was {baseline.state}"
+    if baseline.stopped or baseline.state != COMPLETE:
+        raise NotComparableError(f"{baseline.source} is no baseline: its run {ended}. Run it again to its end.")
+    for side in (baseline, candidate) if _ended(candidate) else (baseline,):
+        if not side.checks:
+            raise NotComparableError(f"{side.source} has no checks. Expected a run that checked something.")
+    if not baseline.compared():
+        raise NotComparableError(
+            f"{baseline.source} is no baseline: TensorFlow answered nothing in it. Expected a run of the pair."
+        )
+    if _ended(candidate) and candidate.places.keys().isdisjoint(item for item, _ in baseline.checks):
+        raise NotComparableError(
+            f"{baseline.source} and {candidate.source} have no question in common (their modes: "
+            f"{baseline.mode}, {candidate.mode}). Expected runs of the same case in the same mode."
+        )
+
+
+def _ended(run: Standing) -> bool:
+    return run.state == COMPLETE and run.stopped is None
+
+
+def _of_runs(baseline: Standing, candidate: Standing) -> Iterator[Finding]:
+    if candidate.stopped:
+        stopped = candidate.stopped
+        detail = ", ".join(filter(None, (one_line(stopped.failure), one_line(stopped.evidence, 200))))
+        yield Finding(BLOCK, words.INCOMPLETE, "", f"the candidate was stopped ({stopped.status})", detail=detail)
+    elif candidate.state != COMPLETE:
+        yield Finding(BLOCK, words.INCOMPLETE, "", f"the candidate's run was {candidate.state}")
+    elif not candidate.compared():
+        yield Finding(BLOCK, words.INCOMPLETE, "", "TensorFlow answered nothing in the candidate")
+    if baseline.mode != candidate.mode:
+        said = f"the baseline's mode is {baseline.mode}, the candidate's {candidate.mode}, which asks other questions"
+        yield Finding(NOTE, words.MODE, "", said)
+
+
+def _of_checks(baseline: Standing, candidate: Standing, pairs: Iterable[Pair], policy: Policy) -> Iterator[Finding]:
+    """Findings of pairs of checks."""
+    same = drifting.alike(baseline.machine, candidate.machine)
+    for before, after in pairs:
+        check = after or before
+        assert check is not None
+        place = (candidate if after else baseline).places[check.item]
+        power = is_power(check)
+        excuse = policy.excuse(place.case, place.probe, place.runtime)
+        for level, kind, what, detail, worst in compare(before, after, policy.drift, power, same):
+            why = excuse if level == BLOCK or kind == words.REMEDIED else ""
+            yield Finding(
+                WARN if why else level, kind, "check", what, check.item, check.leaf, place.case, place.probe,
+                place.runtime, detail, worst, why,
+            )  # fmt: skip
+
+
+def _decide(
+    found: list[Finding], groups: list[words.Group], baseline: Standing, candidate: Standing
+) -> tuple[str, str]:
+    """The decision, and why."""
+    blocks = [group for group in groups if group.level == BLOCK]
+    if blocks:
+        more = sum(group.count for group in blocks[1:])
+        first = blocks[0].sentence.removesuffix(".")
+        return STAY, f"{first}{f'; {more:,} more findings block' if more else ''}."
+    mended = [finding for finding in found if finding.kind == words.REMEDIED and not finding.excuse]
+    total, warned = len(candidate.checks), sum(group.count for group in groups if group.level == WARN) - len(mended)
+    still = sum(group.count for group in groups if group.kind == words.STILL)
+    beside = "".join([
+        f", {warned:,} {'warning' if warned == 1 else 'warnings'}" if warned else "",
+        f", {still:,} failed in both" if still else "",
+    ])  # fmt: skip
+    if mended:
+        return WITH_REMEDY, f"{len(mended):,} of {total:,} checks pass only {_remedy(mended, candidate)}{beside}."
+    return UPGRADE, f"nothing got worse in {total:,} checks{beside}."
+
+
+def _remedy(mended: list[Finding], candidate: Standing) -> str:
+    """The remedy that the checks need, and the failure that calls for it."""
+    cases = {finding.case for finding in mended}
+    named = [remedy for remedy in candidate.remedies if remedy.case in cases]
+    if not named:
+        detail = one_line(mended[0].detail, 240)
+        return "with a remedy" + (f" (as exported by default: {detail})" if detail else "")
+    first = named[0]
+    failure = ", ".join(one_line(text, 200) for text in (first.failure, first.evidence) if text)
+    return f'exported under parity.remedies.readable_by("{one_line(first.requirement)}") (by default: {failure})'
+
+
+def _move(baseline: Standing, candidate: Standing) -> str:
+    """From which releases to which; of packages beside jax and tensorflow those that are known to differ."""
+    old, new = baseline.versions, candidate.versions
+    moved = [name for name in PACKAGES if old.get(name) and new.get(name) and old[name] != new[name]]
+    return ", ".join(_step(name, old.get(name), new.get(name)) for name in PACKAGES if name in PAIR or name in moved)
+
+
+def _step(name: str, old: str | None, new: str | None) -> str:
+    before, after = (one_line(version or "not installed", 60) for version in (old, new))
+    return f"{name} {before}" if before == after else f"{name} {before} to {after}"

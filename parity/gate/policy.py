@@ -1,0 +1,82 @@
+"""The policy: by which factor a number may grow without a warning, and what blocks and what only warns."""
+
+from __future__ import annotations
+
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from parity.errors import UsageError
+from parity.gate.text import one_line
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SHIPPED = Path(__file__).with_name("policy.toml")
+Level = Literal["hard", "advisory"]
+HARD, ADVISORY = "hard", "advisory"
+Factor = Annotated[float, msgspec.Meta(ge=1, le=1e9)]
+
+
+class Drift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Factors by which a number may grow; scores up to `floor` count as `floor`."""
+
+    floor: Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+    score: Factor
+    budget: Factor
+    power: Factor
+    latency: Factor
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a finding is hard or advisory, and why."""
+
+    level: Level
+    reason: Annotated[str, msgspec.Meta(min_length=1)]
+    case: str = "*"
+    probe: str = "*"
+    runtime: str = "*"
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `policy.toml` says."""
+
+    drift: Drift
+    rule: tuple[Rule, ...] = ()
+
+    def excuse(self, case: str, probe: str, runtime: str) -> str:
+        """Why a finding there is advisory; empty where it is hard. The last rule that matches decides."""
+        for rule in reversed(self.rule):
+            said = ((case, rule.case), (probe, rule.probe), (runtime, rule.runtime))
+            if all(fnmatchcase(name, pattern) for name, pattern in said):
+                return rule.reason if rule.level == ADVISORY else ""
+        return ""
+
+
+def load_policy(path: Path | None = None) -> Policy:
+    """The policy in `path`, or the one that ships with the package.
+
+    Raises:
+        UsageError: it cannot be read, is not TOML, or says something else than the shipped one's kind of thing.
+    """
+    path = Path(path or SHIPPED)
+    said = one_line(str(path))
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), type=Policy)
+    except OSError as error:
+        raise UsageError(f"cannot read the policy {said}: {error.strerror}. Expected a file like {SHIPPED}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{said} is not TOML: {one_line(str(error))}. Expected a file like {SHIPPED}.") from None
+    except (msgspec.ValidationError, ValueError) as error:
+        raise UsageError(
+            f"the policy {said} cannot be used: {one_line(str(error))}. Expected a table `drift` with {_FACTORS}, and "
+            f"tables `rule` with level (hard or advisory), reason, and patterns case, probe, runtime, as in {SHIPPED}."
+        ) from None
+
+
+_FACTORS = ", ".join(Drift.__struct_fields__)

@@ -1,0 +1,45 @@
+"""Text from a record, made safe to show: names in records are data, whoever wrote them."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 120
+"""Characters of a name that are shown."""
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    r"""`text` as one line of at most `longest` characters that only show themselves.
+
+    Control characters, line ends, bidirectional controls, zero-width characters and half surrogates are shown as
+    escapes (`\x1b`, `\u202e`); a long text loses its middle. What a continuous integration service takes for a
+    command, `::` and `##[`, is escaped too, because it is looked for in every line that is printed.
+    """
+    if len(text) > longest:
+        kept = longest // 2 - 10
+        text = f"{text[:kept]}…({len(text) - 2 * kept:,} more)…{text[-kept:]}"
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else _escape(char) for char in text)
+        if len(text) > longest:
+            text = f"{text[: longest - 1]}…"
+    return text.replace("::", ":\\x3a").replace("##[", "#\\x23[")
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|~@#!$])")
+
+
+def markdown(text: str) -> str:
+    """One line as Markdown, and HTML inside it, that shows just that line: no markup, no link, no mention."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL.sub(r"\\\1", text).replace("://", "&#58;//").replace("www.", "www&#46;")
+
+
+def workflow_command(level: str, title: str, text: str) -> str:
+    """A workflow command of GitHub Actions that annotates: `error`, `warning` or `notice`."""
+    data = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    value = title.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A").replace(":", "%3A").replace(",", "%2C")
+    return f"::{level} title={value}::{data}"
