@@ -8,22 +8,17 @@ from typing import Any
 import jax.numpy as jnp
 import tensorflow as tf
 
-from parity import artifact, export
 from parity.faults import Fault
 from parity.faults.bench import Bench
 from parity.faults.plants import grouped, loss, module, predict
-from parity.specs import by_name, like
 
 TRACED, MULTIPLE = 13, 16
+ASKS = ("predict", "relations")
 
 
 def _fixed(bench: Bench) -> AbstractContextManager[None]:
     """Converted for one batch size instead of a symbolic one."""
-    exported = bench.exported(bench.case, ())
-    specs = {n: tf.TensorSpec((TRACED, *s.shape[1:]), s.dtype) for n, s in by_name(bench.case.data).items()}
-    converted = export._convert(lambda p, o, x: bench.case.predict((p, o), x), ["...", "...", None], gradient=False)
-    function = artifact.graph(lambda x: converted(*exported._trees(), x), [like(bench.case.data, specs)])
-    return bench.replaced({"predict": function})
+    return bench.replaced({"predict": bench.exported(bench.case, ASKS, TRACED).predict})
 
 
 def _squeezed(honest: Any, data: Any) -> Any:
@@ -66,15 +61,15 @@ def _rolled(honest: Any, params: Any, other: Any, rng: Any, data: Any, labels: A
 
 FAULTS = grouped(
     "batch_size",
-    Fault("works at the traced batch size alone", "export._polymorphic", _fixed, ("predict",), quick=True),
-    Fault("the row dimension lost at batch size 1", "Exported.predict", module("predict", _squeezed), ("predict",)),
-    Fault("wrong values at batch size 1", "the case's predict", predict(_wrong_at_one), ("predict",)),
+    Fault("works at the traced batch size alone", "export._polymorphic", _fixed, ASKS, quick=True),
+    Fault("the row dimension lost at batch size 1", "Exported.predict", module("predict", _squeezed), ASKS),
+    Fault("wrong values at batch size 1", "the case's predict", predict(_wrong_at_one), ASKS),
     Fault("padding rows counted in the loss", "the case's loss", loss(_padding_counted)),
-    Fault("padding shifts the other rows", "the case's predict", predict(_padding_normalised), ("predict",)),
+    Fault("padding shifts the other rows", "the case's predict", predict(_padding_normalised), ASKS),
     Fault(
         "rows in reverse order", "Exported.predict",
-        module("predict", lambda artifact, data: tf.reverse(artifact.predict(data), [0])), ("predict",), quick=True,
+        module("predict", lambda artifact, data: tf.reverse(artifact.predict(data), [0])), ASKS, quick=True,
     ),
-    Fault("rows after the eighth repeat it", "Exported.predict", module("predict", _first_rows), ("predict",)),
+    Fault("rows after the eighth repeat it", "Exported.predict", module("predict", _first_rows), ASKS),
     Fault("labels one row late", "the case's loss", loss(_rolled)),
 )  # fmt: skip

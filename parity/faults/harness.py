@@ -22,7 +22,7 @@ from parity.runtimes._tensorflow import TensorFlowRuntime
 from parity.specs import Answer
 
 SIZES = (13,)
-ALL = PROBES
+ALL = (*PROBES, "canaries")
 
 
 def _judged(change: Any) -> Any:

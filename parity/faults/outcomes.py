@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from parity import judging, records, storage
 from parity.faults import GROUPS, HARNESS, Fault
 from parity.faults.bench import Bench
-from parity.records import Check, Run
+from parity.gate import judge, load_policy
+from parity.gate.standing import parse
+from parity.gate.verdict import BLOCK
+from parity.records import Check, Planned, Run
 from parity.runtimes import JAX_FLOAT64
 
 SCHEMA = 1
@@ -77,10 +80,12 @@ class Outcome:
         return self.verdict == CAUGHT or (self.verdict == BELOW_POWER and self.group != HARNESS)
 
 
-def settle(fault: Fault, run: Run, bench: Bench) -> Outcome:
-    """The verdict on a fault that has just been asked about."""
+def settle(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
+    """The verdict on a fault that has just been asked about, in `run`; `honest` is what was asked with none."""
     checks = run.all_checks()
     red = [check for check in checks if check.status not in records.IN_ORDER]
+    if not red and fault.group == HARNESS:
+        red = _blocking(honest, run, bench.questions(fault))
     shortfalls = [] if red else list(_shortfalls(fault, run, bench))
     below = bool(shortfalls) and all(s.error < s.smallest_caught for s in shortfalls)
     strongest = max(red or checks, key=lambda check: _over(check) or -math.inf)
@@ -104,6 +109,25 @@ def settle(fault: Fault, run: Run, bench: Bench) -> Outcome:
     )
 
 
+def _blocking(honest: Run, run: Run, questions: list[Planned]) -> list[Check]:
+    """The checks over which the gate would block: in the honest run and not, or worse, in this one."""
+    items = {question.item for question in questions}
+    baseline = replace(
+        honest,
+        cell="honest",
+        state=records.COMPLETE,
+        plan=questions,
+        checks=[c for c in honest.checks if c.item in items],
+    )
+    standings = [parse(records.dumps(side).encode(), side.cell) for side in (baseline, run)]
+    blocked = {(f.item, f.leaf): f for f in judge(*standings, load_policy(None)).findings if f.level == BLOCK}
+    return [
+        replace(check, status=records.MISSING, score=None, message=blocked[check.item, check.leaf].sentence)
+        for check in baseline.checks
+        if (check.item, check.leaf) in blocked
+    ]
+
+
 def _limit(check: Check) -> float | None:
     """What the check's score is held against."""
     if check.runtime == JAX_FLOAT64:
@@ -119,8 +143,12 @@ def _over(check: Check) -> float | None:
     return check.score / limit
 
 
+def _digits(number: float) -> float:
+    return float(f"{number:.{DIGITS}g}")
+
+
 def _rounded(number: float | None) -> float | None:
-    return None if number is None else float(f"{number:.{DIGITS}g}")
+    return None if number is None else _digits(number)
 
 
 def _shortfalls(fault: Fault, run: Run, bench: Bench) -> Iterable[Shortfall]:
@@ -136,8 +164,8 @@ def _shortfalls(fault: Fault, run: Run, bench: Bench) -> Iterable[Shortfall]:
     for weight, error in sorted(errors.items()):
         powers = [p for probe, size in sorted(asked) for p in bench.study.of(probe, size) if p.weight == weight]
         best = min(powers, key=lambda p: p.smallest_relative_error)
-        rounded = [float(f"{number:.{DIGITS}g}") for number in (error or 0.0, best.smallest_relative_error)]
-        yield Shortfall(weight, *rounded, best.probe, best.batch_size)
+        smallest = _digits(best.smallest_relative_error)
+        yield Shortfall(weight, _digits(error or 0.0), smallest, best.probe, best.batch_size)
 
 
 def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -120,11 +120,12 @@ def function(target: Any, name: str, make: Callable[[Any], Any]) -> Patch:
 def patched(*patches: tuple[Any, str, Callable[[Any], Any]]) -> Plant:
     """Functions of parity replaced by what `make` makes of them."""
 
-    def plant(bench: Bench) -> AbstractContextManager[None]:
-        stack = ExitStack()
-        for target, name, make in patches:
-            stack.enter_context(mock.patch.object(target, name, make(getattr(target, name))))
-        return stack
+    @contextmanager
+    def plant(bench: Bench) -> Iterator[None]:
+        with ExitStack() as stack:
+            for target, name, make in patches:
+                stack.enter_context(mock.patch.object(target, name, make(getattr(target, name))))
+            yield
 
     return plant
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import flax.linen as nn
@@ -22,11 +22,12 @@ def _operands(bits: int, *operations: str) -> Patch:
     def make(honest: Any) -> Callable[..., Any]:
         return lambda one, other, *args, **kwargs: honest(rounded(bits)(one), rounded(bits)(other), *args, **kwargs)
 
-    def patch() -> AbstractContextManager[Any]:
-        stack = ExitStack()
-        for name in operations:
-            stack.enter_context(function(jax.lax, name, make)())
-        return stack
+    @contextmanager
+    def patch() -> Iterator[None]:
+        with ExitStack() as stack:
+            for name in operations:
+                stack.enter_context(function(jax.lax, name, make)())
+            yield
 
     return patch
 

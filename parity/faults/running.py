@@ -75,13 +75,12 @@ def plant(
         NotHonestError: a check is red before any fault is planted, or after the last is undone.
     """
     chosen = list(faults)
-    questions = {fault: bench.questions(fault, quick) for fault in chosen}
-    every = list(dict.fromkeys(q for asked in questions.values() for q in asked))
+    every = list(dict.fromkeys(q for fault in chosen for q in bench.questions(fault, quick)))
     honest = _honest(bench, every, "before any fault was planted")
     outcomes = []
     for done, fault in enumerate(chosen):
         progress(fault.name, done, len(chosen))
-        outcomes.append(settle(fault, bench.ask(fault, questions[fault]), bench))
+        outcomes.append(settle(fault, bench.ask(fault, quick), bench, honest))
     progress("honest again", len(chosen), len(chosen))
     again = _honest(bench, every, "after the last fault was undone")
     if _rows(again) != _rows(honest):
@@ -94,7 +93,7 @@ def _rows(run: Run) -> list[tuple[str, str, float | None]]:
 
 
 def _honest(bench: Bench, questions: list[Planned], when: str) -> Run:
-    run = bench.ask(None, questions)
+    run = bench.honest(questions)
     red = [check for check in run.all_checks() if check.status not in records.IN_ORDER]
     if red or not run.checks:
         first = f"{red[0].item} {red[0].leaf}: {red[0].message}" if red else "nothing was asked"
