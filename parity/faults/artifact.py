@@ -15,7 +15,8 @@ from parity.faults.bench import Bench, take_place
 from parity.faults.plants import grouped, on_disk
 from parity.specs import by_name, outputs
 
-DATA = "variables/variables.data-00000-of-00001"
+DATA, INDEX = "variables/variables.data-00000-of-00001", "variables/variables.index"
+GRAPH = "saved_model.pb"
 ASKS = ("predict", "eval_loss", "artifact")
 
 
@@ -42,12 +43,18 @@ def _signed(make: Callable[[Any], Any]) -> Plant:
     return plant
 
 
-def _cut(path: Path) -> None:
+def _remove(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def _cut(folder: Path) -> None:
+    path = folder / "saved_model" / GRAPH
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
 
 
-def _flip(path: Path) -> None:
+def _flip(folder: Path) -> None:
+    path = folder / "saved_model" / DATA
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2] ^= 1
     path.write_bytes(bytes(whole))
@@ -66,8 +73,11 @@ FAULTS = grouped(
         _signed(lambda module: lambda data: {"logits": module.predict(data)}), ASKS,
     ),
     Fault("no signature to call", "inference/, serving_default", _signed(lambda module: None), ASKS),
-    Fault("the file of the weights missing", DATA, on_disk(lambda folder: (folder / "saved_model" / DATA).unlink()), ASKS, quick=True),
-    Fault("the index of the weights missing", "variables/variables.index", on_disk(lambda folder: (folder / "inference/variables/variables.index").unlink()), ASKS),
-    Fault("the graph cut off", "saved_model.pb", on_disk(lambda folder: _cut(folder / "saved_model/saved_model.pb")), ASKS),
-    Fault("one bit of the weights altered", DATA, on_disk(lambda folder: _flip(folder / "saved_model" / DATA)), ASKS),
+    Fault(
+        "the file of the weights missing", f"saved_model/{DATA}", on_disk(_remove(f"saved_model/{DATA}")), ASKS,
+        quick=True,
+    ),
+    Fault("the index of the weights missing", f"inference/{INDEX}", on_disk(_remove(f"inference/{INDEX}")), ASKS),
+    Fault("the graph cut off", f"saved_model/{GRAPH}", on_disk(_cut), ASKS),
+    Fault("one bit of the weights altered", f"saved_model/{DATA}", on_disk(_flip), ASKS),
 )  # fmt: skip

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from parity.faults import Fault
 from parity.faults.bench import Bench
-from parity.faults.plants import grouped, loss, module, predict
+from parity.faults.plants import ONE_SIZE, grouped, loss, module, predict
 
 TRACED, MULTIPLE = 13, 16
 ASKS = ("predict", "relations")
@@ -64,12 +64,12 @@ FAULTS = grouped(
     Fault("works at the traced batch size alone", "export._polymorphic", _fixed, ASKS, quick=True),
     Fault("the row dimension lost at batch size 1", "Exported.predict", module("predict", _squeezed), ASKS),
     Fault("wrong values at batch size 1", "the case's predict", predict(_wrong_at_one), ASKS),
-    Fault("padding rows counted in the loss", "the case's loss", loss(_padding_counted)),
+    Fault("padding rows counted in the loss", "the case's loss", loss(_padding_counted), sizes=ONE_SIZE),
     Fault("padding shifts the other rows", "the case's predict", predict(_padding_normalised), ASKS),
     Fault(
         "rows in reverse order", "Exported.predict",
         module("predict", lambda artifact, data: tf.reverse(artifact.predict(data), [0])), ASKS, quick=True,
     ),
     Fault("rows after the eighth repeat it", "Exported.predict", module("predict", _first_rows), ASKS),
-    Fault("labels one row late", "the case's loss", loss(_rolled)),
+    Fault("labels one row late", "the case's loss", loss(_rolled), sizes=ONE_SIZE),
 )  # fmt: skip

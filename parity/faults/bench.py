@@ -1,4 +1,4 @@
-"""The bench: one trained case and one reloaded artifact, honest until a fault is planted, and the suite to ask about it."""
+"""The bench: one trained case and one reloaded artifact, honest until a fault is planted, and the suite to ask."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FUNCTIONS = ("predict", "accuracy", "eval_loss", "train_loss")
 """Of the exported module."""
 
 OF_FILES = ("two_loads", "saved_again")
-"""Relations between files, which a fault that is planted in what was loaded from one breaks for no reason of its own."""
+"""Relations to the file, which a fault in what was loaded from it would break for no reason of its own."""
 
 Values = dict[str, np.ndarray]
 """The values of the artifact's variables by leaf name, the key as `rng`."""
@@ -148,6 +148,10 @@ class Bench:
         runtime.questioned[FIRST_CPU] = questioned
         self.harness.use(SAVED_MODEL, runtime)
 
+    def remember(self) -> None:
+        """Take the variables' values for those that the artifact was loaded with."""
+        self._questioned.remember()
+
     @contextmanager
     def assigned(self, change: Callable[[Values, Bench], None]) -> Iterator[None]:
         """Variables of the reloaded artifact changed: `change` replaces values, or writes into them."""
@@ -159,13 +163,13 @@ class Bench:
                 self.moved[leaf] = _relative(value, before[leaf]) if leaf in self._trainable else None
                 self.variables[leaf].assign(value)
         assert self.moved, "the fault changed nothing"
-        self._questioned.remember()
+        self.remember()
         try:
             yield
         finally:
             for leaf in self.moved:
                 self.variables[leaf].assign(before[leaf])
-            self._questioned.remember()
+            self.remember()
 
     def exported(self, case: Case, functions: tuple[str, ...], batch_size: int | None = None) -> Any:
         """Functions of another case over the artifact's own variables; for any batch size, or for one."""

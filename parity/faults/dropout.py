@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 
 from parity.faults import Fault
-from parity.faults.plants import attribute, grouped, inside, layer, loss, module, variable
+from parity.faults.plants import ONE_SIZE, attribute, grouped, inside, layer, loss, module, variable
 
 RATE = 0.3
 """Of the reference case."""
@@ -46,7 +46,9 @@ FAULTS = grouped(
     Fault("the key not advanced", "Exported.train_loss", module("train_loss", _key_kept)),
     Fault("the key advanced in evaluation", "Exported.eval_loss", module("eval_loss", _advanced_in_evaluation)),
     Fault("rate 0.25 for 0.3", "flax.linen.Dropout", inside(attribute("Dropout", rate=0.25), "train_loss")),
-    Fault("rate and keep probability confused", "flax.linen.Dropout", inside(attribute("Dropout", rate=0.7), "train_loss")),
+    Fault(
+        "rate and keep probability confused", "flax.linen.Dropout", inside(attribute("Dropout", rate=0.7), "train_loss")
+    ),
     Fault("kept values not scaled", "flax.linen.Dropout", inside(layer(nn.Dropout, _not_scaled), "train_loss")),
     Fault(
         "one mask for all rows", "flax.linen.Dropout", inside(attribute("Dropout", broadcast_dims=(0,)), "train_loss")
@@ -56,4 +58,5 @@ FAULTS = grouped(
         quick=True,
     ),
     Fault("off in training", "flax.linen.Dropout", inside(attribute("Dropout", deterministic=True), "train_loss")),
+    sizes=ONE_SIZE,
 )  # fmt: skip

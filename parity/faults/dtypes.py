@@ -28,7 +28,7 @@ FAULTS = grouped(
     Fault("predictions in float64", "Exported.predict", _cast("predict", tf.float64), ("predict",), quick=True),
     Fault("the loss in float64", "Exported.eval_loss", _cast("eval_loss", tf.float64), ("eval_loss",)),
     Fault("the accuracy cut to a whole number", "Exported.accuracy", _cast("accuracy", tf.int32), ("accuracy",)),
-    Fault("one dimension more", "Exported.predict", _shaped("predict", lambda x: [tf.shape(x)[0], 1, 10]), ("predict",)),
+    Fault("one dimension more", "Exported.predict", _shaped("predict", lambda x: [-1, 1, 10]), ("predict",)),
     Fault("rows and classes flattened", "Exported.predict", _shaped("predict", lambda x: [-1]), ("predict",)),
     Fault("the loss as an array of one", "Exported.eval_loss", _shaped("eval_loss", lambda x: [1]), ("eval_loss",)),
 )  # fmt: skip

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import flax.linen.normalization as normalization
 import jax
 import jax.numpy as jnp
 import tensorflow as tf
+from flax.linen import normalization
 
 from parity.faults import Fault
 from parity.faults.bench import Bench
-from parity.faults.plants import LOSSES, function, grouped, inside, loss, with_cotangent
+from parity.faults.plants import LOSSES, ONE_SIZE, function, grouped, inside, loss, with_cotangent
 from parity.training import leaf_name
 
 KERNEL = "Conv_0/kernel"
@@ -88,4 +88,5 @@ FAULTS = grouped(
     Fault(
         "statistics take part in the update", "Signature.state", _statistics_trainable, ASKS,
     ),
+    sizes=ONE_SIZE,
 )  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 from parity import judging
 from parity.case import PROBES
 from parity.examination import Examination
-from parity.faults import Fault
+from parity.faults import Fault, Plant
 from parity.faults.bench import Bench
 from parity.faults.plants import grouped, patched
 from parity.judging import Ensemble
@@ -40,7 +40,7 @@ def _each(change: Any) -> Any:
     def all_three(*answers: Answer) -> list[Answer]:
         return [{leaf: change(array) for leaf, array in answer.items()} for answer in answers]
 
-    return _judged(all_three)
+    return all_three
 
 
 def _sorted(array: Any) -> Any:
@@ -51,12 +51,25 @@ def _finite(array: Any) -> Any:
     return np.nan_to_num(array) if judging.is_float(array) else array
 
 
+def _only_finite(actual: Answer, jax: Answer, oracle: Answer) -> list[Answer]:
+    """What is not finite in the answer left out, as a maximum that ignores NaN does."""
+
+    def compared(leaf: str, array: Any) -> Any:
+        comparable = leaf in jax and array.shape == jax[leaf].shape and judging.is_float(array)
+        return np.where(np.isfinite(array), array, jax[leaf]).astype(array.dtype) if comparable else array
+
+    return [{leaf: compared(leaf, array) for leaf, array in actual.items()}, jax, oracle]
+
+
 def _first_thousand(array: Any) -> Any:
     return array.reshape(-1)[:1000]
 
 
-def _float32(array: Any) -> Any:
-    return array.astype(np.float32) if judging.is_float(array) and array.dtype != np.float64 else array
+def _float32(actual: Answer, jax: Answer, oracle: Answer) -> list[Answer]:
+    def cast(array: Any) -> Any:
+        return array.astype(np.float32) if judging.is_float(array) else array
+
+    return [{leaf: cast(array) for leaf, array in answer.items()} for answer in (actual, jax)] + [oracle]
 
 
 def _only_common(actual: Answer, jax: Answer, oracle: Answer) -> list[Answer]:
@@ -130,6 +143,10 @@ def _untrained(bench: Bench) -> Iterator[None]:
     yield
 
 
+def _not_asked(honest: Any) -> Any:
+    return lambda self, function: [] if function == "test_batch_stats" else honest(self, function)
+
+
 def _failing(artifact: Any, data: Any) -> Any:
     raise ValueError("planted")
 
@@ -151,30 +168,59 @@ def _swallowed(bench: Bench) -> Iterator[None]:
         yield
 
 
+def _everywhere(change: Any) -> Plant:
+    """Answers of TensorFlow, of JAX and of the oracle changed alike."""
+    return patched(
+        (TensorFlowRuntime, "compute", change),
+        (jax.Runtime, "compute_from", change),
+        (jax_float64.Runtime, "compute_from", change),
+    )
+
+
+def _first_call(calls: Any) -> Any:
+    return calls[:1]
+
+
+def _judging(name: str, change: Any) -> Fault:
+    return Fault(name, "judging.judge", _judged(change), ALL, SIZES)
+
+
+def _runtime(name: str, change: Any, asks: tuple[str, ...] = ALL, sizes: tuple[int, ...] | None = SIZES) -> Fault:
+    return Fault(name, "TensorFlowRuntime.compute", patched((TensorFlowRuntime, "compute", change)), asks, sizes)
+
+
 FAULTS = grouped(
     "harness",
-    Fault("JAX's answer compared with itself", "judging.judge", _judged(lambda actual, jax, oracle: (jax, jax, oracle)), ALL, SIZES),
-    Fault("the answer taken for its own oracle", "judging.judge", _judged(lambda actual, jax, oracle: (actual, jax, actual)), ALL, SIZES),
-    Fault("TensorFlow's answers empty", "TensorFlowRuntime.compute", patched((TensorFlowRuntime, "compute", _empty)), ALL, SIZES),
+    _judging("JAX's answer compared with itself", lambda actual, jax, oracle: (jax, jax, oracle)),
+    _judging("the answer taken for its own oracle", lambda actual, jax, oracle: (actual, jax, actual)),
+    _judging("answers sorted before they are compared", _each(_sorted)),
+    _judging("leaves that one side lacks skipped", _only_common),
+    _judging("the first leaf never judged", _without_first),
+    _judging("NaN and infinity replaced before comparing", _each(_finite)),
+    _judging("NaN and infinity left out of the comparison", _only_finite),
+    _judging("only the first thousand elements compared", _each(_first_thousand)),
+    _judging("every dtype taken for float32", _float32),
+    _runtime("TensorFlow's answers empty", _empty),
+    _runtime("answers kept across batch sizes", _cached, ("predict",), None),
+    Fault("all answers empty", "every runtime", _everywhere(_empty), ALL, SIZES),
+    Fault("answers of no rows", "every runtime", _everywhere(_no_rows), ("predict",), SIZES),
     Fault(
-        "all answers empty", "TensorFlowRuntime.compute, jax.Runtime.compute_from",
-        patched((TensorFlowRuntime, "compute", _empty), (jax.Runtime, "compute_from", _empty), (jax_float64.Runtime, "compute_from", _empty)), ALL, SIZES,
+        "the oracle equal to JAX", "jax_float64.Runtime", patched((jax_float64.Runtime, "compute_from", _in_float32)),
+        ALL, SIZES,
     ),
-    Fault("answers of no rows", "TensorFlowRuntime.compute, jax.Runtime.compute_from",
-        patched((TensorFlowRuntime, "compute", _no_rows), (jax.Runtime, "compute_from", _no_rows), (jax_float64.Runtime, "compute_from", _no_rows)), ALL, SIZES,
-    ),
-    Fault("answers sorted before they are compared", "judging.judge", _each(_sorted), ALL, SIZES),
-    Fault("leaves that one side lacks skipped", "judging.judge", _judged(_only_common), ALL, SIZES),
-    Fault("the first leaf never judged", "judging.judge", _judged(_without_first), ALL, SIZES),
-    Fault("the oracle equal to JAX", "jax_float64.Runtime", patched((jax_float64.Runtime, "compute_from", _in_float32)), ALL, SIZES),
     Fault("an infinite limit", "Harness.limit", _limitless, (*ALL, "power"), SIZES),
-    Fault("budgets a million times too large", "Ensemble._budget", patched((Ensemble, "_budget", _inflated)), (*ALL, "power"), SIZES),
-    Fault("NaN and infinity replaced before comparing", "judging.judge", _each(_finite), ALL, SIZES),
-    Fault("only the first thousand elements compared", "judging.judge", _each(_first_thousand), ALL, SIZES),
-    Fault("every dtype taken for float32", "judging.judge", _each(_float32), ALL, SIZES),
-    Fault("only the first call recorded", "runtimes.CALLS",
-        patched((jax, "CALLS", lambda calls: calls[:1]), (_tensorflow, "CALLS", lambda calls: calls[:1])), ALL, SIZES),
+    Fault(
+        "budgets a million times too large", "Ensemble._budget", patched((Ensemble, "_budget", _inflated)),
+        (*ALL, "power"), SIZES,
+    ),
+    Fault(
+        "only the first call recorded", "runtimes.CALLS",
+        patched((jax, "CALLS", _first_call), (_tensorflow, "CALLS", _first_call)), ALL, SIZES,
+    ),
     Fault("a runtime's error swallowed", "Examination.check", _swallowed, ("predict",), SIZES),
-    Fault("answers kept across batch sizes", "TensorFlowRuntime.compute", patched((TensorFlowRuntime, "compute", _cached)), ("predict",)),
+    Fault(
+        "a probe no longer asked", "Examination.questions", patched((Examination, "questions", _not_asked)),
+        ("batch_stats", "predict"), SIZES,
+    ),
     Fault("a model that was not trained", "training.train", _untrained, ("training",)),
 )  # fmt: skip

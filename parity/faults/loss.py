@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from parity.faults import Fault
-from parity.faults.plants import LOSSES, Patch, function, grouped, inside, loss
+from parity.faults.plants import LOSSES, ONE_SIZE, Patch, function, grouped, inside, loss
 
 WHERE = "optax.softmax_cross_entropy"
 
@@ -71,4 +71,5 @@ FAULTS = grouped(
     Fault("probabilities clipped at 1e-7", WHERE, inside(_row_losses(_clipped), *LOSSES)),
     Fault("softmax taken twice", WHERE, inside(_row_losses(_twice), *LOSSES)),
     Fault("a weight penalty of 1e-6 added", "the case's loss", loss(_decay)),
+    sizes=ONE_SIZE,
 )  # fmt: skip

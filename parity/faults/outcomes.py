@@ -119,8 +119,9 @@ def _blocking(honest: Run, run: Run, questions: list[Planned]) -> list[Check]:
         plan=questions,
         checks=[c for c in honest.checks if c.item in items],
     )
-    standings = [parse(records.dumps(side).encode(), side.cell) for side in (baseline, run)]
-    blocked = {(f.item, f.leaf): f for f in judge(*standings, load_policy(None)).findings if f.level == BLOCK}
+    before, after = (parse(records.dumps(side).encode(), side.cell) for side in (baseline, run))
+    findings = judge(before, after, load_policy(None)).findings
+    blocked = {(f.item, f.leaf): f for f in findings if f.level == BLOCK}
     return [
         replace(check, status=records.MISSING, score=None, message=blocked[check.item, check.leaf].sentence)
         for check in baseline.checks
@@ -136,11 +137,12 @@ def _limit(check: Check) -> float | None:
 
 
 def _over(check: Check) -> float | None:
-    """The score in units of the limit; None where the check is exact."""
+    """The score in units of the limit; None where the check is exact, or is red for something else."""
     limit = _limit(check)
     if check.score is None or not limit or not math.isfinite(check.score) or not math.isfinite(limit):
         return None
-    return check.score / limit
+    over = check.score / limit
+    return over if over > 1 or check.status in records.IN_ORDER else None
 
 
 def _digits(number: float) -> float:

@@ -1,4 +1,4 @@
-"""The ways to plant a fault: in variables, in the case's functions, in the exported module, on disk, in parity itself."""
+"""The ways to plant a fault: in variables, the case's functions, the exported module, on disk, in parity itself."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from parity.case import Case
 from parity.faults import Fault, Plant
 from parity.faults.bench import FUNCTIONS, Bench, Values
 
+ONE_SIZE = (13,)
+"""For losses that are converted anew, each of which compiles for seconds at each batch size."""
+
 LOSSES = ("eval_loss", "train_loss")
 Patch = Callable[[], AbstractContextManager[Any]]
 
 
-def grouped(group: str, *faults: Fault) -> tuple[Fault, ...]:
-    """The faults of a group."""
-    return tuple(replace(fault, group=group) for fault in faults)
+def grouped(group: str, *faults: Fault, sizes: tuple[int, ...] | None = None) -> tuple[Fault, ...]:
+    """The faults of a group; `sizes` are those of all that have none of their own."""
+    return tuple(replace(fault, group=group, sizes=fault.sizes or sizes) for fault in faults)
 
 
 def variables(change: Callable[[Values], None]) -> Plant:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from parity.faults import Fault
-from parity.faults.plants import Patch, function, grouped, inside, layer, predict, rounded
+from parity.faults.plants import ONE_SIZE, Patch, function, grouped, inside, layer, predict, rounded
 
 MATMUL, CONVOLUTION, EVERYWHERE = ("dot_general",), ("conv_general_dilated",), ("dot_general", "conv_general_dilated")
 
@@ -67,4 +67,5 @@ FAULTS = grouped(
         "fast-math reciprocal square root", "BatchNorm: rsqrt to 11 bits", inside(function(jax.lax, "rsqrt", _estimate))
     ),
     Fault("fast-math exponential", "log_softmax: exp by squaring", predict(_fast_softmax), ("predict",)),
+    sizes=ONE_SIZE,
 )  # fmt: skip

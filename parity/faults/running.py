@@ -34,30 +34,31 @@ def run(faults: Sequence[Fault], quick: bool) -> tuple[list[Outcome], dict[str, 
     Raises:
         ParityError: the case cannot be trained or exported with these releases, or see `plant`.
     """
-    examination, bar = _examination(), Bar()
+    asking, bar = examination(), Bar()
     try:
-        harness = examination.harness(CASE)
-        asked = [q for probe in harness.case.probes for q in examination.questions(f"test_{probe}")]
+        harness = asking.harness(CASE)
+        asked = [q for probe in harness.case.probes for q in asking.questions(f"test_{probe}")]
         harness.expect(question for question in asked if question.runtime == SAVED_MODEL)
-        outcomes, honest = plant(Bench(examination, harness), faults, quick, bar)
+        outcomes, honest = plant(Bench(asking, harness), faults, quick, bar)
     finally:
         bar.close()
-        examination.finish(records.COMPLETE)
+        asking.finish(records.COMPLETE)
     return outcomes, {
         "case": CASE,
         "batch_sizes": list(SIZES),
         "limit": harness.limit,
-        "versions": examination.run.environment["versions"],
+        "versions": asking.run.environment["versions"],
         "honest": {"asked": honest, "red": 0},
     }
 
 
-def _examination() -> Examination:
+def examination() -> Examination:
+    """What is asked: of the reference case, by JAX, its oracle and the reloaded artifact."""
     ledger = Ledger()
     selection = Selection.of((CASE,), (JAX, JAX_FLOAT64, SAVED_MODEL), (), tuple(str(size) for size in SIZES), ledger)
-    examination = Examination(selection, "faults", None, ledger)
-    examination.import_frameworks()
-    return examination
+    asking = Examination(selection, "faults", None, ledger)
+    asking.import_frameworks()
+    return asking
 
 
 def plant(

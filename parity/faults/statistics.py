@@ -10,7 +10,7 @@ from jax import tree_util
 
 from parity.faults import Fault
 from parity.faults.bench import Bench, Values
-from parity.faults.plants import attribute, grouped, inside, loss, module, variable, variables
+from parity.faults.plants import ONE_SIZE, attribute, grouped, inside, loss, module, variable, variables
 
 MEAN, VARIANCE = "batch_stats/BatchNorm_0/mean", "batch_stats/BatchNorm_0/var"
 EPSILON = 1e-5
@@ -102,4 +102,5 @@ FAULTS = grouped(
         "epsilon off by 1 %", "flax.linen.BatchNorm", inside(attribute("BatchNorm", epsilon=1.01 * EPSILON)),
         equals=_epsilon_as_weight_error,
     ),
+    sizes=ONE_SIZE,
 )  # fmt: skip

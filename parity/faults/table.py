@@ -9,12 +9,13 @@ from rich.table import Table
 
 from parity.faults import GROUPS
 from parity.faults.outcomes import BELOW_POWER, CAUGHT, Outcome
+from parity.records import FAIL
 
 WIDTH = 80
 
 
 def show(outcomes: list[Outcome]) -> None:
-    """Print a table per group: the fault, the strongest check, how many are red, its score and how far over the limit."""
+    """Print a table per group: the fault, the strongest check, how many are red, its score, how far over the limit."""
     console = Console(width=WIDTH, highlight=False)
     for group in GROUPS:
         rows = [outcome for outcome in outcomes if outcome.group == group]
@@ -27,9 +28,9 @@ def show(outcomes: list[Outcome]) -> None:
 
 def _table(group: str, outcomes: list[Outcome]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=group.replace("_", " "), title_justify="left", padding=(0, 1, 0, 0))
-    for name, width in (("fault", 31), ("strongest check", 23)):
-        table.add_column(name, width=width)
-    for name, width in (("red", 7), ("score", 7), ("over limit", 7)):
+    for name, width in (("fault", 31), ("strongest check", 25)):
+        table.add_column(name, width=width, overflow="fold")
+    for name, width in (("red", 7), ("score", 6), ("times limit", 6)):
         table.add_column(name, justify="right", width=width)
     for outcome in outcomes:
         table.add_row(escape(outcome.fault), escape(_check(outcome)), _red(outcome), *_scores(outcome))
@@ -49,8 +50,13 @@ def _red(outcome: Outcome) -> str:
 
 def _scores(outcome: Outcome) -> tuple[str, str]:
     if outcome.score is None or outcome.over is None:
-        return "", "exact" if outcome.status == "fail" else outcome.status
-    return f"{outcome.score:.3g}", f"×{outcome.over:.3g}"
+        return "", "exact" if outcome.status == FAIL else outcome.status
+    return _short(outcome.score), _short(outcome.over)
+
+
+def _short(number: float) -> str:
+    """In at most six characters: 0.16, 990, 1.3e7."""
+    return f"{number:.2g}".replace("e+0", "e").replace("e-0", "e-") if number >= 1000 else f"{number:.3g}"
 
 
 def _why(outcome: Outcome) -> list[str]:

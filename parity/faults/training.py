@@ -17,7 +17,7 @@ BINS = 1.0
 """Log-probabilities rounded to whole numbers, so that classes tie."""
 
 
-class _Shifted(OPTIMISER.schedules.LearningRateSchedule):  # type: ignore[misc]
+class _Shifted(tf.keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A schedule asked about another step than the one it is at."""
 
     def __init__(self, honest: Any, steps: int) -> None:
@@ -72,13 +72,18 @@ def _one_more(honest: Any, state: Any, data: Any, labels: Any) -> Any:
 
 FAULTS = grouped(
     "training",
-    Fault("schedule off by one step", "finetuning.keras_schedule", patched((finetuning, "keras_schedule", _late)), ONGOING),
+    Fault(
+        "schedule off by one step", "finetuning.keras_schedule", patched((finetuning, "keras_schedule", _late)), ONGOING
+    ),
     Fault(
         "learning rate decayed at every step", "finetuning.keras_schedule",
         patched((finetuning, "keras_schedule", _smooth)), ONGOING,
     ),
     Fault("schedule begun anew", "finetuning.finetune", patched((harness, "finetune", _restarted)), ONGOING),
-    Fault("one tensor left out of the update", "finetuning._train_step", patched((finetuning, "_train_step", _without_last)), ONGOING),
+    Fault(
+        "one tensor left out of the update", "finetuning._train_step",
+        patched((finetuning, "_train_step", _without_last)), ONGOING,
+    ),
     Fault("optimiser epsilon 1e-3 for 1e-7", "keras.optimizers.Adam", _adam(epsilon=1e-3), ONGOING),
     Fault("second moment decayed by 0.99 for 0.999", "keras.optimizers.Adam", _adam(beta_2=0.99), ONGOING),
     Fault("the last of tied classes counts", "the case's accuracy", accuracy(_last_of_ties), ("accuracy",)),

@@ -72,7 +72,8 @@ def _constants(bench: Bench) -> AbstractContextManager[None]:
 
     class Frozen(export.Exported):
         def _trees(self) -> Any:
-            frozen = [tf.constant(v.numpy()) if v.trainable else v for v in self.state_vars]
+            with tf.init_scope():
+                frozen = [v.numpy() if v.trainable else v for v in self.state_vars]
             return export.jax.tree_util.tree_unflatten(self._tree, frozen)
 
     def edit(folder: Path, _: Bench) -> None:
