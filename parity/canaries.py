@@ -31,10 +31,11 @@ MEASURED_WITHIN = 4.0
 LARGEST_ERROR = 0.2
 """Relative, of a weight; `OVER_THE_LIMIT` times what `power.POWERLESS` allows."""
 
-NINTH_MEMBER = (1 / 8, 8.0)
+NINTH_MEMBER = (1 / 16, 16.0)
 """Between which the score of a further float32 evaluation of the ensemble's kind lies; 1 is expected.
 
-Measured over 100 seeds: 0.45 to 1.9 for `reference`, 0.32 to 3.0 for a small model.
+Measured with jax 0.10.2 over 100 seeds (`reference`: 40), `predict` and `eval_gradient`: 0.43 to 2.9 at batch size 13,
+0.17 to 3.4 at 2, over `reference`, `ratings`, fixtures/cases/iris.py and a small model.
 """
 
 LAST_ELEMENT = 3.0
@@ -145,7 +146,6 @@ def _moved_weight(bench: Bench, probe: str) -> str | None:
     leaf, error = powers[index].weight, OVER_THE_LIMIT * powers[index].smallest_relative_error
     if not error <= LARGEST_ERROR:
         return f"{leaf} would have to be off by {error:.2g} relative to score {OVER_THE_LIMIT:g} limits"
-    bench.answers(probe)  # so that the variables are there
     state = _as_stored(bench.study.moved(index, error), harness.trained.state)
     value = np.asarray(jax.tree_util.tree_leaves(state.params)[index])
     held: Any = runtime

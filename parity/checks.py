@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from parity import artifact, export, judging
 from parity.errors import RuntimeFailureError
-from parity.finetuning import Finetuned
+from parity.finetuning import Finetuned, FirstUpdate, adam_powers, adam_update
 from parity.harness import Harness
 from parity.judging import UNIT_ROUNDOFF, Judgement
 from parity.records import FAIL, PASS, Curve
@@ -23,6 +23,13 @@ from parity.training import Metrics, Trained, schedule
 
 RATE_TOLERANCE = 8 * UNIT_ROUNDOFF
 """Relative; 4 ulp. Both sides compute rate * decay**epoch in float32, with a `pow` of their own."""
+
+
+ADAM_ROUNDINGS = 16 * UNIT_ROUNDOFF
+"""Relative, of an update: Keras' Adam takes some ten float32 operations, each off by up to one unit roundoff."""
+
+POWER_ERROR = 4 * UNIT_ROUNDOFF
+"""Relative, of a beta to the power of the step: 2 ulp of TensorFlow's `pow`."""
 
 
 def _verdict(leaf: str, message: str | None) -> Judgement:
@@ -83,9 +90,9 @@ def _predicted(harness: Harness, everything: Any, inference: Any) -> Iterator[Ju
     for size, batch in harness.batches():
         wanted = {k: v.numpy() for k, v in outputs(everything.predict(batch.data)).items()}
         answers = {
-            "saved_model/serving_default": _serve(everything, batch),
+            "saved_model/serving_default": serve(everything, batch),
             "inference/predict": {k: v.numpy() for k, v in outputs(inference.predict(batch.data)).items()},
-            "inference/serving_default": _serve(inference, batch),
+            "inference/serving_default": serve(inference, batch),
         }
         for name, found in answers.items():
             yield _verdict(f"{name}/b{size}", _unlike(found, wanted))
@@ -98,7 +105,8 @@ def _unlike(found: dict[str, Any] | None, wanted: dict[str, Any]) -> str | None:
     return None if same else "differs from saved_model/predict, which has the same program"
 
 
-def _serve(module: Any, batch: Batch) -> dict[str, Any] | None:
+def serve(module: Any, batch: Batch) -> dict[str, Any] | None:
+    """What a server gets from `module`, by leaf name; None where it finds nothing to call."""
     signature = dict(module.signatures).get("serving_default")
     if signature is None:
         return None
@@ -125,9 +133,36 @@ def finetuned(harness: Harness) -> list[Judgement]:
         _handover(harness, after),
         _verdict("iterations", count),
         _verdict("learning_rate", off[0] if off else None),
+        _verdict("first_update", _off_formula(after.first, before.steps)),
         _verdict("parameters", still),
         _verdict("training_loss", None if last < first else rose),
     ]
+
+
+def _off_formula(first: FirstUpdate | None, steps: int) -> str | None:
+    """How the first update differs from Adam's formula in float64, from the gradient that was applied."""
+    if first is None:
+        return "no step was taken in TensorFlow"
+    if first.iterations != (steps, steps + 1):
+        counted = " to ".join(map(str, first.iterations))
+        return f"the optimiser counted from {counted}, expected {steps} to {steps + 1}"
+    one, two = adam_powers(steps + 1)
+    # The bias corrections subtract a power from 1, which cancels at the first steps.
+    relative = ADAM_ROUNDINGS + POWER_ERROR * (one / (1 - one) + two / (1 - two) / 2)
+    for leaf, before in first.before.items():
+        gradient = first.gradient.get(leaf, np.zeros_like(before))
+        update = adam_update(gradient, first.learning_rate, steps + 1)
+        allowed = np.spacing(np.maximum(np.abs(first.after[leaf]), np.abs(before))) + relative * np.abs(update)
+        excess = np.abs(first.after[leaf] - (before - update)) / allowed
+        if not (excess <= 1).all():
+            index = np.unravel_index(int(np.nan_to_num(excess, nan=np.inf).argmax()), excess.shape)
+            moved = float(before[index]) - float(first.after[leaf][index])
+            where = f"{leaf}{[int(i) for i in index]}"
+            return (
+                f"{where} moved by {moved:.9g}, Adam's formula at step {steps + 1} gives {float(update[index]):.9g} "
+                f"for the gradient {float(gradient[index]):.9g}; {float(excess[index]):.3g} times what rounding allows"
+            )
+    return None
 
 
 def _handover(harness: Harness, after: Finetuned) -> Judgement:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+import numpy as np
 import tensorflow as tf
 
 from parity import artifact
@@ -17,7 +18,7 @@ from parity.bundles import Signature
 from parity.case import Training
 from parity.errors import RuntimeFailureError
 from parity.progress import Report, silent
-from parity.specs import Batch
+from parity.specs import Answer, Array, Batch
 
 
 class Batches(Protocol):
@@ -29,11 +30,48 @@ class Batches(Protocol):
         """The batches of one epoch."""
 
 
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+"""The defaults that Keras documents for Adam; declared here, so that an optimiser with others is found."""
+
+
+@dataclass(frozen=True)
+class FirstUpdate:
+    """The first update in TensorFlow: by leaf the gradient that was applied, and the parameter before and after.
+
+    `iterations` is the optimiser's count before and after.
+    """
+
+    gradient: Answer
+    before: Answer
+    after: Answer
+    learning_rate: float
+    iterations: tuple[int, int]
+
+
+def adam_powers(step: int) -> tuple[float, float]:
+    """beta_1 and beta_2, as float32 stores them, to the power of `step`, which counts from 1."""
+    one, two = (float(np.float32(beta)) ** step for beta in (BETA_1, BETA_2))
+    return one, two
+
+
+def adam_update(gradient: Array, learning_rate: float, step: int) -> Array:
+    """What Keras' Adam subtracts from a parameter at `step` when its moments are zero before, in float64.
+
+    lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon): epsilon stands beside the biased sqrt(v),
+    which is where Kingma and Ba (2015) put it in the version before section 2.1, and Optax does not.
+    """
+    wide = gradient.astype(np.float64)
+    one, two = adam_powers(step)
+    rate = learning_rate * np.sqrt(1 - two) / (1 - one)
+    return np.asarray(rate * (1 - BETA_1) * wide / (np.sqrt((1 - BETA_2) * wide**2) + EPSILON))
+
+
 @dataclass
 class Finetuned:
     """What was recorded in TensorFlow, per step and per epoch as in `training.Metrics`.
 
-    `steps` is the final count of the optimiser, `unmoved` names the parameters that training left as they were.
+    `steps` is the final count of the optimiser, `unmoved` names the parameters that training left as they were, and
+    `first` is None where no step was taken.
 
     `eval_loss` and `accuracy` have one entry more than there were epochs: the first is from before the first step.
     """
@@ -45,6 +83,7 @@ class Finetuned:
     learning_rate: list[float]
     steps: int
     unmoved: list[str]
+    first: FirstUpdate | None = None
 
 
 def keras_schedule(training: Training, steps_per_epoch: int) -> Any:
@@ -79,7 +118,8 @@ def finetune(
     """
     module = artifact.load(bundle / "saved_model")
     trainable = [v for v, s in zip(module.state_vars, signature.state, strict=True) if s.trainable]
-    begin = [v.numpy() for v in trainable]
+    names = [s.leaf for s in signature.state if s.trainable]
+    begin = _values(names, trainable)
     optimizer = tf.keras.optimizers.Adam(keras_schedule(training, batches.steps_per_epoch))
     optimizer.build(trainable)
     optimizer.iterations.assign(steps)
@@ -98,8 +138,13 @@ def finetune(
             losses = []
             for batch in batches.epoch(epoch):
                 result.learning_rate.append(float(optimizer.learning_rate))
-                losses.append(float(step(batch.data, batch.labels)))
+                loss, gradients = step(batch.data, batch.labels)
+                losses.append(float(loss))
                 done += 1
+                if result.first is None:
+                    count = int(optimizer.iterations.numpy())
+                    applied, after = _values(names, gradients), _values(names, trainable)
+                    result.first = FirstUpdate(applied, begin, after, result.learning_rate[0], (steps, count))
                 progress(f"TensorFlow, epoch {epoch + 1}, loss {losses[-1]:.3f}", done, total)
             result.step_loss += losses
             result.train_loss.append(sum(losses) / len(losses))
@@ -107,10 +152,14 @@ def finetune(
     except Exception as error:
         raise RuntimeFailureError(f"TensorFlow cannot train the artifact: {type(error).__name__}: {error}") from error
     result.steps = int(optimizer.iterations.numpy())
-    names = [s.leaf for s in signature.state if s.trainable]
-    final = zip(names, begin, trainable, strict=True)
-    result.unmoved = [name for name, value, variable in final if (variable.numpy() == value).all()]
+    final = _values(names, trainable)
+    result.unmoved = [name for name in names if (final[name] == begin[name]).all()]
     return result
+
+
+def _values(names: list[str], tensors: list[Any]) -> Answer:
+    """By leaf name; a gradient that is not connected moves nothing, and is left out."""
+    return {name: t.numpy() for name, t in zip(names, tensors, strict=True) if t is not None}
 
 
 def _train_step(module: Any, optimizer: Any, trainable: list[Any]) -> Callable[..., Any]:
@@ -119,7 +168,8 @@ def _train_step(module: Any, optimizer: Any, trainable: list[Any]) -> Callable[.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(trainable)
             loss = module.train_loss(data, labels)
-        optimizer.apply_gradients(zip(tape.gradient(loss, trainable), trainable, strict=True))
-        return loss
+        gradients = tape.gradient(loss, trainable)
+        optimizer.apply_gradients(zip(gradients, trainable, strict=True))
+        return loss, gradients
 
     return step

@@ -6,6 +6,7 @@ whole batch; where it is the same computation again, they must agree to the bit.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,8 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import tensorflow as tf
 
-from parity import export, judging
-from parity.artifact import graph
+from parity import artifact, checks, export, judging
 from parity.errors import ParityError, RuntimeFailureError
 from parity.harness import FIRST_CPU, Answers, Harness
 from parity.judging import Judgement
@@ -27,6 +27,7 @@ from parity.runtimes import (
     SAVED_MODEL,
     SAVED_MODEL_FRESH,
     TF_GRAPH,
+    TF_XLA,
     open_runtime,
 )
 from parity.specs import Answer, Array, Batch, outputs
@@ -128,7 +129,7 @@ def _in_fixed_size(harness: Harness, batch: Batch) -> Answers:
     tensors, answers = batch.map(tf.constant), {}
     try:
         with export.remedied(harness.remedy.requirement if harness.remedy else None), tf.device(FIRST_CPU.upper()):
-            module: Any = export.Exported(case, state, graph, only, batch.size)
+            module: Any = export.Exported(case, state, artifact.graph, only, batch.size)
             answers[PREDICT] = _numpy(outputs(module.predict(tensors.data)))
             if EVAL_LOSS in only:
                 answers[EVAL_LOSS] = _numpy({"loss": module.eval_loss(tensors.data, tensors.labels)})
@@ -153,6 +154,10 @@ def _saved_again(harness: Harness, runtime: str, size: int) -> Iterable[Judgemen
     fresh: Any = harness.runtime(SAVED_MODEL_FRESH)
     subject = replace(harness.runtime(runtime).subject, bundle=fresh.saved_again())
     yield from _identical(harness, runtime, size, subject, "the model that was saved first")
+    again = artifact.load(subject.bundle / "saved_model")
+    wanted = _predictions(harness, runtime, harness.batch(size))
+    served = checks.serve(again, harness.batch(size)) or {}
+    yield from _under("serving_default", judging.judge_identical(served, wanted, "the model that was saved first"))
 
 
 def _identical(harness: Harness, runtime: str, size: int, subject: Any, other: str) -> Iterable[Judgement]:
@@ -167,15 +172,14 @@ def _identical(harness: Harness, runtime: str, size: int, subject: Any, other: s
 
 
 def _modes_agree(harness: Harness, runtime: str, size: int) -> Iterable[Judgement]:
-    """Eager, graph and XLA agree with each other on every probe that has a budget."""
+    """Eager, graph and XLA agree with each other on every probe that has a budget; asked once, of the last of them."""
     batch = harness.batch(size)
     for evaluation in (e for e in _evaluations(harness) if e != judging.ACCURACY):
-        mine = harness.ask(runtime, evaluation, batch)
-        for other in CONVERTED[: CONVERTED.index(runtime)]:
-            theirs = harness.ask(other, evaluation, batch)
+        answers = {mode: harness.ask(mode, evaluation, batch) for mode in CONVERTED}
+        for one, other in itertools.combinations(CONVERTED, 2):
             for _, probe in _probes(harness, [evaluation]):
-                name = f"{other}/{probe}"
-                yield from _alike(harness, size, name, mine.get(probe, {}), theirs.get(probe, {}), other, probe)
+                found, wanted = answers[other].get(probe, {}), answers[one].get(probe, {})
+                yield from _alike(harness, size, f"{one}-{other}/{probe}", found, wanted, one, probe)
 
 
 def _evaluations(harness: Harness) -> list[str]:
@@ -213,6 +217,6 @@ RELATIONS = {
     "fixed_batch_size": Relation(_fixed_batch_size, (TF_GRAPH,), PREDICT),
     "two_loads": Relation(_two_loads, (SAVED_MODEL,)),
     "saved_again": Relation(_saved_again, (SAVED_MODEL,)),
-    "modes_agree": Relation(_modes_agree, CONVERTED[1:], among=CONVERTED),
+    "modes_agree": Relation(_modes_agree, (TF_XLA,), among=CONVERTED),
 }
-"""By name. Of `modes_agree` each runtime is compared with those before it in `CONVERTED`."""
+"""By name."""

@@ -28,13 +28,13 @@ def failure(question: Planned, bad: list[Check], total: int) -> str:
     for check in bad:
         lines += ["", f"  {check.leaf}: {check.message or check.status}"]
         if check.score is not None:
-            lines.append(
-                f"    score {number(check.score)}, limit {number(check.limit)}; JAX's own {number(check.jax_score)}"
-            )
+            own = "" if check.jax_score is None else f"; JAX's own {number(check.jax_score)}"
+            lines.append(f"    score {number(check.score)}, limit {number(check.limit)}{own}")
         if check.worst is not None:
             worst = check.worst
             lines.append(f"    worst element {worst.index}: {question.runtime} has {worst.value:.9g},")
-            lines.append(f"    JAX {worst.jax:.9g}, the oracle {worst.oracle:.9g}")
+            known = f"JAX {worst.jax:.9g}, the oracle {worst.oracle:.9g}"
+            lines.append(f"    {f'expected {worst.oracle:.9g}' if check.jax_score is None else known}")
     return "\n".join([*lines, "", f"repeat: {bad[0].repeat}"])
 
 

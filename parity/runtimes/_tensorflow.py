@@ -129,8 +129,9 @@ class TensorFlowRuntime(BaseRuntime):
         return self.questioned[device]
 
     def holding(self, leaf: str, value: Array, device: str) -> AbstractContextManager[None]:
-        """With `value` in the variable of the parameter `leaf`, on `device`, which has been asked before."""
-        return self.questioned[device].holding(leaf, value)
+        """With `value` in the variable of the parameter `leaf`, on `device`."""
+        with tf.device(device.upper()):
+            return self._on(device).holding(leaf, value)
 
     def compute(self, evaluation: str, batch: Batch, device: str) -> dict[str, Answer]:
         """Answers as TensorFlow gives them."""

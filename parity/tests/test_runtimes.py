@@ -183,7 +183,7 @@ def test_an_artifact_without_a_serving_signature_fails(harness, tmp_path):
 
 def test_training_goes_on_in_tensorflow(harness):
     assert {j.leaf: j.status for j in checks.finetuned(harness)} == dict.fromkeys(
-        ("handover_loss", "iterations", "learning_rate", "parameters", "training_loss"), PASS
+        ("handover_loss", "iterations", "learning_rate", "first_update", "parameters", "training_loss"), PASS
     )
 
 
