@@ -13,9 +13,10 @@ from parity.commands import NAMES
 from parity.errors import ParityError
 
 EPILOG = """\
-exit codes: 0 in order; 1 a check failed; 2 usage; 3 not comparable (nothing
-installed or nothing run); 4 unreadable or too new a record or bundle;
-70 internal error; 130 interrupted (what was seen until then is recorded)
+exit codes: 0 in order; 1 a check failed or the gate blocks; 2 usage; 3 not
+comparable (nothing installed, nothing run or nothing in common); 4 unreadable
+or too new a record or bundle; 70 internal error; 130 interrupted (what was
+seen until then is recorded)
 
 start with:  parity doctor
 then:        parity run --out reports/first

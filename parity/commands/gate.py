@@ -41,12 +41,12 @@ def main(arguments: Namespace, further: list[str]) -> int:
     policy = gate.load_policy(arguments.policy)
     baseline, candidate = gate.read(arguments.baseline), gate.read(arguments.candidate)
     verdict = gate.judge(baseline, candidate, policy)
-    print(outputs.terminal(verdict, min(shutil.get_terminal_size().columns, 120)))
-    if arguments.github:
-        print(outputs.github(verdict))
     _write(arguments.markdown, outputs.summary, verdict)
     _write(arguments.junit, outputs.junit, verdict)
     _write(arguments.json, outputs.as_json, verdict, baseline, candidate)
+    print(outputs.terminal(verdict, min(shutil.get_terminal_size().columns, 120)))
+    if arguments.github:
+        print(outputs.github(verdict))
     return verdict.exit_code
 
 

@@ -124,12 +124,19 @@ def _questions(run: Standing) -> Iterator[dict[str, Any]]:
         place = run.places[item]
         leaves: dict[str, dict[str, Any]] = {}
         for check in checks:
-            score = None if check.score is None else rounded(check.score, 1.0)
-            leaves.setdefault(check.status, {})[check.leaf] = score
+            leaves.setdefault(check.status, {})[check.leaf] = _kept(check)
         yield {
             "item": item, "case": place.case, "probe": place.probe, "runtime": place.runtime,
             "tf_device": place.tf_device, "limit": json.loads(limit), "leaves": leaves,
         }  # fmt: skip
+
+
+def _kept(check: Check) -> float | str | None:
+    """The rounded score; what is within the limit stays within it."""
+    if check.score is None:
+        return None
+    score, limit = rounded(check.score, 1.0), math.inf if check.limit is None else float(check.limit)
+    return _plain(limit) if float(check.score) <= limit < float(score) else score
 
 
 def _rulers(run: Standing) -> Iterator[dict[str, Any]]:
@@ -179,5 +186,6 @@ def _shown(check: Check | None) -> str:
     """Status and rounded score of a check."""
     if check is None:
         return "none"
-    score = "" if check.score is None else digits(rounded(check.score, 1.0))
+    kept = _kept(check)
+    score = "" if kept is None else digits(kept)
     return " ".join(filter(None, ("" if check.status == "pass" else check.status, score))) or "pass"

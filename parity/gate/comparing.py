@@ -93,7 +93,7 @@ def _alone(check: Check, power: bool) -> list[_Told]:
 def _new(after: Check, told: list[_Told]) -> list[_Told]:
     if not told and after.status in IN_ORDER:
         if after.status == REMEDIED:
-            return [_mended(after)]
+            return [_mended(None, after)]
         return [(NOTE, words.NEW, "appeared", "", 0.0)]
     what = told[0][2] if told else f"ended in {after.status}"
     return [(BLOCK, words.NEW_BAD, f"appeared and {what}", _because(after), _scored(after)[1])]
@@ -123,7 +123,7 @@ def _against(before: Check, after: Check) -> list[_Told]:
 
 def _became(before: Check, after: Check) -> Iterator[_Told]:
     if after.status == REMEDIED:
-        yield _mended(after)
+        yield _mended(before, after)
     elif after.status == before.status == FAIL:
         yield NOTE, words.STILL, "failed in both", _because(after), _scored(after)[1]
     elif after.status == PASS != before.status:
@@ -144,8 +144,11 @@ def _drifted(before: Check, after: Check, drift: Drift, same: bool) -> Iterator[
         yield WARN, words.BITS, "lost bits that were equal", "", 0.0
 
 
-def _mended(check: Check) -> _Told:
-    return WARN, words.REMEDIED, "passed only with a remedy", _because(check), 0.0
+def _mended(before: Check | None, after: Check) -> _Told:
+    """A check that needs a remedy: new is that it does, or nothing."""
+    if before is not None and before.status == REMEDIED:
+        return NOTE, words.REMEDIED, "passed only with a remedy, as before", _because(after), 0.0
+    return WARN, words.REMEDIED, "passed only with a remedy", _because(after), 0.0
 
 
 def _over(check: Check) -> bool:

@@ -93,13 +93,15 @@ def _of_checks(baseline: Standing, candidate: Standing, pairs: Iterable[Pair], p
     for before, after in pairs:
         check = after or before
         assert check is not None
-        place = (candidate if after else baseline).places[check.item]
+        # Where both have it the baseline says where it belongs: no candidate moves itself under an easier rule.
+        place = (baseline if before else candidate).places[check.item]
         power = is_power(check)
         excuse = policy.excuse(place.case, place.probe, place.runtime)
-        for level, kind, what, detail, worst in compare(before, after, policy.drift, power, same):
-            why = excuse if level == BLOCK or kind == words.REMEDIED else ""
+        for found, kind, what, detail, worst in compare(before, after, policy.drift, power, same):
+            why = excuse if found == BLOCK or kind == words.REMEDIED else ""
+            level = WARN if why and found == BLOCK else found
             yield Finding(
-                WARN if why else level, kind, "check", what, check.item, check.leaf, place.case, place.probe,
+                level, kind, "check", what, check.item, check.leaf, place.case, place.probe,
                 place.runtime, detail, worst, why,
             )  # fmt: skip
 
@@ -114,7 +116,8 @@ def _decide(
         first = blocks[0].sentence.removesuffix(".")
         return STAY, f"{first}{f'; {more:,} more findings block' if more else ''}."
     mended = [finding for finding in found if finding.kind == words.REMEDIED and not finding.excuse]
-    total, warned = len(candidate.checks), sum(group.count for group in groups if group.level == WARN) - len(mended)
+    total, warned = len(candidate.checks), sum(group.count for group in groups if group.level == WARN)
+    warned -= sum(finding.level == WARN for finding in mended)
     still = sum(group.count for group in groups if group.kind == words.STILL)
     beside = "".join([
         f", {warned:,} {'warning' if warned == 1 else 'warnings'}" if warned else "",

@@ -22,7 +22,8 @@ def one_line(text: str, longest: int = LONGEST) -> str:
         text = "".join(char if char.isprintable() else _escape(char) for char in text)
         if len(text) > longest:
             text = f"{text[: longest - 1]}…"
-    return text.replace("::", ":\\x3a").replace("##[", "#\\x23[")
+    text = text.replace("::", ":\\x3a").replace("##[", "#\\x23[")
+    return f"{text[:-1]}\\x3a" if text.endswith(":") else text  # a colon of ours may follow
 
 
 def _escape(char: str) -> str:

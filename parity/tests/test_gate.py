@@ -75,12 +75,27 @@ def test_a_remedy_is_named_with_the_failure_that_calls_for_it():
     assert "1 of 4 checks" in found.sentence
 
 
+def test_a_remedy_that_was_needed_before_is_needed_still_and_is_no_warning():
+    baseline = run()
+    baseline.checks[1] = replace(baseline.checks[1], status="remedied")
+    found = judge(with_check(1, status="remedied"), baseline)
+    assert (found.decision, kinds(found)) == ("may upgrade with remedy", [("note", "remedied")])
+    assert "warning" not in found.sentence
+
+
 @pytest.mark.parametrize("status", ["pass", "remedied", "known"])
 @pytest.mark.parametrize("score", [100.0, math.inf, math.nan])
 def test_a_score_over_the_limit_blocks_whatever_the_status_says(status, score):
     baseline = run()
     baseline.checks[1] = replace(baseline.checks[1], status=status)
     assert ("block", "over the limit") in kinds(judge(with_check(1, status=status, score=score), baseline))
+
+
+def test_a_small_step_over_the_limit_blocks_though_it_says_pass():
+    baseline = run()
+    baseline.checks[1] = replace(baseline.checks[1], score=63.9)
+    assert judge(with_check(1, score=64.1), baseline).exit_code == 1
+    assert judge(with_check(1, score=64.0), baseline).findings == []
 
 
 def test_a_new_check_over_its_limit_blocks_though_it_says_pass():

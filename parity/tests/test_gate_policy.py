@@ -52,6 +52,12 @@ def test_an_advisory_rule_turns_a_block_into_a_warning_with_its_reason(policy, w
     assert found.findings[0].sentence.endswith("(advisory: it is known).")
 
 
+def test_a_candidate_does_not_move_under_an_easier_rule():
+    made = with_check(1, status="fail")
+    made.plan[1] = replace(made.plan[1], case="operations")
+    assert judge(made).exit_code == 1
+
+
 @pytest.mark.parametrize("where", [{"case": "mine"}, {"probe": "predict"}, {"runtime": "tf_*l"}])
 def test_a_rule_for_elsewhere_does_not(policy, where):
     assert judge(with_check(1, status="fail"), policy=policy(DRIFT + rule(**where))).exit_code == 1
