@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import tensorflow as tf
+
 from parity import records
 from parity.errors import ParityError
 from parity.examination import Examination
@@ -35,6 +37,7 @@ def run(faults: Sequence[Fault], quick: bool) -> tuple[list[Outcome], dict[str, 
         ParityError: the case cannot be trained or exported with these releases, or see `plant`.
     """
     asking, bar = examination(), Bar()
+    tf.get_logger().setLevel("ERROR")  # it warns that functions are traced anew, as every fault in one is
     try:
         harness = asking.harness(CASE)
         asked = [q for probe in harness.case.probes for q in asking.questions(f"test_{probe}")]

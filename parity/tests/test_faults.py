@@ -142,7 +142,7 @@ def test_nothing_is_planted_where_honest_answers_are_red(bench, catalogue):
     fault = replace(catalogue["one weight off by 0.001"], plant=planted)
     with (
         variable("Dense_1/kernel", lambda kernel: kernel + np.float32(1e-3))(bench),
-        pytest.raises(NotHonestError, match="before any fault was planted, .* were not in order: test_predict"),
+        pytest.raises(NotHonestError, match=r"before any fault was planted, .* were not in order: test_predict"),
     ):
         plant(bench, [fault], quick=True)
     assert asked == []
