@@ -99,6 +99,7 @@ class Bench:
 
     def _begin(self) -> None:
         self.harness, self.moved = self._honest.anew(), {}
+        self._questioned.reset()  # a question that failed halfway has left variables as they were then
         self._use(self._questioned)
 
     def _put(self, questions: list[Planned]) -> Run:
@@ -167,8 +168,8 @@ class Bench:
         try:
             yield
         finally:
-            for leaf in self.moved:
-                self.variables[leaf].assign(before[leaf])
+            for leaf, variable in self.variables.items():  # all of them: what failed halfway has left others changed
+                variable.assign(before[leaf])
             self.remember()
 
     def exported(self, case: Case, functions: tuple[str, ...], batch_size: int | None = None) -> Any:
