@@ -345,7 +345,8 @@ class Harness:
         """
         other = copy.copy(self)
         other._temporary = False
-        other._runtimes, other._judgements, other._failures = dict(self._runtimes), {}, {}
+        other._runtimes, other._batches = dict(self._runtimes), dict(self._batches)
+        other._judgements, other._failures = {}, {}
         other.__dict__.pop("finetuned", None)
         return other
 

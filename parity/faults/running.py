@@ -87,13 +87,16 @@ def plant(
         outcomes.append(settle(fault, bench.ask(fault, quick), bench, honest))
     progress("honest again", len(chosen), len(chosen))
     again = _honest(bench, every, "after the last fault was undone")
-    if _rows(again) != _rows(honest):
-        raise NotHonestError("the honest artifact is not answered as it was before the faults: one was not undone.")
+    if moved := sorted(_rows(again) ^ _rows(honest)):
+        raise NotHonestError(
+            f"a fault was not undone: {len(moved)} rows of the honest artifact differ from those before the first "
+            f"fault, such as {moved[0]}."
+        )
     return outcomes, len(honest.checks)
 
 
-def _rows(run: Run) -> list[tuple[str, str, float | None]]:
-    return [(check.item, check.leaf, check.score) for check in run.checks]
+def _rows(run: Run) -> set[tuple[str, str, str]]:
+    return {(check.item, check.leaf, f"{check.score}") for check in run.checks}
 
 
 def _honest(bench: Bench, questions: list[Planned], when: str) -> Run:

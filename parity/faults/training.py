@@ -13,8 +13,8 @@ from parity.faults.plants import accuracy, grouped, patched
 
 OPTIMISER = tf.keras.optimizers
 ONGOING = ("finetuning",)
-BINS = 1.0
-"""Log-probabilities rounded to whole numbers, so that classes tie."""
+BINS = 8.0
+"""To multiples of which log-probabilities are rounded, so that classes tie."""
 
 
 class _Shifted(tf.keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
