@@ -92,8 +92,6 @@ class Bench:
     def ask(self, fault: Fault, quick: bool = False) -> Run:
         """Plant `fault`, ask what is asked about it, through the suite's own tests, and undo it; the record."""
         self._begin()
-        if fault.group == HARNESS:
-            self.harness.forget()
         with fault.plant(self):
             return self._put(self.questions(fault, quick))
 

@@ -55,7 +55,6 @@ FAULTS = grouped(
     ),
     Fault(
         "active in evaluation", "flax.linen.Dropout", inside(layer(nn.Dropout, _always_active), "predict", "eval_loss"),
-        quick=True,
     ),
     Fault("off in training", "flax.linen.Dropout", inside(attribute("Dropout", deterministic=True), "train_loss")),
     sizes=ONE_SIZE,

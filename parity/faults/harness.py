@@ -99,9 +99,11 @@ def _no_rows(honest: Any) -> Any:
 
 def _in_float32(honest: Any) -> Any:
     """The oracle computed by JAX in float32, its numbers then written as float64."""
+    narrow: dict[int, Any] = {}
 
     def compute_from(self: Any, state: Any, evaluation: str, batch: Any, on: str) -> dict[str, Answer]:
-        wide = jax.Runtime(self.subject).compute_from(state, evaluation, batch, on)
+        runtime = narrow.setdefault(id(self), jax.Runtime(self.subject))
+        wide = runtime.compute_from(state, evaluation, batch, on)
         return {
             probe: {leaf: a.astype(np.float64) if judging.is_float(a) else a for leaf, a in answer.items()}
             for probe, answer in wide.items()
@@ -168,9 +170,21 @@ def _swallowed(bench: Bench) -> Iterator[None]:
         yield
 
 
+def _forgetting(*patches: tuple[Any, str, Any]) -> Plant:
+    """Functions of parity patched that what is kept of JAX and the oracle is made with, so it is made anew."""
+
+    @contextmanager
+    def plant(bench: Bench) -> Iterator[None]:
+        bench.harness.forget()
+        with patched(*patches)(bench):
+            yield
+
+    return plant
+
+
 def _everywhere(change: Any) -> Plant:
     """Answers of TensorFlow, of JAX and of the oracle changed alike."""
-    return patched(
+    return _forgetting(
         (TensorFlowRuntime, "compute", change),
         (jax.Runtime, "compute_from", change),
         (jax_float64.Runtime, "compute_from", change),
@@ -205,17 +219,18 @@ FAULTS = grouped(
     Fault("all answers empty", "every runtime", _everywhere(_empty), ALL, SIZES),
     Fault("answers of no rows", "every runtime", _everywhere(_no_rows), ("predict",), SIZES),
     Fault(
-        "the oracle equal to JAX", "jax_float64.Runtime", patched((jax_float64.Runtime, "compute_from", _in_float32)),
-        ALL, SIZES,
+        "the oracle equal to JAX", "jax_float64.Runtime",
+        _forgetting((jax_float64.Runtime, "compute_from", _in_float32)), ALL, SIZES,
     ),
     Fault("an infinite limit", "Harness.limit", _limitless, (*ALL, "power"), SIZES),
     Fault(
-        "budgets a million times too large", "Ensemble._budget", patched((Ensemble, "_budget", _inflated)),
+        "budgets a million times too large", "Ensemble._budget", _forgetting((Ensemble, "_budget", _inflated)),
         (*ALL, "power"), SIZES,
     ),
     Fault(
         "only the first call recorded", "runtimes.CALLS",
-        patched((jax, "CALLS", _first_call), (_tensorflow, "CALLS", _first_call)), ("train_loss", "batch_stats"), SIZES,
+        _forgetting((jax, "CALLS", _first_call), (_tensorflow, "CALLS", _first_call)), ("train_loss", "batch_stats"),
+        SIZES,
     ),
     Fault("a runtime's error swallowed", "Examination.check", _swallowed, ("predict",), SIZES),
     Fault(

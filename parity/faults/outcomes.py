@@ -104,7 +104,7 @@ def settle(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
         score=_rounded(strongest.score) if over is not None else None,
         limit=_limit(strongest) if over is not None else None,
         over=_rounded(over),
-        message=strongest.message if over is None else None,
+        message=(strongest.evidence or strongest.message) if over is None else None,
         shortfalls=shortfalls if below else [],
     )
 

@@ -24,6 +24,10 @@ SIZES = (13, 1)
 """An odd one, and the one at which a dimension is easily lost."""
 
 
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "tensorflow", "keras", "numpy")
+"""Whose versions the outcomes hold for."""
+
+
 class NotHonestError(ParityError):
     """The checks are red where nothing is wrong, so that red says nothing of a fault."""
 
@@ -50,7 +54,7 @@ def run(faults: Sequence[Fault], quick: bool) -> tuple[list[Outcome], dict[str, 
         "case": CASE,
         "batch_sizes": list(SIZES),
         "limit": harness.limit,
-        "versions": asking.run.environment["versions"],
+        "versions": {name: asking.run.environment["versions"].get(name) for name in PACKAGES},
         "honest": {"asked": honest, "red": 0},
     }
 

@@ -28,9 +28,9 @@ def show(outcomes: list[Outcome]) -> None:
 
 def _table(group: str, outcomes: list[Outcome]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=group.replace("_", " "), title_justify="left", padding=(0, 1, 0, 0))
-    for name, width in (("fault", 31), ("strongest check", 25)):
+    for name, width in (("fault", 29), ("strongest check", 24)):
         table.add_column(name, width=width, overflow="fold")
-    for name, width in (("red", 7), ("score", 6), ("times limit", 6)):
+    for name, width in (("red", 7), ("score", 7), ("times limit", 7)):
         table.add_column(name, justify="right", width=width)
     for outcome in outcomes:
         table.add_row(escape(outcome.fault), escape(_check(outcome)), _red(outcome), *_scores(outcome))

@@ -141,7 +141,7 @@ def test_nothing_is_planted_where_honest_answers_are_red(bench, catalogue):
 
     fault = replace(catalogue["one weight off by 0.001"], plant=planted)
     with (
-        variable("Dense_1/kernel", lambda kernel: kernel + np.float32(1e-3))(bench),
+        variable("Dense_1/kernel", lambda kernel: kernel * np.float32(1.01))(bench),
         pytest.raises(NotHonestError, match=r"before any fault was planted, .* were not in order: test_predict"),
     ):
         plant(bench, [fault], quick=True)
@@ -152,7 +152,7 @@ def test_a_fault_that_is_not_undone_is_found(bench, catalogue):
     @contextmanager
     def left_behind(bench):
         variable = bench.variables["Dense_1/kernel"]
-        variable.assign(variable + 1e-3)
+        variable.assign(variable * 1.01)
         bench.remember()
         yield
 
