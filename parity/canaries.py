@@ -206,10 +206,12 @@ def _floats(change: Callable[[Array], Array]) -> Plant:
     return _each(lambda array: change(array) if judging.is_float(array) else array)
 
 
-def _with_first(value: float) -> Callable[[Array], Array]:
+def _with_one(value: float) -> Callable[[Array], Array]:
+    """The element nearest zero made `value`: where a zero in its place would be noticed least."""
+
     def change(array: Array) -> Array:
         changed = array.copy()
-        changed[(0,) * array.ndim] = value
+        changed.flat[int(np.abs(array).argmin())] = value
         return changed
 
     return change
@@ -231,8 +233,8 @@ def _further(array: Array, by: float) -> Array:
 
 PLANTS: dict[str, Plant] = {
     "reversed_rows": _each(lambda array: array[::-1] if array.ndim else array),
-    "nan": _floats(_with_first(math.nan)),
-    "infinity": _floats(_with_first(math.inf)),
+    "nan": _floats(_with_one(math.nan)),
+    "infinity": _floats(_with_one(math.inf)),
     "dropped_leaf": lambda answer, budgets, limit: dict(list(answer.items())[:-1]),
     "empty_answer": lambda answer, budgets, limit: {},
     "float64_answer": _floats(lambda array: array.astype(np.float64)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import shlex
 import sys
@@ -193,6 +194,15 @@ class Examination:
         """Record a deprecation, once."""
         if found not in self.run.deprecations:
             self._add(found)
+
+    def anew(self, harness: Harness) -> Examination:
+        """An examination of the same cases in the same environment, on a record of its own that is not written."""
+        other = copy.copy(self)
+        other._out = other._recorder = None
+        other.run = Run(cell=self.run.cell, started_at=records.now(), environment=self.run.environment)
+        other.planned, other._seen, other._studies, other._prepared = [], set(), {}, {harness.case.name}
+        other._harnesses = {harness.case.name: harness}
+        return other
 
     def harness(self, case: str) -> Harness:
         """The harness of a case."""

@@ -98,7 +98,7 @@ class Exported(tf.Module):
         }
         if case.accuracy is None:
             del functions["accuracy"]
-        if only is None or "eval_loss" in only:
+        if only is None or {"eval_loss", "train_loss"} & set(only):
             self.rng = tf.Variable(state.rng, trainable=False, name="rng")
         for name, (function, specs) in functions.items():
             if only is None or name in only:

@@ -5,6 +5,7 @@ Everything that several questions share (compiled functions, JAX's answers, the 
 
 from __future__ import annotations
 
+import copy
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -90,6 +91,7 @@ class Harness:
         self._kinks: dict[tuple[str, int], list[Answers]] = {}
         self._replaced = False
         self._judgements: dict[tuple[str, str, int, str, str], dict[str, list[Judgement]] | ParityError] = {}
+        self._failures: dict[str, ParityError] = {}
 
     @outcome
     def dataset(self) -> Dataset:
@@ -246,6 +248,12 @@ class Harness:
         self._runtimes[name] = runtime
         self._judgements = {key: found for key, found in self._judgements.items() if key[0] != name}
 
+    def use_bundle(self, path: Path) -> None:
+        """Let whatever reads a bundle read the one at `path` from now on, and forget what was judged."""
+        self.__dict__["bundle"] = path
+        self._runtimes = {name: r for name, r in self._runtimes.items() if name in (JAX, JAX_FLOAT64)}
+        self._judgements = {}
+
     @contextmanager
     def instead(self, runtimes: Mapping[str, BaseRuntime]) -> Iterator[None]:
         """With `runtimes` answering under their names; what is found meanwhile is forgotten afterwards."""
@@ -334,6 +342,23 @@ class Harness:
         size = self.batch(size).size
         budgets = self.budgets(EVALUATION_OF[probe], size)[probe]
         return [BudgetRecord(self.case.name, probe, size, leaf, b.rms, b.max, b.source) for leaf, b in budgets.items()]
+
+    def anew(self) -> Harness:
+        """A harness over the same trained case and bundle that has judged nothing yet.
+
+        It shares what is kept of JAX's and the oracle's answers, until `forget`; what else is changed about it is not
+        seen by this one.
+        """
+        other = copy.copy(self)
+        other._temporary = False
+        other._runtimes, other._batches = dict(self._runtimes), dict(self._batches)
+        other._judgements, other._failures = {}, {}
+        other.__dict__.pop("finetuned", None)
+        return other
+
+    def forget(self) -> None:
+        """Keep no answers and no budgets: they are asked for again."""
+        self._answers, self._budgets, self._judgements, self._kinks = {}, {}, {}, {}
 
     def judgements(self, question: Planned) -> list[Judgement]:
         """The judgement of every leaf of a question.

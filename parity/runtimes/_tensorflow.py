@@ -25,7 +25,8 @@ class Questioned:
         self._parameters = {s.leaf: v for s, v in named if s.trainable}
         self._other = {s.leaf: v for s, v in named if not s.trainable}
         self._rng = {"rng": module.rng}
-        self._initial = [(v, v.numpy()) for v in (*module.state_vars, module.rng)]
+        self._initial: list[tuple[Any, Any]] = []
+        self.remember()
         specs = [artifact.tensor_specs(s) for s in (subject.signature.data, subject.signature.labels)]
         self.evaluate = wrap(self._differentiated("eval_loss"), specs)
         self.train = wrap(self._differentiated("train_loss"), specs)
@@ -46,6 +47,10 @@ class Questioned:
         """Give the module another state: a value for each of `state_vars` and for the key, in this order."""
         self._initial = [(variable, value) for (variable, _), value in zip(self._initial, values, strict=True)]
         self.reset()
+
+    def remember(self) -> None:
+        """Take the state that the module has now for the one that it came with."""
+        self._initial = [(v, v.numpy()) for v in (*self.module.state_vars, self.module.rng)]
 
     def reset(self) -> None:
         """Put back the state that the module came with."""
@@ -114,7 +119,7 @@ class TensorFlowRuntime(BaseRuntime):
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
-        self._questioned: dict[str, Questioned] = {}
+        self.questioned: dict[str, Questioned] = {}
         self._values: list[Any] = []
 
     @abstractmethod
@@ -124,7 +129,7 @@ class TensorFlowRuntime(BaseRuntime):
     def put(self, values: list[Any]) -> None:
         """Answer from another state from now on, with what is compiled; see `Questioned.put`."""
         self._values = values
-        for questioned in self._questioned.values():
+        for questioned in self.questioned.values():
             questioned.put(values)
 
     def devices(self) -> list[str]:
@@ -132,11 +137,11 @@ class TensorFlowRuntime(BaseRuntime):
         return artifact.devices()
 
     def _on(self, device: str) -> Questioned:
-        if device not in self._questioned:
-            self._questioned[device] = Questioned(self.module(), self.subject, type(self).wrap)
+        if device not in self.questioned:
+            self.questioned[device] = Questioned(self.module(), self.subject, type(self).wrap)
             if self._values:
-                self._questioned[device].put(self._values)
-        return self._questioned[device]
+                self.questioned[device].put(self._values)
+        return self.questioned[device]
 
     def holding(self, leaf: str, value: Array, device: str) -> AbstractContextManager[None]:
         """With `value` in the variable of the parameter `leaf`, on `device`."""
