@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
 
 import parity
-from parity import records
+from parity import plugin, records
 
 ROOT = Path(parity.__file__).parents[1]
 IRIS = f"{ROOT / 'fixtures' / 'cases' / 'iris.py'}:case"
@@ -138,6 +139,24 @@ def test_interrupted_in_the_middle(tmp_path):
     assert found.counts()["pass"]
     assert found.counts()["missing"]
     assert not found.in_order()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_python_loses_stops_the_run_before_the_next_question():
+    class Lossy:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    config = SimpleNamespace(stash=pytest.Stash(), add_cleanup=lambda undo: None)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        plugin._remember_interrupts(config)
+        plugin.pytest_runtest_setup(SimpleNamespace(config=config))
+        Lossy()
+        with pytest.raises(KeyboardInterrupt):
+            plugin.pytest_runtest_setup(SimpleNamespace(config=config))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(
