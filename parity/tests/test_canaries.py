@@ -48,6 +48,13 @@ def test_every_canary_is_asked_and_the_moved_weight_of_every_runtime_in_this_pro
     assert canaries.asked(tiny.tiny.probes, (JAX,)) == [("ninth_member", JAX)]
 
 
+def test_a_canary_that_can_plant_nothing_is_no_pass(bench, monkeypatch):
+    monkeypatch.setitem(canaries.PLANTS, "nan", lambda answer, budgets, limit: answer)
+    assert blind(bench, [("nan", SAVED_MODEL)]) == {("nan", SAVED_MODEL): "blind: no leaf can have this defect"}
+    assert canaries.asked(("rng", "accuracy"), RUNTIMES) == []
+    assert canaries.planted_in(("train_loss", "rng")) == ["train_loss"]
+
+
 EVERY = set(canaries.PLANTS)
 judge, judge_leaf = judging.judge, judging._judge_leaf
 
