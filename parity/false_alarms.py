@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections import Counter
@@ -67,6 +68,7 @@ def join(studies: dict[str, Row], limit: float) -> Row:
     """
     checks = [{"cell": cell, **row} for cell, study in studies.items() for row in study["checks"]]
     honest = [row for row in checks if row["score"] is not None]
+    powers = list(_by_weight([row for study in studies.values() for row in study["powers"]], limit))
     highest = max(honest, key=lambda row: row["score"], default=None)
     if highest is None or not math.isfinite(highest["score"]):
         raise RecordError(
@@ -87,7 +89,8 @@ def join(studies: dict[str, Row], limit: float) -> Row:
         "pairs": [_pair(cell, study, checks) for cell, study in studies.items()],
         "scores": list(_by_probe(honest)),
         "histogram": _histogram(honest),
-        "power": list(_powers([row for study in studies.values() for row in study["powers"]], limit)),
+        "power": list(_powers(powers)),
+        "weights": [{**row, "smallest_relative_error": _rounded(row["smallest_relative_error"])} for row in powers],
     }
 
 
@@ -134,22 +137,28 @@ def _histogram(honest: Iterable[Row]) -> list[Row]:
     ]
 
 
-def _powers(rows: list[Row], limit: float) -> Iterator[Row]:
-    """Per probe and batch size, over all pairs and trainings: the error that is caught in any, and in every tensor.
+def _by_weight(rows: list[Row], limit: float) -> Iterator[Row]:
+    """Per probe, batch size and weight tensor the smallest error that is caught, the worst over pairs and trainings.
 
     An answer that moves linearly does so with the limit: measured at one limit, the error for another follows.
     """
-    for probe, size in sorted({(r["probe"], r["batch_size"]) for r in rows}):
-        own = [r for r in rows if (r["probe"], r["batch_size"]) == (probe, size)]
-        worst: dict[str, float] = {}
-        for row in own:
-            scale = 1.0 if probe in ("accuracy", "rng") else limit / row["limit"]
-            error = row["smallest_relative_error"] * scale
-            worst[row["weight"]] = max(error, worst.get(row["weight"], 0.0))
-        best = min(worst, key=lambda weight: worst[weight])
+    worst: dict[tuple[str, int, str], float] = {}
+    for row in rows:
+        scale = 1.0 if row["probe"] in ("accuracy", "rng") else limit / row["limit"]
+        key = (row["probe"], row["batch_size"], row["weight"])
+        worst[key] = max(row["smallest_relative_error"] * scale, worst.get(key, 0.0))
+    for (probe, size, weight), error in sorted(worst.items()):
+        yield {"probe": probe, "batch_size": size, "weight": weight, "smallest_relative_error": error}
+
+
+def _powers(rows: list[Row]) -> Iterator[Row]:
+    """Per probe and batch size the error that is caught in the tensor seen best, and in every tensor."""
+    for (probe, size), group in itertools.groupby(rows, key=lambda row: (row["probe"], row["batch_size"])):
+        own = sorted(group, key=lambda row: row["smallest_relative_error"])
         yield {
-            "probe": probe, "batch_size": size, "best_seen": best, "in_best_seen": _rounded(worst[best]),
-            "in_every_tensor": _rounded(max(worst.values())),
+            "probe": probe, "batch_size": size, "best_seen": own[0]["weight"],
+            "in_best_seen": _rounded(own[0]["smallest_relative_error"]),
+            "in_every_tensor": _rounded(own[-1]["smallest_relative_error"]),
         }  # fmt: skip
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from parity import judging, records, storage
+from parity import published as publications
 from parity.faults import GROUPS, HARNESS, Fault
 from parity.faults.bench import Bench
 from parity.gate import judge, load_policy
 from parity.gate.standing import parse
 from parity.gate.verdict import BLOCK
-from parity.records import Check, Planned, Run
+from parity.records import Check, Planned, Power, Run
 from parity.runtimes import JAX_FLOAT64
 
 SCHEMA = 1
@@ -159,15 +160,29 @@ def _shortfalls(fault: Fault, run: Run, bench: Bench) -> Iterable[Shortfall]:
     Nothing where other variables are wrong: power is stated for weights.
     """
     values = {leaf: variable.numpy() for leaf, variable in bench.variables.items()}
+    published = _published(bench)
     errors = fault.equals(values) if fault.equals else bench.moved
     if None in errors.values():
         return
     asked = {(check.probe, check.batch_size) for check in run.checks if check.probe in bench.case.probes}
     for weight, error in sorted(errors.items()):
-        powers = [p for probe, size in sorted(asked) for p in bench.study.of(probe, size) if p.weight == weight]
+        powers = [p for probe, size in sorted(asked) for p in published(probe, size) if p.weight == weight]
         best = min(powers, key=lambda p: p.smallest_relative_error)
         smallest = _digits(best.smallest_relative_error)
         yield Shortfall(weight, _digits(error or 0.0), smallest, best.probe, best.batch_size)
+
+
+def _published(bench: Bench) -> Callable[[str, int], list[Power]]:
+    """The power of a probe at a batch size: the worst over all trainings of the study that is published.
+
+    Where that does not tell of the size, it is this training's alone.
+    """
+    study = publications.load(publications.FALSE_ALARMS) or {"weights": []}
+    rows: dict[tuple[str, int], list[Power]] = {}
+    for row in study["weights"]:
+        found = records.decode(Power, {"case": bench.case.name, **row})
+        rows.setdefault((found.probe, found.batch_size), []).append(found)
+    return lambda probe, size: rows.get((probe, size)) or bench.study.of(probe, size)
 
 
 def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
