@@ -7,10 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from parity.errors import RecordError
+from parity.records import number
 
 FALSE_ALARMS, FAULTS = "false-alarms.json", "faults.json"
 _PLACES = (Path(__file__).parent / "published", Path(__file__).parents[1] / "reports")
 """In a wheel; and in a checkout, where they are made."""
+
+
+NUMBERS = ("score", "over", "highest", "in_best_seen", "in_every_tensor", "smallest_relative_error", "smallest_caught")
+"""The keys whose values are numbers, and texts where they are not finite; a leaf may be named like one."""
+
+
+def _with_numbers(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: number(v) if k in NUMBERS and isinstance(v, str) else v for k, v in row.items()}
 
 
 def load(name: str) -> dict[str, Any] | None:
@@ -23,7 +32,7 @@ def load(name: str) -> dict[str, Any] | None:
         path = folder / name
         if path.is_file():
             try:
-                found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+                found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), object_hook=_with_numbers)
                 return found
             except json.JSONDecodeError as error:
                 raise RecordError(f"{path} is not JSON: {error}. Measure it again.") from None

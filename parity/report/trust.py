@@ -7,7 +7,7 @@ from typing import Any
 
 from parity import false_alarms, published
 
-TENSORFLOW = "TensorFlow"
+TENSORFLOW, HARNESS = "TensorFlow", "harness"
 
 
 def view() -> dict[str, Any] | None:
@@ -19,7 +19,26 @@ def view() -> dict[str, Any] | None:
     study, faults = published.load(published.FALSE_ALARMS), published.load(published.FAULTS)
     if study is None and faults is None:
         return None
-    return {"study": study and _study(study), "faults": faults}
+    return {"study": study and _study(study), "faults": faults and _faults(faults)}
+
+
+def _faults(faults: dict[str, Any]) -> dict[str, Any]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in faults["faults"]:
+        groups.setdefault(row["group"], []).append(row)
+    return {**faults, "groups": groups, "sentence": faults_sentence(faults)}
+
+
+def faults_sentence(faults: dict[str, Any]) -> str:
+    """What the catalogue says, in one sentence."""
+    rows, counts = faults["faults"], faults["counts"]
+    own = [row for row in rows if row["group"] == HARNESS]
+    said = f"of {len(rows)} planted faults, {counts['caught']} are caught"
+    if counts["below power"]:
+        said += f", {counts['below power']} lie below the published power"
+    if counts["not caught"]:
+        said += f", {counts['not caught']} are not caught"
+    return f"{said}; of the {len(own)} in parity itself, {sum(row['verdict'] == 'caught' for row in own)} are caught."
 
 
 def _study(study: dict[str, Any]) -> dict[str, Any]:
