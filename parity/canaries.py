@@ -44,6 +44,8 @@ LAST_ELEMENT = 3.0
 PLANTED_IN = ("predict", "eval_gradient")
 """The probes whose answers defects are planted in: one that serves, one with many leaves."""
 
+NOTHING = "no leaf can have this defect"
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -53,12 +55,6 @@ class Bench:
     study: PowerStudy
     runtime: str
     size: int
-
-    @property
-    def probes(self) -> list[str]:
-        """Those of `PLANTED_IN` that the case has; else all that it has with a budget."""
-        mine = [probe for probe in self.harness.case.probes if probe not in (judging.ACCURACY, "rng")]
-        return [probe for probe in PLANTED_IN if probe in mine] or mine
 
     def judgements(self, probe: str) -> list[Judgement]:
         """What the harness says of the runtime now."""
@@ -110,8 +106,16 @@ class FromState(BaseRuntime):
         return answers
 
 
+def planted_in(probes: Sequence[str]) -> list[str]:
+    """Those of `PLANTED_IN` that are among `probes`; else all that have a budget."""
+    mine = [probe for probe in probes if probe not in (judging.ACCURACY, "rng")]
+    return [probe for probe in PLANTED_IN if probe in mine] or mine
+
+
 def asked(probes: Sequence[str], runtimes: Sequence[str]) -> list[tuple[str, str]]:
     """The canaries of a case with these probes, where these runtimes are asked: name and runtime."""
+    if not planted_in(probes):
+        return []
     in_process = [r for r in (*CONVERTED, SAVED_MODEL) if r in runtimes]
     one = [r for r in (SAVED_MODEL, *CONVERTED, SAVED_MODEL_FRESH) if r in runtimes][:1]
     known = {
@@ -130,12 +134,14 @@ def judgement(name: str, harness: Harness, study: PowerStudy, runtime: str, size
         ParityError: a runtime failed.
     """
     bench = Bench(harness, study, runtime, size)
-    for probe in bench.probes:
+    said = {}
+    for probe in planted_in(harness.case.probes):
         bench.budgets(probe)  # before anything is planted that they could be made from
-        blind = CANARIES[name](bench, probe)
-        if blind is not None:
-            return Judgement(name, FAIL, message=f"blind: {blind}, in {probe}")
-    return Judgement(name, PASS)
+        said[probe] = CANARIES[name](bench, probe)
+    if all(sentence == NOTHING for sentence in said.values()):
+        return Judgement(name, FAIL, message=f"blind: {NOTHING}")
+    blind = [f"{sentence}, in {probe}" for probe, sentence in said.items() if sentence not in (None, NOTHING)]
+    return Judgement(name, FAIL, message=f"blind: {blind[0]}") if blind else Judgement(name, PASS)
 
 
 def _moved_weight(bench: Bench, probe: str) -> str | None:
@@ -180,6 +186,8 @@ def _false_oracle(bench: Bench, probe: str) -> str | None:
     with bench.harness.instead({JAX_FLOAT64: Planted(bench.harness.runtime(JAX_FLOAT64), wide)}):
         found = bench.judgements(probe)
     several = {leaf for leaf, a in mine[probe].items() if judging.is_float(a) and a.size > 1 and a.any()}
+    if not several:
+        return NOTHING
     unseen = sorted(several - {j.leaf for j in found if j.status not in IN_ORDER})
     return f"an oracle that is JAX's own answer passes for {unseen[0]}" if unseen else None
 
@@ -250,6 +258,8 @@ def _planted(name: str) -> Callable[[Bench, str], str | None]:
         honest = bench.answers(probe)
         faulty = PLANTS[name](honest[probe], bench.budgets(probe), bench.harness.limit)
         changed = [leaf for leaf, array in honest[probe].items() if not _same(array, faulty.get(leaf))]
+        if not changed:
+            return NOTHING
         answers = {**honest, probe: faulty}
         with bench.harness.instead({bench.runtime: Planted(bench.harness.runtime(bench.runtime), answers)}):
             seen = {j.leaf for j in bench.judgements(probe) if j.status not in IN_ORDER}

@@ -6,6 +6,7 @@ Inert unless a test asks for the fixtures `examination` and `question` both, as 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from parity.records import Planned
 
 CASES, SIZES = ("reference",), "1, 13, 20, 256, and the whole test set"
 EXAMINATION = pytest.StashKey[Any]()
+INTERRUPTED = pytest.StashKey[bool]()
 LEDGER = Ledger()  # opened as early as pytest lets us, so that imports are on it
 
 
@@ -147,6 +149,30 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         _examination(session.config).plan(list(questions), modules)
     except ParityError as error:
         _give_up(error)
+    _remember_interrupts(session.config)
+
+
+def _remember_interrupts(config: pytest.Config) -> None:
+    """Keep in mind that Ctrl-C was pressed: a KeyboardInterrupt that meets jax's callback of the collector is lost."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:
+        return
+
+    def interrupt(number: int, frame: Any) -> None:
+        config.stash[INTERRUPTED] = True
+        signal.default_int_handler(number, frame)
+
+    def restore() -> None:
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, interrupt)
+    config.add_cleanup(restore)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Stop before the next question, if an interrupt was lost."""
+    if item.config.stash.get(INTERRUPTED, False):
+        raise KeyboardInterrupt
 
 
 @pytest.fixture

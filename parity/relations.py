@@ -152,12 +152,12 @@ def _two_loads(harness: Harness, runtime: str, size: int) -> Iterable[Judgement]
 def _saved_again(harness: Harness, runtime: str, size: int) -> Iterable[Judgement]:
     """The artifact, saved again by a process that loaded it, answers everything the same to the bit."""
     fresh: Any = harness.runtime(SAVED_MODEL_FRESH)
-    subject = replace(harness.runtime(runtime).subject, bundle=fresh.saved_again())
-    yield from _identical(harness, runtime, size, subject, "the model that was saved first")
-    again = artifact.load(subject.bundle / "saved_model")
-    wanted = _predictions(harness, runtime, harness.batch(size))
-    served = checks.serve(again, harness.batch(size)) or {}
-    yield from _under("serving_default", judging.judge_identical(served, wanted, "the model that was saved first"))
+    again, other, batch = fresh.saved_again(), "the model that was saved first", harness.batch(size)
+    subject = replace(harness.runtime(runtime).subject, bundle=again)
+    yield from _identical(harness, runtime, size, subject, other)
+    served = checks.serve(artifact.load(again / "saved_model"), batch) or {}
+    wanted = _predictions(harness, runtime, batch)
+    yield from _under("serving_default", judging.judge_identical(served, wanted, other))
 
 
 def _identical(harness: Harness, runtime: str, size: int, subject: Any, other: str) -> Iterable[Judgement]:

@@ -30,6 +30,19 @@ def reference(frameworks):
     harness.close()
 
 
+@pytest.fixture(scope="session")
+def tiny_harness(frameworks):
+    """The tiny case, trained and exported once; whoever plants something in it puts it back."""
+    from parity.harness import Harness
+    from parity.ledger import Ledger
+    from parity.tests import tiny
+
+    harness = Harness(tiny.tiny, Ledger())
+    harness.batch(13)
+    yield harness
+    harness.close()
+
+
 @pytest.fixture
 def harness_of(frameworks):
     """Makes harnesses, and closes them."""

@@ -20,14 +20,13 @@ ASKED = canaries.asked(tiny.tiny.probes, RUNTIMES)
 
 
 @pytest.fixture(scope="module")
-def bench(frameworks):
-    """The tiny case, its power study, and everything computed that canaries share."""
-    from parity.harness import Harness
+def study(tiny_harness):
+    return PowerStudy(tiny_harness)
 
-    harness = Harness(tiny.tiny, Ledger())
-    harness.batch(SIZE)
-    yield harness, PowerStudy(harness)
-    harness.close()
+
+@pytest.fixture
+def bench(tiny_harness, study):
+    return tiny_harness, study
 
 
 def blind(bench, asked=ASKED):
@@ -47,6 +46,13 @@ def test_every_canary_is_asked_and_the_moved_weight_of_every_runtime_in_this_pro
     assert moved == {"tf_eager", "tf_graph", "tf_xla", "saved_model"}
     assert {r for _, r in canaries.asked(tiny.tiny.probes, ("saved_model_fresh",))} == {"saved_model_fresh"}
     assert canaries.asked(tiny.tiny.probes, (JAX,)) == [("ninth_member", JAX)]
+
+
+def test_a_canary_that_can_plant_nothing_is_no_pass(bench, monkeypatch):
+    monkeypatch.setitem(canaries.PLANTS, "nan", lambda answer, budgets, limit: answer)
+    assert blind(bench, [("nan", SAVED_MODEL)]) == {("nan", SAVED_MODEL): "blind: no leaf can have this defect"}
+    assert canaries.asked(("rng", "accuracy"), RUNTIMES) == []
+    assert canaries.planted_in(("train_loss", "rng")) == ["train_loss"]
 
 
 EVERY = set(canaries.PLANTS)

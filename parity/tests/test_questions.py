@@ -33,6 +33,21 @@ def test_what_is_not_selected_or_does_not_apply_is_not_asked(frameworks):
     assert not questions("test_artifact", probes=("predict",))
 
 
+def test_relations_and_canaries_are_asked_by_name_and_runtime_of_the_smallest_batch_with_rows_to_tell_apart(frameworks):
+    asked = questions("test_relations", probes=("relations",), sizes=(1, 20, 13))
+    assert {q.batch_size for q in asked} == {13}
+    assert [q.item for q in asked][:3] == [
+        "test_relations[tiny-split_batch-jax]",
+        "test_relations[tiny-split_batch-tf_graph]",
+        "test_relations[tiny-permuted_rows-jax]",
+    ]
+    assert {(q.runtime, q.tf_device) for q in asked} == {("jax", "none"), ("tf_graph", "cpu:0")}
+    assert "test_canaries[tiny-moved_weight-tf_graph]" in {
+        q.item for q in questions("test_canaries", probes=("canaries",), sizes=(1,))
+    }
+    assert not questions("test_canaries", probes=("relations",))
+
+
 def test_gpus_are_paired_with_each_other_and_with_the_other_sides_cpu():
     cpus = ["cpu:0", "cpu:1"]
     assert gpu_pairs(cpus, cpus) == []

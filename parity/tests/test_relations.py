@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from parity import judging, relations
-from parity.case import load
+from parity.case import Training, load
 from parity.judging import Budget
 from parity.records import FAIL, MISSING, PASS, Planned
 from parity.runtimes import JAX, RUNTIMES, SAVED_MODEL, saved_model, saved_model_fresh
@@ -19,15 +19,9 @@ from parity.tests import tiny
 SIZE = 13
 
 
-@pytest.fixture(scope="module")
-def harness(frameworks):
-    from parity.harness import Harness
-    from parity.ledger import Ledger
-
-    made = Harness(tiny.tiny, Ledger())
-    made.batch(SIZE)
-    yield made
-    made.close()
+@pytest.fixture
+def harness(tiny_harness):
+    return tiny_harness
 
 
 def statuses(harness, name, runtime):
@@ -75,7 +69,7 @@ def without_rows(state, data):
     return tiny.predict(state, data).mean()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def trained(harness):
     return harness.trained
 
@@ -138,7 +132,7 @@ def test_integers_are_not_made_extreme():
 
 
 def test_a_case_with_named_inputs_and_integers_holds_as_well(harness_of):
-    harness = harness_of(replace(load("ratings"), training=tiny.tiny.training))
+    harness = harness_of(replace(load("ratings"), training=Training(epochs=1, batch_size=640)))
     for name in ("split_batch", "permuted_rows", "padding"):
         assert set(statuses(harness, name, JAX).values()) == {PASS}
 

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
 
 import parity
-from parity import records
+from parity import plugin, records
+from parity.case import PROBES
 
 ROOT = Path(parity.__file__).parents[1]
 IRIS = f"{ROOT / 'fixtures' / 'cases' / 'iris.py'}:case"
@@ -58,7 +60,8 @@ def test_every_check_names_its_devices_and_every_score_its_budget(iris):
         ("cpu:0", "none"), ("cpu:1", "none"), ("cpu:0", "cpu:0"), ("cpu:1", "cpu:1"),
     }  # fmt: skip
     budgets = {(b.probe, b.batch_size, b.leaf): b for b in found.budgets}
-    scored = [c for c in found.checks if c.score and c.runtime == "tf_graph" and c.probe != "accuracy"]
+    asked = set(PROBES) - {"accuracy"}
+    scored = [c for c in found.checks if c.score and c.runtime == "tf_graph" and c.probe in asked]
     assert scored
     for check in scored:
         assert "8 float32 evaluations" in budgets[check.probe, check.batch_size, check.leaf].source
@@ -138,6 +141,24 @@ def test_interrupted_in_the_middle(tmp_path):
     assert found.counts()["pass"]
     assert found.counts()["missing"]
     assert not found.in_order()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_python_loses_stops_the_run_before_the_next_question():
+    class Lossy:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    config = SimpleNamespace(stash=pytest.Stash(), add_cleanup=lambda undo: None)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        plugin._remember_interrupts(config)
+        plugin.pytest_runtest_setup(SimpleNamespace(config=config))
+        Lossy()
+        with pytest.raises(KeyboardInterrupt):
+            plugin.pytest_runtest_setup(SimpleNamespace(config=config))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(
