@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
         ) from None
     found, facts = running.run(chosen, arguments.quick)
     table.show(found)
-    print(outcomes.sentence(found))
+    print(textwrap.fill(outcomes.sentence(found), 80))
     if arguments.out and len(chosen) == len(faults.catalogue()) and not arguments.quick:
         print(f"Faults: {outcomes.write(arguments.out, found, facts)}")
     elif arguments.out:

@@ -28,9 +28,9 @@ def show(outcomes: list[Outcome]) -> None:
 
 def _table(group: str, outcomes: list[Outcome]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=group.replace("_", " "), title_justify="left", padding=(0, 1, 0, 0))
-    for name, width in (("fault", 29), ("strongest check", 24)):
+    for name, width in (("fault", 29), ("strongest check", 21)):
         table.add_column(name, width=width, overflow="fold")
-    for name, width in (("red", 7), ("score", 7), ("times limit", 7)):
+    for name, width in (("red", 6), ("score", 6), ("times limit", 8)):
         table.add_column(name, justify="right", width=width)
     for outcome in outcomes:
         table.add_row(escape(outcome.fault), escape(_check(outcome)), _red(outcome), *_scores(outcome))
@@ -55,8 +55,8 @@ def _scores(outcome: Outcome) -> tuple[str, str]:
 
 
 def _short(number: float) -> str:
-    """In at most six characters: 0.16, 990, 1.3e7."""
-    return f"{number:.2g}".replace("e+0", "e").replace("e-0", "e-") if number >= 1000 else f"{number:.3g}"
+    """In at most six characters: 0.16, 990, 1.3e7, 2.7e33."""
+    return f"{number:.2g}".replace("e+0", "e").replace("e+", "e") if number >= 1000 else f"{number:.3g}"
 
 
 def _why(outcome: Outcome) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from parity.faults.plants import grouped, module, variable
 from parity.faults.running import NotHonestError, examination, plant
 from parity.records import IN_ORDER
 
+ROOT = Path(__file__).parents[2]
 LOSSES_AND_GRADIENTS = {"eval_loss", "train_loss", "eval_gradient", "train_gradient"}
 
 
@@ -210,3 +212,20 @@ def test_a_group_or_name_that_is_not_there_is_refused(groups, words, said):
 def test_options_select(catalogue):
     assert [f.name for f in faults.chosen(["weights"], ["LAST BIT"], quick=False)] == ["the last bit of one weight"]
     assert all(f.quick or f.group == HARNESS for f in faults.chosen([], [], quick=True))
+
+
+ENDS_IN_AN_ERROR = {
+    "statistics updated in evaluation", "the key advanced in evaluation", "statistics take part in the update",
+    "works at the traced batch size alone", "the file of the weights missing", "the index of the weights missing",
+    "the graph cut off", "one bit of the weights altered", "answers of no rows",
+}  # fmt: skip
+"""Everything else must be caught by a judgement: a fault that merely fails to be planted raises as well."""
+
+
+def test_the_published_table_is_of_this_catalogue(catalogue):
+    document = json.loads((ROOT / "reports" / "faults.json").read_text(encoding="utf-8"))
+    rows = {row["fault"]: row for row in document["faults"]}
+    assert {name: row["group"] for name, row in rows.items()} == {f.name: f.group for f in catalogue.values()}
+    assert {row["fault"] for row in rows.values() if row["verdict"] not in (CAUGHT, BELOW_POWER)} == set()
+    assert {name for name, row in rows.items() if row["status"] == "error"} == ENDS_IN_AN_ERROR
+    assert all(row["verdict"] == CAUGHT for row in rows.values() if row["group"] == HARNESS)
