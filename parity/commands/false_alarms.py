@@ -6,6 +6,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+PAIRS, TRAININGS = 8, 20
+"""What a study that counts has at least."""
+
 
 def add(commands: Any) -> None:
     """Add the command's options."""
@@ -32,7 +35,11 @@ def main(arguments: Namespace, further: list[str]) -> int:
     print(textwrap.fill(false_alarms.sentence(study), 80))
     for alarm in study["false_alarms"]:
         print(f"false alarm: {alarm}")
+    few = [pair["cell"] for pair in study["pairs"] if pair["trainings"] < TRAININGS]
+    if len(study["pairs"]) < PAIRS or few:
+        print(f"Expected at least {PAIRS} pairs with {TRAININGS} trainings each; found {len(study['pairs'])} pairs.")
     if study["follows"] != LIMIT:
         print(f"The limit that follows is {study['follows']:g}, and judging.LIMIT is {LIMIT:g}.")
     print(f"Study: {path}")
-    return 1 if study["false_alarms"] or study["follows"] != LIMIT else 0
+    wanting = len(study["pairs"]) < PAIRS or few
+    return 1 if wanting or study["false_alarms"] or study["follows"] != LIMIT else 0

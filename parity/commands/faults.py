@@ -29,6 +29,8 @@ def add(commands: Any) -> None:
 
 def main(arguments: Namespace, further: list[str]) -> int:
     """Plant the chosen faults; returns the exit code."""
+    from parity.storage import output_folder
+
     try:
         from parity import faults
         from parity.faults import outcomes, running, table
@@ -39,6 +41,8 @@ def main(arguments: Namespace, further: list[str]) -> int:
             f"parity faults needs both frameworks, flax, optax, pytest and rich ({error}). Install them: "
             "pip install 'parity[jax,tensorflow,test,report]'"
         ) from None
+    if arguments.out:
+        output_folder(arguments.out)  # a wrong one is refused before the work, not after
     found, facts = running.run(chosen, arguments.quick)
     table.show(found)
     print(textwrap.fill(outcomes.sentence(found), 80))

@@ -34,7 +34,7 @@ def _signed(make: Callable[[Any], Any]) -> Plant:
         def edit(folder: Path) -> None:
             module = artifact.load(folder / "inference")
             serve = make(module)
-            given = {"serving_default": tf.function(serve).get_concrete_function(data=spec)} if serve else None
+            given = {"serving_default": tf.function(serve).get_concrete_function(data=spec)} if serve else {}
             tf.saved_model.save(module, str(folder / "again"), signatures=given)
             take_place(folder / "again", folder / "inference")
 

@@ -58,7 +58,10 @@ def _adam(**changed: Any) -> Plant:
 
 
 def _last_of_ties(honest: Any, state: Any, data: Any, labels: Any) -> Any:
-    """The last class among those whose log-probabilities are equal when rounded, where the first is meant."""
+    """The last class among those whose log-probabilities are equal when rounded, where the first is meant.
+
+    Rounded, because those of the reference never tie exactly: what is caught is both.
+    """
     coarse = jnp.round(honest.predict(state, data) / BINS)
     last = coarse.shape[1] - 1 - jnp.argmax(coarse[:, ::-1], axis=-1)
     return jnp.mean((last == jnp.argmax(labels, axis=-1)).astype(jnp.float32))
@@ -90,7 +93,7 @@ FAULTS = grouped(
     ),
     Fault("optimiser epsilon 1e-3 for 1e-7", "keras.optimizers.Adam", _adam(epsilon=1e-3), ONGOING),
     Fault("second moment decayed by 0.99 for 0.999", "keras.optimizers.Adam", _adam(beta_2=0.99), ONGOING),
-    Fault("the last of tied classes counts", "the case's accuracy", accuracy(_last_of_ties), ("accuracy",)),
+    Fault("coarse scores tie, the last class counts", "the case's accuracy", accuracy(_last_of_ties), ("accuracy",)),
     Fault("the second best class counts as well", "the case's accuracy", accuracy(_top_two), ("accuracy",)),
     Fault("one example miscounted", "the case's accuracy", accuracy(_one_more), ("accuracy",), quick=True),
 )  # fmt: skip

@@ -47,9 +47,21 @@ def test_every_alarm_is_counted_and_placed(alarm):
     assert false_alarms.sentence(found).startswith("1 false alarms in 2 checks")
 
 
-def test_a_score_of_infinity_follows_from_no_limit(tmp_path):
-    with pytest.raises(RecordError, match="finite"):
-        joined([row(score=math.inf, status="fail")])
+@pytest.mark.parametrize("score", [math.inf, math.nan])
+def test_a_score_that_is_not_finite_is_an_alarm_and_moves_no_limit(score):
+    found = joined([row(score=30.0), row(score=score, status="fail")])
+    assert len(found["false_alarms"]) == 1
+    assert found["follows"] == 64.0
+
+
+def test_no_score_at_all_is_not_comparable():
+    with pytest.raises(NotComparableError, match="no limit follows"):
+        joined([row(score=0.0), row(score=None)])
+
+
+def test_what_a_limit_of_half_the_trainings_would_have_missed_is_told():
+    checks = [row(seed=0, score=40.0), row(seed=1, score=66.9), row(seed=3, score=9.0), row(seed=3, score=8.0)]
+    assert joined(checks)["held_out"] == {"limit": 64.0, "trainings": 2, "alarmed": 1}
 
 
 def test_no_score_is_lost_between_the_bins():
@@ -84,13 +96,20 @@ def test_no_study_is_not_comparable(tmp_path):
 
 
 def test_the_command_fails_on_an_alarm_and_where_another_limit_follows(tmp_path):
-    def outcome(*checks):
-        (tmp_path / f"{CELL}.json").write_text(json.dumps(measured(list(checks), [power()])))
+    def outcome(*checks, pairs=8, trainings=20):
+        for number in range(8):
+            path = tmp_path / f"py311-jax0.9.{number}-tf2.21.0.json"
+            path.unlink(missing_ok=True)
+            if number < pairs:
+                study = {**measured(list(checks), [power()]), "seeds": trainings}
+                path.write_text(json.dumps(study))
         return samples.python("-m", "parity", "false-alarms", tmp_path, "--out", tmp_path / "out")
 
     high = judging.LIMIT / false_alarms.MARGIN
     assert outcome(row(score=high)).returncode == 0
     assert outcome(row(score=high), row(status="fail", score=None)).returncode == 1
+    assert outcome(row(score=high), pairs=7).returncode == 1
+    assert outcome(row(score=high), trainings=19).returncode == 1
     done = outcome(row(score=high / 4))
     assert done.returncode == 1
     assert "The limit that follows is" in done.stdout

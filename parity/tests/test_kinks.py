@@ -5,7 +5,7 @@ import pytest
 
 from parity import kinks
 from parity.canaries import Planted
-from parity.case import State
+from parity.case import Limit, State
 from parity.harness import Harness
 from parity.judging import Judgement
 from parity.ledger import Ledger
@@ -102,7 +102,8 @@ def test_a_loss_that_moved_is_no_kink(harness):
 
 
 def test_where_there_is_no_kink_nothing_lies_beyond_one(harness_of):
-    harness = harness_of(tiny.case(predict=smooth, loss=smooth_loss))
+    strict = Limit(10.0, "stricter than what 16 ulp move a smooth answer by")
+    harness = harness_of(tiny.case(predict=smooth, loss=smooth_loss, limit=strict))
     assert harness._beyond_kinks("evaluate", SIZE) == []
 
 
