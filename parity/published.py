@@ -10,6 +10,8 @@ from parity.errors import RecordError
 from parity.records import number
 
 FALSE_ALARMS, FAULTS = "false-alarms.json", "faults.json"
+SCHEMA = 1
+"""Of both."""
 _PLACES = (Path(__file__).parent / "published", Path(__file__).parents[1] / "reports")
 """In a wheel; and in a checkout, where they are made."""
 
@@ -26,14 +28,16 @@ def load(name: str) -> dict[str, Any] | None:
     """The measurement `name`; None where it has not been made.
 
     Raises:
-        RecordError: it is cut off.
+        RecordError: it is cut off, or of another schema.
     """
     for folder in _PLACES:
         path = folder / name
         if path.is_file():
             try:
                 found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), object_hook=_with_numbers)
-                return found
             except json.JSONDecodeError as error:
                 raise RecordError(f"{path} is not JSON: {error}. Measure it again.") from None
+            if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+                raise RecordError(f"{path} is not of schema {SCHEMA}. Measure it again.")
+            return found
     return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +45,7 @@ class Study:
         self.case = case
         self.dataset = case.dataset()
         self._runtimes: dict[str, Any] = {}
+        self._scratch = tempfile.TemporaryDirectory(prefix="parity-study-")
         self._compiled: Any = None
 
     def harness(self, seed: int) -> Harness:
@@ -53,7 +55,7 @@ class Study:
         dataset = Dataset(self.dataset.train, self.dataset.test.map(lambda array: array[order]))
         pipeline = Pipeline(dataset.train, case.training)
         self._compiled = self._compiled or compile_training(case, pipeline.steps_per_epoch)
-        harness = Harness(case, Ledger())
+        harness = Harness(case, Ledger(), workdir=Path(self._scratch.name))
         trained = train(case, dataset, pipeline, compiled=self._compiled)
         vars(harness).update(dataset=dataset, pipeline=pipeline, trained=trained)
         for size in SIZES:
