@@ -35,11 +35,7 @@ def of_powers(baseline: Standing, candidate: Standing, policy: Policy) -> Iterat
         after = new.get((case, probe, size, weight))
         item = f"{probe} at batch size {size}"
         if after is None:
-            excuse = policy.excuse(case, probe, "")
-            yield Finding(
-                WARN if excuse else BLOCK, words.MISSING, "power", "went missing", item, weight, case, probe,
-                worst=math.inf, excuse=excuse,
-            )  # fmt: skip
+            yield Finding(BLOCK, words.MISSING, "power", "went missing", item, weight, case, probe, worst=math.inf)
         elif _blind(after) and not _blind(error) and not math.isinf(best_new[case, probe, size]):
             yield Finding(WARN, words.POWER, "power", "went blind to a weight", item, weight, case, probe)
     for (case, probe, size), error in best_old.items():
