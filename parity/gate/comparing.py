@@ -111,6 +111,11 @@ def _against(before: Check, after: Check) -> list[_Told]:
         ]
     if _over(after) and not _over(before):
         return [(BLOCK, words.OVER, f"scored over the limit, with status {after.status}", *_scored(after))]
+    if before.status == after.status == FAIL:
+        if after.failure and after.failure != before.failure:
+            return [(BLOCK, words.WORSE, "failed in another way", _because(after), _scored(after)[1])]
+        if not _finite(after) and _finite(before):
+            return [(BLOCK, words.WORSE, "failed with a score that is no longer finite", *_scored(after))]
     if before.limit is not None:
         limit = math.nan if after.limit is None else float(after.limit)
         if not limit <= float(before.limit):
@@ -133,7 +138,7 @@ def _became(before: Check, after: Check) -> Iterator[_Told]:
 
 
 def _drifted(before: Check, after: Check, drift: Drift, same: bool) -> Iterator[_Told]:
-    if after.status not in _PASSED:
+    if after.status not in _PASSED and not before.status == after.status == FAIL:
         return
     if before.score is not None and after.score is not None:
         was, score = float(before.score), float(after.score)
@@ -157,6 +162,10 @@ def _over(check: Check) -> bool:
         return False
     score, limit = float(check.score), math.inf if check.limit is None else float(check.limit)
     return not score <= limit
+
+
+def _finite(check: Check) -> bool:
+    return check.score is None or math.isfinite(float(check.score))
 
 
 def _scored(check: Check) -> tuple[str, float]:

@@ -274,6 +274,21 @@ def test_what_fails_in_both_is_noted_and_counted():
     assert found.sentence.endswith("nothing got worse in 4 checks, 1 failed in both.")
 
 
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"score": math.nan}, [("block", "worse")]),
+        ({"score": math.inf}, [("block", "worse")]),
+        ({"failure": "segfault"}, [("block", "worse")]),
+        ({"score": 400.0}, [("warn", "drift"), ("note", "still failing")]),
+    ],
+)
+def test_what_fails_worse_than_before_is_more_than_noted(changes, found):
+    baseline = run()
+    baseline.checks[1] = replace(baseline.checks[1], status="fail", score=90.0)
+    assert kinds(judge(with_check(1, **{"status": "fail", "score": 90.0, **changes}), baseline)) == found
+
+
 @pytest.mark.parametrize("state", ["aborted", "interrupted"])
 def test_a_candidate_that_did_not_end_blocks_and_says_so(state):
     found = judge(newer(state=state))
