@@ -194,6 +194,16 @@ def test_lost_power_warns():
     assert kinds(judge(newer(powers=nearly))) == []
 
 
+def test_a_budget_that_is_gone_blocks_unless_its_whole_question_is_gone():
+    found = judge(newer(budgets=[]))
+    assert kinds(found) == [("block", "missing")]
+    assert found.sentence.endswith("1 budget of reference went missing: output of predict at batch size 13.")
+    made = newer(budgets=[])
+    made.checks = [check for check in made.checks if check.probe != "predict"]
+    made.plan = [planned for planned in made.plan if planned.probe != "predict"]
+    assert {finding.noun for finding in judge(made).findings} == {"check"}
+
+
 @pytest.mark.parametrize("column", ["rms", "max"])
 @pytest.mark.parametrize("factor", [4.1, math.inf])
 def test_a_wider_budget_warns(column, factor):
