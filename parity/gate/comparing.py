@@ -57,7 +57,9 @@ def remarkable(old: Checks, new: Checks, drift: Drift) -> Iterator[Pair]:
         yield from ((None, check) for key, check in new.items() if key not in old)
 
 
-def compare(before: Check | None, after: Check | None, drift: Drift, power: bool, same: bool) -> list[_Told]:
+def compare(
+    before: Check | None, after: Check | None, drift: Drift, power: bool, same: bool, asked: bool = False
+) -> list[_Told]:
     """What there is to say of one check.
 
     Args:
@@ -66,13 +68,16 @@ def compare(before: Check | None, after: Check | None, drift: Drift, power: bool
         drift: by which factor a score may grow.
         power: whether the check is about the power of a probe.
         same: whether the two ran on machines of one kind, so that bits can be compared.
+        asked: whether the candidate has anything of the check's item.
     """
     if after is None:
+        if asked and before is not None and before.leaf == "*" and before.status not in IN_ORDER:
+            return [(NOTE, words.REPAIRED, f"went from {before.status} to a verdict on each leaf", "", 0.0)]
         return [(BLOCK, words.MISSING, "went missing", "", math.inf)]
     told = _alone(after, power)
     if before is None:
         return _new(after, told)
-    told = told or _against(before, after)
+    told = told or _failed(before, after) or _against(before, after)
     if told:
         return told
     return [*_became(before, after), *_drifted(before, after, drift, same)]
@@ -111,11 +116,6 @@ def _against(before: Check, after: Check) -> list[_Told]:
         ]
     if _over(after) and not _over(before):
         return [(BLOCK, words.OVER, f"scored over the limit, with status {after.status}", *_scored(after))]
-    if before.status == after.status == FAIL:
-        if after.failure and after.failure != before.failure:
-            return [(BLOCK, words.WORSE, "failed in another way", _because(after), _scored(after)[1])]
-        if not _finite(after) and _finite(before):
-            return [(BLOCK, words.WORSE, "failed with a score that is no longer finite", *_scored(after))]
     if before.limit is not None:
         limit = math.nan if after.limit is None else float(after.limit)
         if not limit <= float(before.limit):
@@ -123,6 +123,16 @@ def _against(before: Check, after: Check) -> list[_Told]:
             return [(BLOCK, words.LIMIT, f"had the limit raised from {digits(before.limit)} to {became}", "", 0.0)]
     if before.score is not None and after.score is None and after.status in _PASSED:
         return [(BLOCK, words.UNMEASURED, "passed without the score that the baseline has", "", 0.0)]
+    return []
+
+
+def _failed(before: Check, after: Check) -> list[_Told]:
+    """What blocks though it failed in both."""
+    if before.status == after.status == FAIL:
+        if after.failure and after.failure != before.failure:
+            return [(BLOCK, words.WORSE, "failed in another way", _because(after), _scored(after)[1])]
+        if not _finite(after) and _finite(before):
+            return [(BLOCK, words.WORSE, "failed with a score that is no longer finite", *_scored(after))]
     return []
 
 

@@ -9,7 +9,7 @@ from parity.gate import verdict as words
 from parity.gate.comparing import digits
 from parity.gate.policy import Drift, Policy
 from parity.gate.standing import PAIR, Machine, Standing
-from parity.gate.verdict import BLOCK, WARN, Finding
+from parity.gate.verdict import BLOCK, NOTE, WARN, Finding
 from parity.words import CRASH, ERROR, MISSING, TIMEOUT
 
 NO_VERDICT = (ERROR, CRASH, TIMEOUT, MISSING)
@@ -98,15 +98,14 @@ def _silenced(baseline: Standing, candidate: Standing) -> set[tuple[str, str]]:
 
 
 def of_deprecations(baseline: Standing, candidate: Standing) -> Iterator[Finding]:
-    """Warnings of jax and tensorflow that are new; nothing where either side did not record any."""
-    if baseline.deprecations is None or candidate.deprecations is None:
-        return
-    for warning in candidate.deprecations - baseline.deprecations:
+    """Warnings of jax and tensorflow that are new; only notes where the baseline's were not recorded."""
+    level, what = WARN, "appeared"
+    if baseline.deprecations is None:
+        level, what = NOTE, "appeared, new or not: the baseline recorded none"
+    for warning in (candidate.deprecations or set()) - (baseline.deprecations or set()):
         if warning.package in PAIR:
             detail = warning.message
-            yield Finding(
-                WARN, words.DEPRECATION, "deprecation warning", "appeared", case=warning.package, detail=detail
-            )
+            yield Finding(level, words.DEPRECATION, "deprecation warning", what, case=warning.package, detail=detail)
 
 
 def of_timings(baseline: Standing, candidate: Standing, drift: Drift) -> Iterator[Finding]:

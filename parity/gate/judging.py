@@ -101,7 +101,9 @@ def _of_checks(baseline: Standing, candidate: Standing, pairs: Iterable[Pair], p
         ended = after or candidate.checks.get((check.item, "*"))
         hard = ended is None or ended.status in _INEXCUSABLE
         excuse = "" if hard else policy.excuse(place.case, place.probe, place.runtime)
-        for found, kind, what, detail, worst in compare(before, after, policy.drift, power, same):
+        for found, kind, what, detail, worst in compare(
+            before, after, policy.drift, power, same, check.item in candidate.places
+        ):
             why = excuse if found == BLOCK or kind == words.REMEDIED else ""
             level = WARN if why and found == BLOCK else found
             yield Finding(
@@ -130,9 +132,10 @@ def _decide(
         f", {still:,} failed in both" if still else "",
     ])  # fmt: skip
     if mended:
+        beside = f"{advisory and f', {advisory}'}{beside}"
         return (
             WITH_REMEDY,
-            f"{len(mended):,} of {total:,} checks pass only {_remedy(mended, candidate)}{advisory and f', {advisory}'}{beside}.",
+            f"{len(mended):,} of {total:,} checks pass only {_remedy(mended, candidate)}{beside}.",
         )
     return UPGRADE, f"{advisory or 'nothing got worse'} in {total:,} checks{beside}."
 

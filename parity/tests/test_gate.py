@@ -148,6 +148,15 @@ def test_what_was_planned_and_not_seen_is_missing():
     assert "planned, and not seen" in "".join(finding.sentence for finding in found.findings)
 
 
+@pytest.mark.parametrize("status", ["error", "crash", "timeout", "missing", "fail"])
+def test_an_item_that_was_out_of_order_as_a_whole_is_repaired_by_its_leaves(status):
+    baseline = run()
+    baseline.checks[0] = replace(baseline.checks[0], leaf="*", status=status)
+    assert kinds(judge(newer(), baseline)) == [("note", "repaired"), ("note", "new")]
+    gone = newer(plan=run().plan[1:], checks=run().checks[1:])
+    assert kinds(judge(gone, baseline))[0] == ("block", "missing")
+
+
 def test_a_case_that_is_gone_blocks():
     baseline = run()
     other = samples.planned(item="test_predict[mine-tf_xla-b13]", case="mine")
@@ -259,12 +268,13 @@ def test_a_new_deprecation_warning_of_jax_or_tensorflow_warns():
     assert found.findings[0].sentence == "1 deprecation warning of tensorflow appeared: tf.x is going."
 
 
-def test_a_record_from_before_deprecation_warnings_says_nothing_of_them():
+def test_deprecation_warnings_are_noted_beside_a_record_from_before_there_were_any():
     data = records.encode(run())
     del data["deprecations"]
     baseline = standing.parse(msgspec.json.encode(data), "old.json")
     made = standings.standing(newer(deprecations=[Deprecation("jax", "going")]))
-    assert gate.judge(baseline, made, standings.POLICY).findings == []
+    assert kinds(gate.judge(baseline, made, standings.POLICY)) == [("note", "deprecation")]
+    assert gate.judge(baseline, standings.standing(newer()), standings.POLICY).findings == []
 
 
 def test_new_checks_are_noted_and_block_if_out_of_order():
