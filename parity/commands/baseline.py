@@ -40,7 +40,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
     path = arguments.to / f"{baselines.file_name(accepted)}.json"
     text = baselines.dumps(accepted)
     print(baselines.difference(path, accepted, text))
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    if path.is_file() and path.read_bytes() == text.encode():
         return 0
     if not (arguments.yes or _agreed(path)):
         print("Nothing was written.")

@@ -82,8 +82,8 @@ def rounded(value: float | str, floor: float = 0.0) -> float | str:
     number = max(number, floor)
     power = math.floor(math.log10(number))
     steps = [float(f"{step}e{power + more}") for more in (-1, 0, 1) for step in (1, 2, 5)]
-    least = next((step for step in steps if step >= number), number)
-    return int(least) if least == int(least) and least < 1e6 else least
+    least = next((step for step in steps if number <= step < math.inf), number)
+    return int(least) if least < 1e6 and least == int(least) else least
 
 
 def dumps(run: Standing) -> str:
@@ -164,7 +164,7 @@ def difference(path: Path, run: Standing, text: str) -> str:
         said = [outputs.terminal(judge(old, run, load_policy()))]
     except (RecordError, NotComparableError) as error:
         return f"The baseline that is there cannot be compared: {error}"
-    if path.read_text(encoding="utf-8") == text:
+    if path.read_bytes() == text.encode():
         return "\n".join([*said, "", "The baseline stays as it is."])
     moved = list(_moved(old, run))
     said += ["", f"{len(moved):,} scores change in {path}:" if moved else f"No score changes in {path}, other rows do."]

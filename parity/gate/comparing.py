@@ -57,7 +57,9 @@ def remarkable(old: Checks, new: Checks, drift: Drift) -> Iterator[Pair]:
         yield from ((None, check) for key, check in new.items() if key not in old)
 
 
-def compare(before: Check | None, after: Check | None, drift: Drift, power: bool, same: bool) -> list[_Told]:
+def compare(
+    before: Check | None, after: Check | None, drift: Drift, power: bool, same: bool, asked: bool = False
+) -> list[_Told]:
     """What there is to say of one check.
 
     Args:
@@ -66,13 +68,16 @@ def compare(before: Check | None, after: Check | None, drift: Drift, power: bool
         drift: by which factor a score may grow.
         power: whether the check is about the power of a probe.
         same: whether the two ran on machines of one kind, so that bits can be compared.
+        asked: whether the candidate has anything of the check's item.
     """
     if after is None:
+        if asked and before is not None and before.leaf == "*" and before.status not in IN_ORDER:
+            return [(NOTE, words.REPAIRED, f"went from {before.status} to a verdict on each leaf", "", 0.0)]
         return [(BLOCK, words.MISSING, "went missing", "", math.inf)]
     told = _alone(after, power)
     if before is None:
         return _new(after, told)
-    told = told or _against(before, after)
+    told = told or _failed(before, after) or _against(before, after)
     if told:
         return told
     return [*_became(before, after), *_drifted(before, after, drift, same)]
@@ -121,6 +126,16 @@ def _against(before: Check, after: Check) -> list[_Told]:
     return []
 
 
+def _failed(before: Check, after: Check) -> list[_Told]:
+    """What blocks though it failed in both."""
+    if before.status == after.status == FAIL:
+        if after.failure and after.failure != before.failure:
+            return [(BLOCK, words.WORSE, "failed in another way", _because(after), _scored(after)[1])]
+        if not _finite(after) and _finite(before):
+            return [(BLOCK, words.WORSE, "failed with a score that is no longer finite", *_scored(after))]
+    return []
+
+
 def _became(before: Check, after: Check) -> Iterator[_Told]:
     if after.status == REMEDIED:
         yield _mended(before, after)
@@ -133,7 +148,7 @@ def _became(before: Check, after: Check) -> Iterator[_Told]:
 
 
 def _drifted(before: Check, after: Check, drift: Drift, same: bool) -> Iterator[_Told]:
-    if after.status not in _PASSED:
+    if after.status not in _PASSED and not before.status == after.status == FAIL:
         return
     if before.score is not None and after.score is not None:
         was, score = float(before.score), float(after.score)
@@ -157,6 +172,10 @@ def _over(check: Check) -> bool:
         return False
     score, limit = float(check.score), math.inf if check.limit is None else float(check.limit)
     return not score <= limit
+
+
+def _finite(check: Check) -> bool:
+    return check.score is None or math.isfinite(float(check.score))
 
 
 def _scored(check: Check) -> tuple[str, float]:

@@ -9,7 +9,10 @@ from parity.gate import verdict as words
 from parity.gate.comparing import digits
 from parity.gate.policy import Drift, Policy
 from parity.gate.standing import PAIR, Machine, Standing
-from parity.gate.verdict import BLOCK, WARN, Finding
+from parity.gate.verdict import BLOCK, NOTE, WARN, Finding
+from parity.words import CRASH, ERROR, MISSING, TIMEOUT
+
+NO_VERDICT = (ERROR, CRASH, TIMEOUT, MISSING)
 
 
 def alike(one: Machine | None, other: Machine | None) -> bool:
@@ -35,11 +38,7 @@ def of_powers(baseline: Standing, candidate: Standing, policy: Policy) -> Iterat
         after = new.get((case, probe, size, weight))
         item = f"{probe} at batch size {size}"
         if after is None:
-            excuse = policy.excuse(case, probe, "")
-            yield Finding(
-                WARN if excuse else BLOCK, words.MISSING, "power", "went missing", item, weight, case, probe,
-                worst=math.inf, excuse=excuse,
-            )  # fmt: skip
+            yield Finding(BLOCK, words.MISSING, "power", "went missing", item, weight, case, probe, worst=math.inf)
         elif _blind(after) and not _blind(error) and not math.isinf(best_new[case, probe, size]):
             yield Finding(WARN, words.POWER, "power", "went blind to a weight", item, weight, case, probe)
     for (case, probe, size), error in best_old.items():
@@ -66,34 +65,47 @@ def _best(powers: dict[tuple[str, str, int, str], float]) -> dict[tuple[str, str
 
 
 def of_budgets(baseline: Standing, candidate: Standing, drift: Drift) -> Iterator[Finding]:
-    """Budgets that grew: the scores measured by them are smaller than they were."""
+    """Budgets that are missing, and those that grew: the scores measured by them are smaller than they were.
+
+    Where nothing of the probe was answered its checks say so already, and its budgets are no further findings.
+    """
+    silenced = _silenced(baseline, candidate) if baseline.budgets.keys() - candidate.budgets.keys() else set()
     what = f"got wider by more than a factor {drift.budget:g}"
     for key, before in baseline.budgets.items():
         after = candidate.budgets.get(key)
+        case, probe, size, leaf = key
+        item = f"{probe} at batch size {size}"
         if after is None:
+            if (case, probe) not in silenced:
+                yield Finding(BLOCK, words.MISSING, "budget", "went missing", item, leaf, case, probe, worst=math.inf)
             continue
         pairs = [(was, became) for was, became in zip(before, after, strict=True) if not became <= drift.budget * was]
         if pairs:
-            case, probe, size, leaf = key
             was, became = pairs[0]
             detail = f"{digits(was)} to {digits(became)}; scores are measured by it"
             worst = became / was if was else math.inf
             yield Finding(
-                WARN, words.BUDGET, "budget", what, f"{probe} at batch size {size}", leaf, case, probe, detail=detail,
+                WARN, words.BUDGET, "budget", what, item, leaf, case, probe, detail=detail,
                 worst=math.inf if math.isnan(worst) else worst,
             )  # fmt: skip
 
 
+def _silenced(baseline: Standing, candidate: Standing) -> set[tuple[str, str]]:
+    """Case and probe of what the baseline checked, and of which the candidate has no verdict at all."""
+    old = {baseline.places[check.item] for check in baseline.checks.values()}
+    new = {candidate.places[c.item] for c in candidate.checks.values() if c.status not in NO_VERDICT}
+    return {(at.case, at.probe) for at in old} - {(at.case, at.probe) for at in new}
+
+
 def of_deprecations(baseline: Standing, candidate: Standing) -> Iterator[Finding]:
-    """Warnings of jax and tensorflow that are new; nothing where either side did not record any."""
-    if baseline.deprecations is None or candidate.deprecations is None:
-        return
-    for warning in candidate.deprecations - baseline.deprecations:
+    """Warnings of jax and tensorflow that are new; only notes where the baseline's were not recorded."""
+    level, what = WARN, "appeared"
+    if baseline.deprecations is None:
+        level, what = NOTE, "appeared, new or not: the baseline recorded none"
+    for warning in (candidate.deprecations or set()) - (baseline.deprecations or set()):
         if warning.package in PAIR:
             detail = warning.message
-            yield Finding(
-                WARN, words.DEPRECATION, "deprecation warning", "appeared", case=warning.package, detail=detail
-            )
+            yield Finding(level, words.DEPRECATION, "deprecation warning", what, case=warning.package, detail=detail)
 
 
 def of_timings(baseline: Standing, candidate: Standing, drift: Drift) -> Iterator[Finding]:

@@ -12,9 +12,10 @@ from parity.gate.policy import Policy
 from parity.gate.standing import PACKAGES, PAIR, Check, Standing
 from parity.gate.text import one_line
 from parity.gate.verdict import BLOCK, NOTE, STAY, UPGRADE, WARN, WITH_REMEDY, Finding, Verdict
-from parity.words import (
-    COMPLETE,
-)
+from parity.words import COMPLETE, CRASH, MISSING, TIMEOUT
+
+_INEXCUSABLE = (CRASH, TIMEOUT, MISSING)
+"""Statuses that block under every policy."""
 
 
 def judge(baseline: Standing, candidate: Standing, policy: Policy) -> Verdict:
@@ -96,8 +97,13 @@ def _of_checks(baseline: Standing, candidate: Standing, pairs: Iterable[Pair], p
         # Where both have it the baseline says where it belongs: no candidate moves itself under an easier rule.
         place = (baseline if before else candidate).places[check.item]
         power = is_power(check)
-        excuse = policy.excuse(place.case, place.probe, place.runtime)
-        for found, kind, what, detail, worst in compare(before, after, policy.drift, power, same):
+        # A leaf is gone where its whole item ended in an error: what became of the item is what counts.
+        ended = after or candidate.checks.get((check.item, "*"))
+        hard = ended is None or ended.status in _INEXCUSABLE
+        excuse = "" if hard else policy.excuse(place.case, place.probe, place.runtime)
+        for found, kind, what, detail, worst in compare(
+            before, after, policy.drift, power, same, check.item in candidate.places
+        ):
             why = excuse if found == BLOCK or kind == words.REMEDIED else ""
             level = WARN if why and found == BLOCK else found
             yield Finding(
@@ -117,15 +123,21 @@ def _decide(
         return STAY, f"{first}{f'; {more:,} more findings block' if more else ''}."
     mended = [finding for finding in found if finding.kind == words.REMEDIED and not finding.excuse]
     total, warned = len(candidate.checks), sum(group.count for group in groups if group.level == WARN)
-    warned -= sum(finding.level == WARN for finding in mended)
+    excused = sum(bool(finding.excuse) and finding.kind != words.REMEDIED for finding in found)
+    warned -= excused + sum(finding.level == WARN for finding in mended)
+    advisory = f"{excused:,} {'finding is' if excused == 1 else 'findings are'} advisory" if excused else ""
     still = sum(group.count for group in groups if group.kind == words.STILL)
     beside = "".join([
         f", {warned:,} {'warning' if warned == 1 else 'warnings'}" if warned else "",
         f", {still:,} failed in both" if still else "",
     ])  # fmt: skip
     if mended:
-        return WITH_REMEDY, f"{len(mended):,} of {total:,} checks pass only {_remedy(mended, candidate)}{beside}."
-    return UPGRADE, f"nothing got worse in {total:,} checks{beside}."
+        beside = f"{advisory and f', {advisory}'}{beside}"
+        return (
+            WITH_REMEDY,
+            f"{len(mended):,} of {total:,} checks pass only {_remedy(mended, candidate)}{beside}.",
+        )
+    return UPGRADE, f"{advisory or 'nothing got worse'} in {total:,} checks{beside}."
 
 
 def _remedy(mended: list[Finding], candidate: Standing) -> str:

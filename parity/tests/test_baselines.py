@@ -129,6 +129,9 @@ def test_a_baseline_that_cannot_be_read_is_said_and_replaced(accepted):
     assert code == 0
     assert "The baseline that is there cannot be compared" in said
     assert gate.read(path).checks
+    path.write_bytes(b"\xff")
+    assert accepted(run(), "--yes")[0] == 0
+    assert gate.read(path).checks
 
 
 def test_a_remedied_run_and_its_known_issues_are_kept():
@@ -174,6 +177,7 @@ def test_rounding_is_up_and_not_far(value):
 def test_rounding():
     assert [baselines.rounded(x) for x in (0, 1, 1.01, 2.2, 7, 64, 3e-7)] == [0, 1, 2, 5, 10, 100, 5e-7]
     assert [baselines.rounded(x, 1.0) for x in (0, 0.01, 1.0, 1.1)] == [0, 1, 1, 2]
+    assert [baselines.rounded(x) for x in (1.2e308, 1.6e308)] == [1.2e308, 1.6e308]
     assert [baselines.rounded(x) for x in ("inf", "nan")] == ["inf", "nan"]
 
 

@@ -148,6 +148,15 @@ def test_what_was_planned_and_not_seen_is_missing():
     assert "planned, and not seen" in "".join(finding.sentence for finding in found.findings)
 
 
+@pytest.mark.parametrize("status", ["error", "crash", "timeout", "missing", "fail"])
+def test_an_item_that_was_out_of_order_as_a_whole_is_repaired_by_its_leaves(status):
+    baseline = run()
+    baseline.checks[0] = replace(baseline.checks[0], leaf="*", status=status)
+    assert kinds(judge(newer(), baseline)) == [("note", "repaired"), ("note", "new")]
+    gone = newer(plan=run().plan[1:], checks=run().checks[1:])
+    assert kinds(judge(gone, baseline))[0] == ("block", "missing")
+
+
 def test_a_case_that_is_gone_blocks():
     baseline = run()
     other = samples.planned(item="test_predict[mine-tf_xla-b13]", case="mine")
@@ -192,6 +201,16 @@ def test_lost_power_warns():
     assert kinds(judge(newer(powers=blind))) == [("warn", "power")]
     nearly = [replace(power, smallest_relative_error=3.9e-4) for power in run().powers]
     assert kinds(judge(newer(powers=nearly))) == []
+
+
+def test_a_budget_that_is_gone_blocks_unless_its_whole_question_is_gone():
+    found = judge(newer(budgets=[]))
+    assert kinds(found) == [("block", "missing")]
+    assert found.sentence.endswith("1 budget of reference went missing: output of predict at batch size 13.")
+    made = newer(budgets=[])
+    made.checks = [check for check in made.checks if check.probe != "predict"]
+    made.plan = [planned for planned in made.plan if planned.probe != "predict"]
+    assert {finding.noun for finding in judge(made).findings} == {"check"}
 
 
 @pytest.mark.parametrize("column", ["rms", "max"])
@@ -249,12 +268,13 @@ def test_a_new_deprecation_warning_of_jax_or_tensorflow_warns():
     assert found.findings[0].sentence == "1 deprecation warning of tensorflow appeared: tf.x is going."
 
 
-def test_a_record_from_before_deprecation_warnings_says_nothing_of_them():
+def test_deprecation_warnings_are_noted_beside_a_record_from_before_there_were_any():
     data = records.encode(run())
     del data["deprecations"]
     baseline = standing.parse(msgspec.json.encode(data), "old.json")
     made = standings.standing(newer(deprecations=[Deprecation("jax", "going")]))
-    assert gate.judge(baseline, made, standings.POLICY).findings == []
+    assert kinds(gate.judge(baseline, made, standings.POLICY)) == [("note", "deprecation")]
+    assert gate.judge(baseline, standings.standing(newer()), standings.POLICY).findings == []
 
 
 def test_new_checks_are_noted_and_block_if_out_of_order():
@@ -272,6 +292,21 @@ def test_what_fails_in_both_is_noted_and_counted():
     found = judge(with_check(1, status="fail", score=90.0), baseline)
     assert kinds(found) == [("note", "still failing")]
     assert found.sentence.endswith("nothing got worse in 4 checks, 1 failed in both.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"score": math.nan}, [("block", "worse")]),
+        ({"score": math.inf}, [("block", "worse")]),
+        ({"failure": "segfault"}, [("block", "worse")]),
+        ({"score": 400.0}, [("warn", "drift"), ("note", "still failing")]),
+    ],
+)
+def test_what_fails_worse_than_before_is_more_than_noted(changes, found):
+    baseline = run()
+    baseline.checks[1] = replace(baseline.checks[1], status="fail", score=90.0)
+    assert kinds(judge(with_check(1, **{"status": "fail", "score": 90.0, **changes}), baseline)) == found
 
 
 @pytest.mark.parametrize("state", ["aborted", "interrupted"])

@@ -10,7 +10,7 @@ from parity import cli, gate, records
 from parity.gate import outputs
 from parity.gate.verdict import Finding, Verdict, grouped
 from parity.tests import samples
-from parity.tests.standings import encoded, judge, newer, run, with_check
+from parity.tests.standings import encoded, judge, newer, run, standing, with_check
 
 
 @pytest.fixture
@@ -125,6 +125,32 @@ def test_a_file_that_cannot_be_written_is_said(gated, tmp_path):
     code, _, complaint = gated(newer(), f"--json={tmp_path / 'file' / 'x.json'}")
     assert code == 2
     assert "is a file" in complaint
+    assert "--json" in complaint
+    (tmp_path / "folder").mkdir()
+    _, _, complaint = gated(newer(), f"--junit={tmp_path / 'folder'}")
+    assert "Is a directory" in complaint
+    assert "--junit" in complaint
+    assert "--out" not in complaint
+
+
+def test_a_summary_is_appended_and_what_is_no_regular_file_stays_what_it_is(gated, tmp_path):
+    summary, link, target = (tmp_path / name for name in ("summary.md", "link.json", "target.json"))
+    summary.write_text("before\n")
+    target.write_text("x" * 100_000)
+    link.symlink_to(target)
+    assert gated(newer(), f"--markdown={summary}", f"--json={link}", "--junit=/dev/null")[0] == 0
+    assert summary.read_text().startswith("before\n**May upgrade")
+    assert link.is_symlink()
+    assert json.loads(target.read_text())["decision"] == "may upgrade"
+
+
+def test_a_baseline_is_not_held_against_itself(tmp_path, capsys):
+    from parity.gate.baselines import dumps
+
+    path = tmp_path / "old.json"
+    path.write_text(dumps(standing(run())))
+    assert cli.main(["gate", str(path), str(tmp_path / "." / "old.json")]) == 3
+    assert "is given twice" in "".join(capsys.readouterr())
 
 
 def test_ten_times_the_checks():

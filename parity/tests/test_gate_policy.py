@@ -38,6 +38,19 @@ def test_single_operations_are_advisory_and_nothing_else_is():
     found = judge(made, baseline)
     assert (found.decision, kinds(found)) == ("may upgrade", [("warn", "error")])
     assert "(advisory: single operations" in found.findings[0].sentence
+    assert found.sentence.endswith("): 1 finding is advisory in 5 checks.")
+    made.checks[-1] = replace(made.checks[-1], leaf="*")
+    assert kinds(judge(made, baseline)) == [("warn", "missing"), ("warn", "new and not in order")]
+    for status in ("crash", "timeout", "missing"):
+        made.checks[-1] = replace(made.checks[-1], leaf="erf", status=status)
+        assert kinds(judge(made, baseline)) == [("block", status)]
+    made.plan.pop(), made.checks.pop()
+    assert kinds(judge(made, baseline)) == [("block", "missing")]
+
+
+def test_no_rule_excuses_a_power_that_is_missing(policy):
+    made = standings.newer(powers=standings.run().powers[:1])
+    assert kinds(judge(made, policy=policy(DRIFT + rule()))) == [("block", "missing")]
 
 
 def test_a_remedy_that_an_advisory_check_needs_is_none_that_the_upgrade_needs(policy):
