@@ -332,6 +332,32 @@ def test_nothing_in_between_is_asked_for_where_nothing_is_blocked(bench, leave, 
     assert telling.terminal(found).splitlines()[-1].startswith(("- ", "  "))
 
 
+def test_a_new_pair_that_passes_and_is_blocked_is_not_proposed(bench, leave, machine, monkeypatch, reports):
+    listed(monkeypatch, jax=[OLD.jax, NEW.jax], tensorflow=[OLD.tensorflow, NEW.tensorflow])
+    for pair in corners(OLD, NEW).values():
+        leave(pair)
+    lacking = records.read(reports / NEW.cell("3.12"))
+    del lacking.checks[-1], lacking.plan[-1]
+    records.seal(reports / NEW.cell("3.12"), lacking)
+    found = upgrade(OLD, NEW, bench, None)
+    said = " ".join(telling.terminal(found).split())
+    assert (found.verdict.decision, found.between.newest) == ("do not upgrade", BOTH)
+    assert "Nothing broke" not in said
+    assert f"{NEW} passes as exported by default what it was asked, and the gate blocks it" in said
+    assert "parity bisect" not in said  # which would find nothing bad
+
+
+def test_a_record_of_a_run_that_ended_is_judged_whatever_is_missing_in_it(bench, four, machine, monkeypatch, reports):
+    listed(monkeypatch, jax=[], tensorflow=[])
+    atlas.write(reports / "atlas.json", atlas.join([cells.row(run(NEW))]))
+    lacking = records.read(reports / NEW.cell("3.12"))
+    del lacking.checks[-1]
+    records.seal(reports / NEW.cell("3.12"), lacking)
+    found = upgrade(OLD, NEW, bench, None)
+    assert (machine.ran, found.exit_code, found.corners["new/new"].outcome.status) == ([], 1, MISSING)
+    assert NEW not in between.known(OLD, NEW, bench)  # the atlas has it, and the record counts
+
+
 def test_a_new_pair_that_cannot_be_installed_blocks_with_the_resolvers_reason(bench, four, leave, machine, monkeypatch):
     listed(monkeypatch, jax=[], tensorflow=[])
     stopped = samples.run(cell=NEW.cell("3.12"), stopped=Stopped(ERROR, failures.RESOLVER, "tensorflow needs numpy<2"))

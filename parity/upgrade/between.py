@@ -42,10 +42,13 @@ class Between:
     unmeasured: bool
 
 
-def look(old: Pair, new: Pair, bench: Bench, python: str) -> Between:
-    """What the records of `bench` and, for the reference case, the atlas of the project know."""
+def look(old: Pair, new: Pair, bench: Bench, python: str, blocked: bool = False) -> Between:
+    """What the records of `bench` and, for the reference case, the atlas of the project know.
+
+    A new pair that the gate has `blocked` is not proposed, even where it passes.
+    """
     rows = known(old, new, bench)
-    passed = {pair: good[0] for pair, found in rows.items() if (good := _good(found))}
+    passed = {pair: good[0] for pair, found in rows.items() if (good := _good(found)) and not (blocked and pair == new)}
     newest = max(passed, key=Pair.order, default=None)
     row = None if newest is None else passed[newest]
     listed = _listed(old, new, python)
@@ -56,21 +59,21 @@ def look(old: Pair, new: Pair, bench: Bench, python: str) -> Between:
 
 
 def known(old: Pair, new: Pair, bench: Bench) -> dict[Pair, list[Row]]:
-    """The rows of the pairs in between that were seen, one per Python; a record counts before a row of the atlas."""
+    """The rows of the pairs in between that were seen, one per Python; of the atlas only where a pair has no record."""
     found: dict[str, Row] = {}
     if not bench.options:
         for folder in (bench.project / "reports", bench.reports):
             with suppress(RecordError):
                 found |= {row["cell"]: row for row in atlases.read(folder / "atlas.json").cells if row["mode"] == JOINT}
     pairs: dict[Pair, list[Row]] = {}
-    names = {*found, *(folder.name for folder in bench.reports.glob("*jax*-tf*"))}
-    for name in sorted(names):
+    names = {path.parent.name for path in bench.reports.glob("*jax*-tf*/run.json*")}
+    recorded = {of_cell(name) for name in names}
+    rows = {name: cells.row(run) for name in names if (run := bench.read(name))}
+    rows |= {name: row for name, row in found.items() if of_cell(name) not in recorded}
+    for name, row in sorted(rows.items()):
         pair = of_cell(name)
-        if pair is not None and old.between(new, pair):
-            run = bench.read(name)
-            row = found.get(name) if run is None else cells.row(run)
-            if row is not None and row["status"] != MISSING:
-                pairs.setdefault(pair, []).append(row)
+        if pair is not None and old.between(new, pair) and row["status"] != MISSING:
+            pairs.setdefault(pair, []).append(row)
     return pairs
 
 

@@ -12,7 +12,7 @@ from parity.atlas import score
 from parity.cells import Outcome
 from parity.errors import NotComparableError, UsageError
 from parity.failures import RESOLVER
-from parity.records import PASS, REMEDIED
+from parity.records import MISSING, PASS, REMEDIED
 from parity.upgrade import releases
 from parity.upgrade.between import installs
 from parity.upgrade.bisection import BAD, GOOD, SKIP, Boundary, bisect, questions
@@ -60,7 +60,7 @@ class Search:
         except NotComparableError as error:
             return self._step_around(release, str(error))
         self.found[release] = found
-        if found.outcome.failure == RESOLVER:
+        if found.outcome.failure == RESOLVER or found.outcome.status == MISSING:
             return self._step_around(release, found.outcome.evidence)
         good = (PASS, REMEDIED) if self.remedied_is_good else (PASS,)
         return GOOD if found.outcome.status in good else BAD

@@ -19,7 +19,7 @@ from parity.errors import NotComparableError, RecordError, UsageError
 from parity.failures import RESOLVER
 from parity.matrix import building, plan, running, scheduling
 from parity.matrix.supervising import Ended
-from parity.records import MISSING, Run
+from parity.records import COMPLETE, MISSING, Run
 from parity.upgrade.pins import Pair
 
 PYTHONS = ("3.13", "3.12", "3.11", "3.10")
@@ -111,7 +111,7 @@ class Bench:
             with suppress(RecordError):
                 run = records.read(self.reports / name / "run.json")
                 known_issues.settle_again(run)
-                self._seen[name] = run if run.cell == name and cells.outcome(run).status != MISSING else None
+                self._seen[name] = run if run.cell == name and _answered(run) else None
         return self._seen[name]
 
     def _recorded(self, pair: Pair, name: str) -> Recorded | None:
@@ -149,6 +149,11 @@ class Bench:
                 raise NotComparableError(f"{name} was not run, as said above. Mend that, and run this again.")
             found[pair] = recorded
         return found
+
+
+def _answered(run: Run) -> bool:
+    """Whether there is something to judge: a run that ended counts, whatever of its plan is missing in it."""
+    return cells.outcome(run).status != MISSING or (run.state == COMPLETE and run.stopped is None)
 
 
 def of_cell(name: str) -> Pair | None:

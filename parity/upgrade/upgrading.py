@@ -11,7 +11,7 @@ from packaging.version import Version
 from parity import gate, records
 from parity.errors import NotComparableError
 from parity.gate import Verdict
-from parity.gate.verdict import UPGRADE
+from parity.gate.verdict import STAY, UPGRADE
 from parity.handshake import remedy_code
 from parity.records import PASS, REMEDIED
 from parity.upgrade import between
@@ -83,7 +83,8 @@ def upgrade(
     found, on = _runs(dict.fromkeys(named.values()), bench, only, recorded)
     verdict, incomparable = _verdict(found.get(old), found.get(new), judged_by)
     runs = {pair: one.run for pair, one in found.items()}
-    moved = attribute(Corners(old, new, runs, judged_by.drift))
+    blocked = verdict is not None and verdict.decision == STAY
+    moved = attribute(Corners(old, new, runs, judged_by.drift), blocked)
     unmended = new not in found or found[new].outcome.status != PASS
     needed = verdict is None or verdict.decision != UPGRADE or unmended
     python = found[new].cell.python if new in found else None
@@ -92,7 +93,7 @@ def upgrade(
     shown = {name: pair for name, pair in named.items() if pair not in (old, new) or name in ("old/old", "new/new")}
     return Upgrade(
         old, new, {name: found.get(pair) for name, pair in shown.items()}, verdict, incomparable, moved,
-        _proof(found.get(new)), between.look(old, new, bench, python or here) if needed else None, on,
+        _proof(found.get(new)), between.look(old, new, bench, python or here, blocked) if needed else None, on,
         tuple(bench.made),
     )  # fmt: skip
 
