@@ -43,6 +43,7 @@ def test_a_pair_is_read_from_pins():
         ("jax>=0.9.2 tensorflow==2.20.0", "'jax>=0.9.2' is no pin"),
         ("jax==0.9.* tensorflow==2.20.0", "is no pin"),
         ("jax tensorflow", "'jax' is no pin"),
+        ("jax==0.9.2 tensorflow==2.20.0 tensorflow-cpu==2.21.0", "pins a package twice"),
         ("jax==0.9.2 tensorflow==2.20.0 flax==0.12.6", "named by jax and tensorflow alone.*Leave it out"),
     ],
 )
