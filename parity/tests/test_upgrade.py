@@ -75,7 +75,13 @@ def test_records_of_a_case_or_with_options_lie_apart_from_the_references(tmp_pat
 
     assert place() == (".", ())
     assert place("ratings") == ("cases/ratings", ("--case=ratings",))
-    assert place(f"{file}:case") == ("cases/mine-case", (f"--case={file}:case",))
+    mine, options = place(f"{file}:case")
+    assert mine.startswith("cases/mine-case-")
+    assert options == (f"--case={file}:case",)
+    another = tmp_path / "other" / file.name
+    another.parent.mkdir()
+    another.write_text("case = None", encoding="utf-8")
+    assert place(f"{another}:case")[0] != mine
     short = place("reference", "--probe=predict", "--batch-size=13")
     assert short == ("cases/reference-probe=predict-batch-size=13", ("--probe=predict", "--batch-size=13"))
     names = {place("reference", "-k", f"{'a' * 200}{end}")[0] for end in "xy"}
@@ -85,6 +91,11 @@ def test_records_of_a_case_or_with_options_lie_apart_from_the_references(tmp_pat
         assert cells.of_record(path.split("/")[1]) is None  # no atlas takes it for a cell
     with pytest.raises(UsageError, match="no case file"):
         place("nowhere.py:case")
+    for unknown in ("..", "", "no/such"):
+        with pytest.raises(UsageError, match="no case .*Expected one of"):
+            place(unknown)
+    with pytest.raises(UsageError, match="no name in it"):
+        place(f"{file}:")
     with pytest.raises(UsageError, match="--jobs 0"):
         Bench.of(tmp_path, "reference", (), 0)
 

@@ -14,6 +14,7 @@ from typing import Any
 from packaging.version import Version
 
 from parity import cells, known_issues, records
+from parity.case import available
 from parity.cells import Cell, Outcome
 from parity.errors import NotComparableError, RecordError, UsageError
 from parity.failures import RESOLVER
@@ -82,19 +83,23 @@ class Bench:
         in `reports/cases/<case and options>`, so that they stand beside those and not in their place.
 
         Raises:
-            UsageError: `jobs` is none, or there is no such file.
+            UsageError: `jobs` is none, or there is no such case or file.
         """
         if jobs < 1:
             raise UsageError(f"--jobs {jobs}: expected 1 or more.")
         options = list(further)
         path, colon, name = case.rpartition(":")
         if colon:
-            if not Path(path).is_file():
-                raise UsageError(f"no case file {path}. Expected path/to/file.py:name.")
-            options = [f"--case={Path(path).resolve()}:{name}", *options]
+            if not Path(path).is_file() or not name:
+                raise UsageError(f"no case file {path}, or no name in it. Expected path/to/file.py:name.")
+            file = Path(path).resolve()
+            options = [f"--case={file}:{name}", *options]
+        elif case not in available():
+            raise UsageError(f"no case {case!r}. Expected one of {', '.join(available())}, or path/to/file.py:name.")
         elif case != REFERENCE:
             options = [f"--case={case}", *options]
-        called = f"{Path(path).stem}-{name}" if colon else case
+        # Two files of one name are two cases.
+        called = f"{file.stem}-{name}-{_hash(str(file))}" if colon else case
         apart = reports / CASES / _folder(called, further) if options else reports
         return cls(Path.cwd(), apart, tuple(options), jobs, show)
 
@@ -170,7 +175,11 @@ def _folder(case: str, options: Iterable[str]) -> str:
     name = re.sub(r"[^\w.=+-]+", "_", "-".join([case, *(option.lstrip("-") for option in options)]))
     if len(name) <= _LONGEST:
         return name
-    return f"{name[: _LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{name[: _LONGEST - 9]}-{_hash(name)}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _why_missing(folder: Path) -> str:
