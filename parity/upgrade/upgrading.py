@@ -10,10 +10,13 @@ from packaging.version import Version
 
 from parity import gate, records
 from parity.errors import NotComparableError
-from parity.gate import Verdict
+from parity.gate import Standing, Verdict
+from parity.gate.standing import parse
+from parity.gate.text import one_line
 from parity.gate.verdict import STAY, UPGRADE
 from parity.handshake import remedy_code
 from parity.records import PASS, REMEDIED
+from parity.storage import ESCAPED
 from parity.upgrade import between
 from parity.upgrade.attribution import attribute
 from parity.upgrade.between import Between
@@ -132,9 +135,14 @@ def _verdict(old: Recorded | None, new: Recorded | None, policy: gate.Policy) ->
     assert old is not None
     assert new is not None
     try:
-        return gate.judge(gate.read(old.folder), gate.read(new.folder), policy), ""
+        return gate.judge(_standing(old), _standing(new), policy), ""
     except NotComparableError as error:
         return None, str(error)
+
+
+def _standing(one: Recorded) -> Standing:
+    """What the gate reads of a record, settled against the known issues as everything else that is said of it."""
+    return parse(records.dumps(one.run).encode("utf-8", ESCAPED), one_line(str(one.folder / "run.json"), 400))
 
 
 def _proof(new: Recorded | None) -> Proof | None:
