@@ -92,7 +92,7 @@ def test_records_of_a_case_or_with_options_lie_apart_from_the_references(tmp_pat
     with pytest.raises(UsageError, match="no case file"):
         place("nowhere.py:case")
     for unknown in ("..", "", "no/such"):
-        with pytest.raises(UsageError, match="no case .*Expected one of"):
+        with pytest.raises(UsageError, match=r"no case .*Expected one of"):
             place(unknown)
     with pytest.raises(UsageError, match="no name in it"):
         place(f"{file}:")
@@ -273,6 +273,23 @@ def test_names_from_records_are_shown_and_not_obeyed(found):
     found = replace(found, moved=[replace(found.moved[0], sentence=evil.evidence)])
     assert "\x1b" not in telling.terminal(found)
     assert "<script>" not in telling.markdown(found)
+
+
+@pytest.mark.parametrize("requirement", ['tensorflow==2.21.0")\nimport os', "tensorflow>=2", "```"])
+def test_a_remedy_that_is_no_pin_is_not_pasted(found, requirement):
+    found = replace(found, proof=replace(found.proof, requirement=requirement))
+    for said in (telling.terminal(found), telling.markdown(found)):
+        assert "names no single release, and cannot be shown" in said
+        assert "readable_by(" not in said.partition("cannot be shown")[0].partition("Who moved")[2]
+    assert json.loads(telling.as_json(found))["remedy"]["code"] is None
+
+
+def test_what_is_to_be_measured_is_of_the_same_records(found, tmp_path):
+    elsewhere = Bench.of(tmp_path / "else where", "ratings", ["--probe=predict"])
+    told = between.measure(replace(found.between, options=elsewhere.asked), OLD, NEW)
+    assert told.endswith(f"--case=ratings --probe=predict '--reports={tmp_path}/else where'")
+    kept = between.measure(found.between, OLD, NEW)
+    assert kept.endswith("--with tensorflow==2.21.0")
 
 
 def test_json_and_markdown_say_the_same(found):

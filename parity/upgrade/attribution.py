@@ -32,11 +32,13 @@ def _upgrade(known: Corners, blocked: bool) -> Moved:
     """Which of the two upgrades brings about what the new pair suffers from."""
     old, new = known.old, known.new
     bad = {name: _bad(known.runs.get(pair)) for name, pair in corners(old, new).items()}
-    if bad["new/new"] is False and blocked:
-        said = f"{new} passes as exported by default what it was asked, and the gate blocks it beside {old}."
-        return Moved(UPGRADE, None, f"By which side is not known: {said}")
     if bad["new/new"] is False:
-        return Moved(UPGRADE, False, f"Nothing broke: {new} passes as exported by default.")
+        passes = f"{new} passes as exported by default"
+        if not blocked:
+            said = f"Nothing broke: {passes}."
+        else:
+            said = f"By which side is not known: {passes} what it was asked, and the gate blocks it beside {old}."
+        return Moved(UPGRADE, None if blocked else False, said)
     if bad["new/new"] is None:
         why = "cannot be installed together" if new in known.runs else "has no record"
         return Moved(UPGRADE, None, f"What the upgrade would break is not known: {new} {why}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Between:
         measured: how many pairs have been measured.
         total: how many there are by the index; None if it could not be asked.
         unmeasured: whether a pair that is newer than `newest` has not been measured, as far as is known.
+        options: what a command must be given to use these records, and to make others like them.
     """
 
     newest: Pair | None
@@ -40,6 +42,7 @@ class Between:
     measured: int
     total: int | None
     unmeasured: bool
+    options: tuple[str, ...] = ()
 
 
 def look(old: Pair, new: Pair, bench: Bench, python: str, blocked: bool = False) -> Between:
@@ -53,9 +56,9 @@ def look(old: Pair, new: Pair, bench: Bench, python: str, blocked: bool = False)
     row = None if newest is None else passed[newest]
     listed = _listed(old, new, python)
     if listed is None:
-        return Between(newest, row, len(rows), None, True)
+        return Between(newest, row, len(rows), None, True, bench.asked)
     unmeasured = any(newest is None or pair.order() > newest.order() for pair in listed - rows.keys())
-    return Between(newest, row, len(rows), len(listed | rows.keys()), unmeasured)
+    return Between(newest, row, len(rows), len(listed | rows.keys()), unmeasured, bench.asked)
 
 
 def known(old: Pair, new: Pair, bench: Bench) -> dict[Pair, list[Row]]:
@@ -114,7 +117,7 @@ def measure(found: Between, old: Pair, new: Pair) -> str:
     [other] = [name for name in PACKAGES if name != package]
     return (
         f"parity bisect {package} --good {getattr(good, package)} --bad {getattr(new, package)} "
-        f"--with {other}=={getattr(good, other)}"
+        f"--with {shlex.join([f'{other}=={getattr(good, other)}', *found.options])}"
     )
 
 

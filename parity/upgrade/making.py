@@ -103,6 +103,12 @@ class Bench:
         apart = reports / CASES / _folder(called, further) if options else reports
         return cls(Path.cwd(), apart, tuple(options), jobs, show)
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The options of a command that make it use this bench."""
+        root = self.reports.parent.parent if self.options else self.reports
+        return (*self.options, *([] if root == self.project / "reports" else [f"--reports={root}"]))
+
     def find(self, pair: Pair) -> list[Recorded]:
         """The records of `pair`, on any Python, best first: up to date, then the newest Python."""
         folders = self.reports.glob(f"*jax{pair.jax}-tf{pair.tensorflow}")

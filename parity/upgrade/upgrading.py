@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from parity import gate, records
-from parity.errors import NotComparableError
+from parity.errors import NotComparableError, UsageError
 from parity.gate import Standing, Verdict
 from parity.gate.standing import parse
 from parity.gate.text import one_line
@@ -22,7 +22,7 @@ from parity.upgrade.attribution import attribute
 from parity.upgrade.between import Between
 from parity.upgrade.corners import Corners, Moved
 from parity.upgrade.making import Bench, Recorded, on_one_python
-from parity.upgrade.pins import Pair, corners
+from parity.upgrade.pins import Pair, corners, pin
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,12 @@ class Proof:
     limit: float | None
 
     @property
-    def code(self) -> str:
-        """The remedy as code to paste."""
-        return remedy_code(self.requirement)
+    def code(self) -> str | None:
+        """The remedy as code to paste; None where the record names something else than one release."""
+        try:
+            return remedy_code("==".join(pin(self.requirement)))
+        except UsageError:
+            return None
 
 
 @dataclass(frozen=True)
