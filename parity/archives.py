@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from packaging.version import InvalidVersion, Version
+
 from parity import storage
 from parity.errors import RecordError, StorageError, UsageError
 
@@ -88,7 +90,7 @@ def listed(archive: Path) -> dict[str, str | None]:
     """By jax release, the SHA-256 of what has been archived; None for a file that is there and is not listed.
 
     Raises:
-        RecordError: there is no list, or a line of it cannot be read.
+        RecordError: there is no list, a line of it cannot be read, or a file is named by no release.
     """
     try:
         lines = (archive / SUMS).read_text(encoding="utf-8").splitlines()
@@ -97,14 +99,38 @@ def listed(archive: Path) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for number, line in enumerate(lines, 1):
         entry = _LINE.fullmatch(line)
-        if entry is None or entry["jax"] in found:
+        if entry is None or not _is_version(entry["jax"]) or entry["jax"] in found:
             raise RecordError(
                 f"{archive / SUMS}, line {number}: {line!r}. Expected a SHA-256, two spaces, and a name such as "
                 f"jax0.9.2{SUFFIX}, each name once. Restore the file."
             )
         found[entry["jax"]] = entry["sha256"]
-    there = (each.name[: -len(SUFFIX)].removeprefix("jax") for each in archive.glob(f"jax*{SUFFIX}"))
+    there = [each.name[: -len(SUFFIX)].removeprefix("jax") for each in archive.glob(f"jax*{SUFFIX}")]
+    if strange := [jax for jax in there if not _is_version(jax)]:
+        raise RecordError(f"{path_of(archive, strange[0])} is named by no jax release. Remove or rename it.")
     return {**dict.fromkeys(sorted(there)), **found}
+
+
+def _is_version(text: str) -> bool:
+    try:
+        return bool(Version(text))
+    except InvalidVersion:
+        return False
+
+
+def require_unaltered(path: Path) -> None:
+    """Hold a bundle in one file against the list beside it, if there is one and the file is in it.
+
+    Raises:
+        RecordError: it has another SHA-256 there.
+    """
+    try:
+        lines = (path.parent / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    sums = [line.partition(" ")[0] for line in lines if line.endswith(f"  {path.name}")]
+    if sums and set(sums) != {storage.sha256(path)}:
+        raise RecordError(f"{path} is not what was archived: its SHA-256 is not that of {SUMS} beside it. Restore it.")
 
 
 def require_new(path: Path) -> None:
@@ -124,5 +150,7 @@ def require_new(path: Path) -> None:
 
 def enlist(path: Path) -> None:
     """Add the bundle at `path` to the list of its archive."""
-    with (path.parent / SUMS).open("a", encoding="utf-8") as file:
-        file.write(f"{storage.sha256(path)}  {path.name}\n")
+    with (path.parent / SUMS).open("a+", encoding="utf-8") as file:
+        file.seek(0)
+        ended = file.read()[-1:] in ("", "\n")
+        file.write(f"{'' if ended else chr(10)}{storage.sha256(path)}  {path.name}\n")

@@ -16,6 +16,7 @@ Arrays are stored as .npz without pickle.
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import tempfile
@@ -72,20 +73,27 @@ class Signature:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Signature:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`.
+
+        Raises:
+            KeyError, TypeError, AttributeError, ValueError, InputError: `data` is no such object.
+        """
 
         def specs(tree: Any) -> Specs:
             if isinstance(tree.get("shape"), list):
                 return Spec(*tree["shape"], dtype=tree["dtype"])
             return {n: Spec(*s["shape"], dtype=s["dtype"]) for n, s in tree.items()}
 
+        limit = records.number(data["limit"])
+        if not data["probes"] or not 0 < limit < math.inf:
+            raise ValueError(f"expected probes and a positive limit, got {data['probes']} and {limit}")
         return cls(
             case=data["case"],
             data=specs(data["data"]),
             labels=specs(data["labels"]),
             state=tuple(StateLeaf(**leaf) for leaf in data["state"]),
             probes=tuple(data["probes"]),
-            limit=records.number(data["limit"]),
+            limit=limit,
             limit_reason=data["limit_reason"],
         )
 
@@ -253,7 +261,7 @@ def open_bundle(path: Path) -> Bundle:
         schema = manifest["schema"]
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"{path} is not a bundle: {error}. Expected what parity export writes.") from None
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
         raise RecordError(f"{path / MANIFEST} is damaged ({error}). Export the bundle again.") from None
     if not isinstance(schema, int) or schema > SCHEMA:
         raise RecordError(
@@ -262,13 +270,16 @@ def open_bundle(path: Path) -> Bundle:
     try:
         _verify_files(path, manifest["files"])
         signature = Signature.from_json(manifest["signature"])
+        sizes, versions = manifest["batch_sizes"], manifest["versions"]
+        if not sizes or not isinstance(versions, dict):
+            raise ValueError(f"expected batch sizes and an object of versions, got {sizes} and {versions}")
         budgets = path / BUDGETS
         rows = json.loads(budgets.read_text(encoding="utf-8")) if BUDGETS in manifest["files"] else []
         return Bundle(
-            path, signature, tuple(manifest["batch_sizes"]), manifest["versions"], manifest["writer"],
+            path, signature, tuple(sizes), versions, manifest["writer"],
             tuple(records.decode(BudgetRecord, row) for row in rows), manifest.get("readable_by"),
         )  # fmt: skip
-    except (KeyError, TypeError, AttributeError, ValueError, InputError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, InputError, RecursionError) as error:
         raise RecordError(f"{path / MANIFEST} is damaged ({error!r}). Export the bundle again.") from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().error(f"unknown arguments for {arguments.command}: {' '.join(further)}")
     try:
         code: int = _module(arguments.command.replace("-", "_")).main(arguments, further)
+        sys.stdout.flush()
         return code
     except ParityError as error:
         print(f"parity: {error}", file=sys.stderr)
@@ -56,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("parity: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read the output has gone, as in `| head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+        return 141  # as a shell has it of a process that SIGPIPE ended
     except Exception:
         import traceback
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from parity import bundles, deprecations, environment, handshake, judging, known_issues, records, report
+from parity import archives, bundles, deprecations, environment, handshake, judging, known_issues, records, report
 from parity.bundles import Bundle
 from parity.errors import NotComparableError, ParityError, RecordError, UsageError
 from parity.failures import NUMERIC, REMEDIABLE, Failure, classify
@@ -39,10 +39,12 @@ def verify(path: Path, out: Path | None = None, cell: str | None = None, remedie
         remedied: ask only the export under the remedy, as if it were the default.
 
     Raises:
-        RecordError: the bundle is damaged, newer, or has no answers.
+        RecordError: the bundle is damaged, newer, has no answers, or is not what the archive that it is in lists.
         NotComparableError: TensorFlow is not installed.
         UsageError: `remedied`, and the bundle has no export under a remedy.
     """
+    if path.is_file():
+        archives.require_unaltered(path)
     with bundles.opening(path) as bundle:
         if not bundle.budgets:
             raise RecordError(f"{path} has no answers of JAX to compare with. Write it with parity export.")

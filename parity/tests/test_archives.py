@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from parity import archives, bundles, storage
+from parity import archives, bundles, storage, verification
 from parity.errors import RecordError, UsageError
 from parity.tests import samples
 from parity.tests.test_bundle_files import ANSWER, BUDGETS, SOLE, assert_same, write
@@ -188,7 +188,8 @@ DIGEST = "0" * 64
     "line",
     [
         "", DIGEST, f"{DIGEST}  ../jax0.1.0.tar.xz", f"{DIGEST} jax0.1.0.tar.xz", f"{DIGEST[1:]}  jax0.1.0.tar.xz",
-        f"{DIGEST}  jax0.1.0", f"{DIGEST}  jaxnightly.tar.xz", f"{DIGEST}  {NAME}",
+        f"{DIGEST}  jax0.1.0", f"{DIGEST}  jaxnightly.tar.xz",
+        f"{DIGEST}  jax0.9.x.tar.xz", f"{DIGEST}  {NAME}",
     ],
 )  # fmt: skip
 def test_a_list_that_cannot_be_read_is_refused_by_its_line(archive, line):
@@ -196,6 +197,29 @@ def test_a_list_that_cannot_be_read_is_refused_by_its_line(archive, line):
         file.write(f"{line}\n")
     with pytest.raises(RecordError, match=r"SHA256SUMS, line 2: .*Restore the file"):
         archives.listed(archive)
+
+
+def test_a_file_that_is_named_by_no_release_is_refused(archive):
+    (archive / "jax0.9.2 (1).tar.xz").touch()
+    with pytest.raises(RecordError, match=r"jax0\.9\.2 \(1\)\.tar\.xz is named by no jax release"):
+        archives.listed(archive)
+
+
+def test_a_line_is_added_after_one_that_does_not_end(archive):
+    sums = archive / "SHA256SUMS"
+    sums.write_text(sums.read_text().rstrip())
+    archives.enlist(write(archive / "jax0.10.2.tar.xz"))
+    assert set(archives.listed(archive)) == {"0.9.2", "0.10.2"}
+
+
+def test_a_bundle_is_held_against_the_list_beside_it(archive):
+    archives.require_unaltered(archive / NAME)
+    sums = archive / "SHA256SUMS"
+    sums.write_text(f"{DIGEST}  {NAME}\n")
+    with pytest.raises(RecordError, match="is not what was archived"):
+        verification.verify(archive / NAME)
+    sums.unlink()
+    archives.require_unaltered(archive / NAME)
 
 
 def test_a_folder_without_a_list_is_no_archive(tmp_path):

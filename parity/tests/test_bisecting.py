@@ -136,6 +136,13 @@ def test_it_goes_down_where_the_good_release_is_the_newer_one(search, history):
     assert (found.last_good, found.first_bad) == ("0.10.2", "0.10.1")
 
 
+def test_an_end_that_is_yanked_counts_as_an_end(search, index):
+    index["0.10.2"] = "yanked"
+    found, said = search(good="0.10.2", bad="0.11.0")
+    assert (found.last_good, found.first_bad) == ("0.10.2", "0.11.0")
+    assert "at most 0 environments beside the two ends." in said
+
+
 def test_releases_that_cannot_be_searched_are_refused(search):
     with pytest.raises(
         UsageError, match=r"the index has no jax 0\.9\.9\. Expected a release that it has, such as 0\.11"
@@ -143,6 +150,8 @@ def test_releases_that_cannot_be_searched_are_refused(search):
         search(good="0.9.9")
     with pytest.raises(UsageError, match=r"--good and --bad are both 0\.9\.2"):
         search(bad="0.9.2")
+    with pytest.raises(UsageError, match=r"--good and --bad are both 0\.12"):
+        search(good="0.12", bad="0.12.0")
     with pytest.raises(UsageError, match=r"--with jax==0\.9\.2: expected the other package, such as tensorflow"):
         search(other=("jax", "0.9.2"))
 

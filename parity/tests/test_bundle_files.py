@@ -172,6 +172,12 @@ DAMAGE = {
     "no signature": lambda m: m.pop("signature"),
     "no schema": lambda m: m.pop("schema"),
     "no batch sizes": lambda m: m.update(batch_sizes=None),
+    "empty batch sizes": lambda m: m.update(batch_sizes=[]),
+    "versions that are none": lambda m: m.update(versions=["jax"]),
+    "no probes": lambda m: m["signature"].update(probes=[]),
+    "no limit": lambda m: m["signature"].update(limit="nan"),
+    "an infinite limit": lambda m: m["signature"].update(limit="inf"),
+    "a limit of nothing": lambda m: m["signature"].update(limit=0),
     "a shape without batch size": lambda m: m["signature"]["data"].update(shape=[2]),
     "an unknown dtype": lambda m: m["signature"]["data"].update(dtype="float31"),
     "a state leaf of another kind": lambda m: m["signature"].update(state=[{"name": "kernel"}]),
@@ -186,7 +192,7 @@ def test_a_damaged_manifest_is_named(bundle, damage):
     assert_damaged(bundle, "manifest.json is damaged")
 
 
-@pytest.mark.parametrize("manifest", ["[]", "null", '"text"', "3"])
+@pytest.mark.parametrize("manifest", ["[]", "null", '"text"', "3", "[" * 100_000])
 def test_a_manifest_of_another_kind_is_named(bundle, manifest):
     (bundle / "manifest.json").write_text(manifest)
     assert_damaged(bundle, "manifest.json is damaged")

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 import types
 import typing
 from html.parser import HTMLParser
@@ -285,3 +287,12 @@ def test_an_interruption_exits_130(monkeypatch, capsys):
     monkeypatch.setattr(doctor, "main", interrupt)
     assert cli.main(["doctor"]) == 130
     assert capsys.readouterr().err == "parity: interrupted\n"
+
+
+def test_a_reader_that_goes_away_gets_no_traceback():
+    read, write = os.pipe()
+    os.close(read)
+    code = "import sys; from parity import cli; sys.exit(cli.main(['doctor']))"
+    done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, "Traceback" in done.stderr, "BrokenPipe" in done.stderr) == (141, False, False)

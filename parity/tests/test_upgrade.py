@@ -43,6 +43,7 @@ def test_a_pair_is_read_from_pins():
         ("jax>=0.9.2 tensorflow==2.20.0", "'jax>=0.9.2' is no pin"),
         ("jax==0.9.* tensorflow==2.20.0", "is no pin"),
         ("jax tensorflow", "'jax' is no pin"),
+        ("jax==0.9.2 tensorflow==2.20.0 tensorflow-cpu==2.21.0", "pins a package twice"),
         ("jax==0.9.2 tensorflow==2.20.0 flax==0.12.6", "named by jax and tensorflow alone.*Leave it out"),
     ],
 )
@@ -74,7 +75,13 @@ def test_records_of_a_case_or_with_options_lie_apart_from_the_references(tmp_pat
 
     assert place() == (".", ())
     assert place("ratings") == ("cases/ratings", ("--case=ratings",))
-    assert place(f"{file}:case") == ("cases/mine-case", (f"--case={file}:case",))
+    mine, options = place(f"{file}:case")
+    assert mine.startswith("cases/mine-case-")
+    assert options == (f"--case={file}:case",)
+    another = tmp_path / "other" / file.name
+    another.parent.mkdir()
+    another.write_text("case = None", encoding="utf-8")
+    assert place(f"{another}:case")[0] != mine
     short = place("reference", "--probe=predict", "--batch-size=13")
     assert short == ("cases/reference-probe=predict-batch-size=13", ("--probe=predict", "--batch-size=13"))
     names = {place("reference", "-k", f"{'a' * 200}{end}")[0] for end in "xy"}
@@ -84,6 +91,11 @@ def test_records_of_a_case_or_with_options_lie_apart_from_the_references(tmp_pat
         assert cells.of_record(path.split("/")[1]) is None  # no atlas takes it for a cell
     with pytest.raises(UsageError, match="no case file"):
         place("nowhere.py:case")
+    for unknown in ("..", "", "no/such"):
+        with pytest.raises(UsageError, match=r"no case .*Expected one of"):
+            place(unknown)
+    with pytest.raises(UsageError, match="no name in it"):
+        place(f"{file}:")
     with pytest.raises(UsageError, match="--jobs 0"):
         Bench.of(tmp_path, "reference", (), 0)
 
@@ -263,6 +275,23 @@ def test_names_from_records_are_shown_and_not_obeyed(found):
     assert "<script>" not in telling.markdown(found)
 
 
+@pytest.mark.parametrize("requirement", ['tensorflow==2.21.0")\nimport os', "tensorflow>=2", "```"])
+def test_a_remedy_that_is_no_pin_is_not_pasted(found, requirement):
+    found = replace(found, proof=replace(found.proof, requirement=requirement))
+    for said in (telling.terminal(found), telling.markdown(found)):
+        assert "names no single release, and cannot be shown" in said
+        assert "readable_by(" not in said.partition("cannot be shown")[0].partition("Who moved")[2]
+    assert json.loads(telling.as_json(found))["remedy"]["code"] is None
+
+
+def test_what_is_to_be_measured_is_of_the_same_records(found, tmp_path):
+    elsewhere = Bench.of(tmp_path / "else where", "ratings", ["--probe=predict"])
+    told = between.measure(replace(found.between, options=elsewhere.asked), OLD, NEW)
+    assert told.endswith(f"--case=ratings --probe=predict '--reports={tmp_path}/else where'")
+    kept = between.measure(found.between, OLD, NEW)
+    assert kept.endswith("--with tensorflow==2.21.0")
+
+
 def test_json_and_markdown_say_the_same(found):
     data = json.loads(telling.as_json(found))
     assert (data["decision"], data["exit_code"]) == (found.verdict.decision, 0)
@@ -330,6 +359,32 @@ def test_nothing_in_between_is_asked_for_where_nothing_is_blocked(bench, leave, 
     found = upgrade(OLD, NEW, bench, None)
     assert (found.verdict.decision, found.between, found.proof) == ("may upgrade", None, None)
     assert telling.terminal(found).splitlines()[-1].startswith(("- ", "  "))
+
+
+def test_a_new_pair_that_passes_and_is_blocked_is_not_proposed(bench, leave, machine, monkeypatch, reports):
+    listed(monkeypatch, jax=[OLD.jax, NEW.jax], tensorflow=[OLD.tensorflow, NEW.tensorflow])
+    for pair in corners(OLD, NEW).values():
+        leave(pair)
+    lacking = records.read(reports / NEW.cell("3.12"))
+    del lacking.checks[-1], lacking.plan[-1]
+    records.seal(reports / NEW.cell("3.12"), lacking)
+    found = upgrade(OLD, NEW, bench, None)
+    said = " ".join(telling.terminal(found).split())
+    assert (found.verdict.decision, found.between.newest) == ("do not upgrade", BOTH)
+    assert "Nothing broke" not in said
+    assert f"{NEW} passes as exported by default what it was asked, and the gate blocks it" in said
+    assert "parity bisect" not in said  # which would find nothing bad
+
+
+def test_a_record_of_a_run_that_ended_is_judged_whatever_is_missing_in_it(bench, four, machine, monkeypatch, reports):
+    listed(monkeypatch, jax=[], tensorflow=[])
+    atlas.write(reports / "atlas.json", atlas.join([cells.row(run(NEW))]))
+    lacking = records.read(reports / NEW.cell("3.12"))
+    del lacking.checks[-1]
+    records.seal(reports / NEW.cell("3.12"), lacking)
+    found = upgrade(OLD, NEW, bench, None)
+    assert (machine.ran, found.exit_code, found.corners["new/new"].outcome.status) == ([], 1, MISSING)
+    assert NEW not in between.known(OLD, NEW, bench)  # the atlas has it, and the record counts
 
 
 def test_a_new_pair_that_cannot_be_installed_blocks_with_the_resolvers_reason(bench, four, leave, machine, monkeypatch):

@@ -15,22 +15,30 @@ from parity.upgrade.pins import JAX, PACKAGES, TENSORFLOW, Pair, corners
 _SHOWN = 3
 
 
-def attribute(known: Corners) -> list[Moved]:
-    """What every side did, in the order of `SIDES`; of the packages and of what is converted only where it differs."""
+def attribute(known: Corners, blocked: bool = False) -> list[Moved]:
+    """What every side did, in the order of `SIDES`; of the packages and of what is converted only where it differs.
+
+    `blocked` is whether the gate blocks the new pair.
+    """
     moved = [numbers.of_jax(known), numbers.of_tensorflow(known), numbers.of_converted(known)]
     program = _program(known)
     if program.moved and not any(one is None or one.moved is not False for one in moved):
         program = Moved(PROGRAM, True, f"{program.sentence[:-1]}; no distance from the oracle moved with it.")
-    found = [_upgrade(known), *moved, program, _reader(known), _others(known)]
+    found = [_upgrade(known, blocked), *moved, program, _reader(known), _others(known)]
     return [one for one in found if one is not None]
 
 
-def _upgrade(known: Corners) -> Moved:
+def _upgrade(known: Corners, blocked: bool) -> Moved:
     """Which of the two upgrades brings about what the new pair suffers from."""
     old, new = known.old, known.new
     bad = {name: _bad(known.runs.get(pair)) for name, pair in corners(old, new).items()}
     if bad["new/new"] is False:
-        return Moved(UPGRADE, False, f"Nothing broke: {new} passes as exported by default.")
+        passes = f"{new} passes as exported by default"
+        if not blocked:
+            said = f"Nothing broke: {passes}."
+        else:
+            said = f"By which side is not known: {passes} what it was asked, and the gate blocks it beside {old}."
+        return Moved(UPGRADE, None if blocked else False, said)
     if bad["new/new"] is None:
         why = "cannot be installed together" if new in known.runs else "has no record"
         return Moved(UPGRADE, None, f"What the upgrade would break is not known: {new} {why}.")

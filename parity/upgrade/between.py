@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Between:
         measured: how many pairs have been measured.
         total: how many there are by the index; None if it could not be asked.
         unmeasured: whether a pair that is newer than `newest` has not been measured, as far as is known.
+        options: what a command must be given to use these records, and to make others like them.
     """
 
     newest: Pair | None
@@ -40,37 +42,41 @@ class Between:
     measured: int
     total: int | None
     unmeasured: bool
+    options: tuple[str, ...] = ()
 
 
-def look(old: Pair, new: Pair, bench: Bench, python: str) -> Between:
-    """What the records of `bench` and, for the reference case, the atlas of the project know."""
+def look(old: Pair, new: Pair, bench: Bench, python: str, blocked: bool = False) -> Between:
+    """What the records of `bench` and, for the reference case, the atlas of the project know.
+
+    A new pair that the gate has `blocked` is not proposed, even where it passes.
+    """
     rows = known(old, new, bench)
-    passed = {pair: good[0] for pair, found in rows.items() if (good := _good(found))}
+    passed = {pair: good[0] for pair, found in rows.items() if (good := _good(found)) and not (blocked and pair == new)}
     newest = max(passed, key=Pair.order, default=None)
     row = None if newest is None else passed[newest]
     listed = _listed(old, new, python)
     if listed is None:
-        return Between(newest, row, len(rows), None, True)
+        return Between(newest, row, len(rows), None, True, bench.asked)
     unmeasured = any(newest is None or pair.order() > newest.order() for pair in listed - rows.keys())
-    return Between(newest, row, len(rows), len(listed | rows.keys()), unmeasured)
+    return Between(newest, row, len(rows), len(listed | rows.keys()), unmeasured, bench.asked)
 
 
 def known(old: Pair, new: Pair, bench: Bench) -> dict[Pair, list[Row]]:
-    """The rows of the pairs in between that were seen, one per Python; a record counts before a row of the atlas."""
+    """The rows of the pairs in between that were seen, one per Python; of the atlas only where a pair has no record."""
     found: dict[str, Row] = {}
     if not bench.options:
         for folder in (bench.project / "reports", bench.reports):
             with suppress(RecordError):
                 found |= {row["cell"]: row for row in atlases.read(folder / "atlas.json").cells if row["mode"] == JOINT}
     pairs: dict[Pair, list[Row]] = {}
-    names = {*found, *(folder.name for folder in bench.reports.glob("*jax*-tf*"))}
-    for name in sorted(names):
+    names = {path.parent.name for path in bench.reports.glob("*jax*-tf*/run.json*")}
+    recorded = {of_cell(name) for name in names}
+    rows = {name: cells.row(run) for name in names if (run := bench.read(name))}
+    rows |= {name: row for name, row in found.items() if of_cell(name) not in recorded}
+    for name, row in sorted(rows.items()):
         pair = of_cell(name)
-        if pair is not None and old.between(new, pair):
-            run = bench.read(name)
-            row = found.get(name) if run is None else cells.row(run)
-            if row is not None and row["status"] != MISSING:
-                pairs.setdefault(pair, []).append(row)
+        if pair is not None and old.between(new, pair) and row["status"] != MISSING:
+            pairs.setdefault(pair, []).append(row)
     return pairs
 
 
@@ -111,7 +117,7 @@ def measure(found: Between, old: Pair, new: Pair) -> str:
     [other] = [name for name in PACKAGES if name != package]
     return (
         f"parity bisect {package} --good {getattr(good, package)} --bad {getattr(new, package)} "
-        f"--with {other}=={getattr(good, other)}"
+        f"--with {shlex.join([f'{other}=={getattr(good, other)}', *found.options])}"
     )
 
 

@@ -12,7 +12,7 @@ from parity.atlas import score
 from parity.cells import Outcome
 from parity.errors import NotComparableError, UsageError
 from parity.failures import RESOLVER
-from parity.records import PASS, REMEDIED
+from parity.records import MISSING, PASS, REMEDIED
 from parity.upgrade import releases
 from parity.upgrade.between import installs
 from parity.upgrade.bisection import BAD, GOOD, SKIP, Boundary, bisect, questions
@@ -60,7 +60,7 @@ class Search:
         except NotComparableError as error:
             return self._step_around(release, str(error))
         self.found[release] = found
-        if found.outcome.failure == RESOLVER:
+        if found.outcome.failure == RESOLVER or found.outcome.status == MISSING:
             return self._step_around(release, found.outcome.evidence)
         good = (PASS, REMEDIED) if self.remedied_is_good else (PASS,)
         return GOOD if found.outcome.status in good else BAD
@@ -158,7 +158,7 @@ def search(
     names = [release.version for release in listed]
     obstacles = {release.version: release.obstacle for release in listed if release.obstacle}
     one = Search(package, ends[0], bench, python, remedied_is_good, wrapped)
-    most = questions([name for name in names if name not in obstacles])
+    most = questions([names[0], *(name for name in names[1:-1] if name not in obstacles), names[-1]])
     wrapped(
         f"{len(names)} releases of {package} from {good} to {bad}, with {fixed} {other[1]} on Python {python}, {why}: "
         f"at most {most} environment{'s' * (most != 1)} beside the two ends."
@@ -187,6 +187,6 @@ def _range(package: str, good: str, bad: str, pair: Pair, python: str) -> list[r
         if end not in names:
             near = ", ".join(release.version for release in found[-5:])
             raise UsageError(f"the index has no {package} {end}. Expected a release that it has, such as {near}.")
-    if good == bad:
+    if ends[0] == ends[1]:
         raise UsageError(f"--good and --bad are both {good}. Expected two releases.")
     return inside if ends[0] < ends[1] else inside[::-1]

@@ -14,12 +14,13 @@ from typing import Any
 from packaging.version import Version
 
 from parity import cells, known_issues, records
+from parity.case import available
 from parity.cells import Cell, Outcome
 from parity.errors import NotComparableError, RecordError, UsageError
 from parity.failures import RESOLVER
 from parity.matrix import building, plan, running, scheduling
 from parity.matrix.supervising import Ended
-from parity.records import MISSING, Run
+from parity.records import COMPLETE, MISSING, Run
 from parity.upgrade.pins import Pair
 
 PYTHONS = ("3.13", "3.12", "3.11", "3.10")
@@ -82,21 +83,31 @@ class Bench:
         in `reports/cases/<case and options>`, so that they stand beside those and not in their place.
 
         Raises:
-            UsageError: `jobs` is none, or there is no such file.
+            UsageError: `jobs` is none, or there is no such case or file.
         """
         if jobs < 1:
             raise UsageError(f"--jobs {jobs}: expected 1 or more.")
         options = list(further)
         path, colon, name = case.rpartition(":")
         if colon:
-            if not Path(path).is_file():
-                raise UsageError(f"no case file {path}. Expected path/to/file.py:name.")
-            options = [f"--case={Path(path).resolve()}:{name}", *options]
+            if not Path(path).is_file() or not name:
+                raise UsageError(f"no case file {path}, or no name in it. Expected path/to/file.py:name.")
+            file = Path(path).resolve()
+            options = [f"--case={file}:{name}", *options]
+        elif case not in available():
+            raise UsageError(f"no case {case!r}. Expected one of {', '.join(available())}, or path/to/file.py:name.")
         elif case != REFERENCE:
             options = [f"--case={case}", *options]
-        called = f"{Path(path).stem}-{name}" if colon else case
+        # Two files of one name are two cases.
+        called = f"{file.stem}-{name}-{_hash(str(file))}" if colon else case
         apart = reports / CASES / _folder(called, further) if options else reports
         return cls(Path.cwd(), apart, tuple(options), jobs, show)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The options of a command that make it use this bench."""
+        root = self.reports.parent.parent if self.options else self.reports
+        return (*self.options, *([] if root == self.project / "reports" else [f"--reports={root}"]))
 
     def find(self, pair: Pair) -> list[Recorded]:
         """The records of `pair`, on any Python, best first: up to date, then the newest Python."""
@@ -111,7 +122,7 @@ class Bench:
             with suppress(RecordError):
                 run = records.read(self.reports / name / "run.json")
                 known_issues.settle_again(run)
-                self._seen[name] = run if run.cell == name and cells.outcome(run).status != MISSING else None
+                self._seen[name] = run if run.cell == name and _answered(run) else None
         return self._seen[name]
 
     def _recorded(self, pair: Pair, name: str) -> Recorded | None:
@@ -151,6 +162,11 @@ class Bench:
         return found
 
 
+def _answered(run: Run) -> bool:
+    """Whether there is something to judge: a run that ended counts, whatever of its plan is missing in it."""
+    return cells.outcome(run).status != MISSING or (run.state == COMPLETE and run.stopped is None)
+
+
 def of_cell(name: str) -> Pair | None:
     """The pair that a cell of that name has in one environment of one Python; None where it has none."""
     try:
@@ -165,7 +181,11 @@ def _folder(case: str, options: Iterable[str]) -> str:
     name = re.sub(r"[^\w.=+-]+", "_", "-".join([case, *(option.lstrip("-") for option in options)]))
     if len(name) <= _LONGEST:
         return name
-    return f"{name[: _LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{name[: _LONGEST - 9]}-{_hash(name)}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _why_missing(folder: Path) -> str:

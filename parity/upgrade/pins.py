@@ -30,7 +30,10 @@ class Pair:
         Raises:
             UsageError: it does not pin one release of each, or pins something else.
         """
-        pinned = dict(pin(word) for word in text.replace(",", " ").split())
+        pins = [pin(word) for word in text.replace(",", " ").split()]
+        pinned = dict(pins)
+        if len(pinned) < len(pins):
+            raise UsageError(f"{text!r} pins a package twice. Expected one release of each.")
         if set(pinned) != set(PACKAGES):
             absent = " and ".join(name for name in PACKAGES if name not in pinned)
             raise UsageError(f"{text!r} pins no {absent}. Expected both, such as 'jax==0.9.2 tensorflow==2.20.0'.")

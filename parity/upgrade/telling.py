@@ -23,6 +23,7 @@ from parity.upgrade.upgrading import Upgrade
 
 SCHEMA = 1
 WIDTH = 80
+_NO_CODE = "The remedy in the record names no single release, and cannot be shown."
 _COLUMNS = ("corner", "jax", "tensorflow", "python", "outcome", "class", "worst score")
 
 
@@ -31,7 +32,8 @@ def terminal(found: Upgrade) -> str:
     parts = [_wrapped(_first(found)), _table(found), *map(_wrapped, _of_records(found))]
     parts += ["Who moved:", *(_item(moved.sentence) for moved in found.moved)]
     if found.proof is not None:
-        parts += ["", "The remedy:", "", textwrap.indent(found.proof.code, "    ")]
+        code = found.proof.code
+        parts += ["", "The remedy:", "", textwrap.indent(code, "    ")] if code else ["", _wrapped(_NO_CODE)]
     parts += ["", *map(_wrapped, _unblocking(found))]
     return "\n".join(parts).rstrip()
 
@@ -44,7 +46,8 @@ def markdown(found: Upgrade) -> str:
     parts = [f"**{plain(_first(found))}**", "\n".join(table), *map(plain, _of_records(found))]
     parts += ["\n".join(f"- {plain(moved.sentence)}" for moved in found.moved)]
     if found.proof is not None:
-        parts += [f"The remedy:\n\n```python\n{found.proof.code}\n```"]
+        code = found.proof.code
+        parts += [f"The remedy:\n\n```python\n{code}\n```" if code else _NO_CODE]
     parts += list(map(plain, _unblocking(found)))
     if found.verdict is not None:
         parts.append(outputs.summary(found.verdict).partition("\n")[2].strip())

@@ -9,17 +9,20 @@ from pathlib import Path
 from packaging.version import Version
 
 from parity import gate, records
-from parity.errors import NotComparableError
-from parity.gate import Verdict
-from parity.gate.verdict import UPGRADE
+from parity.errors import NotComparableError, UsageError
+from parity.gate import Standing, Verdict
+from parity.gate.standing import parse
+from parity.gate.text import one_line
+from parity.gate.verdict import STAY, UPGRADE
 from parity.handshake import remedy_code
 from parity.records import PASS, REMEDIED
+from parity.storage import ESCAPED
 from parity.upgrade import between
 from parity.upgrade.attribution import attribute
 from parity.upgrade.between import Between
 from parity.upgrade.corners import Corners, Moved
 from parity.upgrade.making import Bench, Recorded, on_one_python
-from parity.upgrade.pins import Pair, corners
+from parity.upgrade.pins import Pair, corners, pin
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,12 @@ class Proof:
     limit: float | None
 
     @property
-    def code(self) -> str:
-        """The remedy as code to paste."""
-        return remedy_code(self.requirement)
+    def code(self) -> str | None:
+        """The remedy as code to paste; None where the record names something else than one release."""
+        try:
+            return remedy_code("==".join(pin(self.requirement)))
+        except UsageError:
+            return None
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,8 @@ def upgrade(
     found, on = _runs(dict.fromkeys(named.values()), bench, only, recorded)
     verdict, incomparable = _verdict(found.get(old), found.get(new), judged_by)
     runs = {pair: one.run for pair, one in found.items()}
-    moved = attribute(Corners(old, new, runs, judged_by.drift))
+    blocked = verdict is not None and verdict.decision == STAY
+    moved = attribute(Corners(old, new, runs, judged_by.drift), blocked)
     unmended = new not in found or found[new].outcome.status != PASS
     needed = verdict is None or verdict.decision != UPGRADE or unmended
     python = found[new].cell.python if new in found else None
@@ -92,7 +99,7 @@ def upgrade(
     shown = {name: pair for name, pair in named.items() if pair not in (old, new) or name in ("old/old", "new/new")}
     return Upgrade(
         old, new, {name: found.get(pair) for name, pair in shown.items()}, verdict, incomparable, moved,
-        _proof(found.get(new)), between.look(old, new, bench, python or here) if needed else None, on,
+        _proof(found.get(new)), between.look(old, new, bench, python or here, blocked) if needed else None, on,
         tuple(bench.made),
     )  # fmt: skip
 
@@ -131,9 +138,14 @@ def _verdict(old: Recorded | None, new: Recorded | None, policy: gate.Policy) ->
     assert old is not None
     assert new is not None
     try:
-        return gate.judge(gate.read(old.folder), gate.read(new.folder), policy), ""
+        return gate.judge(_standing(old), _standing(new), policy), ""
     except NotComparableError as error:
         return None, str(error)
+
+
+def _standing(one: Recorded) -> Standing:
+    """What the gate reads of a record, settled against the known issues as everything else that is said of it."""
+    return parse(records.dumps(one.run).encode("utf-8", ESCAPED), one_line(str(one.folder / "run.json"), 400))
 
 
 def _proof(new: Recorded | None) -> Proof | None:
