@@ -22,7 +22,7 @@ SOLE = Signature(
 )  # fmt: skip
 NAMED = Signature(
     "named", {"item": Spec("b", 3, dtype="bfloat16"), "shape": Spec("b", dtype="int32")}, {"stars": Spec("b")}, (),
-    ("predict",), math.inf, "because",
+    ("predict",), 128.5, "because",
 )  # fmt: skip
 VERSIONS = {"jax": "0.10.2", "tensorflow": None}
 WRITER = {"stablehlo": "1.14.0", "calling_convention": 10}

@@ -34,11 +34,8 @@ def _upgrade(known: Corners, blocked: bool) -> Moved:
     bad = {name: _bad(known.runs.get(pair)) for name, pair in corners(old, new).items()}
     if bad["new/new"] is False:
         passes = f"{new} passes as exported by default"
-        if not blocked:
-            said = f"Nothing broke: {passes}."
-        else:
-            said = f"By which side is not known: {passes} what it was asked, and the gate blocks it beside {old}."
-        return Moved(UPGRADE, None if blocked else False, said)
+        stays = f"By which side is not known: {passes} what it was asked, and the gate blocks it beside {old}."
+        return Moved(UPGRADE, None, stays) if blocked else Moved(UPGRADE, False, f"Nothing broke: {passes}.")
     if bad["new/new"] is None:
         why = "cannot be installed together" if new in known.runs else "has no record"
         return Moved(UPGRADE, None, f"What the upgrade would break is not known: {new} {why}.")
