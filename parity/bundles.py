@@ -31,7 +31,7 @@ import numpy as np
 
 from parity import archives, records, storage
 from parity.errors import InputError, RecordError, StorageError, UsageError
-from parity.judging import Budget
+from parity.judging import LIMIT, Budget
 from parity.records import BudgetRecord
 from parity.specs import Answer, Array, Batch, Spec, Specs, by_name, dtype_of, like
 
@@ -113,6 +113,11 @@ class Bundle:
     writer: dict[str, Any]
     budgets: tuple[BudgetRecord, ...]
     readable_by: str | None = None
+
+    @property
+    def limit(self) -> float:
+        """The case's own limit for the score; else today's, whatever it was when the bundle was written."""
+        return self.signature.limit if self.signature.limit_reason else LIMIT
 
     @property
     def saved_model(self) -> Path:

@@ -160,7 +160,7 @@ def _checks(
         why: dict[str, Any] = {"failure": failure.kind, "evidence": failure.evidence, "message": str(error)}
         yield from (Check(**vars(question), leaf="*", status=records.ERROR, **why) for question in asked)
         return
-    limit, reason = bundle.signature.limit, bundle.signature.limit_reason
+    limit, reason = bundle.limit, bundle.signature.limit_reason
     for question in asked:
         for judgement in _judge(bundle, question.probe, size, answers.get(question.probe, {})):
             check = Check(**vars(question), **vars(judgement), limit=limit, limit_reason=reason)
@@ -180,7 +180,7 @@ def _planned(bundle: Bundle, probe: str, size: int) -> Planned:
 
 def _judge(bundle: Bundle, probe: str, size: int, answer: Answer) -> list[Judgement]:
     jax, oracle = bundle.answer("answers", probe, size), bundle.answer("oracle", probe, size)
-    limit = bundle.signature.limit
+    limit = bundle.limit
     if probe == judging.ACCURACY:
         scores, budgets = bundle.answer("oracle", "predict", size), bundle.budget("predict", size)
         ambiguous = max((judging.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in budgets), default=0)

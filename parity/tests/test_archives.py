@@ -1,5 +1,6 @@
 """A bundle in one file comes back as it was, or is refused; and what has been archived is neither replaced nor lost."""
 
+import dataclasses
 import io
 import os
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from parity import archives, bundles, storage, verification
+from parity import archives, bundles, judging, storage, verification
 from parity.errors import RecordError, UsageError
 from parity.tests import samples
 from parity.tests.test_bundle_files import ANSWER, BUDGETS, SOLE, assert_same, write
@@ -274,3 +275,11 @@ def test_the_newest_of_them_is_read_here_and_its_record_says_what_it_is(tmp_path
     assert (run.mode, run.in_order(), run.environment["versions"]["jax"]) == (records.ARCHIVE, True, "0.12.0.1")
     assert {check.runtime for check in run.checks} == {"saved_model"}
     assert {check.status for check in run.checks if check.status != records.PASS} <= {records.REMEDIED}
+
+
+def test_a_bundle_from_before_is_judged_by_todays_limit_and_a_case_of_its_own_by_its_own():
+    with bundles.opening(OURS / "jax0.9.2.tar.xz") as old:
+        assert old.signature.limit != judging.LIMIT  # what it was when this was exported
+        assert old.limit == judging.LIMIT
+        own = dataclasses.replace(old.signature, limit=10.0, limit_reason="strict")
+        assert dataclasses.replace(old, signature=own).limit == 10.0
