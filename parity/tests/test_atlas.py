@@ -404,17 +404,17 @@ def test_planted_tags_are_text(written):
 def test_the_page_asks_for_nothing_and_names_its_parts(written):
     text = written(*KINDS.values(), row(mode=SPLIT), previous=of())
     found = Page(text)
-    assert "http" not in text
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", text)  # the name of a format, which nobody fetches
     assert not any(found.all(tag) for tag in ("script", "img", "link", "iframe"))
     assert found.all("html")[0]["lang"] == "en"
     assert len(found.all("caption")) == len(found.all("table"))
-    assert all(attributes.get("scope") in ("row", "col") for attributes in found.all("th"))
+    assert all(attributes.get("scope") in ("row", "col", "rowgroup") for attributes in found.all("th"))
     assert "prefers-color-scheme: dark" in text
 
 
 def test_long_evidence_is_cut_on_the_page_only(written):
     text = written(bad("error", "resolver", "because " * 1000))
-    assert len(text) < 30_000
+    assert text.count("because ") < 300
 
 
 def test_a_hundred_cells_are_a_small_page_made_at_once(tmp_path):

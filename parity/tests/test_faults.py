@@ -87,7 +87,7 @@ def leaves(bench, fault, probe):
 
 def one_weight(index):
     def off(value):
-        value[index] += 1e-3
+        value[index] += 5e-3
         return value
 
     return Fault("one weight", "Dense_1/kernel", variable("Dense_1/kernel", off))

@@ -167,7 +167,7 @@ def test_an_interrupt_that_python_loses_stops_the_run_before_the_next_question()
     [
         (["-n", "2"], 2, "run it in one process, without -n"),
         (["--case", "none.py:case"], 2, "no case file none.py"),
-        (["--case", "nobody"], 2, "Expected one of ratings, reference"),
+        (["--case", "nobody"], 2, "Expected one of miniature, ratings, reference"),
         (["--runtime", "abacus"], 2, "no runtime 'abacus'. Expected one of jax"),
         (["--probe", "smell"], 2, "no probe 'smell'"),
         (["--batch-size", "0"], 2, "batch size '0'. Expected a whole number of at least 1"),
