@@ -12,9 +12,12 @@ from parity.records import number
 FALSE_ALARMS, FAULTS = "false-alarms.json", "faults.json"
 SCHEMA = 1
 """Of both."""
-_PLACES = (Path(__file__).parent / "published", Path(__file__).parents[1] / "reports")
+_PROJECT = Path(__file__).parents[1]
+_PLACES = (
+    Path(__file__).parent / "published",
+    *([_PROJECT / "reports"] if (_PROJECT / "pyproject.toml").is_file() else []),
+)
 """In a wheel; and in a checkout, where they are made."""
-
 
 NUMBERS = ("score", "over", "highest", "in_best_seen", "in_every_tensor", "smallest_relative_error", "smallest_caught")
 """The keys whose values are numbers, and texts where they are not finite; a leaf may be named like one."""
