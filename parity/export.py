@@ -88,7 +88,7 @@ class Exported(tf.Module):
         self._symbolic = batch_size is None
         leaves, self._tree = jax.tree_util.tree_flatten((state.params, state.other))
         named = zip(state_leaves(state), leaves, strict=True)
-        self.state_vars = [tf.Variable(v, trainable=s.trainable, name=_variable_name(s.leaf)) for s, v in named]
+        self.state_vars = [tf.Variable(v, trainable=s.trainable, name=variable_name(s.leaf)) for s, v in named]
         data, labels = tensor_specs(case.data, batch_size), tensor_specs(case.labels, batch_size)
         functions = {
             "predict": (self._predict(case), [data]),
@@ -111,7 +111,7 @@ class Exported(tf.Module):
         return _polymorphic(specs) if self._symbolic else "..."
 
     def _predict(self, case: Case) -> Callable[..., Any]:
-        converted = _convert(
+        converted = convert(
             lambda p, o, x: case.predict((p, o), x), ["...", "...", self._shapes(case.data)], gradient=False
         )
 
@@ -123,7 +123,7 @@ class Exported(tf.Module):
     def _accuracy(self, case: Case) -> Callable[..., Any]:
         of: Any = case.accuracy
         shapes = ["...", "...", self._shapes(case.data), self._shapes(case.labels)]
-        converted = _convert(lambda p, o, x, y: of((p, o), x, y), shapes, gradient=False)
+        converted = convert(lambda p, o, x, y: of((p, o), x, y), shapes, gradient=False)
 
         def accuracy(data: Any, labels: Any) -> Any:
             return converted(*self._trees(), data, labels)
@@ -132,10 +132,10 @@ class Exported(tf.Module):
 
     def _loss(self, case: Case, train: bool) -> Callable[..., Any]:
         shapes = ["...", "...", "...", self._shapes(case.data), self._shapes(case.labels), "..."]
-        converted = _convert(traced_loss(case), shapes, gradient=True)
+        converted = convert(traced_loss(case), shapes, gradient=True)
         # Apart from the loss: a differentiated function with integer results is another program in eager mode than
         # in a graph, and would be compiled twice.
-        split = _convert(lambda rng: tuple(jax.random.split(rng)), ["..."], gradient=False)
+        split = convert(lambda rng: tuple(jax.random.split(rng)), ["..."], gradient=False)
 
         def train_loss(data: Any, labels: Any) -> Any:
             kept, drawn = split(self.rng)
@@ -160,14 +160,16 @@ def _polymorphic(specs: Specs) -> Any:
     return like(specs, {name: shape(spec) for name, spec in by_name(specs).items()})
 
 
-def _convert(function: Callable[..., Any], shapes: list[Any], gradient: bool) -> Callable[..., Any]:
+def convert(function: Callable[..., Any], shapes: list[Any], gradient: bool) -> Callable[..., Any]:
+    """`function` for TensorFlow, for arguments of those polymorphic shapes, with or without its gradient."""
     from jax.experimental import jax2tf
 
     without_source_locations()
     return jax2tf.convert(function, polymorphic_shapes=shapes, with_gradient=gradient)
 
 
-def _variable_name(leaf: str) -> str:
+def variable_name(leaf: str) -> str:
+    """`leaf` as the name of a TensorFlow variable."""
     return "".join(c if c.isascii() and (c.isalnum() or c in "_./-") else "_" for c in leaf)
 
 
@@ -186,8 +188,8 @@ def save(case: Case, state: State, folder: Path, readable_by: str | None = None)
     """
     try:
         with remedied(readable_by):
-            _save(Exported(case, state, graph), case, folder / "saved_model", gradients=True)
-            _save(Exported(case, state, graph, only=("predict",)), case, folder / "inference", gradients=False)
+            save_module(Exported(case, state, graph), case, folder / "saved_model", gradients=True)
+            save_module(Exported(case, state, graph, only=("predict",)), case, folder / "inference", gradients=False)
     except (OSError, ParityError):
         raise
     except Exception as error:
@@ -197,7 +199,8 @@ def save(case: Case, state: State, folder: Path, readable_by: str | None = None)
         ) from error
 
 
-def _save(module: Exported, case: Case, path: Path, gradients: bool) -> None:
+def save_module(module: Exported, case: Case, path: Path, gradients: bool) -> None:
+    """Write the SavedModel of `module` to `path`, with a `serving_default` signature that predicts."""
     names = list(by_name(case.data))
 
     def serve(**named: Any) -> dict[str, Any]:

@@ -41,6 +41,9 @@ MEMBERS = 8
 UNIT_ROUNDOFF = 2.0**-24
 """Of float32 (IEEE 754-2019, 3.3): half the distance from 1 to the next number."""
 
+POWERLESS = 1e-2
+"""A probe has no power if no weight tensor would be caught at 1 % relative error."""
+
 ACCURACY = "accuracy"
 JAX = "JAX"
 

@@ -16,16 +16,13 @@ from parity.case import State
 from parity.compare import distance
 from parity.export import map_leaves, state_leaves
 from parity.harness import Harness
-from parity.judging import Judgement
+from parity.judging import POWERLESS, Judgement
 from parity.records import FAIL, PASS, Power
 from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64
 from parity.specs import Answer
 
 PROBED_WITH = 1e-4
 """The relative error with which the response is measured: small enough to be linear, in float64 far above rounding."""
-
-POWERLESS = 1e-2
-"""A probe has no power if no weight tensor would be caught at 1 % relative error."""
 
 LADDER = (1e-2, 1e-1, 1.0, 10.0)
 """Relative errors tried one after the other where an answer is discrete, and does not respond linearly."""

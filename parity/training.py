@@ -13,7 +13,7 @@ import optax
 from parity.case import Case, Dataset, State, Training
 from parity.errors import CaseError
 from parity.progress import Report, silent
-from parity.specs import Batch, outputs, validate
+from parity.specs import MOST_BYTES, Batch, outputs, validate
 
 
 class Batches(Protocol):
@@ -38,11 +38,12 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Trained:
-    """A case after training: its state, the state it began from, the steps taken, and the metrics."""
+    """A case after training: its state, that of its optimizer, the state it began from, the steps taken, the metrics."""
 
     case: Case
     initial: State
     state: State
+    moments: Any
     steps: int
     steps_per_epoch: int
     initial_eval_loss: float
@@ -54,6 +55,11 @@ def schedule(training: Training, steps_per_epoch: int) -> optax.Schedule:
     return optax.exponential_decay(
         training.learning_rate, transition_steps=steps_per_epoch, decay_rate=training.decay, staircase=True
     )
+
+
+def optimizer(training: Training, steps_per_epoch: int) -> optax.GradientTransformation:
+    """Stub."""
+    return optax.adam(schedule(training, steps_per_epoch))
 
 
 def train(
@@ -79,7 +85,7 @@ def train(
     test = dataset.test
     before = float(evaluate(initial.params, initial.other, initial.rng, test.data, test.labels)[0])
     metrics = Metrics()
-    state, moments, count = initial, optimizer.init(initial.params), 0
+    state, moments, count = initial, optimizer.init(widened(initial.params)), 0
     for epoch in range(training.epochs):
         losses = []
         for batch in batches.epoch(epoch):
@@ -93,9 +99,9 @@ def train(
         metrics.eval_loss.append(float(eval_loss))
         metrics.accuracy.append(float(accuracy))
         metrics.learning_rate.append(float(rate(count - 1)))
-    final = jax.tree_util.tree_map(np.asarray, state)
+    final, last = jax.tree_util.tree_map(np.asarray, (state, moments))
     _require_finite(case, final, "after training")
-    return Trained(case, initial, final, count, batches.steps_per_epoch, before, metrics)
+    return Trained(case, initial, final, last, count, batches.steps_per_epoch, before, metrics)
 
 
 class Compiled(NamedTuple):
@@ -215,15 +221,46 @@ def leaf_name(path: Any) -> str:
     return "/".join(str(name) for name in names)
 
 
-def _train_step(case: Case, optimizer: optax.GradientTransformation) -> Callable[..., Any]:
-    def step(state: State, moments: Any, data: Any, labels: Any) -> tuple[Any, State, Any]:
-        rng, dropout_rng = jax.random.split(state.rng)
-        differentiate = jax.value_and_grad(case.loss, has_aux=True)
-        (loss, other), gradient = differentiate(state.params, state.other, dropout_rng, data, labels, True)
-        updates, moments = optimizer.update(gradient, moments, state.params)
-        return loss, State(optax.apply_updates(state.params, updates), other, rng), moments
+def widened(params: Any) -> Any:
+    """Parameters narrower than float32 as float32; others as they are."""
+
+    def widen(leaf: Any) -> Any:
+        return leaf.astype(np.float32) if np.dtype(leaf.dtype).itemsize < MOST_BYTES else leaf
+
+    return jax.tree_util.tree_map(widen, params)
+
+
+def training_step(case: Case, optimizer: optax.GradientTransformation) -> Callable[..., Any]:
+    """One step of training as a pure function of (params, other_state, rng, moments, data, labels).
+
+    It returns by name `key`, `loss`, `gradient`, `batch_stats` (the other state), `moments` (the optimizer's state) and
+    `parameters`. Parameters narrower than float32 are widened before the loss is differentiated: gradients and moments
+    are float32, and only what is kept of the parameters is rounded.
+    """
+
+    def step(params: Any, other: Any, rng: Any, moments: Any, data: Any, labels: Any) -> dict[str, Any]:
+        key, drawn = jax.random.split(rng)
+        wide, differentiate = widened(params), jax.value_and_grad(case.loss, has_aux=True)
+        (loss, updated), gradient = differentiate(wide, other, drawn, data, labels, True)
+        updates, moments = optimizer.update(gradient, moments, wide)
+        kept = optax.apply_updates(wide, updates)
+        parameters = jax.tree_util.tree_map(lambda new, old: new.astype(old.dtype), kept, params)
+        return {
+            "key": key, "loss": loss, "gradient": gradient, "batch_stats": updated, "moments": moments,
+            "parameters": parameters,
+        }  # fmt: skip
 
     return step
+
+
+def _train_step(case: Case, optimizer: optax.GradientTransformation) -> Callable[..., Any]:
+    step = training_step(case, optimizer)
+
+    def kept(state: State, moments: Any, data: Any, labels: Any) -> tuple[Any, State, Any]:
+        found = step(*state, moments, data, labels)
+        return found["loss"], State(found["parameters"], found["batch_stats"], found["key"]), found["moments"]
+
+    return kept
 
 
 def _evaluation(case: Case) -> Callable[..., Any]:

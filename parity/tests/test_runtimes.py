@@ -163,7 +163,7 @@ def test_weights_frozen_into_the_program_are_found(harness, tmp_path):
         return data @ weights
 
     module = tf.Module()
-    convert = export._convert(frozen, ["...", "...", "(b, ...)"], gradient=False)
+    convert = export.convert(frozen, ["...", "...", "(b, ...)"], gradient=False)
     signature = [tf.TensorSpec((None, 4))]
     module.predict = tf.function(lambda x: convert({}, {}, x), autograph=False, input_signature=signature)
     tf.saved_model.save(module, str(tmp_path / "jax"))

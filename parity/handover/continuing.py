@@ -1,0 +1,177 @@
+"""Training that goes on in TensorFlow, step by step: with a Keras optimizer, or by the exported `train_step`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from parity import artifact
+from parity.errors import RuntimeFailureError
+from parity.handover import (
+    BATCH_STATS,
+    CARRIED,
+    EXPORTED,
+    GRADIENT,
+    KEY,
+    LEARNING_RATE,
+    LOSS,
+    MOMENTS,
+    PARAMETERS,
+    RESTARTED,
+    STEP,
+)
+from parity.handover.counterparts import carried, carry, keras_optimizer
+from parity.handover.files import Handover
+from parity.specs import Answer, Batch
+
+
+class Continuation(ABC):
+    """One training that goes on.
+
+    Args:
+        handover: where from.
+        module: the SavedModel that it trains, loaded for it alone.
+    """
+
+    def __init__(self, handover: Handover, module: Any) -> None:
+        self.handover, self.module = handover, module
+        named = list(zip(handover.signature.state, module.state_vars, strict=True))
+        self.parameters = [(s.leaf, v) for s, v in named if s.trainable]
+        self.other = [(s.leaf, v) for s, v in named if not s.trainable]
+
+    @abstractmethod
+    def train(self, data: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
+        """Take a step: the loss and the learning rate, [] float32, and a gradient or None for each parameter."""
+
+    @abstractmethod
+    def moments(self) -> Answer:
+        """The optimizer's state under Optax's leaf names."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """Steps taken."""
+
+    @abstractmethod
+    def variables(self) -> list[Any]:
+        """Every variable that training changes: with these, it can be resumed."""
+
+    def step(self, batch: Batch) -> Answer:
+        """Take a step on `batch`; everything that it computes and leaves behind, by leaf.
+
+        Raises:
+            RuntimeFailureError: TensorFlow failed.
+        """
+        try:
+            tensors = batch.map(tf.constant)
+            loss, rate, gradients = self.train(tensors.data, tensors.labels)
+        except Exception as error:
+            raise RuntimeFailureError(f"TensorFlow cannot train on: {type(error).__name__}: {error}") from error
+        named = zip((leaf for leaf, _ in self.parameters), gradients, strict=True)
+        found = {f"{GRADIENT}/{leaf}": gradient.numpy() for leaf, gradient in named if gradient is not None}
+        return {LOSS: loss.numpy(), LEARNING_RATE: rate.numpy(), **found, **self.state()}
+
+    def state(self) -> Answer:
+        """What training carries from one step to the next, by leaf."""
+        return {
+            STEP: np.asarray(self.count(), np.int32),
+            KEY: self.module.rng.numpy(),
+            **{f"{BATCH_STATS}/{leaf}": v.numpy() for leaf, v in self.other},
+            **{f"{MOMENTS}/{leaf}": array for leaf, array in self.moments().items()},
+            **{f"{PARAMETERS}/{leaf}": v.numpy() for leaf, v in self.parameters},
+        }
+
+
+class KerasContinuation(Continuation):
+    """A Keras optimizer trains the reloaded artifact.
+
+    Args:
+        handover: where from.
+        module: the reloaded artifact.
+        restart: leave its moments at zero, and restore the count of steps alone, as the published workflow does.
+
+    Raises:
+        CaseError: no Keras optimizer does exactly what the case's does.
+        UsageError: the optimizer's state does not fit.
+    """
+
+    def __init__(self, handover: Handover, module: Any, restart: bool = False) -> None:
+        super().__init__(handover, module)
+        self.optimizer = keras_optimizer(handover.training, handover.steps_per_epoch)
+        self._trainable = [variable for _, variable in self.parameters]
+        self.optimizer.build(self._trainable)
+        if restart:
+            self.optimizer.iterations.assign(handover.steps)
+        else:
+            carry(self.optimizer, self.parameters, handover.state(), handover.steps)
+        self._train = tf.function(self._differentiated, autograph=False, reduce_retracing=True)
+
+    def _differentiated(self, data: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._trainable)
+            loss = self.module.train_loss(data, labels)
+        gradients = tape.gradient(loss, self._trainable)
+        rate = tf.identity(self.optimizer.learning_rate)
+        self.optimizer.apply_gradients(zip(gradients, self._trainable, strict=True))
+        return loss, rate, gradients
+
+    def train(self, data: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
+        """One step of the usual loop."""
+        found: tuple[Any, Any, list[Any]] = self._train(data, labels)
+        return found
+
+    def moments(self) -> Answer:
+        """Keras' slots under Optax's names."""
+        return carried(self.optimizer, self.parameters, self.handover.moments)
+
+    def count(self) -> int:
+        """Keras' `iterations`."""
+        return int(self.optimizer.iterations.numpy())
+
+    def variables(self) -> list[Any]:
+        """The artifact's, and the optimizer's."""
+        slots = [variable.value for variable in self.optimizer.variables]
+        return [*self.module.state_vars, self.module.rng, *slots]
+
+
+class ExportedContinuation(Continuation):
+    """The exported `train_step` does all of it."""
+
+    def train(self, data: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
+        """One call of `train_step`."""
+        found = self.module.train_step(data, labels)
+        return found[LOSS], found[LEARNING_RATE], list(found[GRADIENT])
+
+    def moments(self) -> Answer:
+        """The exported optimizer's variables."""
+        return {leaf: v.numpy() for leaf, v in zip(self.handover.moments, self.module.optimizer_vars, strict=True)}
+
+    def count(self) -> int:
+        """The exported count."""
+        return int(self.module.step.numpy())
+
+    def variables(self) -> list[Any]:
+        """All that the SavedModel has."""
+        return [*self.module.state_vars, self.module.rng, *self.module.optimizer_vars, self.module.step]
+
+
+def resume(name: str, handover: Handover, saved_model: Path | None = None) -> Continuation:
+    """Training that goes on by the hand-over `name`.
+
+    Args:
+        name: one of `parity.handover.HANDOVERS`.
+        handover: where from.
+        saved_model: the SavedModel to load, if not the hand-over's own.
+
+    Raises:
+        RuntimeFailureError: it cannot be loaded.
+        CaseError: the case's optimizer has no Keras counterpart.
+        UsageError: the optimizer's state does not fit.
+    """
+    if name == EXPORTED:
+        return ExportedContinuation(handover, artifact.load(saved_model or handover.exported))
+    assert name in (CARRIED, RESTARTED)
+    return KerasContinuation(handover, artifact.load(saved_model or handover.artifact), restart=name == RESTARTED)

@@ -1,0 +1,89 @@
+"""The third way to hand over: the Optax update exported as `train_step`, beside the optimizer's state as variables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import tensorflow as tf
+
+from parity import export
+from parity.artifact import Wrap, graph, tensor_specs
+from parity.case import Case
+from parity.errors import ParityError, RuntimeFailureError
+from parity.export import Exported
+from parity.handover import BATCH_STATS, GRADIENT, KEY, LEARNING_RATE, LOSS, MOMENTS, PARAMETERS, STEP
+from parity.handover.course import Point, Step
+from parity.runtimes.jax import named
+
+EVALUATING = ("predict", "accuracy", "eval_loss")
+
+
+class Trainable(Exported):
+    """What training needs to go on, for any Optax optimizer: `train_step` beside `predict`, `accuracy`, `eval_loss`.
+
+    Args:
+        case: what to export.
+        point: where its training is.
+        step: its training step; see `course.stepping`.
+        wrap: makes callables of the functions.
+
+    Attributes:
+        state_vars: parameters and other state, as in `Exported`.
+        rng: the key, [2] uint32.
+        optimizer_vars: the optimizer's state, in the order of its leaves.
+        step: the count of steps taken, [] int32.
+        train_step: takes one step on a batch, and returns its `loss` and `learning_rate`, [] float32, and the
+            `gradient` of each parameter.
+    """
+
+    def __init__(self, case: Case, point: Point, step: Step, wrap: Wrap) -> None:
+        super().__init__(case, point.state, wrap, only=EVALUATING)
+        leaves, self._optimizer_tree = jax.tree_util.tree_flatten(point.moments)
+        self.optimizer_vars = [
+            tf.Variable(value, trainable=False, name=export.variable_name(leaf))
+            for leaf, value in zip(named(point.moments), leaves, strict=True)
+        ]
+        self.step = tf.Variable(point.step, trainable=False, name=STEP)
+        self.train_step = wrap(self._train_step(case, step), [tensor_specs(case.data), tensor_specs(case.labels)])
+
+    def _train_step(self, case: Case, step: Step) -> Callable[..., Any]:
+        def flat(params: Any, other: Any, rng: Any, moments: Any, count: Any, data: Any, labels: Any) -> Any:
+            found = step((params, other, rng), moments, count, data, labels)
+            return {name: jax.tree_util.tree_leaves(tree) for name, tree in found.items()}
+
+        shapes = ["...", "...", "...", "...", "...", self._shapes(case.data), self._shapes(case.labels)]
+        converted = export.convert(flat, shapes, gradient=False)
+
+        def train_step(data: Any, labels: Any) -> dict[str, Any]:
+            moments = jax.tree_util.tree_unflatten(self._optimizer_tree, self.optimizer_vars)
+            found = converted(*self._trees(), self.rng, moments, self.step, data, labels)
+            kept = [*found[PARAMETERS], *found[BATCH_STATS], *found[KEY], *found[MOMENTS], *found[STEP]]
+            for variable, value in zip(
+                [*self.state_vars, self.rng, *self.optimizer_vars, self.step], kept, strict=True
+            ):
+                variable.assign(value)
+            return {LOSS: found[LOSS][0], LEARNING_RATE: found[LEARNING_RATE][0], GRADIENT: found[GRADIENT]}
+
+        return train_step
+
+
+def save(case: Case, point: Point, step: Step, path: Path, readable_by: str | None = None) -> None:
+    """Write the SavedModel of a `Trainable` to `path`.
+
+    Raises:
+        RuntimeFailureError: conversion or saving failed.
+    """
+    try:
+        with export.remedied(readable_by):
+            export.save_module(Trainable(case, point, step, graph), case, path, gradients=False)
+    except (OSError, ParityError):
+        raise
+    except Exception as error:
+        raise RuntimeFailureError(
+            f"the training step of case {case.name!r} cannot be exported: {type(error).__name__}: {error}. "
+            f"Expected an optimizer that JAX can trace; with another, hand over as {'carried'!r}."
+        ) from error

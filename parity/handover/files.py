@@ -1,0 +1,170 @@
+"""A hand-over on disk: what TensorFlow is told, so that training goes on from where JAX left it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from parity import bundles, storage
+from parity.bundles import Signature
+from parity.case import Training
+from parity.errors import RecordError, UsageError
+from parity.optimizers import Optimizer, Schedule
+from parity.specs import Answer, Batch, by_name, like
+
+MANIFEST, MOMENTS, EXAMPLES, TRAINING = "handover.json", "moments.npz", "examples.npz", "training"
+
+
+class Batches(Protocol):
+    """The input pipeline; see `parity.pipeline.Pipeline`."""
+
+    steps_per_epoch: int
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of one epoch."""
+
+
+@dataclass(frozen=True)
+class Handover:
+    """A hand-over: `handover.json`, and beside it the optimizer's state, the training set, and two SavedModels.
+
+    Attributes:
+        path: its folder.
+        signature: that of the artifact.
+        training: how the case is trained.
+        steps: steps taken before the hand-over.
+        steps_per_epoch: batches in an epoch.
+        moments: the names of the optimizer's leaves, in order.
+        order: a digest of the batches of each epoch to come; see `digest`.
+    """
+
+    path: Path
+    signature: Signature
+    training: Training
+    steps: int
+    steps_per_epoch: int
+    moments: tuple[str, ...]
+    order: tuple[str, ...]
+
+    @property
+    def artifact(self) -> Path:
+        """The SavedModel with `train_loss`, which a Keras optimizer trains."""
+        return self.path.parent / "saved_model"
+
+    @property
+    def exported(self) -> Path:
+        """The SavedModel with `train_step`."""
+        return self.path / TRAINING
+
+    def state(self) -> Answer:
+        """The optimizer's state by leaf."""
+        return bundles.load_arrays(self.path / MOMENTS)
+
+    def examples(self) -> Batch:
+        """The training set."""
+        arrays = bundles.load_arrays(self.path / EXAMPLES)
+        return Batch(
+            *(
+                like(specs, {name: arrays[f"{kind}/{name}"] for name in by_name(specs)})
+                for kind, specs in (("data", self.signature.data), ("labels", self.signature.labels))
+            )
+        )
+
+    def batches(self, pipeline: Batches) -> Iterator[Batch]:
+        """The batches after the hand-over, from a pipeline that is held to the order of JAX's.
+
+        Raises:
+            UsageError: it gives other batches, or the same in another order; before the first is yielded.
+        """
+        require_order(self, pipeline)
+        first = self.training.epochs
+        for epoch in range(first, first + len(self.order)):
+            yield from pipeline.epoch(epoch)
+
+
+def digest(batches: Iterator[Batch]) -> str:
+    """The SHA-256 of batches, in order."""
+    found = hashlib.sha256()
+    for batch in batches:
+        for array in (*by_name(batch.data).values(), *by_name(batch.labels).values()):
+            found.update(array.tobytes())
+    return found.hexdigest()
+
+
+def require_order(handover: Handover, pipeline: Batches) -> None:
+    """Check that `pipeline` gives the batches that JAX would have seen.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if pipeline.steps_per_epoch != handover.steps_per_epoch:
+        raise UsageError(
+            f"{handover.signature.case}: an epoch has {pipeline.steps_per_epoch} batches here, in JAX it had "
+            f"{handover.steps_per_epoch}. Give the same training set and batch size."
+        )
+    for epoch, wanted in enumerate(handover.order, handover.training.epochs):
+        if digest(pipeline.epoch(epoch)) != wanted:
+            raise UsageError(
+                f"{handover.signature.case}: the batches of epoch {epoch + 1} are not those that JAX would see, or stand "
+                "in another order. Expected the same training set, shuffled from the same seed and epoch."
+            )
+
+
+def write(handover: Handover, moments: Answer, examples: Batch) -> None:
+    """Write the manifest, the optimizer's state and the training set into the hand-over's folder."""
+    named = {f"data/{k}": v for k, v in by_name(examples.data).items()}
+    named |= {f"labels/{k}": v for k, v in by_name(examples.labels).items()}
+    bundles.save_arrays(handover.path / EXAMPLES, named)
+    bundles.save_arrays(handover.path / MOMENTS, moments)
+    told = {
+        "signature": handover.signature.to_json(),
+        "training": _to_json(handover.training),
+        "steps": handover.steps,
+        "steps_per_epoch": handover.steps_per_epoch,
+        "moments": handover.moments,
+        "order": handover.order,
+    }
+    storage.write_atomically(handover.path / MANIFEST, json.dumps(told, indent=1, allow_nan=False) + "\n")
+
+
+def read(path: Path) -> Handover:
+    """The hand-over in the folder `path`.
+
+    Raises:
+        RecordError: there is none, or its manifest is damaged.
+    """
+    try:
+        told = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        return Handover(
+            path, Signature.from_json(told["signature"]), _training(told["training"]), told["steps"],
+            told["steps_per_epoch"], tuple(told["moments"]), tuple(told["order"]),
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(f"{path} is no hand-over: {type(error).__name__}: {error}. Write it again.") from None
+
+
+def _to_json(training: Training) -> dict[str, Any]:
+    """A user's own optimizer or schedule is a function, and left out: no Keras optimizer is its counterpart."""
+    own = training.optimizer.make is not None or (training.schedule is not None and training.schedule.function)
+    optimizer, schedule = (None, None) if own else (_declared(training.optimizer), _declared(training.schedule))
+    return {**asdict(replace(training, optimizer=Optimizer(), schedule=None)), "optimizer": optimizer, "schedule": schedule}
+
+
+def _declared(one: Optimizer | Schedule | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return {f.name: getattr(one, f.name) for f in fields(one) if f.name not in ("make", "function")}
+
+
+def _training(told: dict[str, Any]) -> Training:
+    optimizer = Optimizer(**told["optimizer"]) if told["optimizer"] else Optimizer(make=_not_told)
+    schedule = Schedule(**told["schedule"]) if told["schedule"] else None
+    return Training(**{**told, "optimizer": optimizer, "schedule": schedule})
+
+
+def _not_told(schedule: Any) -> Any:
+    raise UsageError("an optimizer of one's own is not in a hand-over: only the exported update is.")

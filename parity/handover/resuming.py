@@ -1,0 +1,120 @@
+"""Training interrupted in TensorFlow and resumed: checkpoints, and a process of its own that is killed in the middle.
+
+`python -m parity.handover.resuming begin HANDOVER FOLDER` trains on by each of its ways, leaves a checkpoint of each and
+a second export in FOLDER, says so on a line, and trains on until it is killed. With `resume` instead of `begin` it goes
+on from those, and leaves the state after as many steps again. JAX cannot be imported in either.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from parity import artifact, bundles
+from parity.errors import RecordError, UsageError
+from parity.handover import EXPORTED
+from parity.handover.continuing import Continuation, resume
+from parity.handover.files import Handover, read
+from parity.pipeline import Pipeline
+from parity.runtimes import VIRTUAL_CPUS
+from parity.runtimes.saved_model_fresh import make_jax_impossible
+
+STEPS = 3
+"""Taken before the interruption, and as many after it."""
+AGAIN = "exported_again"
+SAVED = "saved"
+
+_CASE, _NAMES = "case/.ATTRIBUTES/VARIABLE_VALUE", "names/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+def save(continuation: Continuation, path: Path) -> str:
+    """Write a `tf.train.Checkpoint` of everything that training changes, under the prefix `path`; returns its name."""
+    name: str = _checkpoint(continuation).write(str(path))
+    return name
+
+
+def restore(continuation: Continuation, path: Path) -> None:
+    """Go on from a checkpoint that `save` wrote.
+
+    Raises:
+        RecordError: there is none, or it cannot be read.
+        UsageError: it is of another case or optimizer, or of other shapes; nothing was overwritten.
+    """
+    try:
+        reader = tf.train.load_checkpoint(str(path))
+        case, names = reader.get_tensor(_CASE).decode(), [name.decode() for name in reader.get_tensor(_NAMES)]
+        shapes = reader.get_variable_to_shape_map()
+    except (tf.errors.OpError, ValueError) as error:
+        raise RecordError(f"{path} is no checkpoint of a training that goes on: {error}. Write it again.") from None
+    wanted = continuation.handover.signature.case
+    if case != wanted:
+        raise UsageError(f"{path} is a checkpoint of case {case!r}, expected one of {wanted!r}. Name another.")
+    if names != _names(continuation):
+        differ = sorted(set(names) ^ set(_names(continuation)))
+        raise UsageError(f"{path} is a checkpoint of another optimizer: {differ[0]} is on one side alone. Name another.")
+    for index, (name, variable) in enumerate(zip(names, continuation.variables(), strict=True)):
+        found = shapes[f"variables/{index}/.ATTRIBUTES/VARIABLE_VALUE"]
+        if found != variable.shape.as_list():
+            raise UsageError(f"{path}: {name} has the shape {found}, expected {variable.shape.as_list()}.")
+    _checkpoint(continuation).read(str(path)).assert_consumed()
+
+
+def _checkpoint(continuation: Continuation) -> Any:
+    return tf.train.Checkpoint(
+        case=tf.Variable(continuation.handover.signature.case),
+        names=tf.Variable(_names(continuation)),
+        variables=continuation.variables(),
+    )
+
+
+def _names(continuation: Continuation) -> list[str]:
+    """What the variables are, in order; Keras' slots after the artifact's own."""
+    own = [*(s.leaf for s in continuation.handover.signature.state), "rng"]
+    rest = [variable.name for variable in continuation.variables()[len(own) :]]
+    return [*own, *(f"{type(continuation).__name__}/{name}" for name in rest)]
+
+
+def begin(handover: Handover, folder: Path, names: list[str]) -> None:
+    """Train on by every way, leave checkpoints, say so, and never end."""
+    batches = list(itertools.islice(handover.batches(Pipeline(handover.examples(), handover.training)), STEPS))
+    for name in names:
+        continuation = resume(name, handover)
+        for batch in batches:
+            continuation.step(batch)
+        save(continuation, folder / name)
+        if name == EXPORTED:
+            module = continuation.module
+            artifact.save(module, folder / AGAIN, module.signatures["serving_default"], gradients=False)
+    print(SAVED, flush=True)
+    for batch in itertools.cycle(batches):
+        continuation.step(batch)
+
+
+def go_on(handover: Handover, folder: Path, names: list[str]) -> None:
+    """Go on from the checkpoints and the second export, and leave the states that they lead to."""
+    pipeline = Pipeline(handover.examples(), handover.training)
+    batches = list(itertools.islice(handover.batches(pipeline), STEPS, 2 * STEPS))
+    for name in names:
+        continuation = resume(name, handover)
+        restore(continuation, folder / name)
+        _finish(continuation, batches, folder / f"{name}.npz")
+    if EXPORTED in names:
+        _finish(resume(EXPORTED, handover, folder / AGAIN), batches, folder / f"{AGAIN}.npz")
+
+
+def _finish(continuation: Continuation, batches: list[Any], path: Path) -> None:
+    for batch in batches:
+        continuation.step(batch)
+    bundles.save_arrays(path, {leaf: np.asarray(array) for leaf, array in continuation.state().items()})
+
+
+if __name__ == "__main__":
+    make_jax_impossible()
+    artifact.configure_devices(VIRTUAL_CPUS)
+    what, where, into, *chosen = sys.argv[1:]
+    {"begin": begin, "resume": go_on}[what](read(Path(where)), Path(into), chosen)

@@ -1,0 +1,71 @@
+"""Back again: the state of a training in TensorFlow returned to JAX, where Optax goes on."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from parity.errors import UsageError
+from parity.handover import BATCH_STATS, KEY, MOMENTS, PARAMETERS, STEP
+from parity.handover.course import Course, Point, answer
+from parity.handover.trajectory import Followable
+from parity.runtimes.jax import named
+from parity.specs import Answer, Batch
+
+
+def returned(state: Answer, like: Point) -> Point:
+    """What a training in TensorFlow carries, as a point from which Optax goes on.
+
+    Args:
+        state: by leaf; see `continuing.Continuation.state`.
+        like: a point of the same training.
+
+    Raises:
+        UsageError: a leaf is missing, or has another shape or dtype.
+    """
+    rungs = {
+        PARAMETERS: like.state.params, BATCH_STATS: like.state.other, KEY: like.state.rng, MOMENTS: like.moments,
+        STEP: like.step,
+    }  # fmt: skip
+    found = {}
+    for name, tree in rungs.items():
+        wanted = {leaf.removesuffix("/"): array for leaf, array in named(tree, f"{name}/").items()}
+        arrays = [_fitting(leaf, state.get(leaf), array) for leaf, array in wanted.items()]
+        found[name] = jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(tree), arrays)
+    return Point.after(found)
+
+
+def _fitting(leaf: str, found: np.ndarray | None, wanted: np.ndarray) -> np.ndarray:
+    described = None if found is None else f"{found.dtype.name}{list(found.shape)}"
+    expected = f"{wanted.dtype.name}{list(wanted.shape)}"
+    if found is None or described != expected:
+        raise UsageError(
+            f"the state from TensorFlow has {described or 'nothing'} for {leaf}, expected {expected}. Return that of a "
+            "training of the same case and optimizer."
+        )
+    return found
+
+
+class Returned:
+    """A training that goes to TensorFlow, and comes back after some steps there.
+
+    Args:
+        there: the training in TensorFlow.
+        course: JAX's course of the same training.
+        begin: where it was handed over.
+        after: the steps that it takes in TensorFlow.
+    """
+
+    def __init__(self, there: Followable, course: Course, begin: Point, after: int) -> None:
+        self._there, self._course, self._point, self._left = there, course, begin, after
+
+    def step(self, batch: Batch) -> Answer:
+        """Take a step, in TensorFlow first and then in JAX."""
+        if self._left > 0:
+            found = self._there.step(batch)
+            self._left -= 1
+            self._point = returned(found, self._point)
+            return found
+        there = self._course.go_on(self._point, batch)
+        self._point = Point.after(there)
+        return answer(there)

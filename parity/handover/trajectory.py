@@ -1,0 +1,157 @@
+"""The trajectory: training that goes on, held against JAX's own course at every step, on every rung."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from parity import judging, kinks
+from parity.compare import distance
+from parity.handover import GRADIENT, LOSS, PARAMETERS, RUNGS, rung
+from parity.handover.course import Course, Expected
+from parity.judging import POWERLESS, Judgement
+from parity.records import FAIL, PASS
+from parity.specs import Answer, Batch
+
+
+class Followable(Protocol):
+    """Whatever trains on, step by step; see `continuing.Continuation`."""
+
+    def step(self, batch: Batch) -> Answer:
+        """Take a step; everything that it computes and leaves behind, by leaf."""
+
+
+@dataclass(frozen=True)
+class Departure:
+    """Where a trajectory first left its budget: at which step, counted from the start of training, and on which leaf."""
+
+    step: int
+    judgement: Judgement
+
+    @property
+    def rung(self) -> str:
+        """The first rung of the ladder that is off there."""
+        return rung(self.judgement.leaf)
+
+
+@dataclass
+class Followed:
+    """What became of one training that went on.
+
+    Attributes:
+        worst: of every leaf the worst judgement over all steps, or the first that failed.
+        departure: where it first left its budget, if it did.
+        kink: the step from which nothing is judged, because its gradients lawfully lie beyond a kink, if there is one.
+        steps: the steps taken, counted from the start of training.
+        losses: the loss at each.
+        scores: by rung, the highest score at each step that was judged.
+    """
+
+    worst: dict[str, Judgement] = field(default_factory=dict)
+    departure: Departure | None = None
+    kink: int | None = None
+    steps: list[int] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    scores: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in RUNGS})
+
+    def add(self, answer: Answer, expected: Expected, course: Course) -> None:
+        """Judge a step."""
+        self.steps.append(expected.number)
+        self.losses.append(float(answer[LOSS]))
+        if self.kink is not None:
+            return
+        found = judging.judge(answer, expected.jax, expected.oracle, expected.budgets, course.limit)
+        if self.departure is None and _lies_beyond_kink(answer, found, expected, course):
+            self.kink = expected.number
+            return
+        for name in RUNGS:
+            self.scores[name].append(max((_score(j) for j in found if rung(j.leaf) == name), default=0.0))
+        if self.departure is None:
+            failed = sorted((j for j in found if j.status != PASS), key=lambda j: (_place(j.leaf), -_score(j)))
+            self.departure = Departure(expected.number, failed[0]) if failed else None
+        for judgement in found:
+            self._keep(judgement, expected.number)
+
+    def _keep(self, judgement: Judgement, step: int) -> None:
+        before = self.worst.get(judgement.leaf)
+        if before is not None and (before.status != PASS or _score(before) >= _score(judgement) and judgement.status == PASS):
+            return
+        message = judgement.message and f"at step {step}: {judgement.message}"
+        self.worst[judgement.leaf] = replace(judgement, message=message)
+
+    def judgements(self) -> list[Judgement]:
+        """One for the trajectory as a whole, which names where it departs first; then one of every leaf."""
+        ordered = sorted(self.worst.values(), key=lambda j: _place(j.leaf))
+        return [self._whole(), *ordered]
+
+    def _whole(self) -> Judgement:
+        if self.departure is not None:
+            after = self.departure.step - self.steps[0] + 1
+            message = (
+                f"leaves JAX's course at step {self.departure.step}, {after} after the hand-over, on the rung "
+                f"{self.departure.rung}: {self.departure.judgement.leaf}, {self.departure.judgement.message}"
+            )
+            return Judgement("trajectory", FAIL, message=message)
+        if not self.scores[LOSS]:
+            return Judgement("trajectory", FAIL, message="no step could be judged: the first lies at a kink")
+        note = None if self.kink is None else f"judged up to step {self.kink - 1}: {kinks.NOTE}"
+        return Judgement("trajectory", PASS, message=note)
+
+
+def follow(course: Course, batches: Iterable[Batch], trainings: Mapping[str, Followable]) -> Iterator[tuple[Expected, dict[str, Followed]]]:
+    """Let every training take the same steps as JAX; yields after each what was expected and what became of them.
+
+    Raises:
+        RuntimeFailureError: one of them failed.
+    """
+    found = {name: Followed() for name in trainings}
+    for batch in batches:
+        expected = course.advance(batch)
+        for name, training in trainings.items():
+            found[name].add(training.step(batch), expected, course)
+        yield expected, found
+
+
+def power(expected: Expected, limit: float) -> dict[str, float]:
+    """By weight tensor, the smallest relative error of its elements that the rung `parameters` would catch at a step."""
+    return {
+        leaf.removeprefix(f"{PARAMETERS}/"): _smallest(expected, leaf, limit)
+        for leaf in expected.budgets
+        if rung(leaf) == PARAMETERS
+    }
+
+
+def _smallest(expected: Expected, leaf: str, limit: float) -> float:
+    oracle = expected.oracle[leaf]
+    response = judging.score(distance(oracle, 0 * oracle), expected.budgets[leaf])
+    return limit / response if response else math.inf
+
+
+def has_power(powers: Mapping[str, float]) -> bool:
+    """Whether an error of 1 % in at least one weight tensor would be caught."""
+    return min(powers.values(), default=math.inf) <= POWERLESS
+
+
+def _lies_beyond_kink(answer: Answer, found: list[Judgement], expected: Expected, course: Course) -> bool:
+    """Whether an answer that is off from the gradients on is that of a point a few ulp away, beyond a kink."""
+    failed = {rung(j.leaf) for j in found if j.status != PASS}
+    finite = all(math.isfinite(_score(j)) and j.status in (PASS, FAIL) for j in found)
+    if GRADIENT not in failed or not finite or min(map(RUNGS.index, failed)) < RUNGS.index(GRADIENT):
+        return False
+    return any(
+        all(j.status == PASS for j in judging.judge(answer, expected.jax, beyond, expected.budgets, course.limit))
+        for beyond in course.beyond_kinks(expected)
+    )
+
+
+def _place(leaf: str) -> int:
+    name = rung(leaf)
+    return RUNGS.index(name) if name in RUNGS else -1
+
+
+def _score(judgement: Judgement) -> float:
+    if judgement.score is None:
+        return 0.0 if judgement.status == PASS else math.inf
+    return judgement.score
