@@ -6,12 +6,13 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from parity.errors import CaseError
+from parity.optimizers import Optimizer, Schedule
 from parity.specs import Batch, Specs, by_name
 
 PROBES = (
@@ -32,9 +33,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Training:
-    """How a case is trained briefly: Adam, the learning rate decayed once per epoch (a staircase).
+    """How a case is trained briefly; unless stated otherwise with Adam, the rate decayed once per epoch (a staircase).
 
-    `epochs` are trained in JAX, `epochs_after` more in TensorFlow after the reload.
+    `epochs` are trained in JAX, `epochs_after` more in TensorFlow after the reload. Where there is a `schedule`,
+    `learning_rate` and `decay` have no say.
     """
 
     epochs: int = 3
@@ -43,8 +45,16 @@ class Training:
     learning_rate: float = 0.01
     decay: float = 0.6
     seed: int = 0
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
+        for name, kind in (("optimizer", Optimizer), ("schedule", Schedule | None)):
+            if not isinstance(getattr(self, name), kind):
+                raise CaseError(
+                    f"training with the {name} {getattr(self, name)!r}: expected one of parity.optimizers, such as "
+                    f"{name}={name.capitalize()}(...)."
+                )
         if self.batch_size < 1 or self.epochs < 0 or self.epochs_after < 0:
             raise CaseError(f"{self}: expected a batch size of at least 1, and no negative number of epochs.")
 

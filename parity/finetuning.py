@@ -17,6 +17,7 @@ from parity import artifact
 from parity.bundles import Signature
 from parity.case import Training
 from parity.errors import RuntimeFailureError
+from parity.handover.counterparts import keras_schedule
 from parity.progress import Report, silent
 from parity.specs import Answer, Array, Batch
 
@@ -84,13 +85,6 @@ class Finetuned:
     steps: int
     unmoved: list[str]
     first: FirstUpdate | None = None
-
-
-def keras_schedule(training: Training, steps_per_epoch: int) -> Any:
-    """The same learning rate by step as `training.schedule`, as a Keras schedule."""
-    return tf.keras.optimizers.schedules.ExponentialDecay(
-        training.learning_rate, decay_steps=steps_per_epoch, decay_rate=training.decay, staircase=True
-    )
 
 
 def finetune(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -51,10 +52,127 @@ class Trained:
 
 
 def schedule(training: Training, steps_per_epoch: int) -> optax.Schedule:
-    """The learning rate by step: decayed once per epoch, a staircase."""
-    return optax.exponential_decay(
-        training.learning_rate, transition_steps=steps_per_epoch, decay_rate=training.decay, staircase=True
-    )
+    """The learning rate by step; unless stated otherwise decayed once per epoch, a staircase.
+
+    Raises:
+        CaseError: optax has no such schedule, it does not take these options, or JAX cannot trace it.
+    """
+    declared = training.schedule
+    if declared is None:
+        return optax.exponential_decay(
+            training.learning_rate, transition_steps=steps_per_epoch, decay_rate=training.decay, staircase=True
+        )
+    called = f"schedule {declared.name or getattr(declared.function, '__name__', declared.function)!r}"
+    made = getattr(optax.schedules, declared.name, None) if declared.name else declared.function
+    if not callable(made) or inspect.isclass(made):
+        raise CaseError(f"{called} is not in optax.schedules. Expected such as cosine_decay_schedule, or function=...")
+    rate = _made(called, made, declared.options) if declared.name else made
+    advice = "Write it in jax.numpy: jax.numpy.where for an if on the step, and no float(step)."
+    found = _traced(called, advice, rate, jax.ShapeDtypeStruct((), np.int32))
+    if getattr(found, "shape", None) != () or not np.issubdtype(found.dtype, np.floating):
+        raise CaseError(f"{called} gives {found} for a step, expected a float scalar. {advice}")
+    return rate
+
+
+def optimizer(training: Training, steps_per_epoch: int) -> optax.GradientTransformationExtraArgs:
+    """What Optax makes of the declared optimizer and schedule; in float32 its state is exactly Optax's.
+
+    For parameters narrower than float32 the gradients and parameters are widened before Optax sees them, so that
+    every moment is float32 and `optax.apply_updates` rounds once, back to the parameter's dtype.
+
+    Raises:
+        CaseError: optax has no such optimizer or schedule, it does not take these options, or JAX cannot trace the
+            schedule.
+    """
+    rate, declared = schedule(training, steps_per_epoch), training.optimizer
+    if declared.make is not None:
+        inner = _made("optimizer of one's own", declared.make, {}, rate)
+        if not isinstance(inner, optax.GradientTransformation):
+            raise CaseError(
+                f"optimizer: make returned {inner!r}, expected an optax.GradientTransformation. "
+                "It is called with the schedule."
+            )
+    else:
+        function = getattr(optax, declared.name, None)
+        if not inspect.isfunction(function) or "learning_rate" not in inspect.signature(function).parameters:
+            raise CaseError(
+                f"optimizer {declared.name!r}: optax has no such function with a learning_rate. Expected such as "
+                "adam, adamw, sgd, lion or adafactor, or make=..."
+            )
+        inner = _made(f"optimizer {declared.name!r}", function, {"learning_rate": rate, **declared.options})
+    if declared.clip_global_norm is not None:
+        inner = optax.chain(optax.clip_by_global_norm(declared.clip_global_norm), inner)
+    return _widened(inner)
+
+
+def check_optimizer(optimizer: optax.GradientTransformation, params: Any) -> None:
+    """Check, before the first step, that the optimizer can be traced and its state be kept.
+
+    Raises:
+        CaseError: its state holds what is not an array of numbers, JAX cannot trace its update, or the update changes
+            the state's structure, shapes or dtypes.
+    """
+    state = optimizer.init(params)
+    for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
+        # A typed key is a jax.Array, and is in no file and no variable.
+        kept = isinstance(leaf, (jax.Array, np.ndarray, np.generic)) and isinstance(leaf.dtype, np.dtype)
+        if not kept or leaf.dtype == object:
+            raise CaseError(
+                f"optimizer: {leaf_name(path)} of its state is {leaf!r}, expected an array of numbers. "
+                "Keep what does not change outside of the state, a count as jax.numpy.zeros([], 'int32'), and a key "
+                "as jax.random.PRNGKey."
+            )
+    advice = "Write it in functions that JAX can trace: jax.numpy.where for an if on a step or a value."
+    updates, after = _traced("optimizer: its update", advice, optimizer.update, params, state, params)
+    for what, old, new in (("updates", params, updates), ("state", state, after)):
+        before, then = (_layout(tree, dtypes=what == "state") for tree in (old, new))
+        if before != then:
+            leaf = sorted({name for name, _ in before.items() ^ then.items()})[0]
+            raise CaseError(
+                f"optimizer: its update makes {leaf} of the {what} {then.get(leaf)}, expected {before.get(leaf)} as "
+                "before. Keep structure, shapes and dtypes."
+            )
+
+
+def _layout(tree: Any, dtypes: bool) -> dict[str, tuple[Any, ...]]:
+    flat = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {leaf_name(path): (leaf.shape, *([leaf.dtype.name] if dtypes else [])) for path, leaf in flat}
+
+
+def _made(called: str, function: Callable[..., Any], options: Mapping[str, Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments, **options)
+    except Exception as error:
+        expected = ", ".join(inspect.signature(function).parameters)
+        raise CaseError(
+            f"{called} cannot be made: {type(error).__name__}: {error}. It takes {expected}; change the options."
+        ) from error
+
+
+def _traced(called: str, advice: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return jax.eval_shape(function, *arguments)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[:1]
+        raise CaseError(
+            f"{called} cannot be traced by JAX: {type(error).__name__}: {' '.join(reason)} {advice}"
+        ) from error
+
+
+def _widened(inner: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    inner = optax.with_extra_args_support(inner)
+
+    def widen(leaf: Any) -> Any:
+        narrow = jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating) and leaf.dtype.itemsize < 4
+        return jax.numpy.asarray(leaf, jax.numpy.float32) if narrow else leaf
+
+    def wide(tree: Any) -> Any:
+        return jax.tree_util.tree_map(widen, tree)
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        return inner.update(wide(updates), state, wide(params), **extra)
+
+    return optax.GradientTransformationExtraArgs(lambda params: inner.init(wide(params)), update)
 
 
 def optimizer(training: Training, steps_per_epoch: int) -> optax.GradientTransformation:
@@ -82,6 +200,7 @@ def train(
     total = case.training.epochs * batches.steps_per_epoch
     training, rate = case.training, schedule(case.training, batches.steps_per_epoch)
     optimizer, step, evaluate = compiled or compile_training(case, batches.steps_per_epoch)
+    check_optimizer(optimizer, initial.params)
     test = dataset.test
     before = float(evaluate(initial.params, initial.other, initial.rng, test.data, test.labels)[0])
     metrics = Metrics()
@@ -113,9 +232,13 @@ class Compiled(NamedTuple):
 
 
 def compile_training(case: Case, steps_per_epoch: int) -> Compiled:
-    """What `train` compiles of `case`, to be used for several seeds."""
-    optimizer = optax.adam(schedule(case.training, steps_per_epoch))
-    return Compiled(optimizer, jax.jit(_train_step(case, optimizer)), jax.jit(_evaluation(case)))
+    """What `train` compiles of `case`, to be used for several seeds.
+
+    Raises:
+        CaseError: the optimizer or the schedule cannot be made; see `optimizer`.
+    """
+    update = optimizer(case.training, steps_per_epoch)
+    return Compiled(update, jax.jit(_train_step(case, update)), jax.jit(_evaluation(case)))
 
 
 def begin(case: Case) -> State:
