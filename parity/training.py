@@ -175,11 +175,6 @@ def _widened(inner: optax.GradientTransformation) -> optax.GradientTransformatio
     return optax.GradientTransformationExtraArgs(lambda params: inner.init(wide(params)), update)
 
 
-def optimizer(training: Training, steps_per_epoch: int) -> optax.GradientTransformation:
-    """Stub."""
-    return optax.adam(schedule(training, steps_per_epoch))
-
-
 def train(
     case: Case, dataset: Dataset, batches: Batches, progress: Report = silent, compiled: Compiled | None = None
 ) -> Trained:

@@ -1,40 +1,186 @@
-"""The trajectories of a case: every way to hand its training over, followed step by step beside JAX's own course."""
+"""The trajectories of a case: its training handed over in every way, and followed step by step beside JAX's own."""
 
 from __future__ import annotations
 
-import itertools
-import subprocess
-import sys
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
-from parity import bundles, export, judging
-from parity.case import Case, State
-from parity.errors import CaseError, ParityError, RuntimeFailureError
+from parity.errors import CaseError, ParityError
 from parity.handover import CARRIED, EXPORTED, resuming
-from parity.handover.continuing import Continuation, resume
+from parity.handover.continuing import resume
 from parity.handover.counterparts import keras_optimizer
-from parity.handover.course import Course, Point, answer, stepping
-from parity.handover.exported import save
-from parity.handover.files import Handover, digest, read, write
-from parity.handover.trajectory import Expected, Followed, follow, has_power, power
+from parity.handover.course import Course, Point, Step, stepping
+from parity.handover.exported import hand_over
+from parity.handover.files import Handover
+from parity.handover.interruption import Interruption, judge
+from parity.handover.resuming import AGAIN
+from parity.handover.returning import Returned
+from parity.handover.trajectory import Followed, Follower, has_power, power
 from parity.harness import Harness
 from parity.judging import Judgement
-from parity.records import FAIL, PASS, Curve, Power
+from parity.records import FAIL, PASS
 from parity.specs import Answer, Batch
 
-RETURNED = "returned"
-"""From TensorFlow back to JAX: Optax goes on from the state of the exported training."""
-NARROW = "exported_bfloat16"
-"""The exported training of parameters in bfloat16, its moments in float32."""
-STEPS = 20
-"""How far a run follows every trajectory; the whole of it is followed by the long version."""
-NARROW_STEPS = 5
-"""With bfloat16 parameters, from where JAX alone has rounded them to."""
+RETURNED, NARROW = "returned", "exported_bfloat16"
+WAYS = {
+    CARRIED: "TensorFlow with a Keras optimizer that has Optax's moments in its slots",
+    EXPORTED: "TensorFlow by the exported Optax update",
+    RETURNED: "TensorFlow by the exported Optax update, and back to JAX",
+    NARROW: "the exported update again, of parameters in bfloat16 with moments in float32",
+}
+"""What is followed, and how."""
+STEPS, NARROW_STEPS = 20, 5
+"""How far; the long version follows training to its end."""
+RETURN_AFTER = 10
+FOLLOWED, RESUMED = "trajectory", "resumption"
+
+
+def asked(case: Any) -> list[str]:
+    """The ways that are followed for a case."""
+    return [way for way in WAYS if way != CARRIED or why_not_carried(case) is None]
+
+
+def why_not_carried(case: Any) -> str | None:
+    """Why no Keras optimizer takes the case's moments; None where one does."""
+    try:
+        keras_optimizer(case.training, 1)
+    except CaseError as error:
+        return str(error)
+    return None
+
+
+class Trajectories:
+    """The trajectories of one case; what they share is made once.
+
+    Args:
+        harness: of the case.
+        steps: how far they are followed.
+    """
+
+    def __init__(self, harness: Harness, steps: int = STEPS) -> None:
+        self.harness, self.case = harness, harness.case
+        self._steps = steps
+        self._folder = Path(tempfile.mkdtemp(prefix="parity-handover-"))
+        self._powers: dict[str, dict[int, dict[str, float]]] = {}
+        self._uninterrupted: dict[str, Answer] = {}
+
+    @cached_property
+    def batches(self) -> list[Batch]:
+        """The batches to come, in order."""
+        training, pipeline = self.case.training, self.harness.pipeline
+        epochs = range(training.epochs, training.epochs + training.epochs_after)
+        return [batch for epoch in epochs for batch in pipeline.epoch(epoch)]
+
+    @cached_property
+    def _step(self) -> Step:
+        return stepping(self.case, self.harness.pipeline.steps_per_epoch)
+
+    @cached_property
+    def _point(self) -> Point:
+        return Point.of(self.harness.trained)
+
+    @cached_property
+    def course(self) -> Course:
+        """JAX's own course."""
+        return Course(self._step, self._point, self.batches[0], self.harness.limit)
+
+    @cached_property
+    def handover(self) -> Handover:
+        """What TensorFlow is told."""
+        return self._hand_over(self._point, self.harness.bundle / "saved_model", "handover")
+
+    def _hand_over(self, point: Point, artifact: Path | None, name: str) -> Handover:
+        harness = self.harness
+        readable_by = harness.remedy.requirement if harness.remedy else None
+        return hand_over(
+            self.case, point, self._step, self._folder / name, artifact, harness.dataset.train, harness.pipeline,
+            readable_by,
+        )  # fmt: skip
+
+    @cached_property
+    def alone(self) -> list[float]:
+        """The loss of every step of JAX alone, without a hand-over."""
+        return [loss for loss, _ in self.course.alone(self.batches)]
+
+    @cached_property
+    def _followed(self) -> dict[str, Followed | ParityError]:
+        trainings: dict[str, Any] = {}
+        failed: dict[str, Followed | ParityError] = {}
+        for way in self._resumed:
+            try:
+                trainings[way] = resume(way, self.handover)
+            except ParityError as error:
+                failed |= {way: error, **({RETURNED: error} if way == EXPORTED else {})}
+        if EXPORTED in trainings:
+            trainings[RETURNED] = Returned(trainings[EXPORTED], self.course, self._point, RETURN_AFTER)
+        return failed | self._follow(self.course, trainings, self._steps)
+
+    @cached_property
+    def _resumed(self) -> list[str]:
+        return [way for way in asked(self.case) if way in (CARRIED, EXPORTED)]
+
+    def _follow(self, course: Course, trainings: Mapping[str, Any], steps: int) -> dict[str, Followed | ParityError]:
+        follower, powers = Follower(course, trainings), {}
+        for number, batch in enumerate(self.batches[:steps], 1):
+            expected, answers = follower.step(batch)
+            powers[expected.number] = power(expected, course.limit)
+            if number == 2 * resuming.STEPS:
+                self._uninterrupted |= answers
+        self._powers |= dict.fromkeys(trainings, powers)
+        return follower.followed
+
+    @cached_property
+    def _narrow(self) -> dict[str, Followed | ParityError]:
+        """Parameters as bfloat16; the moments stay float32."""
+        state = self._point.state
+        params = jax.tree_util.tree_map(lambda a: a.astype(jax.numpy.bfloat16), state.params)
+        point = self._point._replace(state=state._replace(params=params))
+        course = Course(self._step, point, self.batches[0], self.harness.limit)
+        training = resume(EXPORTED, self._hand_over(point, None, "narrow"))
+        return self._follow(course, {NARROW: training}, NARROW_STEPS)
+
+    def of(self, way: str) -> Followed:
+        """What became of a training that was handed over so.
+
+        Raises:
+            ParityError: it could not be, or failed.
+        """
+        found = (self._narrow if way == NARROW else self._followed)[way]
+        if isinstance(found, ParityError):
+            raise found.with_traceback(None)
+        return found
+
+    def judgements(self, way: str) -> list[Judgement]:
+        """The trajectory as a whole, whether it could be off and be seen, and its worst step on every leaf."""
+        found = self.of(way).judgements()
+        powers = self._powers[way]
+        first = powers[min(powers)]
+        powerless = "powerless: not even at the first step would an error of 1 % in a weight tensor be caught"
+        blind = None if has_power(first) or way == NARROW else powerless
+        return [*found, Judgement("power", FAIL if blind else PASS, message=blind)]
+
+    def resumption(self) -> list[Judgement]:
+        """Whether training that is interrupted, and training that is exported a second time, go on to the same bits."""
+        interruption = Interruption(self.handover, self._folder / "interrupted", self._resumed)
+        try:
+            self._followed  # while the first process works
+            interruption.interrupt()
+            arrived = interruption.arrived()
+        finally:
+            interruption.close()
+        found: list[Judgement] = []
+        for end, state in arrived.items():
+            uninterrupted = self._uninterrupted.get(EXPORTED if end == AGAIN else end, {})
+            kept = {leaf: array for leaf, array in uninterrupted.items() if leaf in state}
+            found += judge(state, kept, end)
+        return found
+
+    def close(self) -> None:
+        """Remove temporary files."""
+        shutil.rmtree(self._folder, ignore_errors=True)

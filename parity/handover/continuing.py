@@ -21,7 +21,6 @@ from parity.handover import (
     LOSS,
     MOMENTS,
     PARAMETERS,
-    RESTARTED,
     STEP,
 )
 from parity.handover.counterparts import carried, carry, keras_optimizer
@@ -30,7 +29,7 @@ from parity.specs import Answer, Batch
 
 
 class Continuation(ABC):
-    """One training that goes on.
+    """One training that goes on; `last` is what its last step answered.
 
     Args:
         handover: where from.
@@ -39,6 +38,7 @@ class Continuation(ABC):
 
     def __init__(self, handover: Handover, module: Any) -> None:
         self.handover, self.module = handover, module
+        self.last: Answer = {}
         named = list(zip(handover.signature.state, module.state_vars, strict=True))
         self.parameters = [(s.leaf, v) for s, v in named if s.trainable]
         self.other = [(s.leaf, v) for s, v in named if not s.trainable]
@@ -72,7 +72,8 @@ class Continuation(ABC):
             raise RuntimeFailureError(f"TensorFlow cannot train on: {type(error).__name__}: {error}") from error
         named = zip((leaf for leaf, _ in self.parameters), gradients, strict=True)
         found = {f"{GRADIENT}/{leaf}": gradient.numpy() for leaf, gradient in named if gradient is not None}
-        return {LOSS: loss.numpy(), LEARNING_RATE: rate.numpy(), **found, **self.state()}
+        self.last = {LOSS: loss.numpy(), LEARNING_RATE: rate.numpy(), **found, **self.state()}
+        return self.last
 
     def state(self) -> Answer:
         """What training carries from one step to the next, by leaf."""
@@ -86,27 +87,22 @@ class Continuation(ABC):
 
 
 class KerasContinuation(Continuation):
-    """A Keras optimizer trains the reloaded artifact.
+    """A Keras optimizer with Optax's state in its slots trains the reloaded artifact.
 
     Args:
         handover: where from.
         module: the reloaded artifact.
-        restart: leave its moments at zero, and restore the count of steps alone, as the published workflow does.
 
     Raises:
         CaseError: no Keras optimizer does exactly what the case's does.
         UsageError: the optimizer's state does not fit.
     """
 
-    def __init__(self, handover: Handover, module: Any, restart: bool = False) -> None:
+    def __init__(self, handover: Handover, module: Any) -> None:
         super().__init__(handover, module)
         self.optimizer = keras_optimizer(handover.training, handover.steps_per_epoch)
         self._trainable = [variable for _, variable in self.parameters]
-        self.optimizer.build(self._trainable)
-        if restart:
-            self.optimizer.iterations.assign(handover.steps)
-        else:
-            carry(self.optimizer, self.parameters, handover.state(), handover.steps)
+        carry(self.optimizer, self.parameters, handover.state(), handover.steps)
         self._train = tf.function(self._differentiated, autograph=False, reduce_retracing=True)
 
     def _differentiated(self, data: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
@@ -162,7 +158,7 @@ def resume(name: str, handover: Handover, saved_model: Path | None = None) -> Co
     """Training that goes on by the hand-over `name`.
 
     Args:
-        name: one of `parity.handover.HANDOVERS`.
+        name: `carried` or `exported`.
         handover: where from.
         saved_model: the SavedModel to load, if not the hand-over's own.
 
@@ -173,5 +169,5 @@ def resume(name: str, handover: Handover, saved_model: Path | None = None) -> Co
     """
     if name == EXPORTED:
         return ExportedContinuation(handover, artifact.load(saved_model or handover.exported))
-    assert name in (CARRIED, RESTARTED)
-    return KerasContinuation(handover, artifact.load(saved_model or handover.artifact), restart=name == RESTARTED)
+    assert name == CARRIED
+    return KerasContinuation(handover, artifact.load(saved_model or handover.artifact))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +17,7 @@ import numpy as np
 
 from parity import judging, kinks
 from parity.case import Case, State
-from parity.compare import is_float
+from parity.compare import distance, is_float
 from parity.handover import BATCH_STATS, GRADIENT, KEY, LEARNING_RATE, LOSS, MOMENTS, PARAMETERS, STEP, rung
 from parity.judging import Budget, Ensemble
 from parity.programs import in_float64, with_rounding
@@ -127,9 +127,10 @@ class Course:
                 ensemble.add(found)
         budgets = ensemble.budgets(SOURCE)
         if any(not budget.max for budget in budgets.values()):
-            budgets |= self._by_rounding(wide, batch, [leaf for leaf, budget in budgets.items() if not budget.max])
+            exact = [leaf for leaf, budget in budgets.items() if not budget.max]
+            budgets |= self._by_rounding(wide, batch, exact)
         self._oracle, self._jax = self._stored(Point.after(oracle)), Point.after(jax_found)
-        return Expected(int(own[STEP]), wide, own, budgets)
+        return Expected(int(own[STEP]), wide, own, budgets | _of_squares(wide, budgets, self.limit))
 
     def _oracle_step(self, point: Point, batch: Batch) -> dict[str, Any]:
         found: dict[str, Any] = self._wide(*point, batch.data, batch.labels)
@@ -180,3 +181,21 @@ def _perturbed(point: Point, rng: np.random.Generator) -> Point:
 
 def _is_wide(array: Any) -> bool:
     return is_float(array) and array.dtype.itemsize >= MOST_BYTES
+
+
+def _of_squares(oracle: Answer, budgets: dict[str, Budget], limit: float) -> dict[str, Budget]:
+    """Budgets of the moments that are squares, wide enough for a gradient off by as much as `limit` allows.
+
+    A gradient of k budgets that is n budgets off is off by 2kn + n**2 in its square, and the ensemble, for which n is 1,
+    by 2k + 1. At n = limit that is (2k + limit) / (2k + 1) times what `limit` allows; about 1 where a gradient is more
+    than rounding, and `limit` where it is nothing else, as that of a bias in front of a normalisation is.
+    """
+    found = {}
+    for leaf, budget in budgets.items():
+        parameter = next((g for g in budgets if rung(g) == GRADIENT and leaf.endswith(g.removeprefix(GRADIENT))), None)
+        if rung(leaf) == MOMENTS and parameter is not None and not (oracle[leaf] < 0).any():
+            size, gradient = distance(oracle[parameter], 0 * oracle[parameter]), budgets[parameter]
+            k = size.rms / gradient.rms if gradient.rms else 0.0
+            factor = (2 * k + limit) / (2 * k + 1)
+            found[leaf] = replace(budget, rms=budget.rms * factor, max=budget.max * factor)
+    return found

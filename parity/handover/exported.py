@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import tensorflow as tf
 
 from parity import export
@@ -15,9 +15,11 @@ from parity.artifact import Wrap, graph, tensor_specs
 from parity.case import Case
 from parity.errors import ParityError, RuntimeFailureError
 from parity.export import Exported
-from parity.handover import BATCH_STATS, GRADIENT, KEY, LEARNING_RATE, LOSS, MOMENTS, PARAMETERS, STEP
+from parity.handover import BATCH_STATS, CARRIED, GRADIENT, KEY, LEARNING_RATE, LOSS, MOMENTS, PARAMETERS, STEP
 from parity.handover.course import Point, Step
+from parity.handover.files import Batches, Handover, digest, write
 from parity.runtimes.jax import named
+from parity.specs import Batch
 
 EVALUATING = ("predict", "accuracy", "eval_loss")
 
@@ -71,19 +73,48 @@ class Trainable(Exported):
         return train_step
 
 
-def save(case: Case, point: Point, step: Step, path: Path, readable_by: str | None = None) -> None:
-    """Write the SavedModel of a `Trainable` to `path`.
+def hand_over(
+    case: Case,
+    point: Point,
+    step: Step,
+    path: Path,
+    artifact: Path | None,
+    examples: Batch,
+    batches: Batches,
+    readable_by: str | None,
+) -> Handover:
+    """Write a hand-over into the new folder `path`.
+
+    Args:
+        case: what is trained.
+        point: where its training is.
+        step: its training step; see `course.stepping`.
+        path: the folder.
+        artifact: the SavedModel with `train_loss`, for a Keras optimizer; None if there is to be none.
+        examples: its training set.
+        batches: the input pipeline over it.
+        readable_by: the requirement of the remedy under which it is exported; None for jax's default.
 
     Raises:
         RuntimeFailureError: conversion or saving failed.
     """
+    training = case.training
+    epochs = range(training.epochs, training.epochs + training.epochs_after)
+    handover = Handover(
+        path, export.signature(case, point.state), training, int(point.step), batches.steps_per_epoch,
+        tuple(named(point.moments)), tuple(digest(batches.epoch(epoch)) for epoch in epochs),
+    )  # fmt: skip
     try:
         with export.remedied(readable_by):
-            export.save_module(Trainable(case, point, step, graph), case, path, gradients=False)
+            export.save_module(Trainable(case, point, step, graph), case, handover.exported, gradients=False)
     except (OSError, ParityError):
         raise
     except Exception as error:
         raise RuntimeFailureError(
             f"the training step of case {case.name!r} cannot be exported: {type(error).__name__}: {error}. "
-            f"Expected an optimizer that JAX can trace; with another, hand over as {'carried'!r}."
+            f"Expected an optimizer that JAX can trace; another can be handed over as {CARRIED!r} alone."
         ) from error
+    if artifact is not None:
+        shutil.copytree(artifact, handover.artifact)
+    write(handover, named(point.moments), examples)
+    return handover

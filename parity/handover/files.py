@@ -16,7 +16,8 @@ from parity.errors import RecordError, UsageError
 from parity.optimizers import Optimizer, Schedule
 from parity.specs import Answer, Batch, by_name, like
 
-MANIFEST, MOMENTS, EXAMPLES, TRAINING = "handover.json", "moments.npz", "examples.npz", "training"
+MANIFEST, MOMENTS, EXAMPLES = "handover.json", "moments.npz", "examples.npz"
+ARTIFACT, TRAINING = "saved_model", "training"
 
 
 class Batches(Protocol):
@@ -53,7 +54,7 @@ class Handover:
     @property
     def artifact(self) -> Path:
         """The SavedModel with `train_loss`, which a Keras optimizer trains."""
-        return self.path.parent / "saved_model"
+        return self.path / ARTIFACT
 
     @property
     def exported(self) -> Path:

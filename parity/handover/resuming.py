@@ -1,14 +1,8 @@
-"""Training interrupted in TensorFlow and resumed: checkpoints, and a process of its own that is killed in the middle.
-
-`python -m parity.handover.resuming begin HANDOVER FOLDER` trains on by each of its ways, leaves a checkpoint of each and
-a second export in FOLDER, says so on a line, and trains on until it is killed. With `resume` instead of `begin` it goes
-on from those, and leaves the state after as many steps again. JAX cannot be imported in either.
-"""
+"""Training interrupted in TensorFlow and resumed: checkpoints, and what `python -m parity.handover` does."""
 
 from __future__ import annotations
 
 import itertools
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +15,6 @@ from parity.handover import EXPORTED
 from parity.handover.continuing import Continuation, resume
 from parity.handover.files import Handover, read
 from parity.pipeline import Pipeline
-from parity.runtimes import VIRTUAL_CPUS
-from parity.runtimes.saved_model_fresh import make_jax_impossible
 
 STEPS = 3
 """Taken before the interruption, and as many after it."""
@@ -111,10 +103,3 @@ def _finish(continuation: Continuation, batches: list[Any], path: Path) -> None:
     for batch in batches:
         continuation.step(batch)
     bundles.save_arrays(path, {leaf: np.asarray(array) for leaf, array in continuation.state().items()})
-
-
-if __name__ == "__main__":
-    make_jax_impossible()
-    artifact.configure_devices(VIRTUAL_CPUS)
-    what, where, into, *chosen = sys.argv[1:]
-    {"begin": begin, "resume": go_on}[what](read(Path(where)), Path(into), chosen)

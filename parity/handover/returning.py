@@ -7,8 +7,8 @@ import numpy as np
 
 from parity.errors import UsageError
 from parity.handover import BATCH_STATS, KEY, MOMENTS, PARAMETERS, STEP
+from parity.handover.continuing import Continuation
 from parity.handover.course import Course, Point, answer
-from parity.handover.trajectory import Followable
 from parity.runtimes.jax import named
 from parity.specs import Answer, Batch
 
@@ -47,25 +47,24 @@ def _fitting(leaf: str, found: np.ndarray | None, wanted: np.ndarray) -> np.ndar
 
 
 class Returned:
-    """A training that goes to TensorFlow, and comes back after some steps there.
+    """A training that goes to TensorFlow, and comes back to JAX after some steps there.
 
     Args:
-        there: the training in TensorFlow.
+        there: the training in TensorFlow; it is followed as well, and takes each step before this one.
         course: JAX's course of the same training.
         begin: where it was handed over.
         after: the steps that it takes in TensorFlow.
     """
 
-    def __init__(self, there: Followable, course: Course, begin: Point, after: int) -> None:
+    def __init__(self, there: Continuation, course: Course, begin: Point, after: int) -> None:
         self._there, self._course, self._point, self._left = there, course, begin, after
 
     def step(self, batch: Batch) -> Answer:
         """Take a step, in TensorFlow first and then in JAX."""
-        if self._left > 0:
-            found = self._there.step(batch)
+        if self._left:
             self._left -= 1
-            self._point = returned(found, self._point)
-            return found
-        there = self._course.go_on(self._point, batch)
-        self._point = Point.after(there)
-        return answer(there)
+            self._point = self._point if self._left else returned(self._there.last, self._point)
+            return self._there.last
+        found = self._course.go_on(self._point, batch)
+        self._point = Point.after(found)
+        return answer(found)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from parity import judging, kinks
 from parity.compare import distance
+from parity.errors import ParityError
 from parity.handover import GRADIENT, LOSS, PARAMETERS, RUNGS, rung
 from parity.handover.course import Course, Expected
 from parity.judging import POWERLESS, Judgement
@@ -100,18 +101,30 @@ class Followed:
         return Judgement("trajectory", PASS, message=note)
 
 
-def follow(course: Course, batches: Iterable[Batch], trainings: Mapping[str, Followable]) -> Iterator[tuple[Expected, dict[str, Followed]]]:
-    """Let every training take the same steps as JAX; yields after each what was expected and what became of them.
+class Follower:
+    """Lets trainings take the same steps as JAX.
 
-    Raises:
-        RuntimeFailureError: one of them failed.
+    Args:
+        course: JAX's.
+        trainings: by name; each takes a step after those before it. One that fails is left behind, with its error.
     """
-    found = {name: Followed() for name in trainings}
-    for batch in batches:
-        expected = course.advance(batch)
-        for name, training in trainings.items():
-            found[name].add(training.step(batch), expected, course)
-        yield expected, found
+
+    def __init__(self, course: Course, trainings: Mapping[str, Followable]) -> None:
+        self._course, self._trainings = course, dict(trainings)
+        self.followed: dict[str, Followed | ParityError] = {name: Followed() for name in trainings}
+
+    def step(self, batch: Batch) -> tuple[Expected, dict[str, Answer]]:
+        """Take a step; what was expected, and the answers."""
+        expected, answers = self._course.advance(batch), {}
+        for name, training in self._trainings.items():
+            found = self.followed[name]
+            if isinstance(found, Followed):
+                try:
+                    answers[name] = training.step(batch)
+                    found.add(answers[name], expected, self._course)
+                except ParityError as error:
+                    self.followed[name] = error
+        return expected, answers
 
 
 def power(expected: Expected, limit: float) -> dict[str, float]:

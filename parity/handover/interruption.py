@@ -1,0 +1,98 @@
+"""The interruption: a process that trains on is killed, another goes on, and must arrive where nobody was interrupted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+from parity import bundles, judging
+from parity.errors import RuntimeFailureError
+from parity.handover import EXPORTED, RUNGS, resuming, rung
+from parity.handover.files import Handover
+from parity.judging import Judgement
+from parity.records import FAIL, PASS
+from parity.runtimes.saved_model_fresh import ProcessEndedError
+from parity.specs import Answer
+
+INTERRUPTED = "interrupted"
+
+
+class Interruption:
+    """Two processes without JAX: one is killed while it trains, the other goes on from its checkpoints.
+
+    The first starts at once, and works while this process does something else.
+
+    Args:
+        handover: where both begin.
+        folder: where the checkpoints go; made new.
+        ways: by which training is handed over.
+    """
+
+    def __init__(self, handover: Handover, folder: Path, ways: list[str]) -> None:
+        self._handover, self._folder, self._ways = handover, folder, ways
+        folder.mkdir(parents=True)
+        self._errors: list[IO[str]] = []
+        self._process = self._start("begin")
+
+    def _start(self, what: str) -> subprocess.Popen[str]:
+        self._errors.append((self._folder / f"{what}.stderr").open("w+", encoding="utf-8"))
+        where = [str(self._handover.path), str(self._folder), *self._ways]
+        return subprocess.Popen(
+            [sys.executable, "-m", resuming.__package__, what, *where],
+            stdout=subprocess.PIPE, stderr=self._errors[-1], text=True,
+        )  # fmt: skip
+
+    def interrupt(self) -> None:
+        """Kill the first process once it has left its checkpoints, and let the second go on from them.
+
+        Raises:
+            ProcessEndedError: the first ended by itself.
+        """
+        assert self._process.stdout is not None
+        if not any(line.strip() == resuming.SAVED for line in self._process.stdout):
+            raise self._ended()
+        self._end()  # while it trains: it takes one step after the other without end
+        self._process = self._start("resume")
+
+    def arrived(self) -> dict[str, Answer]:
+        """Where the second process arrives, by way; and under `exported_again` from a second export.
+
+        Raises:
+            ProcessEndedError: it failed.
+        """
+        if self._process.wait():
+            raise self._ended()
+        ends = [*self._ways, *([resuming.AGAIN] if EXPORTED in self._ways else [])]
+        return {end: bundles.load_arrays(self._folder / f"{end}.npz") for end in ends}
+
+    def _ended(self) -> RuntimeFailureError:
+        code = self._process.wait()
+        self._errors[-1].seek(0)
+        last = " / ".join(self._errors[-1].read().strip().splitlines()[-3:])
+        return ProcessEndedError(f"the process that trains on without jax ended with code {code}: {last}")
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def close(self) -> None:
+        """End what still runs."""
+        self._end()
+        for errors in self._errors:
+            errors.close()
+
+
+def judge(arrived: Answer, uninterrupted: Answer, prefix: str) -> list[Judgement]:
+    """Whether training that was interrupted arrives at the same bits: a judgement for each rung, named after `prefix`."""
+    found = judging.judge_identical(arrived, uninterrupted, "training without an interruption")
+    judgements = []
+    for name in RUNGS:
+        leaves = [j for j in found if rung(j.leaf) == name]
+        off = [f"{j.leaf} {j.message}" for j in leaves if j.status != PASS]
+        if leaves:
+            judgements.append(Judgement(f"{prefix}/{name}", FAIL if off else PASS, message=off[0] if off else None))
+    return judgements
