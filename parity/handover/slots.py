@@ -34,20 +34,20 @@ def carry(optimizer: Any, trainable: Trainable, moments: Mapping[str, np.ndarray
     placed: dict[tuple[str, str], np.ndarray] = {}
     counts: dict[str, np.ndarray] = {}
     for name, value in moments.items():
-        place = _place(name)
-        if place[0] == COUNT:
+        at = place(name)
+        if at[0] == COUNT:
             counts[name] = np.asarray(value)
-        elif place not in slots or place in placed:
+        elif at not in slots or at in placed:
             raise UsageError(
-                f"no slot of the Keras optimizer {optimizer.name!r} takes the moment {name}, expected one for each of "
-                f"{_listed(f'{kind}/{leaf}' for kind, leaf in slots)}. {_OTHER_TRAINING}"
+                f"no slot of the Keras optimizer {type(optimizer).__name__} takes the moment {name}, expected one for "
+                f"each of {_listed(f'{kind}/{leaf}' for kind, leaf in slots)}. {_OTHER_TRAINING}"
             )
         else:
-            placed[place] = np.asarray(value)
+            placed[at] = np.asarray(value)
     for (kind, leaf), slot in slots.items():
         if (kind, leaf) not in placed:
             raise UsageError(
-                f"the slot {kind}/{leaf} of the Keras optimizer {optimizer.name!r} gets no moment; "
+                f"the slot {kind}/{leaf} of the Keras optimizer {type(optimizer).__name__} gets no moment; "
                 f"there are {_listed(moments)}. {_OTHER_TRAINING}"
             )
         found, expected = (placed[kind, leaf].dtype.name, placed[kind, leaf].shape), (slot.dtype, tuple(slot.shape))
@@ -56,14 +56,16 @@ def carry(optimizer: Any, trainable: Trainable, moments: Mapping[str, np.ndarray
                 f"the moment {kind}/{leaf} is {found[0]}{list(found[1])}, expected {expected[0]}{list(expected[1])} "
                 f"as its slot is. {_OTHER_TRAINING}"
             )
-    wrong = [f"{name} is {value}" for name, value in counts.items() if value.shape or int(value) != steps]
+    wrong = [
+        f"{name} is {value}" for name, value in counts.items() if value.dtype.kind != "i" or (value != steps).any()
+    ]
     if wrong or not counts:
         raise UsageError(
             f"{_listed(wrong) if wrong else 'the state has no count'}, expected {steps}, the steps taken in JAX. "
             "Give the state and the steps of one moment of the training."
         )
-    for place, slot in slots.items():
-        slot.assign(placed[place])
+    for at, slot in slots.items():
+        slot.assign(placed[at])
     optimizer.iterations.assign(steps)
 
 
@@ -76,20 +78,20 @@ def carried(optimizer: Any, trainable: Trainable, names: Iterable[str]) -> dict[
     slots = _slots(optimizer, trainable)
     found = {}
     for name in names:
-        place = _place(name)
-        if place[0] == COUNT:
+        at = place(name)
+        if at[0] == COUNT:
             found[name] = np.asarray(optimizer.iterations.numpy(), np.int32)
-        elif place in slots:
-            found[name] = slots[place].numpy()
+        elif at in slots:
+            found[name] = slots[at].numpy()
         else:
             raise UsageError(
-                f"no slot of the Keras optimizer {optimizer.name!r} is {name}, expected one of "
+                f"no slot of the Keras optimizer {type(optimizer).__name__} is {name}, expected one of "
                 f"{_listed(f'{kind}/{leaf}' for kind, leaf in slots)}. {_OTHER_TRAINING}"
             )
     return found
 
 
-def _place(name: str) -> tuple[str, str]:
+def place(name: str) -> tuple[str, str]:
     """Which moment, and of which parameter; where in a chain it sits is for Optax's releases to change."""
     parts = name.split("/")
     for i, part in enumerate(parts):
@@ -101,18 +103,24 @@ def _place(name: str) -> tuple[str, str]:
 def _slots(optimizer: Any, trainable: Trainable) -> dict[tuple[str, str], Any]:
     if not isinstance(optimizer, Counterpart):
         raise UsageError(
-            f"{type(optimizer).__name__} {getattr(optimizer, 'name', '')!r} cannot carry Optax's moments, expected an "
+            f"Keras' {type(optimizer).__name__} cannot carry Optax's moments, expected an "
             "optimizer that does what Optax's does. Make it with keras_optimizer."
         )
     if not optimizer.built:  # type: ignore[attr-defined]
         optimizer.build([variable for _, variable in trainable])  # type: ignore[attr-defined]
+    several = {len(getattr(optimizer, slots)) for slots in optimizer.moments.values()} - {0, len(trainable)}
+    if several:
+        raise UsageError(
+            f"the Keras optimizer {type(optimizer).__name__} was built for {several.pop()} variables, expected the "
+            f"{len(trainable)} parameters. Build it for these and no batch statistics, or leave that to carry."
+        )
     slots = {}
     for leaf, variable in trainable:
         try:
             slots.update({(kind, leaf): slot for kind, slot in optimizer.slots(variable).items()})
         except KeyError as error:
             raise UsageError(
-                f"the Keras optimizer {optimizer.name!r} has no slot for the parameter {leaf}: "  # type: ignore[attr-defined]
+                f"the Keras optimizer {type(optimizer).__name__} has no slot for the parameter {leaf}: "  # type: ignore[attr-defined]
                 "it was built for others. Build it for these, or leave that to carry."
             ) from error
     return slots
