@@ -14,27 +14,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from parity import deprecations, environment, handshake, known_issues, records, summary
-from parity.case import PROBES, TEST_SET, Case
+from parity.case import Case
 from parity.errors import ParityError
 from parity.failures import CRASH, NUMERIC, Failure, classify
 from parity.judging import LIMIT
-from parity.ledger import FRAMEWORKS, IMPORTING, Ledger
-from parity.records import NO_DEVICE, Check, Deprecation, Planned, Program, Recorder, Remedy, Run
-from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64, TF_GRAPH, VIRTUAL_CPUS
-from parity.selection import BESIDE, CANARIES, OPERATIONS, RELATIONS, Selection, not_installed
+from parity.ledger import FRAMEWORKS, IMPORTING, TRAINING, Ledger
+from parity.questions import Questions
+from parity.records import NO_DEVICE, Check, Deprecation, Event, Planned, Program, Recorder, Remedy, Run
+from parity.runtimes import EVALUATION_OF, VIRTUAL_CPUS
+from parity.selection import FINETUNED, OPERATIONS, Selection, not_installed
 
 if TYPE_CHECKING:
     from parity.harness import Harness
     from parity.judging import Judgement
     from parity.power import PowerStudy
-
-POWER = "power"
-WITH_OPERATIONS = "reference"
-"""The case beside which single operations are asked: they are about the pair of releases, not about a case."""
-ON_OTHER_DEVICES = ("predict", "train_gradient")
-SIZES_ON_OTHER_DEVICES = (13, 256)
-"""One odd, one even: enough to see a device go wrong, and each further size is compiled anew on every runtime."""
-FIRST = ("cpu:0", "cpu:0")
+    from parity.trajectories import Trajectories
 
 
 class Examination:
@@ -45,104 +39,18 @@ class Examination:
         self.ledger = ledger
         self.run = Run(cell=cell, started_at=records.now(), environment={})
         self.planned: list[Planned] = []
-        self.left_out: dict[str, str] = {}
+        self.asked = Questions(selection, self.import_frameworks, lambda name: self.harness(name).dataset.test.size)
         self._out = out
         self._recorder: Recorder | None = None
         self._harnesses: dict[str, Harness] = {}
         self._studies: dict[str, PowerStudy] = {}
+        self._followed: dict[str, Trajectories] = {}
         self._prepared: set[str] = set()
         self._modules: dict[str, str] = {}
         self._foretold: dict[str, handshake.Prediction] = {}
         self._seen: set[tuple[str, str, int]] = set()
         self._report: Path | None = None
         self._listener: deprecations.Listener | None = None
-
-    def questions(self, function: str) -> list[Planned]:
-        """The questions that the test function `test_<probe>` asks."""
-        probe = function.removeprefix("test_")
-        if probe == OPERATIONS:
-            return self._operations(function)
-        cases = self.selection.cases.values()
-        return [q for case in cases for q in self._questions(function, probe, case, self._sizes(case))]
-
-    def _operations(self, function: str) -> list[Planned]:
-        select = self.selection
-        if OPERATIONS not in select.probes or TF_GRAPH not in select.runtimes or WITH_OPERATIONS not in select.cases:
-            return []
-        self.import_frameworks()
-        from parity.operations import OPERATIONS as NAMED
-
-        return [
-            Planned(f"{function}[{name}]", OPERATIONS, OPERATIONS, TF_GRAPH, operation.shape[0], *FIRST)
-            for name, operation in NAMED.items()
-        ]
-
-    def _sizes(self, case: Case) -> tuple[int, ...]:
-        """The selected batch sizes; of the default ones, those that the test set of `case` can fill."""
-        selected = self.selection.sizes
-        if not self.selection.default_sizes:
-            return selected
-        self.import_frameworks()
-        try:
-            most = self.harness(case.name).dataset.test.size
-        except ParityError:
-            return selected  # an error of every question, when it is asked
-        left_out = ", ".join(str(size) for size in selected if size > most)
-        if left_out:
-            self.left_out[case.name] = f"{case.name}: batch size {left_out} left out, the test set has {most} examples"
-        return tuple(size for size in selected if size <= most)
-
-    def _questions(self, function: str, probe: str, case: Case, sizes: tuple[int, ...]) -> list[Planned]:
-        select = self.selection
-
-        def planned(ident: str, asked: str, runtime: str, size: int, devices: tuple[str, str]) -> Planned:
-            return Planned(f"{function}[{ident}]", case.name, asked, runtime, size, *devices)
-
-        if probe == POWER:
-            return [
-                planned(f"{case.name}-{p}-{_size_id(size)}", p, JAX_FLOAT64, size, (FIRST[0], NO_DEVICE))
-                for p in case.probes if p in select.probes and JAX_FLOAT64 in select.runtimes
-                for size in sizes
-            ]  # fmt: skip
-        if probe in (RELATIONS, CANARIES):
-            return [
-                planned(f"{case.name}-{name}-{runtime}", probe, runtime, _several_rows(sizes), _first(runtime))
-                for name, runtime in self._beside(case, probe)
-            ]
-        if probe in PROBES and (probe not in case.probes or probe not in select.probes):
-            return []
-        if probe in PROBES:
-            return [
-                planned(_ident(case.name, runtime, size, pair), probe, runtime, size, pair)
-                for runtime in select.runtimes
-                for pair in _of_runtime(runtime, self._pairs(probe))
-                for size in _sizes(sizes, pair)
-            ]
-        about = next(name for name in BESIDE if probe.startswith(name))
-        chosen = about in select.probes and BESIDE[about] in select.runtimes
-        return [planned(case.name, about, BESIDE[about], TEST_SET, _first(BESIDE[about]))] if chosen else []
-
-    def _beside(self, case: Case, about: str) -> list[tuple[str, str]]:
-        """The relations or the canaries of a case, by name and runtime."""
-        if about not in self.selection.probes:
-            return []
-        self.import_frameworks()
-        from parity import canaries, relations
-
-        return {RELATIONS: relations, CANARIES: canaries}[about].asked(case.probes, self.selection.runtimes)
-
-    def _pairs(self, probe: str) -> list[tuple[str, str]]:
-        if probe not in ON_OTHER_DEVICES:
-            return [FIRST]
-        return [FIRST, *((f"cpu:{i}", f"cpu:{i}") for i in range(1, VIRTUAL_CPUS)), *self._gpu_pairs()]
-
-    def _gpu_pairs(self) -> list[tuple[str, str]]:
-        """Where either framework sees a GPU: GPU against GPU, and each against the other's CPU."""
-        self.import_frameworks()
-        from parity import artifact
-        from parity.runtimes import jax
-
-        return gpu_pairs(jax.devices(), artifact.devices())
 
     def import_frameworks(self) -> None:
         """Import both frameworks and give each its virtual CPUs, before either starts."""
@@ -177,7 +85,7 @@ class Examination:
         """Write down what will be asked, before anything is."""
         self.import_frameworks()
         self.planned, self._modules = questions, modules
-        self.run.environment["left_out"] = list(self.left_out.values())
+        self.run.environment["left_out"] = list(self.asked.left_out.values())
         if self._out is not None:
             self._recorder = Recorder(self._out, self.run)
             (self._out / "index.html").unlink(missing_ok=True)  # it is about another run
@@ -200,7 +108,8 @@ class Examination:
         other = copy.copy(self)
         other._out = other._recorder = None
         other.run = Run(cell=self.run.cell, started_at=records.now(), environment=self.run.environment)
-        other.planned, other._seen, other._studies, other._prepared = [], set(), {}, {harness.case.name}
+        other.planned, other._seen, other._prepared = [], set(), {harness.case.name}
+        other._studies, other._followed = {}, {}
         other._harnesses = {harness.case.name: harness}
         return other
 
@@ -339,10 +248,41 @@ class Examination:
         from parity import checks
 
         harness = self.harness(question.case)
-        judgements, curves = checks.ONCE[question.probe](harness)
-        for curve in curves:
-            self._add(curve)
+        judgements, events = checks.ONCE[question.probe](harness)
+        for event in (*events, *self._restarted(question)):
+            self._add(event)
         self.conclude(question, judgements, harness.dataset.test.size)
+
+    def _restarted(self, question: Planned) -> list[Event]:
+        """What training costs that goes on in TensorFlow as the published workflow does it."""
+        from parity import trajectories
+
+        if question.probe != FINETUNED or not trajectories.asked(self.harness(question.case).case):
+            return []
+        with self.ledger.spend(TRAINING):
+            return self._trajectories(question.case).restarted()
+
+    def check_trajectory(self, question: Planned) -> None:
+        """Hand training over, follow it, and record where it goes."""
+        trajectories, way = self._trajectories(question.case), _name(question)
+        with self.ledger.spend(TRAINING):
+            judgements, events = trajectories.judgements(way), trajectories.records(way)
+        for event in events:
+            self._add(event)
+        self.conclude(question, judgements, question.batch_size)
+
+    def check_resumption(self, question: Planned) -> None:
+        """Interrupt training that was handed over, and resume it."""
+        with self.ledger.spend(TRAINING):
+            judgements = self._trajectories(question.case).resumption()
+        self.conclude(question, judgements, question.batch_size)
+
+    def _trajectories(self, case: str) -> Trajectories:
+        from parity import trajectories
+
+        if case not in self._followed:
+            self._followed[case] = trajectories.Trajectories(self.harness(case))
+        return self._followed[case]
 
     def record_error(self, question: Planned, error: BaseException) -> None:
         """Record that a question ended in `error`, unless its checks are recorded."""
@@ -371,6 +311,8 @@ class Examination:
 
     def finish(self, state: str) -> None:
         """End processes, seal the record, and write the report."""
+        for trajectories in self._followed.values():
+            trajectories.close()
         for harness in self._harnesses.values():
             harness.close()
         if self._listener is not None:
@@ -412,46 +354,3 @@ def _python() -> list[str]:
     """This interpreter as seen from the current folder; by name alone where it lies elsewhere."""
     here, python = Path.cwd(), Path(sys.executable)
     return [str(python.relative_to(here))] if python.is_relative_to(here) else ["python"]
-
-
-def gpu_pairs(on_jax: list[str], on_tf: list[str]) -> list[tuple[str, str]]:
-    """GPU against GPU and each against the other's CPU, for the devices that the two frameworks see."""
-    gpus = [[device for device in seen if device.startswith("gpu")][:1] for seen in (on_jax, on_tf)]
-    return [(j, t) for j in (*gpus[0], FIRST[0]) for t in (*gpus[1], FIRST[1]) if (j, t) != FIRST]
-
-
-def _of_runtime(runtime: str, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """JAX's runtimes run on JAX's device of each pair, once."""
-    if runtime not in (JAX, JAX_FLOAT64):
-        return pairs
-    return [(device, NO_DEVICE) for device in dict.fromkeys(j for j, _ in pairs)]
-
-
-def _sizes(selected: tuple[int, ...], pair: tuple[str, str]) -> tuple[int, ...]:
-    if _is_first(pair):
-        return selected
-    return tuple(size for size in selected if size in SIZES_ON_OTHER_DEVICES) or selected
-
-
-def _is_first(pair: tuple[str, str]) -> bool:
-    return pair in (FIRST, (FIRST[0], NO_DEVICE))
-
-
-def _first(runtime: str) -> tuple[str, str]:
-    return (FIRST[0], NO_DEVICE) if runtime in (JAX, JAX_FLOAT64) else FIRST
-
-
-def _several_rows(sizes: tuple[int, ...]) -> int:
-    """The smallest of the batch sizes that has rows to tell apart; the whole test set if none has."""
-    return min((size for size in sizes if size > 1), default=TEST_SET)
-
-
-def _size_id(size: int) -> str:
-    return "btest" if size == TEST_SET else f"b{size}"
-
-
-def _ident(case: str, runtime: str, size: int, pair: tuple[str, str]) -> str:
-    parts = [case, runtime, _size_id(size)]
-    if not _is_first(pair):
-        parts.append("_".join(dict.fromkeys(d.replace(":", "") for d in pair if d != NO_DEVICE)))
-    return "-".join(parts)

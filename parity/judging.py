@@ -44,6 +44,9 @@ UNIT_ROUNDOFF = 2.0**-24
 POWERLESS = 1e-2
 """A probe has no power if no weight tensor would be caught at 1 % relative error."""
 
+PROBED_WITH = 1e-4
+"""The relative error with which the response is measured: small enough to be linear, in float64 far above rounding."""
+
 ACCURACY = "accuracy"
 JAX = "JAX"
 

@@ -99,7 +99,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Ask every question that the options select."""
     if not _asks(metafunc.fixturenames):
         return
-    questions = _examination(metafunc.config).questions(metafunc.function.__name__)
+    questions = _examination(metafunc.config).asked.of(metafunc.function.__name__)
     metafunc.parametrize("question", questions, ids=[q.item.partition("[")[2][:-1] for q in questions])
 
 

@@ -16,13 +16,10 @@ from parity.case import State
 from parity.compare import distance
 from parity.export import map_leaves, state_leaves
 from parity.harness import Harness
-from parity.judging import POWERLESS, Judgement
+from parity.judging import POWERLESS, PROBED_WITH, Judgement
 from parity.records import FAIL, PASS, Power
 from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64
 from parity.specs import Answer
-
-PROBED_WITH = 1e-4
-"""The relative error with which the response is measured: small enough to be linear, in float64 far above rounding."""
 
 LADDER = (1e-2, 1e-1, 1.0, 10.0)
 """Relative errors tried one after the other where an answer is discrete, and does not respond linearly."""

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from parity.case import BATCH_SIZES, PROBES, TEST_SET, Case, load
 from parity.errors import NotComparableError, UsageError
 from parity.ledger import IMPORTING, Ledger
-from parity.runtimes import JAX, RUNTIMES, SAVED_MODEL, VIRTUAL_CPUS
+from parity.runtimes import JAX, RUNTIMES, SAVED_MODEL, SAVED_MODEL_FRESH, VIRTUAL_CPUS
 
 ARTIFACT, TRAINED, FINETUNED = "artifact", "training", "finetuning"
-BESIDE = {ARTIFACT: SAVED_MODEL, TRAINED: JAX, FINETUNED: SAVED_MODEL}
+TRAJECTORY, RESUMPTION = "trajectory", "resumption"
+BESIDE = {
+    ARTIFACT: SAVED_MODEL, TRAINED: JAX, FINETUNED: SAVED_MODEL, TRAJECTORY: SAVED_MODEL, RESUMPTION: SAVED_MODEL_FRESH,
+}  # fmt: skip
 """What is checked beside the probes, once per case, and the runtime that it is about."""
 RELATIONS, CANARIES = "relations", "canaries"
 """What a case's runtimes must be to each other, and whether its harness can see."""

@@ -53,7 +53,8 @@ def of(run: Run, width: int, report: Path | None) -> list[str]:
             f"{case}: worst score of each probe and runtime; the limit is {number(_limit(mine))}", highlight=False
         )
         console.print(_table(mine))
-    for line in (*run.environment.get("left_out", ()), *_powers(run)):
+    costs = (f"{hit.case}, handed over {hit.sentence()}" for hit in run.hits)
+    for line in (*run.environment.get("left_out", ()), *_powers(run), *costs):
         console.print(line, highlight=False)
     console.print(_spent(run.spent_s), highlight=False)
     console.print(run.verdict(), highlight=False)

@@ -39,7 +39,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Trained:
-    """A case after training: its state, that of its optimizer, the state it began from, the steps taken, the metrics."""
+    """A case after training: its state, its optimizer's, the state it began from, the steps taken, and the metrics."""
 
     case: Case
     initial: State

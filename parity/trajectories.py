@@ -5,26 +5,29 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from parity.case import Case
 from parity.errors import CaseError, ParityError
-from parity.handover import CARRIED, EXPORTED, resuming
+from parity.handover import CARRIED, EXPORTED, LOSS, RESTARTED, resuming
 from parity.handover.continuing import resume
 from parity.handover.counterparts import keras_optimizer
 from parity.handover.course import Course, Point, Step, stepping
 from parity.handover.exported import hand_over
 from parity.handover.files import Handover
+from parity.handover.hit import hit
 from parity.handover.interruption import Interruption, judge
 from parity.handover.resuming import AGAIN
 from parity.handover.returning import Returned
 from parity.handover.trajectory import Followed, Follower, has_power, power
 from parity.harness import Harness
 from parity.judging import Judgement
-from parity.records import FAIL, PASS
+from parity.records import FAIL, Curve, Event, Hit, Power
 from parity.specs import Answer, Batch
 
 RETURNED, NARROW = "returned", "exported_bfloat16"
@@ -38,15 +41,19 @@ WAYS = {
 STEPS, NARROW_STEPS = 20, 5
 """How far; the long version follows training to its end."""
 RETURN_AFTER = 10
-FOLLOWED, RESUMED = "trajectory", "resumption"
+STATES_POWER = {EXPORTED: "trajectory", NARROW: "trajectory in bfloat16"}
+"""The ways that state the power of their course, and under which name; the others are on the first of these."""
+JAX_ALONE = "JAX alone"
 
 
-def asked(case: Any) -> list[str]:
-    """The ways that are followed for a case."""
+def asked(case: Case) -> list[str]:
+    """The ways that are followed for a case; none where it is not trained on."""
+    if not case.training.epochs_after or not {"train_loss", "train_gradient"} <= set(case.probes):
+        return []
     return [way for way in WAYS if way != CARRIED or why_not_carried(case) is None]
 
 
-def why_not_carried(case: Any) -> str | None:
+def why_not_carried(case: Case) -> str | None:
     """Why no Keras optimizer takes the case's moments; None where one does."""
     try:
         keras_optimizer(case.training, 1)
@@ -129,7 +136,7 @@ class Trajectories:
         follower, powers = Follower(course, trainings), {}
         for number, batch in enumerate(self.batches[:steps], 1):
             expected, answers = follower.step(batch)
-            powers[expected.number] = power(expected, course.limit)
+            powers[expected.number] = power(course, expected)
             if number == 2 * resuming.STEPS:
                 self._uninterrupted |= answers
         self._powers |= dict.fromkeys(trainings, powers)
@@ -145,6 +152,10 @@ class Trajectories:
         training = resume(EXPORTED, self._hand_over(point, None, "narrow"))
         return self._follow(course, {NARROW: training}, NARROW_STEPS)
 
+    def follow(self) -> None:
+        """Follow every way but the one in bfloat16, once."""
+        assert self._followed
+
     def of(self, way: str) -> Followed:
         """What became of a training that was handed over so.
 
@@ -157,27 +168,64 @@ class Trajectories:
         return found
 
     def judgements(self, way: str) -> list[Judgement]:
-        """The trajectory as a whole, whether it could be off and be seen, and its worst step on every leaf."""
+        """The trajectory as a whole, its worst step on every leaf, and whether a defect would be seen."""
         found = self.of(way).judgements()
-        powers = self._powers[way]
-        first = powers[min(powers)]
+        first = next(iter(self._powers[way].values()))
         powerless = "powerless: not even at the first step would an error of 1 % in a weight tensor be caught"
-        blind = None if has_power(first) or way == NARROW else powerless
-        return [*found, Judgement("power", FAIL if blind else PASS, message=blind)]
+        return [*found, *([] if has_power(first) else [Judgement("power", FAIL, message=powerless)])]
+
+    def records(self, way: str) -> list[Event]:
+        """What is worth keeping of a trajectory: its curves, its power, and what the hand-over costs."""
+        found, powers = self.of(way), self._powers[way]
+        seen = [step for step, by_weight in powers.items() if has_power(by_weight)]
+        until, last = max(seen, default=None), powers[max(powers)]
+        within = all(score <= self.harness.limit for score in found.scores[LOSS])
+        cost = replace(self._hit(way, found.losses), within=within, kink=found.kink, power_until=until)
+        name, size = self.case.name, self.case.training.batch_size
+        kept: list[Event] = [*self._scores(way, found)]
+        if way in (CARRIED, EXPORTED):
+            kept += [replace(cost, height=0.0, after=0, recovered_after=0) if within else cost]
+            kept += [self._losses(way, found.losses)]
+        if way in STATES_POWER:
+            kept += [Power(name, STATES_POWER[way], size, weight, smallest) for weight, smallest in last.items()]
+        return kept
+
+    def _scores(self, way: str, found: Followed) -> list[Curve]:
+        x = [float(step) for step in found.steps]
+        return [
+            Curve(self.case.name, f"score by step, {way}", rung, "step", x[: len(y)], y, limit=self.harness.limit)
+            for rung, y in found.scores.items()
+            if any(y)
+        ]
+
+    def restarted(self) -> list[Event]:
+        """The same of the published workflow, and JAX alone."""
+        losses = self.harness.finetuned.step_loss
+        return [self._hit(RESTARTED, losses), self._losses(JAX_ALONE, self.alone), self._losses(RESTARTED, losses)]
+
+    def _hit(self, way: str, losses: list[float]) -> Hit:
+        trained = self.harness.trained
+        before = trained.metrics.step_loss[-trained.steps_per_epoch :]
+        return hit(self.case.name, way, trained.steps, before, self.alone, losses)
+
+    def _losses(self, series: str, losses: list[float]) -> Curve:
+        begin = self.harness.trained.steps
+        x = [float(begin + i) for i in range(1, len(losses) + 1)]
+        return Curve(self.case.name, "loss after the hand-over", series, "step", x, losses, handover=float(begin))
 
     def resumption(self) -> list[Judgement]:
         """Whether training that is interrupted, and training that is exported a second time, go on to the same bits."""
         interruption = Interruption(self.handover, self._folder / "interrupted", self._resumed)
         try:
-            self._followed  # while the first process works
+            self.follow()  # while the first process works
             interruption.interrupt()
             arrived = interruption.arrived()
         finally:
             interruption.close()
         found: list[Judgement] = []
         for end, state in arrived.items():
-            uninterrupted = self._uninterrupted.get(EXPORTED if end == AGAIN else end, {})
-            kept = {leaf: array for leaf, array in uninterrupted.items() if leaf in state}
+            other = self._uninterrupted.get(EXPORTED if end == AGAIN else end, {})
+            kept = {leaf: array for leaf, array in other.items() if leaf in state}
             found += judge(state, kept, end)
         return found
 

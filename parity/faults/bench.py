@@ -125,7 +125,7 @@ class Bench:
 
         The quick form leaves out the other batch sizes of all but predictions.
         """
-        asked = [q for name in fault.asks for q in self._examination.questions(f"test_{name}")]
+        asked = [q for name in fault.asks for q in self._examination.asked.of(f"test_{name}")]
         sizes = self._examination.selection.sizes
         wanted = fault.sizes or sizes
         return [

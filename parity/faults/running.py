@@ -44,7 +44,7 @@ def run(faults: Sequence[Fault], quick: bool) -> tuple[list[Outcome], dict[str, 
     tf.get_logger().setLevel("ERROR")  # it warns that functions are traced anew, as every fault in one is
     try:
         harness = asking.harness(CASE)
-        asked = [q for probe in harness.case.probes for q in asking.questions(f"test_{probe}")]
+        asked = [q for probe in harness.case.probes for q in asking.asked.of(f"test_{probe}")]
         harness.expect(question for question in asked if question.runtime == SAVED_MODEL)
         outcomes, honest = plant(Bench(asking, harness), faults, quick, bar)
     finally:

@@ -1,8 +1,8 @@
 """A process without JAX that trains on from a hand-over.
 
-`python -m parity.handover begin HANDOVER FOLDER WAY...` trains on in every way, leaves a checkpoint of each and a second
-export in FOLDER, says so on a line, and trains on until it is killed. With `resume` instead of `begin` it goes on from
-those, and leaves there the states after as many steps again.
+`python -m parity.handover begin HANDOVER FOLDER WAY...` trains on in every way, leaves a checkpoint of each and a
+second export in FOLDER, says so on a line, and trains on until it is killed. With `resume` instead of `begin` it goes
+on from those, and leaves there the states after as many steps again.
 """
 
 import sys

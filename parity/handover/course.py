@@ -7,6 +7,7 @@ chaotic, budgets grow as it does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -70,7 +71,9 @@ def stepping(case: Case, steps_per_epoch: int) -> Step:
 
 def answer(found: dict[str, Any]) -> Answer:
     """The results of a step by leaf."""
-    return {leaf.removesuffix("/"): array for name, tree in found.items() for leaf, array in named(tree, f"{name}/").items()}
+    return {
+        leaf.removesuffix("/"): array for name, tree in found.items() for leaf, array in named(tree, f"{name}/").items()
+    }
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,24 @@ class Course:
         found = ensemble.budgets("one step with every rounded result perturbed by up to 1 ulp")
         return {leaf: found[leaf] for leaf in leaves}
 
+    def power(self, expected: Expected) -> dict[str, float]:
+        """By weight tensor, the smallest relative error before the last step that any rung of it would catch.
+
+        The response is measured at a smaller error, signs drawn at random, in float64; see `parity.power`.
+        """
+        point, _, batch = self._before
+        leaves, tree = jax.tree_util.tree_flatten(point.state.params)
+        found = {}
+        for index, name in enumerate(named(point.state.params)):
+            signs = 2 * np.random.default_rng(index).integers(0, 2, leaves[index].shape) - 1
+            moved = np.asarray(leaves[index], np.float64) * (1 + judging.PROBED_WITH * signs)
+            params = jax.tree_util.tree_unflatten(tree, [*leaves[:index], moved, *leaves[index + 1 :]])
+            step = answer(self._oracle_step(point._replace(state=point.state._replace(params=params)), batch))
+            apart = {leaf: distance(step[leaf], expected.oracle[leaf]) for leaf in expected.budgets}
+            response = max(judging.score(apart[leaf], budget) for leaf, budget in expected.budgets.items())
+            found[name] = judging.PROBED_WITH * self.limit / response if response else math.inf
+        return found
+
     def beyond_kinks(self, expected: Expected) -> Iterator[Answer]:
         """The oracle's answers to the last step from points a few ulp away that lie beyond a kink; mostly none."""
         point, members, batch = self._before
@@ -186,9 +207,9 @@ def _is_wide(array: Any) -> bool:
 def _of_squares(oracle: Answer, budgets: dict[str, Budget], limit: float) -> dict[str, Budget]:
     """Budgets of the moments that are squares, wide enough for a gradient off by as much as `limit` allows.
 
-    A gradient of k budgets that is n budgets off is off by 2kn + n**2 in its square, and the ensemble, for which n is 1,
-    by 2k + 1. At n = limit that is (2k + limit) / (2k + 1) times what `limit` allows; about 1 where a gradient is more
-    than rounding, and `limit` where it is nothing else, as that of a bias in front of a normalisation is.
+    A gradient of k budgets that is n budgets off is off by 2kn + n**2 in its square, and the ensemble, for which n is
+    1, by 2k + 1. At n = limit that is (2k + limit) / (2k + 1) times what `limit` allows; about 1 where a gradient is
+    more than rounding, and `limit` where it is nothing else, as that of a bias in front of a normalisation is.
     """
     found = {}
     for leaf, budget in budgets.items():

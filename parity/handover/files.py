@@ -110,8 +110,8 @@ def require_order(handover: Handover, pipeline: Batches) -> None:
     for epoch, wanted in enumerate(handover.order, handover.training.epochs):
         if digest(pipeline.epoch(epoch)) != wanted:
             raise UsageError(
-                f"{handover.signature.case}: the batches of epoch {epoch + 1} are not those that JAX would see, or stand "
-                "in another order. Expected the same training set, shuffled from the same seed and epoch."
+                f"{handover.signature.case}: the batches of epoch {epoch + 1} are not those that JAX would see, or "
+                "stand in another order. Expected the same training set, shuffled from the same seed and epoch."
             )
 
 
@@ -152,7 +152,11 @@ def _to_json(training: Training) -> dict[str, Any]:
     """A user's own optimizer or schedule is a function, and left out: no Keras optimizer is its counterpart."""
     own = training.optimizer.make is not None or (training.schedule is not None and training.schedule.function)
     optimizer, schedule = (None, None) if own else (_declared(training.optimizer), _declared(training.schedule))
-    return {**asdict(replace(training, optimizer=Optimizer(), schedule=None)), "optimizer": optimizer, "schedule": schedule}
+    return {
+        **asdict(replace(training, optimizer=Optimizer(), schedule=None)),
+        "optimizer": optimizer,
+        "schedule": schedule,
+    }
 
 
 def _declared(one: Optimizer | Schedule | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The interruption: a process that trains on is killed, another goes on, and must arrive where nobody was interrupted."""
+"""The interruption: a process that trains on is killed, and another goes on as if nobody had been."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Interruption:
 
 
 def judge(arrived: Answer, uninterrupted: Answer, prefix: str) -> list[Judgement]:
-    """Whether training that was interrupted arrives at the same bits: a judgement for each rung, named after `prefix`."""
+    """Whether training that was interrupted arrives at the same bits: a judgement for each rung."""
     found = judging.judge_identical(arrived, uninterrupted, "training without an interruption")
     judgements = []
     for name in RUNGS:

@@ -13,7 +13,7 @@ from parity import artifact, bundles
 from parity.errors import RecordError, UsageError
 from parity.handover import EXPORTED
 from parity.handover.continuing import Continuation, resume
-from parity.handover.files import Handover, read
+from parity.handover.files import Handover
 from parity.pipeline import Pipeline
 
 STEPS = 3
@@ -48,7 +48,9 @@ def restore(continuation: Continuation, path: Path) -> None:
         raise UsageError(f"{path} is a checkpoint of case {case!r}, expected one of {wanted!r}. Name another.")
     if names != _names(continuation):
         differ = sorted(set(names) ^ set(_names(continuation)))
-        raise UsageError(f"{path} is a checkpoint of another optimizer: {differ[0]} is on one side alone. Name another.")
+        raise UsageError(
+            f"{path} is a checkpoint of another optimizer: {differ[0]} is on one side alone. Name another."
+        )
     for index, (name, variable) in enumerate(zip(names, continuation.variables(), strict=True)):
         found = shapes[f"variables/{index}/.ATTRIBUTES/VARIABLE_VALUE"]
         if found != variable.shape.as_list():

@@ -26,7 +26,7 @@ class Followable(Protocol):
 
 @dataclass(frozen=True)
 class Departure:
-    """Where a trajectory first left its budget: at which step, counted from the start of training, and on which leaf."""
+    """Where a trajectory first left its budget: at which step, counted from the start, and on which leaf."""
 
     step: int
     judgement: Judgement
@@ -77,7 +77,9 @@ class Followed:
 
     def _keep(self, judgement: Judgement, step: int) -> None:
         before = self.worst.get(judgement.leaf)
-        if before is not None and (before.status != PASS or _score(before) >= _score(judgement) and judgement.status == PASS):
+        if before is not None and (
+            before.status != PASS or (_score(before) >= _score(judgement) and judgement.status == PASS)
+        ):
             return
         message = judgement.message and f"at step {step}: {judgement.message}"
         self.worst[judgement.leaf] = replace(judgement, message=message)
@@ -127,8 +129,16 @@ class Follower:
         return expected, answers
 
 
-def power(expected: Expected, limit: float) -> dict[str, float]:
-    """By weight tensor, the smallest relative error of its elements that the rung `parameters` would catch at a step."""
+def power(course: Course, expected: Expected) -> dict[str, float]:
+    """By weight tensor, the smallest relative error that the last step of `course` would catch.
+
+    Where the rung `parameters` itself would catch 1 %, by that rung alone.
+    """
+    found = _own_power(expected, course.limit)
+    return found if has_power(found) else course.power(expected)
+
+
+def _own_power(expected: Expected, limit: float) -> dict[str, float]:
     return {
         leaf.removeprefix(f"{PARAMETERS}/"): _smallest(expected, leaf, limit)
         for leaf in expected.budgets

@@ -116,7 +116,11 @@ class Power:
 
 @dataclass(frozen=True)
 class Curve:
-    """A recorded series: `y` over `x`; `handover` is the x at which it took over from the series before."""
+    """A recorded series: `y` over `x`.
+
+    `handover` is the x at which it took over from the series before; `limit` is the y that it must not pass, where it
+    has one, and it is then read on a log scale.
+    """
 
     case: str
     name: str
@@ -125,6 +129,54 @@ class Curve:
     x: list[float]
     y: list[float]
     handover: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """What a hand-over costs, beside JAX training on alone with the same batches.
+
+    Attributes:
+        case: what is trained.
+        way: how it is handed over.
+        step: the steps taken before.
+        steps: the steps after it that were compared.
+        height: the most that the loss of a step lies above JAX's, relative to the mean loss of the last epoch before;
+            0 where every loss lies within budget.
+        after: steps after the hand-over at which that is; 0 where it never lies above.
+        recovered_after: steps after which the mean over an epoch lies above JAX's no more; None if it still does.
+        end: the mean loss of the last epoch over that of JAX.
+        within: whether every loss lies within budget; None where none was computed.
+        power_until: the last step at which an error of 1 % in a weight would be seen; None where nothing was judged.
+        kink: the step from which nothing was judged, because its gradients lawfully lie beyond a kink.
+    """
+
+    case: str
+    way: str
+    step: int
+    steps: int
+    height: float
+    after: int
+    recovered_after: int | None
+    end: float
+    within: bool | None = None
+    power_until: int | None = None
+    kink: int | None = None
+
+    def sentence(self) -> str:
+        """What a reader wants to know."""
+        if self.within:
+            seen = f", where 1 % in a weight would be seen up to step {self.power_until}" if self.power_until else ""
+            until = "" if self.kink is None else f" (judged up to step {self.kink - 1}, a kink)"
+            return f"{self.way}: no hit; within budget at each of {self.steps} steps{seen}{until}"
+        end = f"it ends at {self.end:.2f} of JAX's own"
+        if not self.height:
+            return f"{self.way}: the loss is never above JAX's own in {self.steps} steps; {end}"
+        back = "still above at the end" if self.recovered_after is None else f"back after {self.recovered_after} steps"
+        return (
+            f"{self.way}: the loss rises up to {self.height:.1%} above JAX's own, {self.after} steps after the "
+            f"hand-over, {back}; {end}"
+        )
 
 
 @dataclass(frozen=True)
@@ -201,6 +253,7 @@ class Run:
     budgets: list[BudgetRecord] = field(default_factory=list)
     powers: list[Power] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
+    hits: list[Hit] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
     remedies: list[Remedy] = field(default_factory=list)
     programs: list[Program] = field(default_factory=list)
@@ -283,13 +336,14 @@ EVENTS: dict[str, tuple[str, type]] = {
     "budget": ("budgets", BudgetRecord),
     "power": ("powers", Power),
     "curve": ("curves", Curve),
+    "hit": ("hits", Hit),
     "timing": ("timings", Timing),
     "remedy": ("remedies", Remedy),
     "program": ("programs", Program),
     "deprecation": ("deprecations", Deprecation),
 }
 _KINDS = {cls: kind for kind, (_, cls) in EVENTS.items()}
-Event = Planned | Check | BudgetRecord | Power | Curve | Timing | Remedy | Program | Deprecation
+Event = Planned | Check | BudgetRecord | Power | Curve | Hit | Timing | Remedy | Program | Deprecation
 
 
 def append(run: Run, event: Event) -> str:

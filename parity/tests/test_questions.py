@@ -1,7 +1,9 @@
 """Which questions a run asks."""
 
-from parity.examination import NO_DEVICE, Examination, _of_runtime, gpu_pairs
+from parity.examination import Examination
 from parity.ledger import Ledger
+from parity.questions import _of_runtime, gpu_pairs
+from parity.records import NO_DEVICE
 from parity.selection import Selection
 from parity.tests import tiny
 
@@ -9,7 +11,7 @@ from parity.tests import tiny
 def questions(function, **selected):
     known = {"runtimes": ("jax", "tf_graph"), "probes": ("predict", "rng"), "sizes": (1, 13)}
     selection = Selection({"tiny": tiny.tiny}, **{**known, **selected})
-    return Examination(selection, "cell", None, Ledger()).questions(function)
+    return Examination(selection, "cell", None, Ledger()).asked.of(function)
 
 
 def test_ids_read_case_runtime_batch_size_and_another_device(frameworks):

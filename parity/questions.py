@@ -1,0 +1,189 @@
+"""Which questions a run asks: of which case, runtime, batch size and device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from parity.case import PROBES, TEST_SET, Case
+from parity.errors import ParityError
+from parity.handover import CARRIED
+from parity.records import NO_DEVICE, Planned
+from parity.runtimes import JAX, JAX_FLOAT64, TF_GRAPH, VIRTUAL_CPUS
+from parity.selection import BESIDE, CANARIES, OPERATIONS, RELATIONS, RESUMPTION, TRAJECTORY, Selection
+
+POWER = "power"
+HANDED_OVER = (TRAJECTORY, RESUMPTION)
+WITH_OPERATIONS = "reference"
+"""The case beside which single operations are asked: they are about the pair of releases, not about a case."""
+ON_OTHER_DEVICES = ("predict", "train_gradient")
+SIZES_ON_OTHER_DEVICES = (13, 256)
+"""One odd, one even: enough to see a device go wrong, and each further size is compiled anew on every runtime."""
+FIRST = ("cpu:0", "cpu:0")
+
+
+class Questions:
+    """The questions that a selection asks.
+
+    Args:
+        selection: what options select.
+        start: imports both frameworks, and gives each its virtual CPUs.
+        test_size: how many examples the test set of a case has, by name; may raise what is wrong with the case.
+
+    Attributes:
+        left_out: by case, what of the default questions it cannot be asked, in words.
+    """
+
+    def __init__(self, selection: Selection, start: Callable[[], None], test_size: Callable[[str], int]) -> None:
+        self.selection, self._start, self._test_size = selection, start, test_size
+        self.left_out: dict[str, str] = {}
+
+    def of(self, function: str) -> list[Planned]:
+        """The questions that the test function `test_<probe>` asks."""
+        probe = function.removeprefix("test_")
+        if probe == OPERATIONS:
+            return self._operations(function)
+        cases = self.selection.cases.values()
+        return [q for case in cases for q in self._questions(function, probe, case, self._sizes(case))]
+
+    def _operations(self, function: str) -> list[Planned]:
+        select = self.selection
+        if OPERATIONS not in select.probes or TF_GRAPH not in select.runtimes or WITH_OPERATIONS not in select.cases:
+            return []
+        self._start()
+        from parity.operations import OPERATIONS as NAMED
+
+        return [
+            Planned(f"{function}[{name}]", OPERATIONS, OPERATIONS, TF_GRAPH, operation.shape[0], *FIRST)
+            for name, operation in NAMED.items()
+        ]
+
+    def _sizes(self, case: Case) -> tuple[int, ...]:
+        """The selected batch sizes; of the default ones, those that the test set of `case` can fill."""
+        selected = self.selection.sizes
+        if not self.selection.default_sizes:
+            return selected
+        self._start()
+        try:
+            most = self._test_size(case.name)
+        except ParityError:
+            return selected  # an error of every question, when it is asked
+        left_out = ", ".join(str(size) for size in selected if size > most)
+        if left_out:
+            self.left_out[case.name] = f"{case.name}: batch size {left_out} left out, the test set has {most} examples"
+        return tuple(size for size in selected if size <= most)
+
+    def _questions(self, function: str, probe: str, case: Case, sizes: tuple[int, ...]) -> list[Planned]:
+        select = self.selection
+
+        def planned(ident: str, asked: str, runtime: str, size: int, devices: tuple[str, str]) -> Planned:
+            return Planned(f"{function}[{ident}]", case.name, asked, runtime, size, *devices)
+
+        if probe == POWER:
+            return [
+                planned(f"{case.name}-{p}-{_size_id(size)}", p, JAX_FLOAT64, size, (FIRST[0], NO_DEVICE))
+                for p in case.probes if p in select.probes and JAX_FLOAT64 in select.runtimes
+                for size in sizes
+            ]  # fmt: skip
+        if probe in (RELATIONS, CANARIES):
+            return [
+                planned(f"{case.name}-{name}-{runtime}", probe, runtime, _several_rows(sizes), _first(runtime))
+                for name, runtime in self._beside(case, probe)
+            ]
+        if probe in PROBES and (probe not in case.probes or probe not in select.probes):
+            return []
+        if probe in PROBES:
+            return [
+                planned(_ident(case.name, runtime, size, pair), probe, runtime, size, pair)
+                for runtime in select.runtimes
+                for pair in _of_runtime(runtime, self._pairs(probe))
+                for size in _sizes(sizes, pair)
+            ]
+        return [
+            planned(ident, about, BESIDE[about], size, _first(BESIDE[about]))
+            for about, ident, size in self._once(case, probe)
+        ]
+
+    def _once(self, case: Case, probe: str) -> list[tuple[str, str, int]]:
+        """What is asked once per case, if it is chosen: the name, the ids, and the batch size that it is about."""
+        about = next(name for name in BESIDE if probe.startswith(name))
+        if about not in self.selection.probes or BESIDE[about] not in self.selection.runtimes:
+            return []
+        if about not in HANDED_OVER:
+            return [(about, case.name, TEST_SET)]
+        return [(about, ident, case.training.batch_size) for ident in self._handed_over(case, about)]
+
+    def _handed_over(self, case: Case, about: str) -> list[str]:
+        """The ids of the ways in which a case's training is handed over; one for all of them if it is interrupted."""
+        self._start()
+        from parity import trajectories
+
+        ways = trajectories.asked(case)
+        refused = trajectories.why_not_carried(case) if ways else None
+        if refused is not None:
+            self.left_out[f"{case.name}-{CARRIED}"] = f"{case.name}: hand-over {CARRIED} left out: {refused}"
+        return [f"{case.name}-{way}" for way in ways] if about == TRAJECTORY else [case.name][: len(ways)]
+
+    def _beside(self, case: Case, about: str) -> list[tuple[str, str]]:
+        """The relations or the canaries of a case, by name and runtime."""
+        if about not in self.selection.probes:
+            return []
+        self._start()
+        from parity import canaries, relations
+
+        return {RELATIONS: relations, CANARIES: canaries}[about].asked(case.probes, self.selection.runtimes)
+
+    def _pairs(self, probe: str) -> list[tuple[str, str]]:
+        if probe not in ON_OTHER_DEVICES:
+            return [FIRST]
+        return [FIRST, *((f"cpu:{i}", f"cpu:{i}") for i in range(1, VIRTUAL_CPUS)), *self._gpu_pairs()]
+
+    def _gpu_pairs(self) -> list[tuple[str, str]]:
+        """Where either framework sees a GPU: GPU against GPU, and each against the other's CPU."""
+        self._start()
+        from parity import artifact
+        from parity.runtimes import jax
+
+        return gpu_pairs(jax.devices(), artifact.devices())
+
+
+def gpu_pairs(on_jax: list[str], on_tf: list[str]) -> list[tuple[str, str]]:
+    """GPU against GPU and each against the other's CPU, for the devices that the two frameworks see."""
+    gpus = [[device for device in seen if device.startswith("gpu")][:1] for seen in (on_jax, on_tf)]
+    return [(j, t) for j in (*gpus[0], FIRST[0]) for t in (*gpus[1], FIRST[1]) if (j, t) != FIRST]
+
+
+def _of_runtime(runtime: str, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """JAX's runtimes run on JAX's device of each pair, once."""
+    if runtime not in (JAX, JAX_FLOAT64):
+        return pairs
+    return [(device, NO_DEVICE) for device in dict.fromkeys(j for j, _ in pairs)]
+
+
+def _sizes(selected: tuple[int, ...], pair: tuple[str, str]) -> tuple[int, ...]:
+    if _is_first(pair):
+        return selected
+    return tuple(size for size in selected if size in SIZES_ON_OTHER_DEVICES) or selected
+
+
+def _is_first(pair: tuple[str, str]) -> bool:
+    return pair in (FIRST, (FIRST[0], NO_DEVICE))
+
+
+def _first(runtime: str) -> tuple[str, str]:
+    return (FIRST[0], NO_DEVICE) if runtime in (JAX, JAX_FLOAT64) else FIRST
+
+
+def _several_rows(sizes: tuple[int, ...]) -> int:
+    """The smallest of the batch sizes that has rows to tell apart; the whole test set if none has."""
+    return min((size for size in sizes if size > 1), default=TEST_SET)
+
+
+def _size_id(size: int) -> str:
+    return "btest" if size == TEST_SET else f"b{size}"
+
+
+def _ident(case: str, runtime: str, size: int, pair: tuple[str, str]) -> str:
+    parts = [case, runtime, _size_id(size)]
+    if not _is_first(pair):
+        parts.append("_".join(dict.fromkeys(d.replace(":", "") for d in pair if d != NO_DEVICE)))
+    return "-".join(parts)
