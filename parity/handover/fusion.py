@@ -14,6 +14,7 @@ import numpy as np
 
 from parity import judging, kinks, programs
 from parity.case import Case, Dataset, State
+from parity.errors import CaseError
 from parity.failures import classify
 from parity.handover import fused, keras_head
 from parity.handover.fused import MOMENTUM, RATE, Fused, trajectory
@@ -61,13 +62,18 @@ class Fusion:
         limit: the largest score that passes.
 
     Raises:
-        CaseError: the case cannot be fused; see `fused.trunk`.
+        CaseError: the case cannot be fused, see `fused.trunk`; or it has fewer training examples than `STEPS`.
     """
 
     def __init__(self, case: Case, state: State, dataset: Dataset, limit: float) -> None:
         self.trunk = fused.trunk(case, state, dataset)
         self._limit = limit
         size = min(BATCH_SIZE, dataset.train.size // STEPS)
+        if not size:
+            raise CaseError(
+                f"case {case.name!r} has {dataset.train.size} training examples, expected at least {STEPS}, one for "
+                "every step of its fusion. Give more."
+            )
         self.batches = [dataset.train.map(lambda a, i=i: a[i * size : (i + 1) * size]) for i in range(STEPS)]
         self._begin = self.trunk.begin()
 

@@ -99,6 +99,7 @@ def layer(call):
     return made
 
 
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
 def test_a_gradient_that_does_not_reach_the_trunk(judged):
     wrong = not_passed(judged(layer(lambda trunk, x, training: tf.stop_gradient(trunk.call(x, training=training)))))
     assert wrong["step_1/gradient/trunk/hidden/kernel"].status == MISSING
@@ -192,6 +193,11 @@ def test_an_answer_from_the_other_side_of_a_kink_is_right():
 def test_a_case_without_a_trunk():
     with pytest.raises(CaseError, match=r"'tiny' has no trunk to fuse with. Give trunk="):
         fusion_of(tiny.tiny)
+
+
+def test_fewer_examples_than_steps():
+    with pytest.raises(CaseError, match="has 2 training examples, expected at least 3"):
+        fusion_of(case, Dataset(dataset.train.take(2), dataset.test))
 
 
 @pytest.mark.parametrize(
