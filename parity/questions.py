@@ -8,13 +8,24 @@ from parity.case import PROBES, TEST_SET, Case
 from parity.errors import ParityError
 from parity.handover import CARRIED
 from parity.records import NO_DEVICE, Planned
-from parity.runtimes import JAX, JAX_FLOAT64, TF_GRAPH, VIRTUAL_CPUS
-from parity.selection import BESIDE, CANARIES, OPERATIONS, RELATIONS, RESUMPTION, TRAJECTORY, Selection
+from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL, TF_GRAPH, VIRTUAL_CPUS
+from parity.selection import (
+    BESIDE,
+    CANARIES,
+    FUSION,
+    OF_NO_CASE,
+    OPERATIONS,
+    OPTIMIZERS,
+    RELATIONS,
+    RESUMPTION,
+    TRAJECTORY,
+    Selection,
+)  # fmt: skip
 
 POWER = "power"
 HANDED_OVER = (TRAJECTORY, RESUMPTION)
 WITH_OPERATIONS = "reference"
-"""The case beside which single operations are asked: they are about the pair of releases, not about a case."""
+"""The case beside which operations and optimizers are asked: they are about the pair of releases, not about a case."""
 ON_OTHER_DEVICES = ("predict", "train_gradient")
 SIZES_ON_OTHER_DEVICES = (13, 256)
 """One odd, one even: enough to see a device go wrong, and each further size is compiled anew on every runtime."""
@@ -40,22 +51,25 @@ class Questions:
     def of(self, function: str) -> list[Planned]:
         """The questions that the test function `test_<probe>` asks."""
         probe = function.removeprefix("test_")
-        if probe == OPERATIONS:
-            return self._operations(function)
+        if probe in OF_NO_CASE:
+            return self._of_no_case(function, probe)
         cases = self.selection.cases.values()
         return [q for case in cases for q in self._questions(function, probe, case, self._sizes(case))]
 
-    def _operations(self, function: str) -> list[Planned]:
+    def _of_no_case(self, function: str, probe: str) -> list[Planned]:
+        """Operations, or optimizers; by name, runtime and batch size."""
+        runtime = {OPERATIONS: TF_GRAPH, OPTIMIZERS: SAVED_MODEL}[probe]
         select = self.selection
-        if OPERATIONS not in select.probes or TF_GRAPH not in select.runtimes or WITH_OPERATIONS not in select.cases:
+        if probe not in select.probes or runtime not in select.runtimes or WITH_OPERATIONS not in select.cases:
             return []
         self._start()
-        from parity.operations import OPERATIONS as NAMED
+        from parity import operations, updating
 
-        return [
-            Planned(f"{function}[{name}]", OPERATIONS, OPERATIONS, TF_GRAPH, operation.shape[0], *FIRST)
-            for name, operation in NAMED.items()
-        ]
+        named = {
+            OPERATIONS: [(name, operation.shape[0]) for name, operation in operations.OPERATIONS.items()],
+            OPTIMIZERS: [(f"{variant}-{way}", updating.BATCH_SIZE) for variant, way in updating.asked()],
+        }
+        return [Planned(f"{function}[{name}]", probe, probe, runtime, size, *FIRST) for name, size in named[probe]]
 
     def _sizes(self, case: Case) -> tuple[int, ...]:
         """The selected batch sizes; of the default ones, those that the test set of `case` can fill."""
@@ -108,9 +122,21 @@ class Questions:
         about = next(name for name in BESIDE if probe.startswith(name))
         if about not in self.selection.probes or BESIDE[about] not in self.selection.runtimes:
             return []
+        if about == FUSION and not self._can_fuse(case):
+            return []
         if about not in HANDED_OVER:
             return [(about, case.name, TEST_SET)]
         return [(about, ident, case.training.batch_size) for ident in self._handed_over(case, about)]
+
+    def _can_fuse(self, case: Case) -> bool:
+        """Whether `case` has a trunk, and a Keras to fuse it with; a Keras that is left out is noted."""
+        if case.trunk is None:
+            return False
+        self._start()
+        from parity.handover import keras_head
+
+        self.left_out |= keras_head.left_out()
+        return bool(keras_head.usable())
 
     def _handed_over(self, case: Case, about: str) -> list[str]:
         """The ids of the ways in which a case's training is handed over; one for all of them if it is interrupted."""

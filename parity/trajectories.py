@@ -76,6 +76,7 @@ class Trajectories:
         self._folder = Path(tempfile.mkdtemp(prefix="parity-handover-"))
         self._powers: dict[str, dict[int, dict[str, float]]] = {}
         self._uninterrupted: dict[str, Answer] = {}
+        self._interruption: Interruption | None = None
 
     @cached_property
     def batches(self) -> list[Batch]:
@@ -213,22 +214,27 @@ class Trajectories:
         x = [float(begin + i) for i in range(1, len(losses) + 1)]
         return Curve(self.case.name, "loss after the hand-over", series, "step", x, losses, handover=float(begin))
 
+    def begin_interruption(self) -> None:
+        """Let the process that is to be killed begin, so that it works while the same steps are followed here."""
+        self._interruption = self._interruption or Interruption(
+            self.handover, self._folder / "interrupted", self._resumed
+        )
+
     def resumption(self) -> list[Judgement]:
         """Whether training that is interrupted, and training that is exported a second time, go on to the same bits."""
-        interruption = Interruption(self.handover, self._folder / "interrupted", self._resumed)
-        try:
-            self.follow()  # while the first process works
-            interruption.interrupt()
-            arrived = interruption.arrived()
-        finally:
-            interruption.close()
+        self.begin_interruption()
+        self.follow()
+        assert self._interruption is not None
+        self._interruption.interrupt()
         found: list[Judgement] = []
-        for end, state in arrived.items():
+        for end, state in self._interruption.arrived().items():
             other = self._uninterrupted.get(EXPORTED if end == AGAIN else end, {})
             kept = {leaf: array for leaf, array in other.items() if leaf in state}
             found += judge(state, kept, end)
         return found
 
     def close(self) -> None:
-        """Remove temporary files."""
+        """End processes, and remove temporary files."""
+        if self._interruption is not None:
+            self._interruption.close()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -22,6 +22,8 @@ from parity.harness import Harness
 from parity.judging import Judgement
 from parity.ledger import Ledger
 from parity.optimizers import Optimizer, Schedule
+from parity.records import Remedy
+from parity.selection import OPTIMIZERS
 from parity.training import optimizer
 from parity.trajectories import why_not_carried
 
@@ -30,6 +32,7 @@ ON = "ratings"
 WARMED_UP, STEPS = 5, 6
 """Steps whose gradients the moments are made of, and steps that are followed; schedules change among the latter."""
 RATE = 0.01
+BATCH_SIZE = load(ON).training.batch_size
 
 VARIANTS: dict[str, tuple[Optimizer, Schedule]] = {
     "sgd_piecewise": (
@@ -111,6 +114,12 @@ class Updates:
         for batch in batches:
             follower.step(batch)
         return follower.followed
+
+    @property
+    def remedy(self) -> Remedy | None:
+        """The remedy under which all of them are exported, if one is needed."""
+        found = self._harness.remedy
+        return replace(found, case=OPTIMIZERS) if found else None
 
     def judgements(self, variant: str, way: str) -> list[Judgement]:
         """The trajectory as a whole, and its worst judgement on each rung.

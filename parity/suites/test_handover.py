@@ -9,6 +9,11 @@ def test_trajectory(examination: Examination, question: Planned) -> None:
     examination.check_trajectory(question)
 
 
+def test_optimizers(examination: Examination, question: Planned) -> None:
+    """An optimizer with its schedule updates in TensorFlow as it does in JAX."""
+    examination.check_optimizer(question)
+
+
 def test_resumption(examination: Examination, question: Planned) -> None:
     """Training that is killed and resumed, or exported a second time, arrives at the same bits."""
     examination.check_resumption(question)
