@@ -296,6 +296,16 @@ class Examination:
             judgements = self._trajectories(question.case).resumption()
         self.conclude(question, judgements, question.batch_size)
 
+    def check_endurance(self, question: Planned) -> None:
+        """Hand training over from several seeds, and follow it to its end."""
+        from parity import endurance
+
+        with self.ledger.spend(TRAINING):
+            judgements, events = endurance.judgements(self.harness(question.case).case, self.ledger)
+        for event in events:
+            self._add(event)
+        self.conclude(question, judgements, question.batch_size)
+
     def _trajectories(self, case: str) -> Trajectories:
         from parity import trajectories
 

@@ -12,6 +12,7 @@ from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL, TF_GRAPH, VIRTUAL_CPU
 from parity.selection import (
     BESIDE,
     CANARIES,
+    ENDURANCE,
     FUSION,
     OF_NO_CASE,
     OPERATIONS,
@@ -23,7 +24,7 @@ from parity.selection import (
 )  # fmt: skip
 
 POWER = "power"
-HANDED_OVER = (TRAJECTORY, RESUMPTION)
+HANDED_OVER = (TRAJECTORY, RESUMPTION, ENDURANCE)
 WITH_OPERATIONS = "reference"
 """The case beside which operations and optimizers are asked: they are about the pair of releases, not about a case."""
 ON_OTHER_DEVICES = ("predict", "train_gradient")

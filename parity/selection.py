@@ -12,10 +12,10 @@ from parity.ledger import IMPORTING, Ledger
 from parity.runtimes import JAX, RUNTIMES, SAVED_MODEL, SAVED_MODEL_FRESH, VIRTUAL_CPUS
 
 ARTIFACT, TRAINED, FINETUNED = "artifact", "training", "finetuning"
-TRAJECTORY, RESUMPTION, FUSION = "trajectory", "resumption", "fusion"
+TRAJECTORY, RESUMPTION, ENDURANCE, FUSION = "trajectory", "resumption", "endurance", "fusion"
 BESIDE = {
     ARTIFACT: SAVED_MODEL, TRAINED: JAX, FINETUNED: SAVED_MODEL, TRAJECTORY: SAVED_MODEL, RESUMPTION: SAVED_MODEL_FRESH,
-    FUSION: SAVED_MODEL,
+    ENDURANCE: SAVED_MODEL, FUSION: SAVED_MODEL,
 }  # fmt: skip
 """What is checked beside the probes, once per case, and the runtime that it is about."""
 RELATIONS, CANARIES = "relations", "canaries"

@@ -41,6 +41,7 @@ WAYS = {
 STEPS, NARROW_STEPS = 20, 5
 """How far; the long version follows training to its end."""
 RETURN_AFTER = 10
+Outcomes = dict[str, Followed | ParityError]
 STATES_POWER = {EXPORTED: "trajectory", NARROW: "trajectory in bfloat16"}
 """The ways that state the power of their course, and under which name; the others are on the first of these."""
 JAX_ALONE = "JAX alone"
@@ -67,16 +68,17 @@ class Trajectories:
 
     Args:
         harness: of the case.
-        steps: how far they are followed.
+        steps: how far they are followed; None for all of training.
     """
 
-    def __init__(self, harness: Harness, steps: int = STEPS) -> None:
+    def __init__(self, harness: Harness, steps: int | None = STEPS) -> None:
         self.harness, self.case = harness, harness.case
         self._steps = steps
         self._folder = Path(tempfile.mkdtemp(prefix="parity-handover-"))
         self._powers: dict[str, dict[int, dict[str, float]]] = {}
         self._uninterrupted: dict[str, Answer] = {}
         self._interruption: Interruption | None = None
+        self._trainings: dict[str, Any] = {}
 
     @cached_property
     def batches(self) -> list[Batch]:
@@ -112,14 +114,34 @@ class Trajectories:
         )  # fmt: skip
 
     @cached_property
+    def _alone(self) -> tuple[list[float], Point]:
+        losses, end = [], self._point
+        for loss, end in self.course.alone(self.batches):  # noqa: B007 - the last is where it ends
+            losses.append(loss)
+        return losses, end
+
+    @property
     def alone(self) -> list[float]:
         """The loss of every step of JAX alone, without a hand-over."""
-        return [loss for loss, _ in self.course.alone(self.batches)]
+        return self._alone[0]
+
+    def accuracies(self) -> dict[str, float]:
+        """On the test set at the end: of JAX alone, and of each way that was followed to there.
+
+        Raises:
+            ParityError: TensorFlow cannot say.
+        """
+        test, of, state = self.harness.dataset.test, self.case.accuracy, self._alone[1].state
+        if of is None:
+            return {}
+        ends = {way: training.accuracy(test) for way, training in self._trainings.items() if way in (CARRIED, EXPORTED)}
+        alone = float(jax.jit(of)((state.params, state.other), test.data, test.labels))
+        return {JAX_ALONE: alone, RESTARTED: self.harness.finetuned.accuracy[-1], **ends}
 
     @cached_property
-    def _followed(self) -> dict[str, Followed | ParityError]:
-        trainings: dict[str, Any] = {}
-        failed: dict[str, Followed | ParityError] = {}
+    def _followed(self) -> Outcomes:
+        trainings = self._trainings
+        failed: Outcomes = {}
         for way in self._resumed:
             try:
                 trainings[way] = resume(way, self.handover)
@@ -133,7 +155,7 @@ class Trajectories:
     def _resumed(self) -> list[str]:
         return [way for way in asked(self.case) if way in (CARRIED, EXPORTED)]
 
-    def _follow(self, course: Course, trainings: Mapping[str, Any], steps: int) -> dict[str, Followed | ParityError]:
+    def _follow(self, course: Course, trainings: Mapping[str, Any], steps: int | None) -> Outcomes:
         follower, powers = Follower(course, trainings), {}
         for number, batch in enumerate(self.batches[:steps], 1):
             expected, answers = follower.step(batch)
@@ -144,7 +166,7 @@ class Trajectories:
         return follower.followed
 
     @cached_property
-    def _narrow(self) -> dict[str, Followed | ParityError]:
+    def _narrow(self) -> Outcomes:
         """Parameters as bfloat16; the moments stay float32."""
         state = self._point.state
         params = jax.tree_util.tree_map(lambda a: a.astype(jax.numpy.bfloat16), state.params)
@@ -207,7 +229,8 @@ class Trajectories:
     def _hit(self, way: str, losses: list[float]) -> Hit:
         trained = self.harness.trained
         before = trained.metrics.step_loss[-trained.steps_per_epoch :]
-        return hit(self.case.name, way, trained.steps, before, self.alone, losses)
+        found = hit(self.case.name, way, trained.steps, before, self.alone, losses)
+        return replace(found, batch_size=self.case.training.batch_size, seed=self.case.training.seed)
 
     def _losses(self, series: str, losses: list[float]) -> Curve:
         begin = self.harness.trained.steps

@@ -75,6 +75,17 @@ class Continuation(ABC):
         self.last = {LOSS: loss.numpy(), LEARNING_RATE: rate.numpy(), **found, **self.state()}
         return self.last
 
+    def accuracy(self, examples: Batch) -> float:
+        """The accuracy on `examples` now.
+
+        Raises:
+            RuntimeFailureError: TensorFlow failed.
+        """
+        try:
+            return float(self.module.accuracy(examples.data, examples.labels))
+        except Exception as error:
+            raise RuntimeFailureError(f"TensorFlow cannot evaluate: {type(error).__name__}: {error}") from error
+
     def state(self) -> Answer:
         """What training carries from one step to the next, by leaf."""
         return {

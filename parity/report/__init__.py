@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from parity import known_issues
+from parity import costs, known_issues
 from parity.errors import UsageError
 from parity.handover import RESTARTED
 from parity.records import IN_ORDER, KNOWN, Check, Run
@@ -77,7 +77,7 @@ def _view(run: Run, charts: Any) -> dict[str, Any]:
         "worst": _worst(checks)[:WORST_SHOWN],
         "tables": [_table(case, checks) for case in dict.fromkeys(c.case for c in checks)],
         "charts": charts.curves([c for c in run.curves if c.name not in handed_over]),
-        "hits": run.hits,
+        "costs": costs.sentences(run.hits),
         "hit_charts": charts.curves([c for c in run.curves if c.name in handed_over]),
         "powers": _powers(run),
         "known": [(c, known_issues.find(c.known_issue)) for c in checks if c.status == KNOWN],
