@@ -27,7 +27,7 @@ from parity.harness import FIRST_CPU, Harness
 from parity.judging import LIMIT
 from parity.power import PowerStudy
 from parity.records import COMPLETE, NO_DEVICE, Planned, Run
-from parity.runtimes import SAVED_MODEL
+from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL
 from parity.runtimes._tensorflow import Questioned
 from parity.runtimes.saved_model import Runtime
 from parity.training import leaf_name
@@ -62,6 +62,8 @@ class Bench:
         self.harness = self._honest
         self.moved: dict[str, float | None] = {}
         self.case, self.state = harness.case, harness.trained.state
+        for name in (JAX, JAX_FLOAT64, SAVED_MODEL):  # what they compile is then compiled once for all faults
+            self._honest.runtime(name)
         self._subject = self._honest.runtime(SAVED_MODEL).subject
         self.module = artifact.load(self._subject.require_bundle() / "saved_model")
         self._questioned = Questioned(self.module, self._subject, artifact.graph)

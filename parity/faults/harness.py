@@ -16,6 +16,7 @@ from parity.faults import Fault, Plant
 from parity.faults.bench import Bench
 from parity.faults.plants import grouped, patched
 from parity.judging import Ensemble
+from parity.questions import Questions
 from parity.runtimes import _tensorflow, jax, jax_float64
 from parity.runtimes._tensorflow import TensorFlowRuntime
 from parity.specs import Answer
@@ -234,7 +235,7 @@ FAULTS = grouped(
     ),
     Fault("a runtime's error swallowed", "Examination.check", _swallowed, ("predict",), SIZES),
     Fault(
-        "a probe no longer asked", "Examination.questions", patched((Examination, "questions", _not_asked)),
+        "a probe no longer asked", "Questions.of", patched((Questions, "of", _not_asked)),
         ("batch_stats", "predict"), SIZES,
     ),
     Fault("a model that was not trained", "training.train", _untrained, ("training",)),
