@@ -1,10 +1,19 @@
 """What the tests share: both frameworks with two virtual CPUs each, and trained cases."""
 
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
+
+
+def pytest_configure(config):
+    """Where Python is told to keep no compiled files, keep them in pytest's cache: TensorFlow has 4 s of them."""
+    if sys.dont_write_bytecode and hasattr(config, "cache"):
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
+        sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="session")
