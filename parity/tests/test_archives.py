@@ -4,8 +4,6 @@ import dataclasses
 import io
 import os
 import re
-import subprocess
-import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -264,13 +262,12 @@ def test_every_jax_that_the_atlas_exports_is_archived_within_two_megabytes_and_s
 
 
 @pytest.mark.skipif(not OURS.is_dir(), reason="parity is installed without its project")
-def test_the_newest_of_them_is_read_here_and_its_record_says_what_it_is(tmp_path):
-    from parity import records
+def test_the_newest_of_them_is_read_here_and_its_record_says_what_it_is(tmp_path, frameworks):
+    """In this process: `test_run` has a verification in its own."""
+    from parity import cli, records
 
     newest = archives.path_of(OURS, "0.12.0.1")
-    command = [sys.executable, "-m", "parity", "verify", newest, "--out", tmp_path / "out"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert cli.main(["verify", str(newest), "--out", str(tmp_path / "out")]) == 0
     run = records.read(tmp_path / "out")
     assert (run.mode, run.in_order(), run.environment["versions"]["jax"]) == (records.ARCHIVE, True, "0.12.0.1")
     assert {check.runtime for check in run.checks} == {"saved_model"}

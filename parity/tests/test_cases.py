@@ -156,15 +156,14 @@ def test_a_training_set_smaller_than_a_batch(harness_of):
     assert "fewer than a batch of 256" in refusal(harness_of, training=Training())
 
 
-def test_a_batch_larger_than_the_test_set(harness_of):
+def test_a_batch_larger_than_the_test_set(tiny_harness):
     with pytest.raises(InputError, match="batch size 41: expected 1 to 40"):
-        harness_of(tiny.tiny).batch(41)
+        tiny_harness.batch(41)
 
 
 @pytest.mark.parametrize("runtime", ["jax", "tf_graph", "saved_model"])
-def test_a_runtime_refuses_a_batch_that_does_not_fit(harness_of, runtime):
-    harness = harness_of(tiny.tiny)
-    opened, good = harness.runtime(runtime), harness.batch(13)
+def test_a_runtime_refuses_a_batch_that_does_not_fit(tiny_harness, runtime):
+    opened, good = tiny_harness.runtime(runtime), tiny_harness.batch(13)
     for batch, said in (
         (dataclasses.replace(good, data=good.data[:, :3]), "expected float32"),
         (dataclasses.replace(good, data=good.data.astype(np.float64)), "Convert it with .astype('float32')"),
@@ -180,8 +179,8 @@ def powerless(harness, probe):
 
 
 @pytest.mark.parametrize("probe", tiny.tiny.probes)
-def test_a_trained_model_gives_every_probe_power(harness_of, probe):
-    assert not powerless(harness_of(tiny.tiny), probe)
+def test_a_trained_model_gives_every_probe_power(tiny_harness, probe):
+    assert not powerless(tiny_harness, probe)
 
 
 def test_a_saturated_loss_is_powerless(harness_of):
@@ -210,8 +209,8 @@ def test_an_untrained_model_fails(harness_of):
     assert "untrained" in found["state"].message
 
 
-def test_a_trained_model_passes(harness_of):
-    assert {j.status for j in checks.trained(harness_of(tiny.tiny).trained)} == {PASS}
+def test_a_trained_model_passes(tiny_harness):
+    assert {j.status for j in checks.trained(tiny_harness.trained)} == {PASS}
 
 
 def test_the_reference_is_neither_untrained_nor_saturated(reference):
@@ -227,8 +226,8 @@ def test_cases_that_ship_are_small():
     assert load("ratings").data.keys() == {"user", "context"}
 
 
-def test_the_same_case_is_trained_to_the_same_bits(harness_of):
-    one, two = (harness_of(tiny.tiny).trained for _ in range(2))
+def test_the_same_case_is_trained_to_the_same_bits(tiny_harness, harness_of):
+    one, two = tiny_harness.trained, harness_of(tiny.tiny).trained
     assert one.metrics == two.metrics
     assert all((one.state.params["hidden"][k] == two.state.params["hidden"][k]).all() for k in ("kernel", "bias"))
 

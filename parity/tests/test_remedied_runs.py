@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from parity import environment, records
+from parity import cli, environment, records
 
 FOUND = environment.versions()
 pytestmark = pytest.mark.skipif(
@@ -85,20 +85,17 @@ def test_the_doctor_foretells_it(folder, done):
     assert records.read(folder / "out").environment["prediction"]["status"] == records.REMEDIED
 
 
-def test_a_bundle_has_both_exports_and_the_one_that_works_is_asked(folder):
-    wrote = parity(
-        "export", "bundle", "--case", "skewed.py:case", "--batch-size", 13, "--readable-by", "tensorflow==2.17.1",
-        cwd=folder,
-    )  # fmt: skip
-    assert wrote.returncode == 0, wrote.stderr
-    verified = parity("verify", "bundle", "--out", "verified", cwd=folder)
-    assert verified.returncode == 0, verified.stdout + verified.stderr
+def test_a_bundle_has_both_exports_and_the_one_that_works_is_asked(folder, frameworks):
+    """In this process: `test_run` has an export and a verification in their own."""
+    bundle = folder / "bundle"
+    options = ["--case", f"{folder}/skewed.py:case", "--batch-size", "13", "--readable-by", "tensorflow==2.17.1"]
+    assert cli.main(["export", str(bundle), *options]) == 0
+    assert cli.main(["verify", str(bundle), "--out", str(folder / "verified")]) == 0
     run = records.read(folder / "verified")
     assert {c.status for c in run.checks} == {records.REMEDIED}
     assert [r.requirement for r in run.remedies] == ["tensorflow==2.17.1"]
     assert run.environment["prediction"]["status"] == records.REMEDIED
-    alone = parity("verify", "bundle", "--remedied", "--out", "alone", cwd=folder)
-    assert alone.returncode == 0, alone.stdout + alone.stderr
+    assert cli.main(["verify", str(bundle), "--remedied", "--out", str(folder / "alone")]) == 0
     assert {c.status for c in records.read(folder / "alone").checks} == {records.PASS}
 
 

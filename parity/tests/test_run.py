@@ -128,7 +128,8 @@ def test_the_command_in_a_failure_repeats_just_that_check(failing):
 
 def test_interrupted_in_the_middle(tmp_path):
     """Ctrl-C after the first verdict: sealed as interrupted, with what was seen and what is missing."""
-    command = [sys.executable, "-m", "parity", "run", "--case", IRIS, "--out", "out", "--batch-size", "13", "-v"]
+    asked = ["--case", IRIS, "--runtime", "jax", "--runtime", "saved_model_fresh", "--probe", "predict", "-v"]
+    command = [sys.executable, "-m", "parity", "run", *asked, "--batch-size", "13", "--batch-size", "1", "--out", "out"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None
     for line in process.stdout:

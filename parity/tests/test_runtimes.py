@@ -17,15 +17,9 @@ from parity.runtimes._tensorflow import _require_device
 from parity.tests import tiny
 
 
-@pytest.fixture(scope="module")
-def harness(frameworks):
-    from parity.harness import Harness
-    from parity.ledger import Ledger
-
-    made = Harness(tiny.tiny, Ledger())
-    made.batch(13), made.batch(20)
-    yield made
-    made.close()
+@pytest.fixture
+def harness(tiny_harness):
+    return tiny_harness
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -36,16 +30,18 @@ def test_every_runtime_answers_every_probe(harness, runtime, device):
         assert {j.status for j in found} == {PASS}, (probe, found)
 
 
-def test_the_same_question_three_times_gets_the_same_verdict(harness_of):
+def test_the_same_question_three_times_gets_the_same_verdict(harness, harness_of):
+    """Of what is compiled already, of the same asked again, and of another training and export."""
     in_process = [runtime for runtime in RUNTIMES if runtime != "saved_model_fresh"]
     questions = [Planned("i", "tiny", p, r, 13, "cpu:0", "cpu:0") for p in tiny.tiny.probes for r in in_process]
 
-    def verdicts():
-        harness = harness_of(tiny.tiny)
-        harness.expect(questions)
-        return [(q.probe, q.runtime, *((j.leaf, j.status, j.score) for j in harness.judgements(q))) for q in questions]
+    def verdicts(asked):
+        asked.expect(questions)
+        return [(q.probe, q.runtime, *((j.leaf, j.status, j.score) for j in asked.judgements(q))) for q in questions]
 
-    assert verdicts() == verdicts() == verdicts()
+    again = harness.anew()
+    again.forget()
+    assert verdicts(harness) == verdicts(again) == verdicts(harness_of(tiny.tiny))
 
 
 def test_an_unknown_device_is_named(harness):
