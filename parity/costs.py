@@ -44,9 +44,8 @@ def _seen(hits: list[Hit]) -> str:
 
 def _ending(hits: list[Hit]) -> str:
     """How training ends beside JAX alone, where it was followed to there and is not the same."""
-    apart = [
-        abs(h.accuracy - h.accuracy_alone) for h in hits if h.accuracy is not None and h.accuracy_alone is not None
-    ]
+    ends = [(hit.accuracy, hit.accuracy_alone) for hit in hits]
+    apart = [abs(mine - alone) for mine, alone in ends if mine is not None and alone is not None]
     said = [] if all(hit.within for hit in hits) else [f"ends at {_range([hit.end for hit in hits])} of its loss"]
     if apart:
         said.append(f"its accuracy differs by at most {max(apart):.3f}")

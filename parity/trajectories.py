@@ -234,8 +234,10 @@ class Trajectories:
 
     def _losses(self, series: str, losses: list[float]) -> Curve:
         begin = self.harness.trained.steps
-        x = [float(begin + i) for i in range(1, len(losses) + 1)]
-        return Curve(self.case.name, "loss after the hand-over", series, "step", x, losses, handover=float(begin))
+        before = self.harness.trained.metrics.step_loss if series == JAX_ALONE else []
+        losses = [*before, *losses]
+        x = [float(begin - len(before) + i) for i in range(1, len(losses) + 1)]
+        return Curve(self.case.name, "loss, handed over", series, "step", x, losses, handover=float(begin))
 
     def begin_interruption(self) -> None:
         """Let the process that is to be killed begin, so that it works while the same steps are followed here."""

@@ -120,7 +120,8 @@ class KerasContinuation(Continuation):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._trainable)
             loss = self.module.train_loss(data, labels)
-        gradients = tape.gradient(loss, self._trainable)
+        # Optax sees a zero where nothing is connected; Keras would leave the parameter out, its decay too.
+        gradients = tape.gradient(loss, self._trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         rate = tf.identity(self.optimizer.learning_rate)
         self.optimizer.apply_gradients(zip(gradients, self._trainable, strict=True))
         return loss, rate, gradients
