@@ -27,4 +27,4 @@ def curves(run: Run) -> list[Curve]:
 def of_the_whole() -> dict[str, Any] | None:
     """The panel of the published run, in which training was followed to its end from several seeds."""
     run = published.run(published.HANDOVER)
-    return run and view(run)
+    return None if run is None else view(run)
