@@ -157,9 +157,49 @@ def test_an_honest_hand_over_lies_on_the_course(begun, way):
 )
 def test_a_planted_fault_is_named_at_its_step(followed, name, step, leaf):
     found = followed[name]
-    print(name, found.departure)
     assert departs(found, step, leaf), found.departure
     whole = found.judgements()[0]
     assert whole.status == FAIL
     assert f"at step {BEGIN + step}, {step} after the hand-over, on the rung {found.departure.rung}" in whole.message
     assert all(score <= 10 for scores in found.scores.values() for score in scores[: step - 1])
+
+
+def test_what_is_stated_as_power_is_caught_and_much_less_is_not(begun):
+    expected = begun.course.advance(begun.trajectories.batches[0])
+    stated = {leaf: error for leaf, error in power(begun.course, expected).items() if error < 1e-2}
+    assert set(stated) == {"hidden/kernel", "norm/bias", "norm/scale", "output"}
+    planted = {
+        (leaf, way, times): begun.trainings[way].again(planting.parameter_off(leaf, times * error))
+        for leaf, error in stated.items()
+        for way in BOTH
+        for times in (2, 1 / 50)
+    }
+    found = begun.follow(planted, steps=1)
+    missed = [key for key in planted if key[2] == 2 and not departs(found[key], 1, f"{PARAMETERS}/{key[0]}|gradient/.*|loss")]
+    alarmed = [key for key in planted if key[2] < 1 and found[key].departure]
+    print({k: (f.departure and f.departure.judgement.leaf, f.departure and f.departure.judgement.score, max(max(x) for x in f.scores.values())) for k, f in found.items()})
+    assert not missed
+    assert not alarmed
+
+
+@pytest.fixture(scope="module")
+def narrow(trajectories):
+    return Begun(trajectories, NARROW)
+
+
+NARROW_FAULTS = {
+    planting.means_for_squares: FAULTS[planting.means_for_squares][1:],
+    planting.moments_of_another_parameter: FAULTS[planting.moments_of_another_parameter][1:],
+    planting.key_reset: FAULTS[planting.key_reset][1:],
+}
+
+
+def test_parameters_in_bfloat16_with_moments_in_float32_lie_on_their_course_and_faults_are_named(narrow):
+    handover = narrow.trainings[EXPORTED].training
+    assert {v.dtype for _, v in handover.parameters} == {tf.bfloat16}
+    assert {v.dtype for v in handover.module.optimizer_vars} == {tf.float32, tf.int32}
+    assert {j.status for j in narrow.trajectories.judgements(NARROW)} == {PASS}
+    planted = {fault: narrow.trainings[EXPORTED].again(fault) for fault in NARROW_FAULTS}
+    found = narrow.follow(planted, steps=5)
+    for fault, (step, leaf) in NARROW_FAULTS.items():
+        assert departs(found[fault], step, leaf), found[fault].departure
