@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from parity import bundles, storage
 from parity.bundles import Signature
 from parity.case import Training
-from parity.errors import RecordError, UsageError
+from parity.errors import CaseError, RecordError, UsageError
 from parity.optimizers import Optimizer, Schedule
 from parity.specs import Answer, Batch, by_name, like
 
@@ -141,10 +141,10 @@ def read(path: Path) -> Handover:
     try:
         told = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         return Handover(
-            path, Signature.from_json(told["signature"]), _training(told["training"]), told["steps"],
-            told["steps_per_epoch"], tuple(told["moments"]), tuple(told["order"]),
+            path, Signature.from_json(told["signature"]), _training(told["training"]), int(told["steps"]),
+            int(told["steps_per_epoch"]), tuple(told["moments"]), tuple(told["order"]),
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, CaseError) as error:
         raise RecordError(f"{path} is no hand-over: {type(error).__name__}: {error}. Write it again.") from None
 
 

@@ -1,4 +1,4 @@
-"""Trainings handed over with something wrong in them: each shares a compiled training, and keeps variables of its own."""
+"""Trainings handed over with something wrong in them; they share what is compiled, and keep their own variables."""
 
 import copy
 import functools

@@ -4,12 +4,11 @@ import re
 from dataclasses import replace
 
 import jax
-import numpy as np
 import pytest
 import tensorflow as tf
 
 from parity import artifact
-from parity.handover import CARRIED, EXPORTED, PARAMETERS, continuing, counterparts, updates
+from parity.handover import CARRIED, EXPORTED, PARAMETERS, counterparts, updates
 from parity.handover.continuing import ExportedContinuation, KerasContinuation
 from parity.handover.course import stepping
 from parity.handover.exported import Trainable
@@ -18,8 +17,8 @@ from parity.optimizers import Schedule
 from parity.records import FAIL, PASS
 from parity.tests import planting, tiny_training
 from parity.tests.planting import BEGIN, EPOCH, Begun, Planted
-from parity.trajectories import NARROW, RETURNED
 from parity.training import schedule
+from parity.trajectories import NARROW, RETURNED
 
 MU, NU = "moments/0/mu", "moments/0/nu"
 BOTH = (CARRIED, EXPORTED)
@@ -175,9 +174,20 @@ def test_what_is_stated_as_power_is_caught_and_much_less_is_not(begun):
         for times in (2, 1 / 50)
     }
     found = begun.follow(planted, steps=1)
-    missed = [key for key in planted if key[2] == 2 and not departs(found[key], 1, f"{PARAMETERS}/{key[0]}|gradient/.*|loss")]
+    missed = [
+        key for key in planted if key[2] == 2 and not departs(found[key], 1, f"{PARAMETERS}/{key[0]}|gradient/.*|loss")
+    ]
     alarmed = [key for key in planted if key[2] < 1 and found[key].departure]
-    print({k: (f.departure and f.departure.judgement.leaf, f.departure and f.departure.judgement.score, max(max(x) for x in f.scores.values())) for k, f in found.items()})
+    print(
+        {
+            k: (
+                f.departure and f.departure.judgement.leaf,
+                f.departure and f.departure.judgement.score,
+                max(max(x) for x in f.scores.values()),
+            )
+            for k, f in found.items()
+        }
+    )
     assert not missed
     assert not alarmed
 

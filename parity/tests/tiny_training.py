@@ -62,7 +62,9 @@ def accuracy(state, data, labels):
 
 def dataset():
     known = tiny.dataset()
-    return Dataset(*(Batch(part.data * np.float32([1, 1, 1, UNITS]), part.labels) for part in (known.train, known.test)))
+    return Dataset(
+        *(Batch(part.data * np.float32([1, 1, 1, UNITS]), part.labels) for part in (known.train, known.test))
+    )
 
 
 def case(**changes):
