@@ -226,9 +226,7 @@ class Trajectories:
             interruption.close()
         found: list[Judgement] = []
         for end, state in arrived.items():
-            other = self._uninterrupted.get(EXPORTED if end == AGAIN else end, {})
-            kept = {leaf: array for leaf, array in other.items() if leaf in state}
-            found += judge(state, kept, end)
+            found += judge(state, self._uninterrupted.get(EXPORTED if end == AGAIN else end, {}), end)
         return found
 
     def close(self) -> None:

@@ -42,7 +42,7 @@ def restore(continuation: Continuation, path: Path) -> None:
         reader = tf.train.load_checkpoint(str(path))
         case, names = reader.get_tensor(_CASE).decode(), [name.decode() for name in reader.get_tensor(_NAMES)]
         values = [reader.get_tensor(_VARIABLE.format(index)) for index in range(len(names))]
-    except (tf.errors.OpError, ValueError) as error:
+    except (tf.errors.OpError, ValueError, LookupError) as error:
         raise RecordError(f"{path} is no checkpoint of a training that goes on: {error}. Write it again.") from None
     wanted = continuation.handover.signature.case
     if case != wanted:

@@ -29,11 +29,15 @@ class Planted:
         other.fault = fault
         return other
 
+    def rewind(self):
+        """Give the variables that it shares its own values."""
+        for variable, value in zip(self.training.variables(), self._values, strict=True):
+            variable.assign(value)
+
     def step(self, batch):
         training, variables = self.training, self.training.variables()
         self._number += 1
-        for variable, value in zip(variables, self._values, strict=True):
-            variable.assign(value)
+        self.rewind()
         self.last = self.fault(training, batch, self._number) if self.fault else training.step(batch)
         self._values = [variable.numpy() for variable in variables]
         return self.last
