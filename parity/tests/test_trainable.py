@@ -28,9 +28,9 @@ ROUNDING = "hidden/bias"
 @pytest.mark.parametrize(
     ("chosen", "sizes", "leaves"),
     [
-        (Optimizer("sgd"), (16, 1), ("0/count",)),
-        (Optimizer("adafactor", {"min_dim_size_to_factor": 2}, clip_global_norm=0.1), (16,), None),
-        (Optimizer(make=lambda rate: optax.chain(optax.clip(0.1), optax.lion(rate))), (16,), None),
+        (Optimizer("sgd"), (16, 1), 1),
+        (Optimizer("adafactor", {"min_dim_size_to_factor": 2}, clip_global_norm=0.1), (16,), 17),
+        (Optimizer(make=lambda rate: optax.chain(optax.clip(0.1), optax.lion(rate))), (16,), 7),
     ],
 )
 def test_any_optimizer_is_exported_and_goes_on(trajectories, tmp_path, chosen, sizes, leaves):
@@ -41,7 +41,7 @@ def test_any_optimizer_is_exported_and_goes_on(trajectories, tmp_path, chosen, s
     handover = hand_over(case, point, step, tmp_path / "h", None, harness.dataset.train, harness.pipeline, None)
     found = resume(EXPORTED, handover)
     assert handover.moments == tuple(named(moments))
-    assert leaves is None or handover.moments == leaves
+    assert len(handover.moments) == leaves
     compiled = jax.jit(step)
     for size in sizes:
         batch = trajectories.batches[0].take(size)
