@@ -15,6 +15,9 @@ from parity.specs import Specs, by_name, like
 Wrap = Callable[[Callable[..., Any], list[Any]], Callable[..., Any]]
 """Makes a callable of a Python function and its input signature."""
 
+FEATURES, FEATURES_TRAIN = "features", "features_train"
+"""The functions of an exported trunk: with running statistics and dropout off, and as in training."""
+
 LARGEST_CONSTANT = 64 * 1024
 """Bytes. A larger constant in the graph is a weight that can no longer be trained or replaced."""
 
@@ -40,14 +43,18 @@ def xla(function: Callable[..., Any], specs: list[Any]) -> Callable[..., Any]:
     return tf.function(function, autograph=False, input_signature=specs, jit_compile=True)
 
 
+def quiet() -> None:
+    """Keep TensorFlow from warning, on loading, that gradients of gradients were not saved: nobody asked for them."""
+    absl.logging.set_verbosity(absl.logging.ERROR)
+
+
 def load(path: Path) -> Any:
     """The SavedModel in `path`.
 
     Raises:
         RuntimeFailureError: this TensorFlow cannot load it.
     """
-    # TensorFlow warns that gradients of gradients were not saved, which nobody asked for.
-    absl.logging.set_verbosity(absl.logging.ERROR)
+    quiet()
     try:
         return tf.saved_model.load(str(path))
     except Exception as error:

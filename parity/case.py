@@ -94,6 +94,8 @@ class Case:
         training: how it is trained before it is exported.
         probes: which probes apply.
         limit: a limit of its own for the score, with the reason.
+        trunk: `trunk(params, other_state, rng, data, train) -> (features, new_other_state)`, the network up to its last
+            layer; `features` is one float array [b, d]. None where nothing is to be fused with it.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Case:
     training: Training = Training()
     probes: tuple[str, ...] = PROBES
     limit: Limit | None = None
+    trunk: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():

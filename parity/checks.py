@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from parity import artifact, export, judging
 from parity.errors import RuntimeFailureError
-from parity.finetuning import Finetuned, FirstUpdate, adam_powers, adam_update
+from parity.finetuning import Finetuned, FirstUpdate, adam_powers, adam_update, published
+from parity.handover import fusion
 from parity.harness import Harness
 from parity.judging import UNIT_ROUNDOFF, Judgement
 from parity.records import FAIL, PASS, Curve
@@ -133,7 +134,7 @@ def finetuned(harness: Harness) -> list[Judgement]:
         _handover(harness, after),
         _verdict("iterations", count),
         _verdict("learning_rate", off[0] if off else None),
-        _verdict("first_update", _off_formula(after.first, before.steps)),
+        *([_verdict("first_update", _off_formula(after.first, before.steps))] if published(training) else []),
         _verdict("parameters", still),
         _verdict("training_loss", None if last < first else rose),
     ]
@@ -204,6 +205,7 @@ def _curves(case: str, series: str, metrics: Any, steps: int, epochs: int, hande
 ONCE: dict[str, Callable[[Harness], tuple[list[Judgement], list[Curve]]]] = {
     "training": lambda harness: (trained(harness.trained), []),
     "artifact": lambda harness: (saved(harness), []),
+    "fusion": lambda harness: (fusion.judgements(harness), []),
     "finetuning": lambda harness: (finetuned(harness), tensorflow_curves(harness)),
 }
 """By name, what is checked once per case, and the curves that it leaves."""

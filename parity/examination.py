@@ -22,13 +22,14 @@ from parity.ledger import FRAMEWORKS, IMPORTING, TRAINING, Ledger
 from parity.questions import Questions
 from parity.records import NO_DEVICE, Check, Deprecation, Event, Planned, Program, Recorder, Remedy, Run
 from parity.runtimes import EVALUATION_OF, VIRTUAL_CPUS
-from parity.selection import FINETUNED, OPERATIONS, Selection, not_installed
+from parity.selection import FINETUNED, OF_NO_CASE, OPERATIONS, OPTIMIZERS, RESUMPTION, Selection, not_installed
 
 if TYPE_CHECKING:
     from parity.harness import Harness
     from parity.judging import Judgement
     from parity.power import PowerStudy
     from parity.trajectories import Trajectories
+    from parity.updating import Updates
 
 
 class Examination:
@@ -45,6 +46,7 @@ class Examination:
         self._harnesses: dict[str, Harness] = {}
         self._studies: dict[str, PowerStudy] = {}
         self._followed: dict[str, Trajectories] = {}
+        self._updates: Updates | None = None
         self._prepared: set[str] = set()
         self._modules: dict[str, str] = {}
         self._foretold: dict[str, handshake.Prediction] = {}
@@ -109,7 +111,7 @@ class Examination:
         other._out = other._recorder = None
         other.run = Run(cell=self.run.cell, started_at=records.now(), environment=self.run.environment)
         other.planned, other._seen, other._prepared = [], set(), {harness.case.name}
-        other._studies, other._followed = {}, {}
+        other._studies, other._followed, other._updates = {}, {}, None
         other._harnesses = {harness.case.name: harness}
         return other
 
@@ -125,7 +127,7 @@ class Examination:
 
     def prepare(self, question: Planned) -> None:
         """Train and export the case of `question`, with a progress bar, unless that is done."""
-        if question.probe == OPERATIONS:
+        if question.probe in OF_NO_CASE:
             return
         harness = self.harness(question.case)
         from parity import checks
@@ -175,7 +177,7 @@ class Examination:
             pytest.fail(summary.failure(question, bad, len(found)), pytrace=False)
 
     def _limit(self, question: Planned) -> tuple[float, str | None]:
-        if question.probe == OPERATIONS:
+        if question.probe in OF_NO_CASE:
             return LIMIT, None
         harness = self.harness(question.case)
         return harness.limit, harness.case.limit.reason if harness.case.limit else None
@@ -192,10 +194,11 @@ class Examination:
 
     def _remedy(self, case: str) -> Remedy | None:
         """The remedy under which a case was exported; what the handshake knows of the operations completes it."""
-        remedy = self.harness(case).remedy
+        remedy = self._of_updates.remedy if case == OPTIMIZERS else self.harness(case).remedy
         if remedy is None:
             return None
-        remedy = replace(remedy, evidence=self._foretold[case].completed(remedy.failure, remedy.evidence))
+        if case in self._foretold:
+            remedy = replace(remedy, evidence=self._foretold[case].completed(remedy.failure, remedy.evidence))
         if remedy not in self.run.remedies:
             self._add(remedy)
         return remedy
@@ -207,6 +210,19 @@ class Examination:
         name = _id(question)
         version = self.run.environment["versions"]["tensorflow"]
         self.conclude(question, [operations.judgement(name, version)], question.batch_size)
+
+    def check_optimizer(self, question: Planned) -> None:
+        """Hand an optimizer with its schedule over, on a small model."""
+        with self.ledger.spend(FRAMEWORKS):
+            judgements = self._of_updates.judgements(*_id(question).split("-"))
+        self.conclude(question, judgements, question.batch_size)
+
+    @property
+    def _of_updates(self) -> Updates:
+        from parity import updating
+
+        self._updates = self._updates or updating.Updates(self.ledger)
+        return self._updates
 
     def check_relation(self, question: Planned) -> None:
         """Judge one relation of a runtime's answers to each other."""
@@ -248,7 +264,8 @@ class Examination:
         from parity import checks
 
         harness = self.harness(question.case)
-        judgements, events = checks.ONCE[question.probe](harness)
+        with self.ledger.spend(FRAMEWORKS):
+            judgements, events = checks.ONCE[question.probe](harness)
         for event in (*events, *self._restarted(question)):
             self._add(event)
         self.conclude(question, judgements, harness.dataset.test.size)
@@ -266,6 +283,8 @@ class Examination:
         """Hand training over, follow it, and record where it goes."""
         trajectories, way = self._trajectories(question.case), _name(question)
         with self.ledger.spend(TRAINING):
+            if any((q.case, q.probe) == (question.case, RESUMPTION) for q in self.planned):
+                trajectories.begin_interruption()
             judgements, events = trajectories.judgements(way), trajectories.records(way)
         for event in events:
             self._add(event)
@@ -275,6 +294,16 @@ class Examination:
         """Interrupt training that was handed over, and resume it."""
         with self.ledger.spend(TRAINING):
             judgements = self._trajectories(question.case).resumption()
+        self.conclude(question, judgements, question.batch_size)
+
+    def check_endurance(self, question: Planned) -> None:
+        """Hand training over from several seeds, and follow it to its end."""
+        from parity import endurance
+
+        with self.ledger.spend(TRAINING):
+            judgements, events = endurance.judgements(self.harness(question.case).case, self.ledger)
+        for event in events:
+            self._add(event)
         self.conclude(question, judgements, question.batch_size)
 
     def _trajectories(self, case: str) -> Trajectories:
@@ -290,7 +319,7 @@ class Examination:
             return
         status = getattr(error, "status", records.ERROR)
         message = str(error) or type(error).__name__
-        if question.probe != OPERATIONS and question.tf_device != NO_DEVICE:
+        if question.probe not in OF_NO_CASE and question.tf_device != NO_DEVICE:
             message = "\n".join(filter(None, (message, self.harness(question.case).unmended)))
         failure = Failure(CRASH, message) if status == records.CRASH else classify(f"{type(error).__name__}: {error}")
         self._add(self._settled(Check(
@@ -311,8 +340,9 @@ class Examination:
 
     def finish(self, state: str) -> None:
         """End processes, seal the record, and write the report."""
-        for trajectories in self._followed.values():
-            trajectories.close()
+        for opened in (self._updates, *self._followed.values()):
+            if opened is not None:
+                opened.close()
         for harness in self._harnesses.values():
             harness.close()
         if self._listener is not None:

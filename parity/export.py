@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from parity import artifact, bundles, readers, remedies, writer
-from parity.artifact import Wrap, graph, tensor_specs
+from parity.artifact import FEATURES, FEATURES_TRAIN, Wrap, graph, tensor_specs
 from parity.bundles import Signature, StateLeaf
 from parity.case import Case, State
 from parity.environment import versions
@@ -68,12 +68,14 @@ class Exported(tf.Module):
         case: what to export.
         state: its trained state.
         wrap: makes callables of the functions.
-        only: which functions; None for all.
+        only: which functions; None for all of the case, and none of its trunk.
         batch_size: the only one that it is converted for; None for a symbolic one.
 
     Attributes:
         state_vars: flat list of variables, parameters first, for fine-tuning.
         rng: the key, [2] uint32; `train_loss` splits it, draws with one half and keeps the other.
+        features, features_train: of the case's trunk, where asked for; the second updates statistics and splits the key
+            as `train_loss` does.
     """
 
     def __init__(
@@ -98,7 +100,9 @@ class Exported(tf.Module):
         }
         if case.accuracy is None:
             del functions["accuracy"]
-        if only is None or {"eval_loss", "train_loss"} & set(only):
+        if only is not None and case.trunk is not None:
+            functions |= {n: (self._features(case, n == FEATURES_TRAIN), [data]) for n in (FEATURES, FEATURES_TRAIN)}
+        if only is None or set(only) - {"predict", "accuracy"}:
             self.rng = tf.Variable(state.rng, trainable=False, name="rng")
         for name, (function, specs) in functions.items():
             if only is None or name in only:
@@ -133,17 +137,12 @@ class Exported(tf.Module):
     def _loss(self, case: Case, train: bool) -> Callable[..., Any]:
         shapes = ["...", "...", "...", self._shapes(case.data), self._shapes(case.labels), "..."]
         converted = convert(traced_loss(case), shapes, gradient=True)
-        # Apart from the loss: a differentiated function with integer results is another program in eager mode than
-        # in a graph, and would be compiled twice.
-        split = convert(lambda rng: tuple(jax.random.split(rng)), ["..."], gradient=False)
+        split = _key_split()
 
         def train_loss(data: Any, labels: Any) -> Any:
             kept, drawn = split(self.rng)
             loss, other = converted(*self._trees(), drawn, data, labels, tf.constant(True))
-            updated = jax.tree_util.tree_leaves(other)
-            for variable, value in zip(self.state_vars[len(self.state_vars) - len(updated) :], updated, strict=True):
-                variable.assign(value)
-            self.rng.assign(kept)
+            self._advance(other, kept)
             return loss
 
         def eval_loss(data: Any, labels: Any) -> Any:
@@ -151,6 +150,37 @@ class Exported(tf.Module):
             return converted(*self._trees(), drawn, data, labels, tf.constant(False))[0]
 
         return train_loss if train else eval_loss
+
+    def _features(self, case: Case, train: bool) -> Callable[..., Any]:
+        function: Any = case.trunk
+        shapes = ["...", "...", "...", self._shapes(case.data)]
+        converted = convert(lambda p, o, rng, x: function(p, o, rng, x, train), shapes, gradient=True)
+        split = _key_split()
+
+        def features(data: Any) -> Any:
+            kept, drawn = split(self.rng)
+            found, other = converted(*self._trees(), drawn, data)
+            if train:
+                self._advance(other, kept)
+            return found
+
+        return features
+
+    def _advance(self, other: Any, key: Any) -> None:
+        """Write what a training step leaves behind, apart from parameters."""
+        updated = jax.tree_util.tree_leaves(other)
+        for variable, value in zip(self.state_vars[len(self.state_vars) - len(updated) :], updated, strict=True):
+            variable.assign(value)
+        self.rng.assign(key)
+
+
+def _key_split() -> Callable[..., Any]:
+    """Splits a key, apart from whatever is differentiated.
+
+    A differentiated function with integer results is another program in eager mode than in a graph, and would be
+    compiled twice.
+    """
+    return convert(lambda rng: tuple(jax.random.split(rng)), ["..."], gradient=False)
 
 
 def _polymorphic(specs: Specs) -> Any:

@@ -21,6 +21,8 @@ from parity.ledger import IMPORTING, Ledger
 from parity.records import Deprecation, Planned
 
 CASES, SIZES = ("reference",), "1, 13, 20, 256, and the whole test set"
+LONG = "long"
+LEFT_OUT = "the whole hand-over, to the end of training from five seeds, left out; ask for it with -m long"
 EXAMINATION = pytest.StashKey[Any]()
 INTERRUPTED = pytest.StashKey[bool]()
 LEDGER = Ledger()  # opened as early as pytest lets us, so that imports are on it
@@ -43,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse an unusable output folder before any work is done."""
+    config.addinivalue_line("markers", f"{LONG}: takes minutes, and is asked by -m {LONG} alone")
     out = config.getoption("--parity-out")
     try:
         if out:
@@ -153,7 +156,11 @@ def _question(item: pytest.Item) -> Planned | None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests that the options leave without a question; pytest would show them as skipped."""
-    idle = [item for item in items if _asks(getattr(item, "fixturenames", ())) and _question(item) is None]
+    asking = [item for item in items if _asks(getattr(item, "fixturenames", ()))]
+    long = [] if LONG in config.option.markexpr else [item for item in asking if item.get_closest_marker(LONG)]
+    if any(_question(item) for item in long):
+        _examination(config).asked.left_out[LONG] = LEFT_OUT
+    idle = [item for item in asking if _question(item) is None or item in long]
     if idle:
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in idle]

@@ -8,13 +8,26 @@ from parity.case import PROBES, TEST_SET, Case
 from parity.errors import ParityError
 from parity.handover import CARRIED
 from parity.records import NO_DEVICE, Planned
-from parity.runtimes import JAX, JAX_FLOAT64, TF_GRAPH, VIRTUAL_CPUS
-from parity.selection import BESIDE, CANARIES, OPERATIONS, RELATIONS, RESUMPTION, TRAJECTORY, Selection
+from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL, TF_GRAPH, VIRTUAL_CPUS
+from parity.selection import (
+    BESIDE,
+    CANARIES,
+    ENDURANCE,
+    FINETUNED,
+    FUSION,
+    OF_NO_CASE,
+    OPERATIONS,
+    OPTIMIZERS,
+    RELATIONS,
+    RESUMPTION,
+    TRAJECTORY,
+    Selection,
+)  # fmt: skip
 
 POWER = "power"
-HANDED_OVER = (TRAJECTORY, RESUMPTION)
+HANDED_OVER = (TRAJECTORY, RESUMPTION, ENDURANCE)
 WITH_OPERATIONS = "reference"
-"""The case beside which single operations are asked: they are about the pair of releases, not about a case."""
+"""The case beside which operations and optimizers are asked: they are about the pair of releases, not about a case."""
 ON_OTHER_DEVICES = ("predict", "train_gradient")
 SIZES_ON_OTHER_DEVICES = (13, 256)
 """One odd, one even: enough to see a device go wrong, and each further size is compiled anew on every runtime."""
@@ -40,22 +53,25 @@ class Questions:
     def of(self, function: str) -> list[Planned]:
         """The questions that the test function `test_<probe>` asks."""
         probe = function.removeprefix("test_")
-        if probe == OPERATIONS:
-            return self._operations(function)
+        if probe in OF_NO_CASE:
+            return self._of_no_case(function, probe)
         cases = self.selection.cases.values()
         return [q for case in cases for q in self._questions(function, probe, case, self._sizes(case))]
 
-    def _operations(self, function: str) -> list[Planned]:
+    def _of_no_case(self, function: str, probe: str) -> list[Planned]:
+        """Operations, or optimizers; by name, runtime and batch size."""
+        runtime = {OPERATIONS: TF_GRAPH, OPTIMIZERS: SAVED_MODEL}[probe]
         select = self.selection
-        if OPERATIONS not in select.probes or TF_GRAPH not in select.runtimes or WITH_OPERATIONS not in select.cases:
+        if probe not in select.probes or runtime not in select.runtimes or WITH_OPERATIONS not in select.cases:
             return []
         self._start()
-        from parity.operations import OPERATIONS as NAMED
+        from parity import operations, updating
 
-        return [
-            Planned(f"{function}[{name}]", OPERATIONS, OPERATIONS, TF_GRAPH, operation.shape[0], *FIRST)
-            for name, operation in NAMED.items()
-        ]
+        named = {
+            OPERATIONS: [(name, operation.shape[0]) for name, operation in operations.OPERATIONS.items()],
+            OPTIMIZERS: [(f"{variant}-{way}", updating.BATCH_SIZE) for variant, way in updating.asked()],
+        }
+        return [Planned(f"{function}[{name}]", probe, probe, runtime, size, *FIRST) for name, size in named[probe]]
 
     def _sizes(self, case: Case) -> tuple[int, ...]:
         """The selected batch sizes; of the default ones, those that the test set of `case` can fill."""
@@ -108,9 +124,33 @@ class Questions:
         about = next(name for name in BESIDE if probe.startswith(name))
         if about not in self.selection.probes or BESIDE[about] not in self.selection.runtimes:
             return []
+        if about == FUSION and not self._can_fuse(case):
+            return []
+        if about == FINETUNED and not self._has_counterpart(case):
+            return []
         if about not in HANDED_OVER:
             return [(about, case.name, TEST_SET)]
         return [(about, ident, case.training.batch_size) for ident in self._handed_over(case, about)]
+
+    def _can_fuse(self, case: Case) -> bool:
+        """Whether `case` has a trunk, and a Keras to fuse it with; a Keras that is left out is noted."""
+        if case.trunk is None:
+            return False
+        self._start()
+        from parity.handover import keras_head
+
+        self.left_out |= keras_head.left_out()
+        return bool(keras_head.usable())
+
+    def _has_counterpart(self, case: Case) -> bool:
+        """Whether a Keras optimizer does what the case's does; what is left out where none does is noted."""
+        self._start()
+        from parity import trajectories
+
+        refused = trajectories.why_not_carried(case)
+        if refused is not None:
+            self.left_out[f"{case.name}-{CARRIED}"] = f"{case.name}: a Keras optimizer left out: {refused}"
+        return refused is None
 
     def _handed_over(self, case: Case, about: str) -> list[str]:
         """The ids of the ways in which a case's training is handed over; one for all of them if it is interrupted."""
@@ -118,9 +158,8 @@ class Questions:
         from parity import trajectories
 
         ways = trajectories.asked(case)
-        refused = trajectories.why_not_carried(case) if ways else None
-        if refused is not None:
-            self.left_out[f"{case.name}-{CARRIED}"] = f"{case.name}: hand-over {CARRIED} left out: {refused}"
+        if ways:
+            self._has_counterpart(case)
         return [f"{case.name}-{way}" for way in ways] if about == TRAJECTORY else [case.name][: len(ways)]
 
     def _beside(self, case: Case, about: str) -> list[tuple[str, str]]:

@@ -12,16 +12,18 @@ from parity.ledger import IMPORTING, Ledger
 from parity.runtimes import JAX, RUNTIMES, SAVED_MODEL, SAVED_MODEL_FRESH, VIRTUAL_CPUS
 
 ARTIFACT, TRAINED, FINETUNED = "artifact", "training", "finetuning"
-TRAJECTORY, RESUMPTION = "trajectory", "resumption"
+TRAJECTORY, RESUMPTION, ENDURANCE, FUSION = "trajectory", "resumption", "endurance", "fusion"
 BESIDE = {
     ARTIFACT: SAVED_MODEL, TRAINED: JAX, FINETUNED: SAVED_MODEL, TRAJECTORY: SAVED_MODEL, RESUMPTION: SAVED_MODEL_FRESH,
+    ENDURANCE: SAVED_MODEL, FUSION: SAVED_MODEL,
 }  # fmt: skip
 """What is checked beside the probes, once per case, and the runtime that it is about."""
 RELATIONS, CANARIES = "relations", "canaries"
 """What a case's runtimes must be to each other, and whether its harness can see."""
-OPERATIONS = "operations"
-"""Single operations, asked beside cases."""
-ASKED = (*PROBES, *BESIDE, RELATIONS, CANARIES, OPERATIONS)
+OPERATIONS, OPTIMIZERS = "operations", "optimizers"
+"""Single operations, and optimizers with their schedules: about a pair of releases, and asked beside any case."""
+OF_NO_CASE = (OPERATIONS, OPTIMIZERS)
+ASKED = (*PROBES, *BESIDE, RELATIONS, CANARIES, *OF_NO_CASE)
 """Everything that `--probe` selects."""
 
 

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from parity import records
+from parity import costs, records
 from parity.case import PROBES
 from parity.ledger import OWN_CODE
 from parity.records import Check, Planned, Run
@@ -53,8 +53,7 @@ def of(run: Run, width: int, report: Path | None) -> list[str]:
             f"{case}: worst score of each probe and runtime; the limit is {number(_limit(mine))}", highlight=False
         )
         console.print(_table(mine))
-    costs = (f"{hit.case}, handed over {hit.sentence()}" for hit in run.hits)
-    for line in (*run.environment.get("left_out", ()), *_powers(run), *costs):
+    for line in (*run.environment.get("left_out", ()), *_powers(run), *costs.sentences(run.hits)):
         console.print(line, highlight=False)
     console.print(_spent(run.spent_s), highlight=False)
     console.print(run.verdict(), highlight=False)

@@ -41,6 +41,7 @@ WAYS = {
 STEPS, NARROW_STEPS = 20, 5
 """How far; the long version follows training to its end."""
 RETURN_AFTER = 10
+Outcomes = dict[str, Followed | ParityError]
 STATES_POWER = {EXPORTED: "trajectory", NARROW: "trajectory in bfloat16"}
 """The ways that state the power of their course, and under which name; the others are on the first of these."""
 JAX_ALONE = "JAX alone"
@@ -69,15 +70,17 @@ class Trajectories:
 
     Args:
         harness: of the case.
-        steps: how far they are followed.
+        steps: how far they are followed; None for all of training.
     """
 
-    def __init__(self, harness: Harness, steps: int = STEPS) -> None:
+    def __init__(self, harness: Harness, steps: int | None = STEPS) -> None:
         self.harness, self.case = harness, harness.case
         self._steps = steps
         self._folder = Path(tempfile.mkdtemp(prefix="parity-handover-"))
         self._powers: dict[str, dict[int, dict[str, float]]] = {}
         self._uninterrupted: dict[str, Answer] = {}
+        self._interruption: Interruption | None = None
+        self._trainings: dict[str, Any] = {}
 
     @cached_property
     def batches(self) -> list[Batch]:
@@ -113,14 +116,34 @@ class Trajectories:
         )  # fmt: skip
 
     @cached_property
+    def _alone(self) -> tuple[list[float], Point]:
+        losses, end = [], self._point
+        for loss, end in self.course.alone(self.batches):  # noqa: B007 - the last is where it ends
+            losses.append(loss)
+        return losses, end
+
+    @property
     def alone(self) -> list[float]:
         """The loss of every step of JAX alone, without a hand-over."""
-        return [loss for loss, _ in self.course.alone(self.batches)]
+        return self._alone[0]
+
+    def accuracies(self) -> dict[str, float]:
+        """On the test set at the end: of JAX alone, and of each way that was followed to there.
+
+        Raises:
+            ParityError: TensorFlow cannot say.
+        """
+        test, of, state = self.harness.dataset.test, self.case.accuracy, self._alone[1].state
+        if of is None:
+            return {}
+        ends = {way: training.accuracy(test) for way, training in self._trainings.items() if way in (CARRIED, EXPORTED)}
+        alone = float(jax.jit(of)((state.params, state.other), test.data, test.labels))
+        return {JAX_ALONE: alone, RESTARTED: self.harness.finetuned.accuracy[-1], **ends}
 
     @cached_property
-    def _followed(self) -> dict[str, Followed | ParityError]:
-        trainings: dict[str, Any] = {}
-        failed: dict[str, Followed | ParityError] = {}
+    def _followed(self) -> Outcomes:
+        trainings = self._trainings
+        failed: Outcomes = {}
         for way in self._resumed:
             try:
                 trainings[way] = resume(way, self.handover)
@@ -134,7 +157,7 @@ class Trajectories:
     def _resumed(self) -> list[str]:
         return [way for way in asked(self.case) if way in (CARRIED, EXPORTED)]
 
-    def _follow(self, course: Course, trainings: Mapping[str, Any], steps: int) -> dict[str, Followed | ParityError]:
+    def _follow(self, course: Course, trainings: Mapping[str, Any], steps: int | None) -> Outcomes:
         follower, powers = Follower(course, trainings), {}
         for number, batch in enumerate(self.batches[:steps], 1):
             expected, answers = follower.step(batch)
@@ -145,7 +168,7 @@ class Trajectories:
         return follower.followed
 
     @cached_property
-    def _narrow(self) -> dict[str, Followed | ParityError]:
+    def _narrow(self) -> Outcomes:
         """Parameters as bfloat16; the moments stay float32."""
         state = self._point.state
         params = jax.tree_util.tree_map(lambda a: a.astype(jax.numpy.bfloat16), state.params)
@@ -208,27 +231,35 @@ class Trajectories:
     def _hit(self, way: str, losses: list[float]) -> Hit:
         trained = self.harness.trained
         before = trained.metrics.step_loss[-trained.steps_per_epoch :]
-        return hit(self.case.name, way, trained.steps, before, self.alone, losses)
+        found = hit(self.case.name, way, trained.steps, before, self.alone, losses)
+        return replace(found, batch_size=self.case.training.batch_size, seed=self.case.training.seed)
 
     def _losses(self, series: str, losses: list[float]) -> Curve:
         begin = self.harness.trained.steps
-        x = [float(begin + i) for i in range(1, len(losses) + 1)]
-        return Curve(self.case.name, "loss after the hand-over", series, "step", x, losses, handover=float(begin))
+        before = self.harness.trained.metrics.step_loss if series == JAX_ALONE else []
+        losses = [*before, *losses]
+        x = [float(begin - len(before) + i) for i in range(1, len(losses) + 1)]
+        return Curve(self.case.name, "loss, handed over", series, "step", x, losses, handover=float(begin))
+
+    def begin_interruption(self) -> None:
+        """Let the process that is to be killed begin, so that it works while the same steps are followed here."""
+        self._interruption = self._interruption or Interruption(
+            self.handover, self._folder / "interrupted", self._resumed
+        )
 
     def resumption(self) -> list[Judgement]:
         """Whether training that is interrupted, and training that is exported a second time, go on to the same bits."""
-        interruption = Interruption(self.handover, self._folder / "interrupted", self._resumed)
-        try:
-            self.follow()  # while the first process works
-            interruption.interrupt()
-            arrived = interruption.arrived()
-        finally:
-            interruption.close()
+        self.begin_interruption()
+        self.follow()
+        assert self._interruption is not None
+        self._interruption.interrupt()
         found: list[Judgement] = []
-        for end, state in arrived.items():
+        for end, state in self._interruption.arrived().items():
             found += judge(state, self._uninterrupted.get(EXPORTED if end == AGAIN else end, {}), end)
         return found
 
     def close(self) -> None:
-        """Remove temporary files."""
+        """End processes, and remove temporary files."""
+        if self._interruption is not None:
+            self._interruption.close()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -19,8 +19,11 @@ class Network(nn.Module):
     """Images [b, 28, 28, 1] float32 to logits [b, 10] float32."""
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool) -> jax.Array:
-        """The logits; with `train`, batch statistics are used and updated, and dropout is on."""
+    def __call__(self, images: jax.Array, train: bool, head: bool = True) -> jax.Array:
+        """The logits; with `train`, batch statistics are used and updated, and dropout is on.
+
+        Without `head`, what the last layer is given, [b, 200] float32.
+        """
 
         def batch_norm() -> nn.Module:
             return nn.BatchNorm(use_running_average=not train, use_bias=True, use_scale=False)
@@ -32,7 +35,7 @@ class Network(nn.Module):
         x = batch_norm()(x)
         x = nn.Dropout(rate=0.3, deterministic=not train)(x)
         x = nn.relu(x)
-        return nn.Dense(features=10)(x)
+        return nn.Dense(features=10)(x) if head else x
 
 
 network = Network()
@@ -51,6 +54,12 @@ def loss(params: Any, other_state: Any, rng: Any, images: Any, labels: Any, trai
         {"params": params, **other_state}, images, train=train, rngs={"dropout": rng}, mutable=["batch_stats"]
     )
     return optax.softmax_cross_entropy(logits, labels).mean(), updated
+
+
+def trunk(params: Any, other_state: Any, rng: Any, images: Any, train: bool) -> tuple[Any, Any]:
+    """All but the last layer, [b, 200] float32, and the updated batch statistics."""
+    variables = {"params": params, **other_state}
+    return network.apply(variables, images, train, head=False, rngs={"dropout": rng}, mutable=["batch_stats"])
 
 
 def predict(state: Any, images: Any) -> Any:
@@ -74,4 +83,5 @@ case = Case(
     data=Spec("b", 28, 28, 1),
     labels=Spec("b", 10),
     dataset=digits,
+    trunk=trunk,
 )

@@ -75,6 +75,17 @@ class Continuation(ABC):
         self.last = {LOSS: loss.numpy(), LEARNING_RATE: rate.numpy(), **found, **self.state()}
         return self.last
 
+    def accuracy(self, examples: Batch) -> float:
+        """The accuracy on `examples` now.
+
+        Raises:
+            RuntimeFailureError: TensorFlow failed.
+        """
+        try:
+            return float(self.module.accuracy(examples.data, examples.labels))
+        except Exception as error:
+            raise RuntimeFailureError(f"TensorFlow cannot evaluate: {type(error).__name__}: {error}") from error
+
     def state(self) -> Answer:
         """What training carries from one step to the next, by leaf."""
         return {
@@ -109,7 +120,8 @@ class KerasContinuation(Continuation):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._trainable)
             loss = self.module.train_loss(data, labels)
-        gradients = tape.gradient(loss, self._trainable)
+        # Optax sees a zero where nothing is connected; Keras would leave the parameter out, its decay too.
+        gradients = tape.gradient(loss, self._trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         rate = tf.identity(self.optimizer.learning_rate)
         self.optimizer.apply_gradients(zip(gradients, self._trainable, strict=True))
         return loss, rate, gradients

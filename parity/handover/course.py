@@ -7,6 +7,7 @@ chaotic, budgets grow as it does.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -101,6 +102,15 @@ class Course:
         self.limit = limit
         self._step, self._pure = jax.jit(step), step
         self._wide = in_float64(step, *point, batch.data, batch.labels)
+        self._begin_at(point, batch)
+
+    def begun_at(self, point: Point) -> Course:
+        """The same course from another point, with what is compiled."""
+        other = copy.copy(self)
+        other._begin_at(point, self._before[2])
+        return other
+
+    def _begin_at(self, point: Point, batch: Batch) -> None:
         self._storage = jax.tree_util.tree_map(lambda leaf: leaf.dtype, point.state.params)
         self._begin, self._jax, self._oracle = point, point, point
         self._members = [_perturbed(point, np.random.default_rng(m)) for m in range(judging.MEMBERS)]

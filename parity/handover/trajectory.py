@@ -89,6 +89,12 @@ class Followed:
         ordered = sorted(self.worst.values(), key=lambda j: _place(j.leaf))
         return [self._whole(), *ordered]
 
+    def by_rung(self) -> list[Judgement]:
+        """One for the trajectory as a whole; then the worst of each rung, under its name."""
+        rungs = [[j for j in self.worst.values() if rung(j.leaf) == name] for name in RUNGS]
+        worst = (max(found, key=lambda j: (j.status != PASS, _score(j))) for found in rungs if found)
+        return [self._whole(), *(judging.renamed(j, rung(j.leaf)) for j in worst)]
+
     def _whole(self) -> Judgement:
         if self.departure is not None:
             after = self.departure.step - self.steps[0] + 1

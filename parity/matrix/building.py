@@ -14,7 +14,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from parity import records
+from parity import environment, records
 from parity.cells import LATEST, VERIFY, Cell
 from parity.errors import UsageError
 from parity.failures import RESOLVER, UNKNOWN, headline
@@ -57,9 +57,21 @@ def uv() -> str:
 
 def installing(cell: Cell) -> list[str]:
     """The command that installs the cell's releases beside parity, into this interpreter's environment."""
-    options = ["--python", sys.executable, "--color", "never", "--no-progress"]
     newest = ["--upgrade"] if cell.name == LATEST else []  # what is there may be the newest of another day
-    return [uv(), "pip", "install", *options, *newest, *wanted(cell)]
+    return [*_installing(), *newest, *wanted(cell)]
+
+
+def _installing() -> list[str]:
+    return [uv(), "pip", "install", "--python", sys.executable, "--color", "never", "--no-progress"]
+
+
+def installing_keras2() -> list[str]:
+    """The command that installs Keras 2 for the installed TensorFlow; it fails where there is no such release.
+
+    Without its requirements: it asks for the package tensorflow, which may be here as tensorflow-cpu.
+    """
+    line = ".".join(str(environment.versions()["tensorflow"]).split(".")[:2])
+    return [*_installing(), "--no-deps", f"tf_keras=={line}.*"]
 
 
 def wanted(cell: Cell) -> list[str]:

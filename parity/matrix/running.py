@@ -19,7 +19,7 @@ from parity import archives, bundles, cells, environment, known_issues, readers,
 from parity.cells import ARCHIVE, EXPORT, LATEST, VERIFY, Cell
 from parity.errors import RecordError, UsageError
 from parity.failures import UNKNOWN
-from parity.matrix.building import installing, refused
+from parity.matrix.building import installing, installing_keras2, refused
 from parity.matrix.inputs import fingerprint
 from parity.matrix.supervising import INTERRUPTED, LOG, Ended, Interrupt, python, settle, watch
 from parity.records import ERROR, FLEET, JOINT, MISSING, PASS, SPLIT, Run, Stopped
@@ -235,7 +235,10 @@ def _prepare(
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="parity-cell-") as scratch:
         ended = watching(installing(cell), Path(scratch) / LOG)
-    return refused(ended, time_limit_s), ended.log, time.perf_counter() - began
+        stopped, log = refused(ended, time_limit_s), ended.log
+        if stopped is None and not cell.role:
+            log += watching(installing_keras2(), Path(scratch) / LOG).log  # a run says itself what it lacks of this
+    return stopped, log, time.perf_counter() - began
 
 
 def begin(task: Task, reports: Path, log: str) -> None:

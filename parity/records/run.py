@@ -149,6 +149,9 @@ class Hit:
         within: whether every loss lies within budget; None where none was computed.
         power_until: the last step at which an error of 1 % in a weight would be seen; None where nothing was judged.
         kink: the step from which nothing was judged, because its gradients lawfully lie beyond a kink.
+        batch_size: examples in a batch.
+        seed: of the training.
+        accuracy, accuracy_alone: on the test set at the end, and that of JAX alone; None where it was not computed.
     """
 
     case: str
@@ -162,21 +165,10 @@ class Hit:
     within: bool | None = None
     power_until: int | None = None
     kink: int | None = None
-
-    def sentence(self) -> str:
-        """What a reader wants to know."""
-        if self.within:
-            seen = f", where 1 % in a weight would be seen up to step {self.power_until}" if self.power_until else ""
-            until = "" if self.kink is None else f" (judged up to step {self.kink - 1}, a kink)"
-            return f"{self.way}: no hit; within budget at each of {self.steps} steps{seen}{until}"
-        end = f"it ends at {self.end:.2f} of JAX's own"
-        if not self.height:
-            return f"{self.way}: the loss is never above JAX's own in {self.steps} steps; {end}"
-        back = "still above at the end" if self.recovered_after is None else f"back after {self.recovered_after} steps"
-        return (
-            f"{self.way}: the loss rises up to {self.height:.1%} above JAX's own, {self.after} steps after the "
-            f"hand-over, {back}; {end}"
-        )
+    batch_size: int | None = None
+    seed: int | None = None
+    accuracy: float | None = None
+    accuracy_alone: float | None = None
 
 
 @dataclass(frozen=True)

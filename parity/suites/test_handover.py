@@ -1,5 +1,7 @@
 """Training that goes on in TensorFlow as if it had not been handed over."""
 
+import pytest
+
 from parity.examination import Examination
 from parity.records import Planned
 
@@ -7,6 +9,17 @@ from parity.records import Planned
 def test_trajectory(examination: Examination, question: Planned) -> None:
     """Every step of a training that was handed over lies on JAX's own course, on every rung."""
     examination.check_trajectory(question)
+
+
+def test_optimizers(examination: Examination, question: Planned) -> None:
+    """An optimizer with its schedule updates in TensorFlow as it does in JAX."""
+    examination.check_optimizer(question)
+
+
+@pytest.mark.long
+def test_endurance(examination: Examination, question: Planned) -> None:
+    """The whole of it, from five seeds: every step to the end of training, and the accuracy that it ends with."""
+    examination.check_endurance(question)
 
 
 def test_resumption(examination: Examination, question: Planned) -> None:

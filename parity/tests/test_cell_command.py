@@ -66,6 +66,7 @@ def releases(tmp_path_factory):
     wheel(folder, TENSORFLOW, "2.0", [], {"tensorflow/__init__.py": broken})
     for version in ("0.3.1", "0.5.1"):
         wheel(folder, "ml-dtypes", version)
+    wheel(folder, "tf-keras", "1.0.5", ["tensorflow-of-another-name"])
     # Without files, so that those of the environment of the tests are found.
     for required in {*building.WITH_JAX, *building._own()}:
         wheel(folder, required.partition(">")[0], "99.0")
@@ -223,9 +224,16 @@ def test_a_cell_that_could_not_be_fetched_is_run_by_the_next_start(run_cell):
     assert f"{LATER}: pass" in said
 
 
+def test_keras_2_comes_with_a_pair_whatever_it_says_it_requires(run_cell, python):
+    assert run_cell(PLANTED, "--fresh", planted=PASSES)[0] == 0
+    asked = "from importlib.metadata import version; print(version('tf-keras'))"
+    assert subprocess.check_output([python, "-I", "-c", asked], text=True) == "1.0.5\n"
+
+
 def test_a_framework_that_cannot_be_imported_is_an_error_that_names_what_is_lacking(run_cell, tmp_path):
     code, said, run = run_cell(BROKEN)
     assert code == 1
+    assert "tf-keras==2.0" in said  # which there is not, and which stops nothing
     assert (run.stopped.status, run.stopped.failure) == (ERROR, failures.IMPORT)
     assert "libplanted.so.1: cannot open shared object file" in run.stopped.evidence
     assert "tensorflow cannot be imported" in said

@@ -1,0 +1,57 @@
+"""What hand-overs cost, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from parity.records import Hit
+
+
+def sentences(hits: Iterable[Hit]) -> list[str]:
+    """A sentence for each case, way and batch size; one for all its seeds."""
+    grouped: dict[tuple[str, str, int | None], list[Hit]] = {}
+    for hit in hits:
+        grouped.setdefault((hit.case, hit.way, hit.batch_size), []).append(hit)
+    return [f"{_whose(found)}: {_cost(found)}{_ending(found)}" for found in grouped.values()]
+
+
+def _whose(hits: list[Hit]) -> str:
+    first, seeds = hits[0], f", {len(hits)} seeds" if len(hits) > 1 else ""
+    return f"{first.case}, {first.way} after {first.step} steps in batches of {first.batch_size}{seeds}"
+
+
+def _cost(hits: list[Hit]) -> str:
+    steps = min(hit.steps for hit in hits)
+    if all(hit.within for hit in hits):
+        return f"no hit; within budget at each of {steps} steps{_seen(hits)}"
+    if not any(hit.height for hit in hits):
+        return f"the loss is never above that of JAX alone in {steps} steps"
+    worst = max(hits, key=lambda hit: hit.height)
+    least = min(hit.height for hit in hits)
+    height = f"{least:.1%} to {worst.height:.1%}" if least < worst.height else f"{worst.height:.1%}"
+    back = [hit.recovered_after for hit in hits]
+    longest = max((steps for steps in back if steps is not None), default=0)
+    until = "still at the end" if None in back else f"for at most {longest} steps"
+    return f"the loss rises up to {height} above that of JAX alone, {worst.after} steps after, and is higher {until}"
+
+
+def _seen(hits: list[Hit]) -> str:
+    kinks = [hit.kink for hit in hits if hit.kink is not None]
+    until = min((hit.power_until for hit in hits if hit.power_until is not None), default=None)
+    seen = f", where 1 % in a weight would be seen up to step {until}" if until is not None else ""
+    return seen + (f" (judged up to step {min(kinks) - 1}, where there is a kink)" if kinks else "")
+
+
+def _ending(hits: list[Hit]) -> str:
+    """How training ends beside JAX alone, where it was followed to there and is not the same."""
+    ends = [(hit.accuracy, hit.accuracy_alone) for hit in hits]
+    apart = [abs(mine - alone) for mine, alone in ends if mine is not None and alone is not None]
+    said = [] if all(hit.within for hit in hits) else [f"ends at {_range([hit.end for hit in hits])} of its loss"]
+    if apart:
+        said.append(f"its accuracy differs by at most {max(apart):.3f}")
+    return f"; {', '.join(said)}" if said else ""
+
+
+def _range(values: list[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,191 @@
+"""The network that fusion is compared with, in JAX alone: a case's trunk and a dense head, trained together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+from parity.case import Case, Dataset, State
+from parity.errors import CaseError
+from parity.specs import BATCH, Answer, Array, Batch, Spec, by_name
+from parity.training import leaf_name
+
+RATE, MOMENTUM = 0.01, 0.9
+"""Of stochastic gradient descent, which Optax and Keras define alike; Keras keeps -RATE times Optax's moment."""
+OPTIMIZER = optax.sgd(RATE, MOMENTUM)
+
+
+class Fused(NamedTuple):
+    """What training carries: `params` are {"trunk": arrays by leaf, "head": kernel [d, classes] and bias [classes]}."""
+
+    params: Any
+    other: Any
+    moments: Any
+    rng: Any
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A case's trunk over those parameters alone that it reads.
+
+    Attributes:
+        case: whose trunk it is.
+        state: `params` are arrays by leaf name.
+        width: of the features.
+        classes: of the labels.
+    """
+
+    case: Case
+    state: State
+    width: int
+    classes: int
+    _all: Any
+
+    def features(self, params: Any, other: Any, rng: Any, data: Any, train: bool) -> tuple[Any, Any]:
+        """The features, [b, width], and the new other state."""
+
+        def leaf(path: Any, array: Array) -> Any:
+            return params.get(leaf_name(path), array)
+
+        function: Any = self.case.trunk
+        features, updated = function(jax.tree_util.tree_map_with_path(leaf, self._all), other, rng, data, train)
+        return features, updated
+
+    def begin(self) -> Fused:
+        """The state before the first step: the trunk as trained, the head new."""
+        kernel = jax.nn.initializers.lecun_normal()(jax.random.PRNGKey(0), (self.width, self.classes))
+        params = {
+            "trunk": self.state.params,
+            "head": {"kernel": np.asarray(kernel), "bias": np.zeros(self.classes, np.float32)},
+        }
+        moments = jax.tree_util.tree_map(np.asarray, OPTIMIZER.init(params))
+        return Fused(params, self.state.other, moments, self.state.rng)
+
+    def logits(self, params: Any, other: Any, rng: Any, data: Any, train: bool) -> tuple[Any, Any]:
+        """What the head makes of the features, [b, classes] float32, and the new other state."""
+        features, updated = self.features(params["trunk"], other, rng, data, train)
+        return features.astype(np.float32) @ params["head"]["kernel"] + params["head"]["bias"], updated
+
+    def predict(self, fused: Fused, data: Any) -> Any:
+        """The logits with running statistics, dropout off."""
+        return self.logits(fused.params, fused.other, jax.random.split(fused.rng)[1], data, False)[0]
+
+    def step(self, fused: Fused, data: Any, labels: Any) -> tuple[Any, Any, Fused]:
+        """One training step: the mean softmax cross-entropy, its gradient, and the state after it."""
+        rng, drawn = jax.random.split(fused.rng)
+
+        def loss(params: Any) -> tuple[Any, Any]:
+            logits, other = self.logits(params, fused.other, drawn, data, True)
+            return optax.softmax_cross_entropy(logits, labels).mean(), other
+
+        (value, other), gradient = jax.value_and_grad(loss, has_aux=True)(fused.params)
+        updates, moments = OPTIMIZER.update(gradient, fused.moments, fused.params)
+        return value, gradient, Fused(optax.apply_updates(fused.params, updates), other, moments, rng)
+
+
+def trunk(case: Case, state: State, dataset: Dataset) -> Trunk:
+    """The trunk of `case` in `state`.
+
+    Raises:
+        CaseError: it has none, its features are not one float array [b, d], it changes the structure of the other
+            state, or the labels are not one-hot.
+    """
+    if case.trunk is None:
+        raise CaseError(
+            f"case {case.name!r} has no trunk to fuse with. Give trunk=..., the network up to its last layer."
+        )
+    classes = _classes(case, dataset)
+    data = dataset.test.take(1).data
+    shapes = [_features(case, state, data, train) for train in (False, True)]
+    if shapes[0] != shapes[1]:
+        raise CaseError(f"case {case.name!r}: the features are {shapes[1]} in training and {shapes[0]} otherwise.")
+    read = _read(case, state, data)
+    if not read:
+        raise CaseError(f"case {case.name!r}: the trunk reads no parameter, so there is nothing to train in it.")
+    return Trunk(case, State(read, state.other, state.rng), shapes[0].shape[1], classes, state.params)
+
+
+def _classes(case: Case, dataset: Dataset) -> int:
+    spec = case.labels
+    named = isinstance(spec, Spec) and len(spec.shape) == 2
+    labels = [part.labels for part in (dataset.train, dataset.test)] if named else []
+    if not named or not all(((rows == 0) | (rows == 1)).all() and (rows.sum(1) == 1).all() for rows in labels):
+        found = ", ".join(str(s) for s in by_name(spec).values()) if not named else f"{spec}, with rows that are not"
+        raise CaseError(
+            f"case {case.name!r}: the labels are {found}; a head is trained on one-hot ones, [{BATCH}, classes]. "
+            "Encode them, or leave trunk=... out."
+        )
+    return int(labels[0].shape[1])
+
+
+def _features(case: Case, state: State, data: Any, train: bool) -> Any:
+    """The shape and dtype of the features of one example."""
+    function: Any = case.trunk
+    try:
+        out = jax.eval_shape(lambda *a: function(*a, train), *state, data)
+    except Exception as error:
+        raise CaseError(f"case {case.name!r}: trunk raised {type(error).__name__}: {error}") from error
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise CaseError(
+            f"case {case.name!r}: trunk must return (features, new_other_state), it returns {type(out).__name__}."
+        )
+    features, other = out
+    shape, dtype = getattr(features, "shape", None), getattr(features, "dtype", None)
+    if shape is None or len(shape) != 2 or shape[0] != 1 or not jax.numpy.issubdtype(dtype, jax.numpy.floating):
+        raise CaseError(
+            f"case {case.name!r}: the trunk's features are {features} for one example, expected one float array "
+            "[1, d]. Flatten them."
+        )
+    before, after = (jax.tree_util.tree_structure(tree) for tree in (state.other, other))
+    if before != after:
+        raise CaseError(f"case {case.name!r}: trunk turns other_state {before} into {after}.")
+    return features
+
+
+def _read(case: Case, state: State, data: Any) -> Answer:
+    """The parameters that the trunk reads, by leaf name: those of the layers after it are not its own."""
+    function: Any = case.trunk
+    found: Answer = {}
+    for train in (False, True):
+        program = jax.make_jaxpr(lambda p, t=train: function(p, state.other, state.rng, data, t))(state.params).jaxpr
+        used = {id(v) for equation in program.eqns for v in equation.invars} | {id(v) for v in program.outvars}
+        leaves = jax.tree_util.tree_flatten_with_path(state.params)[0]
+        found |= {leaf_name(p): a for (p, a), v in zip(leaves, program.invars, strict=True) if id(v) in used}
+    return found
+
+
+def trajectory(step: Callable[..., Any], predict: Callable[..., Any], fused: Fused, batches: Iterable[Batch]) -> Answer:
+    """A step for every batch, then a prediction of the last: by leaf, all that the steps leave behind.
+
+    What `model.fit` is to reach, the mean loss and the last state, stands under `fit` once more.
+
+    Args:
+        step: `Trunk.step`, as compiled.
+        predict: `Trunk.predict`, likewise.
+        fused: the state to begin from.
+        batches: at least one.
+    """
+    found: dict[str, Any] = {}
+    for number, batch in enumerate(batches, 1):
+        loss, gradient, fused = step(fused, batch.data, batch.labels)
+        found |= {f"step_{number}/{leaf}": a for leaf, a in {"loss": loss, **_named("gradient", gradient)}.items()}
+        found |= {f"step_{number}/{leaf}": a for leaf, a in state_answer(fused).items()}
+    found["predict/logits"] = predict(fused, batch.data)
+    found |= {f"predict/{leaf}": a for leaf, a in state_answer(fused).items() if not leaf.startswith("parameters/")}
+    found |= {f"fit/{leaf}": a for leaf, a in state_answer(fused).items()}
+    found["fit/loss"] = np.mean([found[f"step_{n + 1}/loss"] for n in range(number)])
+    return {leaf: np.asarray(array) for leaf, array in found.items()}
+
+
+def state_answer(fused: Fused) -> dict[str, Any]:
+    """Parameters, other state and key by leaf."""
+    return {"key": fused.rng, **_named("parameters", fused.params), **_named("batch_stats", fused.other)}
+
+
+def _named(prefix: str, tree: Any) -> dict[str, Any]:
+    return {f"{prefix}/{leaf_name(path)}": a for path, a in jax.tree_util.tree_flatten_with_path(tree)[0]}

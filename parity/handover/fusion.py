@@ -1,0 +1,185 @@
+"""Fusion: a trunk trained in JAX under a Keras head, trained on together, against the same network in JAX alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from parity import judging, kinks, programs
+from parity.case import Case, Dataset, State
+from parity.errors import CaseError
+from parity.failures import classify
+from parity.handover import fused, keras_head
+from parity.handover.fused import MOMENTUM, RATE, Fused, trajectory
+from parity.handover.keras_head import Network, Settings, trunk_layer
+from parity.handover.trunk import save
+from parity.judging import Budget, Ensemble, Judgement
+from parity.records import ERROR, FAIL, PASS
+from parity.specs import Answer, Batch
+
+if TYPE_CHECKING:
+    from parity.harness import Harness
+
+STEPS = 3
+BATCH_SIZE = 32
+"""At most: how often an activation lies within rounding of a kink grows with it."""
+
+Layer = Callable[[Any, Path], Any]
+
+
+def judgements(harness: Harness) -> list[Judgement]:
+    """Of every leaf under every Keras that is here, such as `keras3/step_1/loss`; see `Fusion`.
+
+    What is not here, `keras_head.left_out` says.
+
+    Raises:
+        ParityError: the case cannot be fused, or its trunk not be exported; see `fused.trunk` and `trunk.save`.
+    """
+    fusion = Fusion(harness.case, harness.trained.state, harness.dataset, harness.limit)
+    _ = harness.bundle  # whether a remedy is needed is known when the case has been exported
+    readable_by = harness.remedy.requirement if harness.remedy else None
+    with TemporaryDirectory(prefix="parity-") as folder:
+        return fusion.judgements(Path(folder) / "trunk", keras_head.usable(), readable_by=readable_by)
+
+
+class Fusion:
+    """The same steps of the same network in JAX alone, in float64, and in TensorFlow with a Keras head.
+
+    Leaves are named `step_<n>/<rung>`, the rungs those of a training step; `predict/...` after the last step, where
+    nothing may change but what is asked; and `fit/...` after the same steps by `model.fit`.
+
+    Args:
+        case: has a trunk.
+        state: as trained.
+        dataset: its examples.
+        limit: the largest score that passes.
+
+    Raises:
+        CaseError: the case cannot be fused, see `fused.trunk`; or it has fewer training examples than `STEPS`.
+    """
+
+    def __init__(self, case: Case, state: State, dataset: Dataset, limit: float) -> None:
+        self.trunk = fused.trunk(case, state, dataset)
+        self._limit = limit
+        size = min(BATCH_SIZE, dataset.train.size // STEPS)
+        if not size:
+            raise CaseError(
+                f"case {case.name!r} has {dataset.train.size} training examples, expected at least {STEPS}, one for "
+                "every step of its fusion. Give more."
+            )
+        self.batches = [dataset.train.map(lambda a, i=i: a[i * size : (i + 1) * size]) for i in range(STEPS)]
+        self._begin = self.trunk.begin()
+
+    @cached_property
+    def jax(self) -> Answer:
+        """JAX's answer."""
+        return self._in_jax(self._begin, self.batches)
+
+    @cached_property
+    def oracle(self) -> Answer:
+        """The answer in float64."""
+        return self._in_float64(self._begin, self.batches)
+
+    @cached_property
+    def budgets(self) -> dict[str, Budget]:
+        """By leaf, from the ensemble."""
+        ensemble = Ensemble(self.oracle)
+        for member in range(judging.MEMBERS):
+            ensemble.add(self._in_jax(*self._perturbed(member)))
+        return ensemble.budgets(f"{judging.MEMBERS} float32 trainings; inputs and parameters perturbed by up to 1 ulp")
+
+    @cached_property
+    def _compiled(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        return jax.jit(self.trunk.step), jax.jit(self.trunk.predict)
+
+    def _in_jax(self, begin: Fused, batches: Sequence[Batch]) -> Answer:
+        return trajectory(*self._compiled, begin, batches)
+
+    @cached_property
+    def _widened(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        data, labels = self.batches[0].data, self.batches[0].labels
+        step = programs.in_float64(self.trunk.step, self._begin, data, labels)
+        return step, programs.in_float64(self.trunk.predict, self._begin, data)
+
+    def _in_float64(self, begin: Fused, batches: Sequence[Batch]) -> Answer:
+        return trajectory(*self._widened, begin, batches)
+
+    def _perturbed(self, member: int) -> tuple[Fused, list[Batch]]:
+        rng = np.random.default_rng(member)
+        begin = jax.tree_util.tree_map(lambda a: judging.perturb(a, rng), self._begin)
+        return begin, [batch.map(lambda a: judging.perturb(a, rng)) for batch in self.batches]
+
+    def judgements(
+        self, folder: Path, kerases: Iterable[str], layer: Layer = trunk_layer, readable_by: str | None = None
+    ) -> list[Judgement]:
+        """Of every leaf under every one of `kerases`, or of `<keras>/*` where it fails.
+
+        Args:
+            folder: where the trunk is exported to, a new one.
+            kerases: of `keras_head.usable`.
+            layer: makes the Keras layer around the trunk.
+            readable_by: the requirement of the remedy under which it is exported; None for jax's default.
+
+        Raises:
+            ParityError: the trunk cannot be exported; see `trunk.save`.
+        """
+        leaves = save(self.trunk, folder, readable_by)
+        return [
+            judging.renamed(judgement, f"{name}/{judgement.leaf}")
+            for name in kerases
+            for judgement in self._judgements(name, folder, layer, leaves)
+        ]
+
+    def _judgements(self, name: str, folder: Path, layer: Layer, leaves: dict[str, str]) -> list[Judgement]:
+        try:
+            keras = keras_head.load(name)
+            return self.judge(self._in_keras(keras, layer(keras, folder), leaves))
+        except Exception as error:  # one Keras may fail and the other not
+            message = f"{type(error).__name__}: {error}"
+            failure = classify(message)
+            return [Judgement("*", ERROR, failure=failure.kind, evidence=failure.evidence, message=message)]
+
+    def _in_keras(self, keras: Any, layer: Any, leaves: dict[str, str]) -> Answer:
+        head = self._begin.params["head"]
+        settings = Settings(head["kernel"], head["bias"], RATE, MOMENTUM)
+        network = Network(keras, layer, leaves, self.trunk.case.data, settings)
+        return network.by_hand(self.batches) | network.fitted(self.batches)
+
+    def judge(self, actual: Answer) -> list[Judgement]:
+        """The judgement of every leaf of an answer."""
+        first = self._judge(actual, self.oracle)
+        failed = [j for j in first if j.status != PASS]
+        if failed and all(j.status == FAIL and j.score is not None and math.isfinite(j.score) for j in failed):
+            for oracle in self._beyond_kinks:
+                explained = kinks.explained({"": self._judge(actual, oracle)}, {"": first})
+                if explained is not None:
+                    return explained[""]
+        return first
+
+    def _judge(self, actual: Answer, oracle: Answer) -> list[Judgement]:
+        return judging.judge(actual, self.jax, oracle, self.budgets, self._limit)
+
+    @cached_property
+    def _beyond_kinks(self) -> list[Answer]:
+        """Trainings in float64 from a few ulp away whose gradients jump somewhere; mostly none."""
+        budgets = {leaf: b for leaf, b in self.budgets.items() if "/gradient/" in leaf}
+        around = ({kinks.GRADIENT: answer} for answer in self._around())
+        far = kinks.beyond({kinks.GRADIENT: self.oracle}, around, {kinks.GRADIENT: budgets}, self._limit)
+        return [answer[kinks.GRADIENT] for answer in far]
+
+    def _around(self) -> Iterator[Answer]:
+        for member in range(judging.MEMBERS):
+            begin, batches = self._perturbed(member)
+            for times in kinks.SCALES:
+                moved = [
+                    Batch(kinks.farther(a.data, b.data, times), kinks.farther(a.labels, b.labels, times))
+                    for a, b in zip(self.batches, batches, strict=True)
+                ]
+                yield self._in_float64(kinks.farther(self._begin, begin, times), moved)

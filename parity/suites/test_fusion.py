@@ -1,0 +1,9 @@
+"""A head of TensorFlow on a trunk of JAX."""
+
+from parity.examination import Examination
+from parity.records import Planned
+
+
+def test_fusion(examination: Examination, question: Planned) -> None:
+    """Trained together in Keras, by hand and by `model.fit`, they learn what the same network learns in JAX alone."""
+    examination.check_case(question)
