@@ -99,7 +99,7 @@ def test_a_run_says_why_a_hand_over_is_left_out(frameworks):
     items = [q.item for q in questions.of("test_trajectory")]
     assert items == [f"test_trajectory[{case.name}-{way}]" for way in WAYS if way != CARRIED]
     [sentence] = questions.left_out.values()
-    assert sentence.startswith("tiny_training: hand-over carried left out: an optimizer of one's own")
+    assert sentence.startswith("tiny_training: a Keras optimizer left out: an optimizer of one's own")
 
 
 def test_what_is_not_trained_in_jax_or_after_it_is_not_followed():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parity.costs import sentences
 from parity.handover.hit import hit
 from parity.records import Hit
 
@@ -83,34 +84,37 @@ def test_a_loss_of_zero_is_divided_by_nowhere():
     assert (found.height, found.after, found.end) == (math.inf, 2, math.inf)
 
 
+KNOWN = {"step": 10, "steps": 35, "height": 0.125, "after": 2, "recovered_after": 9, "end": 1.1, "batch_size": 16}
+
+
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changes", "cost"),
     [
         (
             {},
-            "restarted: the loss rises up to 12.5% above JAX's own, 2 steps after the hand-over, back after 9 steps; "
-            "it ends at 1.10 of JAX's own",
+            "the loss rises up to 12.5% above that of JAX alone, 2 steps after, and is higher for at most 9 steps; "
+            "ends at 1.10 of its loss",
         ),
         (
             {"recovered_after": None},
-            "restarted: the loss rises up to 12.5% above JAX's own, 2 steps after the hand-over, still above at the "
-            "end; it ends at 1.10 of JAX's own",
+            "the loss rises up to 12.5% above that of JAX alone, 2 steps after, and is higher still at the end; "
+            "ends at 1.10 of its loss",
         ),
         (
             {"height": 0.0, "after": 0, "recovered_after": 0, "end": 0.9},
-            "restarted: the loss is never above JAX's own in 35 steps; it ends at 0.90 of JAX's own",
+            "the loss is never above that of JAX alone in 35 steps; ends at 0.90 of its loss",
         ),
-        ({"within": True}, "restarted: no hit; within budget at each of 35 steps"),
+        ({"within": True}, "no hit; within budget at each of 35 steps"),
         (
             {"within": True, "power_until": 30},
-            "restarted: no hit; within budget at each of 35 steps, where 1 % in a weight would be seen up to step 30",
+            "no hit; within budget at each of 35 steps, where 1 % in a weight would be seen up to step 30",
         ),
         (
             {"within": True, "kink": 13},
-            "restarted: no hit; within budget at each of 35 steps (judged up to step 12, a kink)",
+            "no hit; within budget at each of 35 steps (judged up to step 12, where there is a kink)",
         ),
     ],
 )
-def test_the_sentence(changes, sentence):
-    known = {"step": 10, "steps": 35, "height": 0.125, "after": 2, "recovered_after": 9, "end": 1.1}
-    assert Hit("tiny", "restarted", **{**known, **changes}).sentence() == sentence
+def test_the_sentence(changes, cost):
+    [found] = sentences([Hit("tiny", "restarted", **{**KNOWN, **changes})])
+    assert found == f"tiny, restarted after 10 steps in batches of 16: {cost}"
