@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import jax
 import numpy as np
-import optax
 import pytest
 
 from parity import artifact, export
@@ -30,7 +29,6 @@ ROUNDING = "hidden/bias"
     [
         (Optimizer("sgd"), (16, 1), 1),
         (Optimizer("adafactor", {"min_dim_size_to_factor": 2}, clip_global_norm=0.1), (16,), 17),
-        (Optimizer(make=lambda rate: optax.chain(optax.clip(0.1), optax.lion(rate))), (16,), 7),
     ],
 )
 def test_any_optimizer_is_exported_and_goes_on(trajectories, tmp_path, chosen, sizes, leaves):
