@@ -92,17 +92,17 @@ KNOWN = {"step": 10, "steps": 35, "height": 0.125, "after": 2, "recovered_after"
     [
         (
             {},
-            "the loss rises up to 12.5% above that of JAX alone, 2 steps after, and is higher for at most 9 steps; "
-            "ends at 1.10 of its loss",
+            "the loss rises 12.5% above that of JAX alone, 2 steps after, and stays above for at most 9 steps; "
+            "ends with 1.10 of its loss",
         ),
         (
             {"recovered_after": None},
-            "the loss rises up to 12.5% above that of JAX alone, 2 steps after, and is higher still at the end; "
-            "ends at 1.10 of its loss",
+            "the loss rises 12.5% above that of JAX alone, 2 steps after, and stays above to the end; "
+            "ends with 1.10 of its loss",
         ),
         (
             {"height": 0.0, "after": 0, "recovered_after": 0, "end": 0.9},
-            "the loss is never above that of JAX alone in 35 steps; ends at 0.90 of its loss",
+            "the loss is never above that of JAX alone in 35 steps; ends with 0.90 of its loss",
         ),
         ({"within": True}, "no hit; within budget at each of 35 steps"),
         (

@@ -6,17 +6,18 @@ import jax
 import numpy as np
 import pytest
 
-from parity import artifact, export
+from parity import artifact, bundles, export
 from parity.errors import RuntimeFailureError
+from parity.exporting import export_case
 from parity.handover import EXPORTED
 from parity.handover.continuing import resume
 from parity.handover.course import Point, answer, stepping
 from parity.handover.exported import hand_over
-from parity.handover.files import MANIFEST
+from parity.handover.files import MANIFEST, TRAINING
 from parity.handover.returning import returned
 from parity.optimizers import Optimizer
 from parity.runtimes.jax import named
-from parity.tests import tiny_training
+from parity.tests import tiny, tiny_training
 from parity.tests.planting import BEGIN, EPOCH
 from parity.training import optimizer
 
@@ -86,3 +87,12 @@ def test_a_step_that_cannot_be_traced_is_a_clear_error(trajectories, tmp_path):
     ):
         hand_over(case, trajectories._point, step, tmp_path / "h", None, harness.dataset.train, harness.pipeline, None)
     assert not (tmp_path / "h" / MANIFEST).exists()
+
+
+def test_a_bundle_has_the_training_step_if_asked(tmp_path, frameworks):
+    export_case(f"{tiny.__file__}:tiny", ("1",), tmp_path / "bundle", training=True)
+    with bundles.opening(tmp_path / "bundle") as bundle:  # its manifest has the files of the step as well
+        module = artifact.load(bundle.path / TRAINING)
+        before, batch = int(module.step), bundle.batch(1)
+        module.train_step(batch.data, batch.labels)
+    assert int(module.step) == before + 1
