@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from parity import artifact, export, judging
 from parity.errors import RuntimeFailureError
-from parity.finetuning import Finetuned, FirstUpdate, adam_powers, adam_update
+from parity.finetuning import Finetuned, FirstUpdate, adam_powers, adam_update, published
 from parity.handover import fusion
 from parity.harness import Harness
 from parity.judging import UNIT_ROUNDOFF, Judgement
@@ -134,7 +134,7 @@ def finetuned(harness: Harness) -> list[Judgement]:
         _handover(harness, after),
         _verdict("iterations", count),
         _verdict("learning_rate", off[0] if off else None),
-        _verdict("first_update", _off_formula(after.first, before.steps)),
+        *([_verdict("first_update", _off_formula(after.first, before.steps))] if published(training) else []),
         _verdict("parameters", still),
         _verdict("training_loss", None if last < first else rose),
     ]

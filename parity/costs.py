@@ -31,8 +31,8 @@ def _cost(hits: list[Hit]) -> str:
     height = f"{least:.1%} to {worst.height:.1%}" if least < worst.height else f"{worst.height:.1%}"
     back = [hit.recovered_after for hit in hits]
     longest = max((steps for steps in back if steps is not None), default=0)
-    until = "still at the end" if None in back else f"for at most {longest} steps"
-    return f"the loss rises up to {height} above that of JAX alone, {worst.after} steps after, and is higher {until}"
+    until = "to the end" if None in back else f"for at most {longest} steps"
+    return f"the loss rises {height} above that of JAX alone, {worst.after} steps after, and stays above {until}"
 
 
 def _seen(hits: list[Hit]) -> str:
@@ -44,13 +44,12 @@ def _seen(hits: list[Hit]) -> str:
 
 def _ending(hits: list[Hit]) -> str:
     """How training ends beside JAX alone, where it was followed to there and is not the same."""
-    apart = [
-        abs(h.accuracy - h.accuracy_alone) for h in hits if h.accuracy is not None and h.accuracy_alone is not None
-    ]
-    said = [] if all(hit.within for hit in hits) else [f"ends at {_range([hit.end for hit in hits])} of its loss"]
+    ends = [(hit.accuracy, hit.accuracy_alone) for hit in hits]
+    apart = [abs(mine - alone) for mine, alone in ends if mine is not None and alone is not None]
+    said = [] if all(hit.within for hit in hits) else [f"{_range([hit.end for hit in hits])} of its loss"]
     if apart:
-        said.append(f"its accuracy differs by at most {max(apart):.3f}")
-    return f"; {', '.join(said)}" if said else ""
+        said.append(f"an accuracy within {max(apart):.3f}" if max(apart) else "the same accuracy")
+    return f"; ends with {' and '.join(said)}" if said else ""
 
 
 def _range(values: list[float]) -> str:

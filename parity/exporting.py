@@ -9,8 +9,13 @@ from parity import readers
 from parity.bundles import require_new
 
 
-def export_case(name: str, sizes: tuple[str, ...], path: Path, readable_by: str | None = None) -> None:
+def export_case(
+    name: str, sizes: tuple[str, ...], path: Path, readable_by: str | None = None, training: bool = False
+) -> None:
     """Train the case `name` and write a bundle of it to `path`; given `readable_by`, with exports under that remedy.
+
+    With `training`, a SavedModel with `train_step` and the optimizer's state is in the bundle's folder of that name;
+    given `readable_by`, under that remedy.
 
     Raises:
         ParityError: the case, a batch size or the path cannot be used.
@@ -27,6 +32,8 @@ def export_case(name: str, sizes: tuple[str, ...], path: Path, readable_by: str 
     selection = Selection.of([name], (), (), sizes, ledger)
     try:
         from parity import export
+        from parity.handover import course, exported
+        from parity.handover.files import TRAINING
         from parity.harness import Harness
     except ImportError as error:
         raise not_installed("tensorflow", error) from error
@@ -34,9 +41,13 @@ def export_case(name: str, sizes: tuple[str, ...], path: Path, readable_by: str 
     try:
         batches = {batch.size: batch for batch in map(harness.batch, selection.sizes)}
         state = harness.trained.state
-        export.write_bundle(
-            path, harness.case, state, batches, lambda folder: harness.fill_bundle(folder, batches),
-            also_readable_by=readable_by,
-        )  # fmt: skip
+
+        def fill(folder: Path) -> None:
+            harness.fill_bundle(folder, batches)
+            if training:
+                step = course.stepping(harness.case, harness.pipeline.steps_per_epoch)
+                exported.save(harness.case, course.Point.of(harness.trained), step, folder / TRAINING, readable_by)
+
+        export.write_bundle(path, harness.case, state, batches, fill, also_readable_by=readable_by)
     finally:
         harness.close()

@@ -17,7 +17,8 @@ from parity import artifact
 from parity.bundles import Signature
 from parity.case import Training
 from parity.errors import RuntimeFailureError
-from parity.handover.counterparts import keras_schedule
+from parity.handover.counterparts import keras_optimizer, keras_schedule
+from parity.optimizers import Optimizer
 from parity.progress import Report, silent
 from parity.specs import Answer, Array, Batch
 
@@ -114,10 +115,10 @@ def finetune(
     trainable = [v for v, s in zip(module.state_vars, signature.state, strict=True) if s.trainable]
     names = [s.leaf for s in signature.state if s.trainable]
     begin = _values(names, trainable)
-    optimizer = tf.keras.optimizers.Adam(keras_schedule(training, batches.steps_per_epoch))
+    optimizer = restarted_optimizer(training, batches.steps_per_epoch)
     optimizer.build(trainable)
     optimizer.iterations.assign(steps)
-    step = _train_step(module, optimizer, trainable)
+    step = keras_loop(module, optimizer, trainable)
     has_accuracy = "accuracy" in signature.probes
     done, total = 0, training.epochs_after * batches.steps_per_epoch
     result = Finetuned([], [], [], [], [], steps, [])
@@ -156,7 +157,25 @@ def _values(names: list[str], tensors: list[Any]) -> Answer:
     return {name: t.numpy() for name, t in zip(names, tensors, strict=True) if t is not None}
 
 
-def _train_step(module: Any, optimizer: Any, trainable: list[Any]) -> Callable[..., Any]:
+def restarted_optimizer(training: Training, steps_per_epoch: int) -> Any:
+    """A new Keras optimizer: for Adam Keras' own, as in the published workflow; for another, what does the same.
+
+    Raises:
+        CaseError: Keras has none that does the same.
+    """
+    if not published(training):
+        return keras_optimizer(training, steps_per_epoch)
+    return tf.keras.optimizers.Adam(keras_schedule(training, steps_per_epoch))
+
+
+def published(training: Training) -> bool:
+    """Whether it is trained with Adam as the published workflow does, whatever the schedule."""
+    return training.optimizer == Optimizer()
+
+
+def keras_loop(module: Any, optimizer: Any, trainable: list[Any]) -> Callable[..., Any]:
+    """The usual training step over a reloaded artifact, as a function of data and labels: the loss, and gradients."""
+
     @tf.function(autograph=False, reduce_retracing=True)
     def step(data: Any, labels: Any) -> Any:
         with tf.GradientTape(watch_accessed_variables=False) as tape:

@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from parity import records
 from parity.errors import RecordError
-from parity.records import number
+from parity.records import Run, number
 
-FALSE_ALARMS, FAULTS = "false-alarms.json", "faults.json"
+FALSE_ALARMS, FAULTS, HANDOVER = "false-alarms.json", "faults.json", "handover/run.json"
 SCHEMA = 1
-"""Of both."""
+"""Of the first two; the last is the record of a run."""
 _PROJECT = Path(__file__).parents[1]
 _PLACES = (
     Path(__file__).parent / "published",
@@ -44,3 +45,13 @@ def load(name: str) -> dict[str, Any] | None:
                 raise RecordError(f"{path} is not of schema {SCHEMA}. Measure it again.")
             return found
     return None
+
+
+def run(name: str) -> Run | None:
+    """The run whose record is `name`; None where it has not been made.
+
+    Raises:
+        RecordError: it is cut off, or of another schema.
+    """
+    path = next((folder / name for folder in _PLACES if (folder / name).is_file()), None)
+    return None if path is None else records.read(path)

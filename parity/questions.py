@@ -13,6 +13,7 @@ from parity.selection import (
     BESIDE,
     CANARIES,
     ENDURANCE,
+    FINETUNED,
     FUSION,
     OF_NO_CASE,
     OPERATIONS,
@@ -125,6 +126,8 @@ class Questions:
             return []
         if about == FUSION and not self._can_fuse(case):
             return []
+        if about == FINETUNED and not self._has_counterpart(case):
+            return []
         if about not in HANDED_OVER:
             return [(about, case.name, TEST_SET)]
         return [(about, ident, case.training.batch_size) for ident in self._handed_over(case, about)]
@@ -139,15 +142,24 @@ class Questions:
         self.left_out |= keras_head.left_out()
         return bool(keras_head.usable())
 
+    def _has_counterpart(self, case: Case) -> bool:
+        """Whether a Keras optimizer does what the case's does; what is left out where none does is noted."""
+        self._start()
+        from parity import trajectories
+
+        refused = trajectories.why_not_carried(case)
+        if refused is not None:
+            self.left_out[f"{case.name}-{CARRIED}"] = f"{case.name}: a Keras optimizer left out: {refused}"
+        return refused is None
+
     def _handed_over(self, case: Case, about: str) -> list[str]:
         """The ids of the ways in which a case's training is handed over; one for all of them if it is interrupted."""
         self._start()
         from parity import trajectories
 
         ways = trajectories.asked(case)
-        refused = trajectories.why_not_carried(case) if ways else None
-        if refused is not None:
-            self.left_out[f"{case.name}-{CARRIED}"] = f"{case.name}: hand-over {CARRIED} left out: {refused}"
+        if ways:
+            self._has_counterpart(case)
         return [f"{case.name}-{way}" for way in ways] if about == TRAJECTORY else [case.name][: len(ways)]
 
     def _beside(self, case: Case, about: str) -> list[tuple[str, str]]:

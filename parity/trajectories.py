@@ -49,7 +49,9 @@ JAX_ALONE = "JAX alone"
 
 def asked(case: Case) -> list[str]:
     """The ways that are followed for a case; none where it is not trained on."""
-    if not case.training.epochs_after or not {"train_loss", "train_gradient"} <= set(case.probes):
+    if not (case.training.epochs and case.training.epochs_after) or not {"train_loss", "train_gradient"} <= set(
+        case.probes
+    ):
         return []
     return [way for way in WAYS if way != CARRIED or why_not_carried(case) is None]
 
@@ -160,7 +162,7 @@ class Trajectories:
         for number, batch in enumerate(self.batches[:steps], 1):
             expected, answers = follower.step(batch)
             powers[expected.number] = power(course, expected)
-            if number == 2 * resuming.STEPS:
+            if number == min(2 * resuming.STEPS, len(self.batches)):
                 self._uninterrupted |= answers
         self._powers |= dict.fromkeys(trainings, powers)
         return follower.followed
@@ -202,7 +204,7 @@ class Trajectories:
         found, powers = self.of(way), self._powers[way]
         seen = [step for step, by_weight in powers.items() if has_power(by_weight)]
         until, last = max(seen, default=None), powers[max(powers)]
-        within = all(score <= self.harness.limit for score in found.scores[LOSS])
+        within = bool(found.scores[LOSS]) and all(score <= self.harness.limit for score in found.scores[LOSS])
         cost = replace(self._hit(way, found.losses), within=within, kink=found.kink, power_until=until)
         name, size = self.case.name, self.case.training.batch_size
         kept: list[Event] = [*self._scores(way, found)]
@@ -234,8 +236,10 @@ class Trajectories:
 
     def _losses(self, series: str, losses: list[float]) -> Curve:
         begin = self.harness.trained.steps
-        x = [float(begin + i) for i in range(1, len(losses) + 1)]
-        return Curve(self.case.name, "loss after the hand-over", series, "step", x, losses, handover=float(begin))
+        before = self.harness.trained.metrics.step_loss if series == JAX_ALONE else []
+        losses = [*before, *losses]
+        x = [float(begin - len(before) + i) for i in range(1, len(losses) + 1)]
+        return Curve(self.case.name, "loss, handed over", series, "step", x, losses, handover=float(begin))
 
     def begin_interruption(self) -> None:
         """Let the process that is to be killed begin, so that it works while the same steps are followed here."""
@@ -251,9 +255,7 @@ class Trajectories:
         self._interruption.interrupt()
         found: list[Judgement] = []
         for end, state in self._interruption.arrived().items():
-            other = self._uninterrupted.get(EXPORTED if end == AGAIN else end, {})
-            kept = {leaf: array for leaf, array in other.items() if leaf in state}
-            found += judge(state, kept, end)
+            found += judge(state, self._uninterrupted.get(EXPORTED if end == AGAIN else end, {}), end)
         return found
 
     def close(self) -> None:

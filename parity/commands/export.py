@@ -28,6 +28,8 @@ def add(commands: Any) -> None:
     export.add_argument("--batch-size", metavar="N", **SEVERAL, help=sizes)
     remedied = "export once more so that this TensorFlow can read it, such as tensorflow==2.16.2"
     export.add_argument("--readable-by", metavar="RELEASE", help=remedied)
+    training = "also export the training step with the optimizer's state, so that TensorFlow can train on"
+    export.add_argument("--training", action="store_true", help=training)
 
 
 def main(arguments: Namespace, further: list[str]) -> int:
@@ -35,6 +37,6 @@ def main(arguments: Namespace, further: list[str]) -> int:
     from parity.exporting import export_case
 
     sizes = tuple(arguments.batch_size) or ("1", "13", "256")
-    export_case(arguments.case, sizes, arguments.bundle, arguments.readable_by)
+    export_case(arguments.case, sizes, arguments.bundle, arguments.readable_by, arguments.training)
     print(f"Bundle: {arguments.bundle}. Check it anywhere: parity verify {arguments.bundle}")
     return 0

@@ -17,6 +17,9 @@ RUNGS = (STEP, KEY, LEARNING_RATE, LOSS, GRADIENT, BATCH_STATS, MOMENTS, PARAMET
 """`step` counts the steps taken, int32; `key` is what is left of it; `batch_stats` is all of the other state, `moments`
 all of the optimizer's. A leaf of a rung is named after it, such as `gradient/Conv_0/kernel`."""
 
+STATE = (STEP, KEY, BATCH_STATS, MOMENTS, PARAMETERS)
+"""The rungs that training carries from one step to the next."""
+
 
 def rung(leaf: str) -> str:
     """The rung that a leaf belongs to."""

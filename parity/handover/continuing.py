@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from parity import artifact
-from parity.errors import RuntimeFailureError
+from parity.errors import RuntimeFailureError, UsageError
 from parity.handover import (
     BATCH_STATS,
     CARRIED,
@@ -120,7 +120,8 @@ class KerasContinuation(Continuation):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._trainable)
             loss = self.module.train_loss(data, labels)
-        gradients = tape.gradient(loss, self._trainable)
+        # Optax sees a zero where nothing is connected; Keras would leave the parameter out, its decay too.
+        gradients = tape.gradient(loss, self._trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         rate = tf.identity(self.optimizer.learning_rate)
         self.optimizer.apply_gradients(zip(gradients, self._trainable, strict=True))
         return loss, rate, gradients
@@ -176,9 +177,15 @@ def resume(name: str, handover: Handover, saved_model: Path | None = None) -> Co
     Raises:
         RuntimeFailureError: it cannot be loaded.
         CaseError: the case's optimizer has no Keras counterpart.
-        UsageError: the optimizer's state does not fit.
+        UsageError: the optimizer's state or its count of steps does not fit.
     """
     if name == EXPORTED:
-        return ExportedContinuation(handover, artifact.load(saved_model or handover.exported))
+        found = ExportedContinuation(handover, artifact.load(saved_model or handover.exported))
+        if saved_model is None and found.count() != handover.steps:
+            raise UsageError(
+                f"{handover.exported} has taken {found.count()} steps, expected {handover.steps}, as the hand-over "
+                "says. Hand over both from one moment of the training."
+            )
+        return found
     assert name == CARRIED
     return KerasContinuation(handover, artifact.load(saved_model or handover.artifact))

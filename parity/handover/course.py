@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -167,11 +168,16 @@ class Course:
 
     def _by_rounding(self, oracle: Answer, batch: Batch, leaves: list[str]) -> dict[str, Budget]:
         """Budgets where JAX cancels exactly, whatever is perturbed by an ulp: every rounded result is."""
-        rounded, ensemble = with_rounding(self._pure, *self._jax, batch.data, batch.labels), Ensemble(oracle)
+        ensemble = Ensemble(oracle)
         for seed in range(judging.MEMBERS):
-            ensemble.add(answer(rounded(seed, *self._jax, batch.data, batch.labels)))
+            ensemble.add(answer(self._rounded(seed, *self._jax, batch.data, batch.labels)))
         found = ensemble.budgets("one step with every rounded result perturbed by up to 1 ulp")
         return {leaf: found[leaf] for leaf in leaves}
+
+    @cached_property
+    def _rounded(self) -> Callable[..., Any]:
+        batch = self._before[-1]
+        return with_rounding(self._pure, *self._jax, batch.data, batch.labels)
 
     def power(self, expected: Expected) -> dict[str, float]:
         """By weight tensor, the smallest relative error before the last step that any rung of it would catch.
@@ -223,8 +229,9 @@ def _of_squares(oracle: Answer, budgets: dict[str, Budget], limit: float) -> dic
     """
     found = {}
     for leaf, budget in budgets.items():
-        parameter = next((g for g in budgets if rung(g) == GRADIENT and leaf.endswith(g.removeprefix(GRADIENT))), None)
-        if rung(leaf) == MOMENTS and parameter is not None and not (oracle[leaf] < 0).any():
+        named = [g for g in budgets if rung(g) == GRADIENT and leaf.endswith(g.removeprefix(GRADIENT))]
+        if rung(leaf) == MOMENTS and named and not (oracle[leaf] < 0).any():
+            parameter = max(named, key=len)  # of `w` and `z/w`, which end alike, its own
             size, gradient = distance(oracle[parameter], 0 * oracle[parameter]), budgets[parameter]
             k = size.rms / gradient.rms if gradient.rms else 0.0
             factor = (2 * k + limit) / (2 * k + 1)

@@ -73,6 +73,24 @@ class Trainable(Exported):
         return train_step
 
 
+def save(case: Case, point: Point, step: Step, path: Path, readable_by: str | None = None) -> None:
+    """Write the SavedModel of a `Trainable` to `path`.
+
+    Raises:
+        RuntimeFailureError: conversion or saving failed.
+    """
+    try:
+        with export.remedied(readable_by):
+            export.save_module(Trainable(case, point, step, graph), case, path, gradients=False)
+    except (OSError, ParityError):
+        raise
+    except Exception as error:
+        raise RuntimeFailureError(
+            f"the training step of case {case.name!r} cannot be exported: {type(error).__name__}: {error}. "
+            f"Expected an optimizer that JAX can trace; another can be handed over as {CARRIED!r} alone."
+        ) from error
+
+
 def hand_over(
     case: Case,
     point: Point,
@@ -104,16 +122,7 @@ def hand_over(
         path, export.signature(case, point.state), training, int(point.step), batches.steps_per_epoch,
         tuple(named(point.moments)), tuple(digest(batches.epoch(epoch)) for epoch in epochs),
     )  # fmt: skip
-    try:
-        with export.remedied(readable_by):
-            export.save_module(Trainable(case, point, step, graph), case, handover.exported, gradients=False)
-    except (OSError, ParityError):
-        raise
-    except Exception as error:
-        raise RuntimeFailureError(
-            f"the training step of case {case.name!r} cannot be exported: {type(error).__name__}: {error}. "
-            f"Expected an optimizer that JAX can trace; another can be handed over as {CARRIED!r} alone."
-        ) from error
+    save(case, point, step, handover.exported, readable_by)
     if artifact is not None:
         shutil.copytree(artifact, handover.artifact)
     write(handover, named(point.moments), examples)

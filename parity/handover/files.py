@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from parity import bundles, storage
 from parity.bundles import Signature
 from parity.case import Training
-from parity.errors import RecordError, UsageError
+from parity.errors import CaseError, RecordError, UsageError
 from parity.optimizers import Optimizer, Schedule
 from parity.specs import Answer, Batch, by_name, like
 
@@ -141,17 +141,23 @@ def read(path: Path) -> Handover:
     try:
         told = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         return Handover(
-            path, Signature.from_json(told["signature"]), _training(told["training"]), told["steps"],
-            told["steps_per_epoch"], tuple(told["moments"]), tuple(told["order"]),
+            path, Signature.from_json(told["signature"]), _training(told["training"]), int(told["steps"]),
+            int(told["steps_per_epoch"]), tuple(told["moments"]), tuple(told["order"]),
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, CaseError) as error:
         raise RecordError(f"{path} is no hand-over: {type(error).__name__}: {error}. Write it again.") from None
 
 
 def _to_json(training: Training) -> dict[str, Any]:
-    """A user's own optimizer or schedule is a function, and left out: no Keras optimizer is its counterpart."""
+    """A user's own optimizer or schedule is a function, and left out: no Keras optimizer is its counterpart.
+
+    Nor is one of another's whose options hold a function or a type.
+    """
     own = training.optimizer.make is not None or (training.schedule is not None and training.schedule.function)
-    optimizer, schedule = (None, None) if own else (_declared(training.optimizer), _declared(training.schedule))
+    try:
+        optimizer, schedule = (None, None) if own else (_declared(training.optimizer), _declared(training.schedule))
+    except TypeError:
+        optimizer, schedule = None, None
     return {
         **asdict(replace(training, optimizer=Optimizer(), schedule=None)),
         "optimizer": optimizer,
@@ -162,12 +168,32 @@ def _to_json(training: Training) -> dict[str, Any]:
 def _declared(one: Optimizer | Schedule | None) -> dict[str, Any] | None:
     if one is None:
         return None
-    return {f.name: getattr(one, f.name) for f in fields(one) if f.name not in ("make", "function")}
+    declared = {f.name: getattr(one, f.name) for f in fields(one) if f.name not in ("make", "function")}
+    found: dict[str, Any] = json.loads(json.dumps(declared, default=_number))
+    return found
+
+
+def _number(value: Any) -> Any:
+    """A scalar of numpy or JAX as one of Python."""
+    if getattr(value, "shape", None) == () and not isinstance(value, type):
+        return value.item()
+    raise TypeError(f"{value!r} is no number")
+
+
+def _options(told: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no numbers for keys, such as those of `boundaries_and_scales`."""
+    return {
+        name: {json.loads(key): v for key, v in value.items()} if isinstance(value, dict) else value
+        for name, value in told.items()
+    }
 
 
 def _training(told: dict[str, Any]) -> Training:
-    optimizer = Optimizer(**told["optimizer"]) if told["optimizer"] else Optimizer(make=_not_told)
-    schedule = Schedule(**told["schedule"]) if told["schedule"] else None
+    optimizer, schedule = (
+        one and {**one, "options": _options(one["options"])} for one in (told["optimizer"], told["schedule"])
+    )
+    optimizer = Optimizer(**optimizer) if optimizer else Optimizer(make=_not_told)
+    schedule = Schedule(**schedule) if schedule else None
     return Training(**{**told, "optimizer": optimizer, "schedule": schedule})
 
 

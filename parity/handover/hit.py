@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from parity.records import Hit
@@ -20,9 +21,10 @@ def hit(
         alone: those of JAX alone after it, by step.
         losses: those of the training that was handed over, on the same batches; as many or fewer.
     """
-    level, epoch = sum(before) / len(before), len(before)
-    excess = [(mine - its) / level for mine, its in zip(losses, alone, strict=False)]
-    height = max(0.0, *excess)
+    epoch = len(before)
+    level = sum(map(abs, before)) / epoch  # of their size: a log-likelihood may be negative
+    excess = [_excess(mine, its, level) for mine, its in zip(losses, alone, strict=False)]
+    height = max([0.0, *excess])
     means = [sum(excess[max(0, i - epoch) : i]) for i in range(1, len(excess) + 1)]
     last = max((i for i, mean in enumerate(means, 1) if mean > 0), default=0)
     tail = slice(max(0, len(excess) - epoch), len(excess))
@@ -34,5 +36,17 @@ def hit(
         height=height,
         after=excess.index(height) + 1 if height else 0,
         recovered_after=None if last == len(excess) else last,
-        end=sum(losses[tail]) / sum(alone[tail]),
+        end=1 + _over(sum(losses[tail]) - sum(alone[tail]), abs(sum(alone[tail]))),
     )
+
+
+def _excess(mine: float, its: float, level: float) -> float:
+    if math.isfinite(mine - its):
+        return _over(mine - its, level)
+    return math.inf if math.isfinite(its) else 0.0  # NaN lies above whatever is a number
+
+
+def _over(part: float, whole: float) -> float:
+    if whole:
+        return part / whole
+    return math.copysign(math.inf, part) if part else 0.0

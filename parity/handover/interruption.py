@@ -9,7 +9,7 @@ from typing import IO
 
 from parity import bundles, judging
 from parity.errors import RuntimeFailureError
-from parity.handover import EXPORTED, RUNGS, resuming, rung
+from parity.handover import EXPORTED, RUNGS, STATE, resuming, rung
 from parity.handover.files import Handover
 from parity.judging import Judgement
 from parity.records import FAIL, PASS
@@ -87,8 +87,15 @@ class Interruption:
 
 
 def judge(arrived: Answer, uninterrupted: Answer, prefix: str) -> list[Judgement]:
-    """Whether training that was interrupted arrives at the same bits: a judgement for each rung."""
-    found = judging.judge_identical(arrived, uninterrupted, "training without an interruption")
+    """Whether training that was interrupted arrives at the same bits: a judgement for each rung.
+
+    Args:
+        arrived: the state that it arrives at.
+        uninterrupted: all that the other training answers to the same step.
+        prefix: of the names of the judgements.
+    """
+    state = {leaf: array for leaf, array in uninterrupted.items() if rung(leaf) in STATE}
+    found = judging.judge_identical(arrived, state, "training without an interruption")
     judgements = []
     for name in RUNGS:
         leaves = [j for j in found if rung(j.leaf) == name]

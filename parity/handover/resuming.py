@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ STEPS = 3
 AGAIN = "exported_again"
 SAVED = "saved"
 
-_CASE, _NAMES = "case/.ATTRIBUTES/VARIABLE_VALUE", "names/.ATTRIBUTES/VARIABLE_VALUE"
+_CASE, _NAMES, _VARIABLE = (f"{name}/.ATTRIBUTES/VARIABLE_VALUE" for name in ("case", "names", "variables/{}"))
 
 
 def save(continuation: Continuation, path: Path) -> str:
@@ -40,8 +41,8 @@ def restore(continuation: Continuation, path: Path) -> None:
     try:
         reader = tf.train.load_checkpoint(str(path))
         case, names = reader.get_tensor(_CASE).decode(), [name.decode() for name in reader.get_tensor(_NAMES)]
-        shapes = reader.get_variable_to_shape_map()
-    except (tf.errors.OpError, ValueError) as error:
+        values = [reader.get_tensor(_VARIABLE.format(index)) for index in range(len(names))]
+    except (tf.errors.OpError, ValueError, LookupError) as error:
         raise RecordError(f"{path} is no checkpoint of a training that goes on: {error}. Write it again.") from None
     wanted = continuation.handover.signature.case
     if case != wanted:
@@ -51,11 +52,13 @@ def restore(continuation: Continuation, path: Path) -> None:
         raise UsageError(
             f"{path} is a checkpoint of another optimizer: {differ[0]} is on one side alone. Name another."
         )
-    for index, (name, variable) in enumerate(zip(names, continuation.variables(), strict=True)):
-        found = shapes[f"variables/{index}/.ATTRIBUTES/VARIABLE_VALUE"]
-        if found != variable.shape.as_list():
-            raise UsageError(f"{path}: {name} has the shape {found}, expected {variable.shape.as_list()}.")
-    _checkpoint(continuation).read(str(path)).assert_consumed()
+    variables = continuation.variables()
+    for name, value, variable in zip(names, values, variables, strict=True):
+        found, expected = (f"{a.dtype.name}{list(a.shape)}" for a in (tf.convert_to_tensor(value), variable))
+        if found != expected:
+            raise UsageError(f"{path}: {name} is {found}, expected {expected}. Name a checkpoint of the same model.")
+    for value, variable in zip(values, variables, strict=True):
+        variable.assign(value)
 
 
 def _checkpoint(continuation: Continuation) -> Any:
@@ -74,7 +77,8 @@ def _names(continuation: Continuation) -> list[str]:
 
 
 def begin(handover: Handover, folder: Path, names: list[str]) -> None:
-    """Train on by every way, leave checkpoints, say so, and never end."""
+    """Train on by every way, leave checkpoints, say so, and do not end while there is somebody to kill this process."""
+    parent = os.getppid()
     batches = list(itertools.islice(handover.batches(Pipeline(handover.examples(), handover.training)), STEPS))
     for name in names:
         continuation = resume(name, handover)
@@ -87,6 +91,8 @@ def begin(handover: Handover, folder: Path, names: list[str]) -> None:
     print(SAVED, flush=True)
     for batch in itertools.cycle(batches):
         continuation.step(batch)
+        if os.getppid() != parent:
+            return
 
 
 def go_on(handover: Handover, folder: Path, names: list[str]) -> None:

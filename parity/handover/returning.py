@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from parity.errors import UsageError
+from parity.errors import RuntimeFailureError, UsageError
 from parity.handover import BATCH_STATS, KEY, MOMENTS, PARAMETERS, STEP
 from parity.handover.continuing import Continuation
 from parity.handover.course import Course, Point, answer
@@ -58,11 +58,19 @@ class Returned:
 
     def __init__(self, there: Continuation, course: Course, begin: Point, after: int) -> None:
         self._there, self._course, self._point, self._left = there, course, begin, after
+        self._seen = there.last
 
     def step(self, batch: Batch) -> Answer:
-        """Take a step, in TensorFlow first and then in JAX."""
+        """Take a step, in TensorFlow first and then in JAX.
+
+        Raises:
+            RuntimeFailureError: TensorFlow failed.
+            UsageError: its state does not fit.
+        """
         if self._left:
-            self._left -= 1
+            if self._there.last is self._seen:
+                raise RuntimeFailureError("the training in TensorFlow failed before it could return to JAX")
+            self._left, self._seen = self._left - 1, self._there.last
             self._point = self._point if self._left else returned(self._there.last, self._point)
             return self._there.last
         found = self._course.go_on(self._point, batch)

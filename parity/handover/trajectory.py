@@ -42,7 +42,7 @@ class Followed:
     """What became of one training that went on.
 
     Attributes:
-        worst: of every leaf the worst judgement over all steps, or the first that failed.
+        worst: of every leaf the worst judgement over the steps up to the departure: what is off later follows from it.
         departure: where it first left its budget, if it did.
         kink: the step from which nothing is judged, because its gradients lawfully lie beyond a kink, if there is one.
         steps: the steps taken, counted from the start of training.
@@ -69,20 +69,18 @@ class Followed:
             return
         for name in RUNGS:
             self.scores[name].append(max((_score(j) for j in found if rung(j.leaf) == name), default=0.0))
-        if self.departure is None:
-            failed = sorted((j for j in found if j.status != PASS), key=lambda j: (_place(j.leaf), -_score(j)))
-            self.departure = Departure(expected.number, failed[0]) if failed else None
+        if self.departure is not None:
+            return
+        failed = sorted((j for j in found if j.status != PASS), key=lambda j: (_place(j.leaf), -_score(j)))
+        self.departure = Departure(expected.number, failed[0]) if failed else None
         for judgement in found:
             self._keep(judgement, expected.number)
 
     def _keep(self, judgement: Judgement, step: int) -> None:
         before = self.worst.get(judgement.leaf)
-        if before is not None and (
-            before.status != PASS or (_score(before) >= _score(judgement) and judgement.status == PASS)
-        ):
-            return
-        message = judgement.message and f"at step {step}: {judgement.message}"
-        self.worst[judgement.leaf] = replace(judgement, message=message)
+        if before is None or judgement.status != PASS or _score(before) < _score(judgement):
+            message = judgement.message and f"at step {step}: {judgement.message}"
+            self.worst[judgement.leaf] = replace(judgement, message=message)
 
     def judgements(self) -> list[Judgement]:
         """One for the trajectory as a whole, which names where it departs first; then one of every leaf."""

@@ -8,9 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from parity import costs, known_issues
+from parity import known_issues
 from parity.errors import UsageError
-from parity.handover import RESTARTED
 from parity.records import IN_ORDER, KNOWN, Check, Run
 from parity.storage import write_atomically
 
@@ -66,8 +65,10 @@ def score(value: float | None) -> str:
 
 
 def _view(run: Run, charts: Any) -> dict[str, Any]:
+    from parity.report import handover
+
     checks = run.all_checks()
-    handed_over = {c.name for c in run.curves if c.limit is not None or c.series == RESTARTED}
+    handed_over = handover.curves(run)
     return {
         "run": run,
         "verdict": run.verdict(),
@@ -76,9 +77,8 @@ def _view(run: Run, charts: Any) -> dict[str, Any]:
         "limits": sorted({(c.case, c.limit_reason) for c in checks if c.limit_reason}),
         "worst": _worst(checks)[:WORST_SHOWN],
         "tables": [_table(case, checks) for case in dict.fromkeys(c.case for c in checks)],
-        "charts": charts.curves([c for c in run.curves if c.name not in handed_over]),
-        "costs": costs.sentences(run.hits),
-        "hit_charts": charts.curves([c for c in run.curves if c.name in handed_over]),
+        "charts": charts.curves([c for c in run.curves if c not in handed_over]),
+        "handover": handover.view(run),
         "powers": _powers(run),
         "known": [(c, known_issues.find(c.known_issue)) for c in checks if c.status == KNOWN],
         "versions": {k: v or "not installed" for k, v in run.environment.get("versions", {}).items()},

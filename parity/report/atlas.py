@@ -10,7 +10,7 @@ from urllib.parse import quote
 from parity import atlas as atlases
 from parity.atlas import AGREES, APART, MENDED, UNSEEN, Atlas, Change, Grid, Row
 from parity.records import ARCHIVE, FLEET, JOINT, SPLIT
-from parity.report import render, trust
+from parity.report import handover, render, trust
 from parity.storage import output_folder, write_atomically
 
 DATA, PAGE = "atlas.json", "index.html"
@@ -58,6 +58,7 @@ def write(atlas: Atlas, previous: Atlas | None, folder: Path) -> Path:
         cost=total,
         total=sum(total.values()),
         trust=trust.view(),
+        handover=handover.of_the_whole(),
         timed=sum(bool(row["seconds"]) for row in atlas.cells),
     )
     write_atomically(path, page)

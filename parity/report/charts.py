@@ -68,7 +68,8 @@ def _curve_spec(name: str, series: list[Curve]) -> dict[str, Any]:
         {"data": {"values": rows}, "mark": {"type": "line", "point": len(rows) < 40},
          "encoding": {"x": x, "y": y, "color": color, "strokeDash": {**color, "scale": {"domain": shown}}}},
     ]  # fmt: skip
-    marks = [{"at": c.handover, "label": "hand-over"} for c in series if c.handover is not None]
+    places = {c.handover for c in series if c.handover is not None}
+    marks = [{"at": place, "label": "hand-over"} for place in sorted(places)]
     if marks:
         at = {"field": "at", "type": "quantitative"}
         layers.append({"data": {"values": marks}, "mark": {"type": "rule", "strokeDash": [3, 3], "color": "#666666"},

@@ -65,6 +65,30 @@ def tiny_harness(frameworks):
     harness.close()
 
 
+@pytest.fixture(scope="session")
+def trajectories(frameworks):
+    """Those of the tiny training, made once."""
+    from parity.harness import Harness
+    from parity.ledger import Ledger
+    from parity.tests import planting, tiny_training
+    from parity.trajectories import Trajectories
+
+    harness = Harness(tiny_training.case(), Ledger())
+    found = Trajectories(harness, planting.STEPS)
+    yield found
+    found.close()
+    harness.close()
+
+
+@pytest.fixture(scope="session")
+def begun(trajectories):
+    """The same followed honestly in float32, and where it began."""
+    from parity.handover import EXPORTED
+    from parity.tests.planting import Begun
+
+    return Begun(trajectories, EXPORTED)
+
+
 @pytest.fixture
 def harness_of(frameworks):
     """Makes harnesses, and closes them."""

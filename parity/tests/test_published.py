@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from parity import false_alarms, judging, published
+from parity import costs, false_alarms, judging, published
 from parity.errors import RecordError
-from parity.report import trust
+from parity.handover import HANDOVERS
+from parity.report import handover, trust
 
 ROOT = Path(__file__).parents[2]
 README = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
@@ -26,6 +27,15 @@ def test_the_readme_says_what_was_measured():
     assert false_alarms.sentence(published.load(published.FALSE_ALARMS)) in README
     assert trust.faults_sentence(published.load(published.FAULTS)) in README
     assert f"at most {judging.LIMIT:g}." in README
+
+
+def test_the_readme_says_what_hand_overs_cost():
+    run = published.run(published.HANDOVER)
+    assert run.in_order()
+    assert {(hit.way, hit.seed) for hit in run.hits} >= {(way, seed) for way in HANDOVERS for seed in range(5)}
+    for sentence in costs.sentences(run.hits):
+        assert f"- {sentence}." in README
+    assert len(handover.of_the_whole()["charts"]) >= 3
 
 
 def test_the_panel_shows_both():

@@ -1,0 +1,30 @@
+"""The panel of a hand-over: what each way costs, its losses beside those of JAX alone, and its scores by step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from parity import costs, published
+from parity.handover import RESTARTED
+from parity.records import Curve, Run
+
+
+def view(run: Run) -> dict[str, Any] | None:
+    """What the panel shows of a run; None where nothing was handed over."""
+    if not run.hits:
+        return None
+    from parity.report import charts
+
+    return {"costs": costs.sentences(run.hits), "charts": charts.curves(curves(run))}
+
+
+def curves(run: Run) -> list[Curve]:
+    """The curves of the panel: those with a limit, and those that the restarted training is among."""
+    names = {curve.name for curve in run.curves if curve.limit is not None or curve.series == RESTARTED}
+    return [curve for curve in run.curves if curve.name in names]
+
+
+def of_the_whole() -> dict[str, Any] | None:
+    """The panel of the published run, in which training was followed to its end from several seeds."""
+    run = published.run(published.HANDOVER)
+    return None if run is None else view(run)
