@@ -40,6 +40,10 @@ def quick(bench):
     return {outcome.fault: outcome for outcome in outcomes}
 
 
+def test_the_reference_is_neither_untrained_nor_saturated(reference):
+    assert 0.05 <= reference.trained.metrics.eval_loss[-1] <= 1.0
+
+
 def test_every_group_has_faults_and_every_name_is_its_own(catalogue):
     assert len(catalogue) == len(faults.catalogue()) >= 60
     assert {fault.group for fault in catalogue.values()} == set(GROUPS)
