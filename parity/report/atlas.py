@@ -14,6 +14,7 @@ from parity.report import handover, render, trust
 from parity.storage import output_folder, write_atomically
 
 DATA, PAGE = "atlas.json", "index.html"
+WHOLE = f"handover/{PAGE}"
 OPEN_CHANGES = 20
 """More changes than these are folded."""
 
@@ -59,6 +60,7 @@ def write(atlas: Atlas, previous: Atlas | None, folder: Path) -> Path:
         total=sum(total.values()),
         trust=trust.view(),
         handover=handover.of_the_whole(),
+        whole=WHOLE if (folder / WHOLE).is_file() else None,
         timed=sum(bool(row["seconds"]) for row in atlas.cells),
     )
     write_atomically(path, page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from parity import costs, published
@@ -25,6 +26,6 @@ def curves(run: Run) -> list[Curve]:
 
 
 def of_the_whole() -> dict[str, Any] | None:
-    """The panel of the published run, in which training was followed to its end from several seeds."""
+    """Of the published run, in which training was followed to its end from several seeds: costs and losses alone."""
     run = published.run(published.HANDOVER)
-    return None if run is None else view(run)
+    return None if run is None else view(replace(run, curves=[c for c in run.curves if c.limit is None]))

@@ -94,6 +94,7 @@ def full_run(text="plain", **changes):
             Curve(text, text, text, text, [1.0, 2.0, 3.0], [1.0, float("nan"), float("inf")]),
             Curve(text, text, f"{text} again", text, [3.0, 4.0], [0.5, 0.25], handover=3.0),
         ],
+        hits=[of_text(records.Hit, text)],
         timings=[of_text(records.Timing, text)],
         remedies=[of_text(records.Remedy, text)],
         programs=[of_text(records.Program, text, operations={text: 1})],

@@ -28,9 +28,10 @@ def run(*arguments, cwd):
 
 @pytest.fixture(scope="module")
 def iris(tmp_path_factory):
-    """A user's own case, in a file outside the package, on every runtime."""
+    """A user's own case, in a file outside the package, on every runtime; `test_resuming` kills processes."""
     folder = tmp_path_factory.mktemp("iris")
-    done = run("--case", IRIS, "--out", "out", "--batch-size", 13, cwd=folder)
+    left_out = "not resumption and not bfloat16"
+    done = run("--case", IRIS, "--out", "out", "--batch-size", 13, "-k", left_out, cwd=folder)
     return done, folder / "out"
 
 
