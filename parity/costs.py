@@ -23,7 +23,9 @@ def _whose(hits: list[Hit]) -> str:
 def _cost(hits: list[Hit]) -> str:
     steps = min(hit.steps for hit in hits)
     if all(hit.within for hit in hits):
-        return f"no hit; within budget at each of {steps} steps{_seen(hits)}"
+        hidden = any(hit.height for hit in hits)  # beyond a kink, where nothing is judged
+        said = "" if hidden else "no hit; "
+        return f"{said}within budget at each of {steps} steps{_seen(hits)}"
     if not any(hit.height for hit in hits):
         return f"the loss is never above that of JAX alone in {steps} steps"
     worst = max(hits, key=lambda hit: hit.height)
@@ -32,14 +34,17 @@ def _cost(hits: list[Hit]) -> str:
     back = [hit.recovered_after for hit in hits]
     longest = max((steps for steps in back if steps is not None), default=0)
     until = "to the end" if None in back else f"for at most {longest} steps"
-    return f"the loss rises {height} above that of JAX alone, {worst.after} steps after, and stays above {until}"
+    rise = f"the loss rises {height} above that of JAX alone, {worst.after} steps after"
+    return f"{rise}, and its mean over an epoch stays above {until}"
 
 
 def _seen(hits: list[Hit]) -> str:
     kinks = [hit.kink for hit in hits if hit.kink is not None]
-    until = min((hit.power_until for hit in hits if hit.power_until is not None), default=None)
-    seen = f", where 1 % in a weight would be seen up to step {until}" if until is not None else ""
-    return seen + (f" (judged up to step {min(kinks) - 1}, where there is a kink)" if kinks else "")
+    untils = [hit.power_until for hit in hits]
+    known = [until for until in untils if until is not None]
+    seen = f", where 1 % in a weight would be seen up to step {min(known)}" if len(known) == len(untils) else ""
+    seen = seen or ", where 1 % in a weight would not be seen"
+    return seen + (f"; from step {min(kinks)} on, where there is a kink, nothing is judged" if kinks else "")
 
 
 def _ending(hits: list[Hit]) -> str:

@@ -54,7 +54,7 @@ def _opened(case: Case, ledger: Ledger, steps: int | None, **changes: Any) -> It
 
 def _judged(trajectories: Trajectories, prefix: str) -> list[Judgement]:
     ways = [way for way in asked(trajectories.case) if way in (CARRIED, EXPORTED)]
-    return [renamed(j, f"{prefix}/{way}/{j.leaf}") for way in ways for j in trajectories.of(way).by_rung()]
+    return [renamed(j, f"{prefix}/{way}/{j.leaf}") for way in ways for j in trajectories.judgements(way, by_rung=True)]
 
 
 def _recorded(trajectories: Trajectories, accuracies: dict[str, float], curves: bool) -> list[Event]:
@@ -77,6 +77,6 @@ def _accurate(ends: list[dict[str, float]]) -> list[Judgement]:
         if apart:
             spread = max(alone) - min(alone)
             message = f"an accuracy is {max(apart):.4f} from that of JAX alone, whose seeds spread over {spread:.4f}"
-            off = not max(apart) <= spread
+            off = not all(one <= spread for one in apart)
             found.append(Judgement(f"accuracy/{way}", FAIL if off else PASS, message=message if off else None))
     return found

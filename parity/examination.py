@@ -22,7 +22,16 @@ from parity.ledger import FRAMEWORKS, IMPORTING, TRAINING, Ledger
 from parity.questions import Questions
 from parity.records import NO_DEVICE, Check, Deprecation, Event, Planned, Program, Recorder, Remedy, Run
 from parity.runtimes import EVALUATION_OF, VIRTUAL_CPUS
-from parity.selection import FINETUNED, OF_NO_CASE, OPERATIONS, OPTIMIZERS, RESUMPTION, Selection, not_installed
+from parity.selection import (
+    ENDURANCE,
+    FINETUNED,
+    OF_NO_CASE,
+    OPERATIONS,
+    OPTIMIZERS,
+    RESUMPTION,
+    Selection,
+    not_installed,
+)
 
 if TYPE_CHECKING:
     from parity.harness import Harness
@@ -274,8 +283,9 @@ class Examination:
         """What training costs that goes on in TensorFlow as the published workflow does it."""
         from parity import trajectories
 
-        if question.probe != FINETUNED or not trajectories.asked(self.harness(question.case).case):
-            return []
+        asked = trajectories.asked(self.harness(question.case).case)
+        if question.probe != FINETUNED or not asked or not self.planned:
+            return []  # unplanned is what a fault is planted for
         with self.ledger.spend(TRAINING):
             return self._trajectories(question.case).restarted()
 
@@ -336,6 +346,7 @@ class Examination:
         target = f"{self._modules.get(question.item, 'parity.suites')}::{question.item}"
         options = [f"--parity-case={n}" for n, c in self.selection.cases.items() if c.name == question.case]
         extra = [] if options == ["--parity-case=reference"] else options
+        extra += ["-m", "long"] if question.probe == ENDURANCE else []
         return shlex.join([*_python(), "-m", "pytest", "--pyargs", target, *extra])
 
     def finish(self, state: str) -> None:

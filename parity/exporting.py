@@ -14,8 +14,8 @@ def export_case(
 ) -> None:
     """Train the case `name` and write a bundle of it to `path`; given `readable_by`, with exports under that remedy.
 
-    With `training`, a SavedModel with `train_step` and the optimizer's state is in the bundle's folder of that name;
-    given `readable_by`, under that remedy.
+    With `training`, the bundle's folder `handover` has what training needs to go on in TensorFlow; see
+    `handover.files.Handover`.
 
     Raises:
         ParityError: the case, a batch size or the path cannot be used.
@@ -33,7 +33,6 @@ def export_case(
     try:
         from parity import export
         from parity.handover import course, exported
-        from parity.handover.files import TRAINING
         from parity.harness import Harness
     except ImportError as error:
         raise not_installed("tensorflow", error) from error
@@ -46,7 +45,10 @@ def export_case(
             harness.fill_bundle(folder, batches)
             if training:
                 step = course.stepping(harness.case, harness.pipeline.steps_per_epoch)
-                exported.save(harness.case, course.Point.of(harness.trained), step, folder / TRAINING, readable_by)
+                exported.hand_over(
+                    harness.case, course.Point.of(harness.trained), step, folder / "handover", folder / "saved_model",
+                    harness.dataset.train, harness.pipeline, readable_by,
+                )  # fmt: skip
 
         export.write_bundle(path, harness.case, state, batches, fill, also_readable_by=readable_by)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from parity.errors import CaseError
@@ -64,7 +65,7 @@ class Optimizer:
                 "Give it as Training(learning_rate=...) or Training(schedule=Schedule(...))."
             )
         norm = self.clip_global_norm
-        if norm is not None and (isinstance(norm, bool) or not isinstance(norm, (int, float)) or not norm > 0):
+        if norm is not None and (isinstance(norm, bool) or not isinstance(norm, (int, float)) or not 0 < norm < inf):
             raise CaseError(
                 f"optimizer {self.name!r}: clip_global_norm is {norm!r}, expected a number above 0, or None for no "
                 "clipping."

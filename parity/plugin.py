@@ -6,6 +6,7 @@ Inert unless a test asks for the fixtures `examination` and `question` both, as 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import warnings
 from collections.abc import Iterable, Iterator
@@ -157,7 +158,8 @@ def _question(item: pytest.Item) -> Planned | None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests that the options leave without a question; pytest would show them as skipped."""
     asking = [item for item in items if _asks(getattr(item, "fixturenames", ()))]
-    long = [] if LONG in config.option.markexpr else [item for item in asking if item.get_closest_marker(LONG)]
+    wanted = re.search(rf"\b{LONG}\b", config.option.markexpr)
+    long = [] if wanted else [item for item in asking if item.get_closest_marker(LONG)]
     if any(_question(item) for item in long):
         _examination(config).asked.left_out[LONG] = LEFT_OUT
     idle = [item for item in asking if _question(item) is None or item in long]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -123,7 +124,8 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Any) -> Non
                 "as jax.random.PRNGKey."
             )
     advice = "Write it in functions that JAX can trace: jax.numpy.where for an if on a step or a value."
-    updates, after = _traced("optimizer: its update", advice, optimizer.update, params, state, params)
+    update = functools.partial(optax.with_extra_args_support(optimizer).update, value=np.float32(0), grad=params)
+    updates, after = _traced("optimizer: its update", advice, update, params, state, params)
     for what, old, new in (("updates", params, updates), ("state", state, after)):
         before, then = (_layout(tree, dtypes=what == "state") for tree in (old, new))
         if before != then:
@@ -355,12 +357,13 @@ def training_step(case: Case, optimizer: optax.GradientTransformation) -> Callab
     `parameters`. Parameters narrower than float32 are widened before the loss is differentiated: gradients and moments
     are float32, and only what is kept of the parameters is rounded.
     """
+    update = optax.with_extra_args_support(optimizer).update  # some look at the loss as well
 
     def step(params: Any, other: Any, rng: Any, moments: Any, data: Any, labels: Any) -> dict[str, Any]:
         key, drawn = jax.random.split(rng)
         wide, differentiate = widened(params), jax.value_and_grad(case.loss, has_aux=True)
         (loss, updated), gradient = differentiate(wide, other, drawn, data, labels, True)
-        updates, moments = optimizer.update(gradient, moments, wide)
+        updates, moments = update(gradient, moments, wide, value=loss, grad=gradient)
         kept = optax.apply_updates(wide, updates)
         parameters = jax.tree_util.tree_map(lambda new, old: new.astype(old.dtype), kept, params)
         return {

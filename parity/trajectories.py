@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ import jax
 
 from parity.case import Case
 from parity.errors import CaseError, ParityError
-from parity.handover import CARRIED, EXPORTED, LOSS, RESTARTED, resuming
+from parity.handover import CARRIED, EXPORTED, LOSS, RESTARTED
 from parity.handover.continuing import resume
 from parity.handover.counterparts import keras_optimizer
 from parity.handover.course import Course, Point, Step, stepping
@@ -24,10 +25,10 @@ from parity.handover.hit import hit
 from parity.handover.interruption import Interruption, judge
 from parity.handover.resuming import AGAIN
 from parity.handover.returning import Returned
-from parity.handover.trajectory import Followed, Follower, has_power, power
+from parity.handover.trajectory import Followed, Follower, has_power, judge_power, power
 from parity.harness import Harness
 from parity.judging import Judgement
-from parity.records import FAIL, Curve, Event, Hit, Power
+from parity.records import Curve, Event, Hit, Power
 from parity.specs import Answer, Batch
 
 RETURNED, NARROW = "returned", "exported_bfloat16"
@@ -38,9 +39,10 @@ WAYS = {
     NARROW: "the exported update again, of parameters in bfloat16 with moments in float32",
 }
 """What is followed, and how."""
-STEPS, NARROW_STEPS = 20, 5
+STEPS, NARROW_STEPS = 12, 4
 """How far; the long version follows training to its end."""
-RETURN_AFTER = 10
+RETURN_AFTER, INTERRUPTED_AFTER = 6, 3
+"""Steps in TensorFlow before training returns to JAX, and before it is interrupted; half of what there is, if fewer."""
 Outcomes = dict[str, Followed | ParityError]
 STATES_POWER = {EXPORTED: "trajectory", NARROW: "trajectory in bfloat16"}
 """The ways that state the power of their course, and under which name; the others are on the first of these."""
@@ -76,11 +78,14 @@ class Trajectories:
     def __init__(self, harness: Harness, steps: int | None = STEPS) -> None:
         self.harness, self.case = harness, harness.case
         self._steps = steps
-        self._folder = Path(tempfile.mkdtemp(prefix="parity-handover-"))
         self._powers: dict[str, dict[int, dict[str, float]]] = {}
         self._uninterrupted: dict[str, Answer] = {}
         self._interruption: Interruption | None = None
         self._trainings: dict[str, Any] = {}
+
+    @cached_property
+    def _folder(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="parity-handover-"))
 
     @cached_property
     def batches(self) -> list[Batch]:
@@ -88,6 +93,19 @@ class Trajectories:
         training, pipeline = self.case.training, self.harness.pipeline
         epochs = range(training.epochs, training.epochs + training.epochs_after)
         return [batch for epoch in epochs for batch in pipeline.epoch(epoch)]
+
+    def _at_most(self, steps: int) -> int:
+        """`steps`, or half of those that training goes on for.
+
+        Raises:
+            CaseError: it goes on for a single one.
+        """
+        if len(self.batches) < 2:
+            raise CaseError(
+                f"case {self.case.name!r}: training goes on for a single step, expected at least 2 to be interrupted "
+                "and returned between them. Give more examples, or more Training(epochs_after=...)."
+            )
+        return min(steps, len(self.batches) // 2)
 
     @cached_property
     def _step(self) -> Step:
@@ -138,7 +156,8 @@ class Trajectories:
             return {}
         ends = {way: training.accuracy(test) for way, training in self._trainings.items() if way in (CARRIED, EXPORTED)}
         alone = float(jax.jit(of)((state.params, state.other), test.data, test.labels))
-        return {JAX_ALONE: alone, RESTARTED: self.harness.finetuned.accuracy[-1], **ends}
+        restarted = {} if why_not_carried(self.case) else {RESTARTED: self.harness.finetuned.accuracy[-1]}
+        return {JAX_ALONE: alone, **restarted, **ends}
 
     @cached_property
     def _followed(self) -> Outcomes:
@@ -150,7 +169,8 @@ class Trajectories:
             except ParityError as error:
                 failed |= {way: error, **({RETURNED: error} if way == EXPORTED else {})}
         if EXPORTED in trainings:
-            trainings[RETURNED] = Returned(trainings[EXPORTED], self.course, self._point, RETURN_AFTER)
+            after = self._at_most(RETURN_AFTER)
+            trainings[RETURNED] = Returned(trainings[EXPORTED], self.course, self._point, after)
         return failed | self._follow(self.course, trainings, self._steps)
 
     @cached_property
@@ -162,7 +182,7 @@ class Trajectories:
         for number, batch in enumerate(self.batches[:steps], 1):
             expected, answers = follower.step(batch)
             powers[expected.number] = power(course, expected)
-            if number == min(2 * resuming.STEPS, len(self.batches)):
+            if number == 2 * self._at_most(INTERRUPTED_AFTER):
                 self._uninterrupted |= answers
         self._powers |= dict.fromkeys(trainings, powers)
         return follower.followed
@@ -192,28 +212,34 @@ class Trajectories:
             raise found.with_traceback(None)
         return found
 
-    def judgements(self, way: str) -> list[Judgement]:
-        """The trajectory as a whole, its worst step on every leaf, and whether a defect would be seen."""
-        found = self.of(way).judgements()
+    def judgements(self, way: str, by_rung: bool = False) -> list[Judgement]:
+        """The trajectory as a whole, its worst step on every leaf or rung, and whether a defect would be seen."""
+        found = self.of(way)
         first = next(iter(self._powers[way].values()))
-        powerless = "powerless: not even at the first step would an error of 1 % in a weight tensor be caught"
-        return [*found, *([] if has_power(first) else [Judgement("power", FAIL, message=powerless)])]
+        return [*(found.by_rung() if by_rung else found.judgements()), *judge_power(first)]
 
     def records(self, way: str) -> list[Event]:
         """What is worth keeping of a trajectory: its curves, its power, and what the hand-over costs."""
         found, powers = self.of(way), self._powers[way]
-        seen = [step for step, by_weight in powers.items() if has_power(by_weight)]
-        until, last = max(seen, default=None), powers[max(powers)]
-        within = bool(found.scores[LOSS]) and all(score <= self.harness.limit for score in found.scores[LOSS])
-        cost = replace(self._hit(way, found.losses), within=within, kink=found.kink, power_until=until)
-        name, size = self.case.name, self.case.training.batch_size
         kept: list[Event] = [*self._scores(way, found)]
         if way in (CARRIED, EXPORTED):
-            kept += [replace(cost, height=0.0, after=0, recovered_after=0) if within else cost]
-            kept += [self._losses(way, found.losses)]
+            kept += [self._cost(way, found, powers), self._losses(way, found.losses)]
         if way in STATES_POWER:
+            name, size, last = self.case.name, self.case.training.batch_size, powers[max(powers)]
             kept += [Power(name, STATES_POWER[way], size, weight, smallest) for weight, smallest in last.items()]
         return kept
+
+    def _cost(self, way: str, found: Followed, powers: dict[int, dict[str, float]]) -> Hit:
+        """The hit of a training that was followed: none where every loss was judged, and lies within budget."""
+        judged = len(found.scores[LOSS])
+        seen = list(itertools.takewhile(lambda step: has_power(powers[step]), found.steps[:judged]))
+        within = bool(judged) and all(score <= self.harness.limit for score in found.scores[LOSS])
+        cost = replace(
+            self._hit(way, found.losses), steps=judged, within=within, kink=found.kink,
+            power_until=seen[-1] if seen else None,
+        )  # fmt: skip
+        whole = within and judged == len(found.losses)
+        return replace(cost, height=0.0, after=0, recovered_after=0) if whole else cost
 
     def _scores(self, way: str, found: Followed) -> list[Curve]:
         x = [float(step) for step in found.steps]
@@ -224,7 +250,9 @@ class Trajectories:
         ]
 
     def restarted(self) -> list[Event]:
-        """The same of the published workflow, and JAX alone."""
+        """The same of the published workflow, and JAX alone; of that alone where Keras has no such optimizer."""
+        if why_not_carried(self.case):
+            return [self._losses(JAX_ALONE, self.alone)]
         losses = self.harness.finetuned.step_loss
         return [self._hit(RESTARTED, losses), self._losses(JAX_ALONE, self.alone), self._losses(RESTARTED, losses)]
 
@@ -244,7 +272,7 @@ class Trajectories:
     def begin_interruption(self) -> None:
         """Let the process that is to be killed begin, so that it works while the same steps are followed here."""
         self._interruption = self._interruption or Interruption(
-            self.handover, self._folder / "interrupted", self._resumed
+            self.handover, self._folder / "interrupted", self._resumed, self._at_most(INTERRUPTED_AFTER)
         )
 
     def resumption(self) -> list[Judgement]:
@@ -262,4 +290,5 @@ class Trajectories:
         """End processes, and remove temporary files."""
         if self._interruption is not None:
             self._interruption.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if "_folder" in vars(self):
+            shutil.rmtree(self._folder, ignore_errors=True)

@@ -17,7 +17,7 @@ from parity.handover import CARRIED, EXPORTED
 from parity.handover.continuing import resume
 from parity.handover.course import Course, Point, stepping
 from parity.handover.exported import hand_over
-from parity.handover.trajectory import Followed, Follower
+from parity.handover.trajectory import Followed, Follower, judge_power, power
 from parity.harness import Harness
 from parity.judging import Judgement
 from parity.ledger import Ledger
@@ -89,6 +89,7 @@ class Updates:
     def __init__(self, ledger: Ledger) -> None:
         self._harness = Harness(load(ON), ledger)
         self._followed: dict[str, dict[str, Followed | ParityError]] = {}
+        self._power: dict[str, list[Judgement]] = {}
 
     @cached_property
     def _folder(self) -> Path:
@@ -111,8 +112,10 @@ class Updates:
             readable_by,
         )  # fmt: skip
         follower = Follower(course, {way: resume(way, handover) for name, way in asked() if name == variant})
-        for batch in batches:
-            follower.step(batch)
+        for number, batch in enumerate(batches):
+            expected, _ = follower.step(batch)
+            if not number:
+                self._power[variant] = judge_power(power(course, expected))
         return follower.followed
 
     @property
@@ -132,9 +135,10 @@ class Updates:
         found = self._followed[variant][way]
         if isinstance(found, ParityError):
             raise found.with_traceback(None)
-        return found.by_rung()
+        return [*found.by_rung(), *self._power[variant]]
 
     def close(self) -> None:
         """Remove temporary files, and end processes."""
         self._harness.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if "_folder" in vars(self):
+            shutil.rmtree(self._folder, ignore_errors=True)

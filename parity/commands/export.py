@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
     export.add_argument("--batch-size", metavar="N", **SEVERAL, help=sizes)
     remedied = "export once more so that this TensorFlow can read it, such as tensorflow==2.16.2"
     export.add_argument("--readable-by", metavar="RELEASE", help=remedied)
-    training = "also export the training step with the optimizer's state, so that TensorFlow can train on"
+    training = "also write what TensorFlow needs to train on: the optimizer's state, and train_step"
     export.add_argument("--training", action="store_true", help=training)
 
 

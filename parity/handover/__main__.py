@@ -1,6 +1,6 @@
 """A process without JAX that trains on from a hand-over.
 
-`python -m parity.handover begin HANDOVER FOLDER WAY...` trains on in every way, leaves a checkpoint of each and a
+`python -m parity.handover begin HANDOVER FOLDER STEPS WAY...` trains on in every way, leaves a checkpoint of each and a
 second export in FOLDER, says so on a line, and trains on until it is killed. With `resume` instead of `begin` it goes
 on from those, and leaves there the states after as many steps again.
 """
@@ -17,5 +17,5 @@ from parity import artifact  # noqa: E402
 from parity.handover import files, resuming  # noqa: E402
 
 artifact.configure_devices(VIRTUAL_CPUS)
-what, handover, folder, *ways = sys.argv[1:]
-{"begin": resuming.begin, "resume": resuming.go_on}[what](files.read(Path(handover)), Path(folder), ways)
+what, handover, folder, steps, *ways = sys.argv[1:]
+{"begin": resuming.begin, "resume": resuming.go_on}[what](files.read(Path(handover)), Path(folder), ways, int(steps))

@@ -181,6 +181,7 @@ def resume(name: str, handover: Handover, saved_model: Path | None = None) -> Co
     """
     if name == EXPORTED:
         found = ExportedContinuation(handover, artifact.load(saved_model or handover.exported))
+        _require_same(found, saved_model or handover.exported)
         if saved_model is None and found.count() != handover.steps:
             raise UsageError(
                 f"{handover.exported} has taken {found.count()} steps, expected {handover.steps}, as the hand-over "
@@ -189,3 +190,22 @@ def resume(name: str, handover: Handover, saved_model: Path | None = None) -> Co
         return found
     assert name == CARRIED
     return KerasContinuation(handover, artifact.load(saved_model or handover.artifact))
+
+
+def _require_same(training: ExportedContinuation, path: Path) -> None:
+    """Check that the optimizer's state in a SavedModel is that of the hand-over, but for its numbers.
+
+    Raises:
+        UsageError: another number of arrays, another shape or another dtype.
+    """
+    state, variables = training.handover.state(), training.module.optimizer_vars
+    wanted = {leaf: f"{state[leaf].dtype.name}{list(state[leaf].shape)}" for leaf in training.handover.moments}
+    found = [f"{v.dtype.name}{v.shape.as_list()}" for v in variables]
+    pairs = zip(wanted.items(), found, strict=False)
+    differ = [f"{leaf} is {mine}, expected {its}" for (leaf, its), mine in pairs if mine != its]
+    if len(found) != len(wanted):
+        differ = [f"it has {len(found)} arrays, expected {len(wanted)}"]
+    if differ:
+        raise UsageError(
+            f"the optimizer's state in {path} is not that of the hand-over: {differ[0]}. Take both of one training."
+        )

@@ -227,8 +227,9 @@ def _positive(name: str, value: float) -> None:
 
 
 def _refuse(what: str, nearest: str) -> NoReturn:
+    exact = _SCHEDULES if "schedule" in nearest else _OPTIMIZERS
     raise CaseError(
-        f"{what} has no exact counterpart in Keras, expected one of {', '.join((*_OPTIMIZERS, *_SCHEDULES))}. The "
+        f"{what} has no exact counterpart in Keras; with the options that Keras has too, {', '.join(exact)} do. The "
         f"nearest is keras.optimizers.{nearest}. Hand over as {EXPORTED!r}, which takes the Optax update itself."
     )
 
@@ -236,7 +237,9 @@ def _refuse(what: str, nearest: str) -> NoReturn:
 def _made(called: str, make: Callable[..., Any], options: Mapping[str, Any], *arguments: Any) -> Any:
     try:
         return make(*arguments, **options)
-    except (TypeError, ValueError) as error:
+    except CaseError:
+        raise
+    except Exception as error:  # an option of any kind may be of any type
         expected = ", ".join(list(inspect.signature(make).parameters)[len(arguments) :])
         raise CaseError(
             f"{called} cannot be made for Keras: {error}. It takes {expected}; change the options."

@@ -80,12 +80,38 @@ def answer(found: dict[str, Any]) -> Answer:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a step must answer: the oracle, JAX's own answer, and the budget of every float leaf."""
+    """What a step must answer: the oracle, JAX's own answer, and the budget of every float leaf.
+
+    `halves` is half of the last place of what is kept narrower than float32, by leaf. The oracle is there what is about
+    to be rounded; an answer no further from it than that is as good, and is compared as if it were the oracle's.
+    """
 
     number: int
     oracle: Answer
     jax: Answer
     budgets: dict[str, Budget]
+    halves: Answer
+
+    def comparable(self, found: Answer) -> Answer:
+        """`found` with what is narrower than float32 as it was before it was rounded, as near as can be told."""
+        return _before_rounding(found, self.oracle, self.halves)
+
+
+def _before_rounding(found: Answer, oracle: Answer, halves: Answer) -> Answer:
+    def widened(leaf: str, array: Any) -> Any:
+        if leaf not in halves or array.shape != oracle[leaf].shape or array.dtype.itemsize >= MOST_BYTES:
+            return array
+        apart = array.astype(np.float64) - oracle[leaf]
+        return oracle[leaf] + np.sign(apart) * np.maximum(np.abs(apart) - halves[leaf], 0.0)
+
+    return {leaf: widened(leaf, array) for leaf, array in found.items()}
+
+
+def _halves(oracle: Answer, own: Answer) -> Answer:
+    """Half of the last place of every element of what JAX keeps narrower than float32 (IEEE 754-2019, 3.3)."""
+    narrow = {leaf: a.dtype for leaf, a in own.items() if is_float(a) and a.dtype.itemsize < MOST_BYTES}
+    bits = {leaf: int(jax.numpy.finfo(dtype).nmant) for leaf, dtype in narrow.items()}
+    return {leaf: np.ldexp(1.0, np.frexp(oracle[leaf])[1] - 2 - bits[leaf]) for leaf in narrow}
 
 
 class Course:
@@ -134,17 +160,18 @@ class Course:
         self._before = (self._oracle, list(self._members), batch)
         oracle = self._oracle_step(self._oracle, batch)
         jax_found = self._step(*self._jax, batch.data, batch.labels)
-        wide, own = answer(oracle), answer(jax_found)
-        ensemble = Ensemble(wide)
+        wide, raw = answer(oracle), answer(jax_found)
+        halves = _halves(wide, raw)
+        own, ensemble = _before_rounding(raw, wide, halves), Ensemble(wide)
         with ThreadPoolExecutor(2) as pool:
             for found in pool.map(lambda m: self._member(m, batch), range(judging.MEMBERS)):
-                ensemble.add(found)
+                ensemble.add(_before_rounding(found, wide, halves))
         budgets = ensemble.budgets(SOURCE)
         if any(not budget.max for budget in budgets.values()):
             exact = [leaf for leaf, budget in budgets.items() if not budget.max]
             budgets |= self._by_rounding(wide, batch, exact)
         self._oracle, self._jax = self._stored(Point.after(oracle)), Point.after(jax_found)
-        return Expected(int(own[STEP]), wide, own, budgets | _of_squares(wide, budgets, self.limit))
+        return Expected(int(own[STEP]), wide, own, budgets | _of_squares(wide, budgets, self.limit), halves)
 
     def _oracle_step(self, point: Point, batch: Batch) -> dict[str, Any]:
         found: dict[str, Any] = self._wide(*point, batch.data, batch.labels)
@@ -192,8 +219,9 @@ class Course:
             moved = np.asarray(leaves[index], np.float64) * (1 + judging.PROBED_WITH * signs)
             params = jax.tree_util.tree_unflatten(tree, [*leaves[:index], moved, *leaves[index + 1 :]])
             step = answer(self._oracle_step(point._replace(state=point.state._replace(params=params)), batch))
-            apart = {leaf: distance(step[leaf], expected.oracle[leaf]) for leaf in expected.budgets}
-            response = max(judging.score(apart[leaf], budget) for leaf, budget in expected.budgets.items())
+            seen = {leaf: budget for leaf, budget in expected.budgets.items() if leaf not in expected.halves}
+            apart = {leaf: distance(step[leaf], expected.oracle[leaf]) for leaf in seen}
+            response = max(judging.score(apart[leaf], budget) for leaf, budget in seen.items())
             found[name] = judging.PROBED_WITH * self.limit / response if response else math.inf
         return found
 
@@ -233,7 +261,9 @@ def _of_squares(oracle: Answer, budgets: dict[str, Budget], limit: float) -> dic
         if rung(leaf) == MOMENTS and named and not (oracle[leaf] < 0).any():
             parameter = max(named, key=len)  # of `w` and `z/w`, which end alike, its own
             size, gradient = distance(oracle[parameter], 0 * oracle[parameter]), budgets[parameter]
-            k = size.rms / gradient.rms if gradient.rms else 0.0
+            k = size.rms / gradient.rms if gradient.rms else math.inf
+            if math.isinf(k):
+                continue  # nothing rounds a gradient that is exactly zero
             factor = (2 * k + limit) / (2 * k + 1)
             found[leaf] = replace(budget, rms=budget.rms * factor, max=budget.max * factor)
     return found

@@ -183,9 +183,16 @@ def _number(value: Any) -> Any:
 def _options(told: dict[str, Any]) -> dict[str, Any]:
     """JSON has no numbers for keys, such as those of `boundaries_and_scales`."""
     return {
-        name: {json.loads(key): v for key, v in value.items()} if isinstance(value, dict) else value
+        name: {_key(key): v for key, v in value.items()} if isinstance(value, dict) else value
         for name, value in told.items()
     }
+
+
+def _key(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 def _training(told: dict[str, Any]) -> Training:

@@ -26,7 +26,9 @@ def hit(
     excess = [_excess(mine, its, level) for mine, its in zip(losses, alone, strict=False)]
     height = max([0.0, *excess])
     means = [sum(excess[max(0, i - epoch) : i]) for i in range(1, len(excess) + 1)]
+    after = excess.index(height) + 1 if height else 0
     last = max((i for i, mean in enumerate(means, 1) if mean > 0), default=0)
+    last = max(last, after)  # a mean may hide the height itself
     tail = slice(max(0, len(excess) - epoch), len(excess))
     return Hit(
         case=case,
@@ -34,7 +36,7 @@ def hit(
         step=step,
         steps=len(excess),
         height=height,
-        after=excess.index(height) + 1 if height else 0,
+        after=after,
         recovered_after=None if last == len(excess) else last,
         end=1 + _over(sum(losses[tail]) - sum(alone[tail]), abs(sum(alone[tail]))),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 from typing import IO
 
 from parity import bundles, judging
@@ -16,7 +17,8 @@ from parity.records import FAIL, PASS
 from parity.runtimes.saved_model_fresh import ProcessEndedError
 from parity.specs import Answer
 
-INTERRUPTED = "interrupted"
+LONGEST_S = 600
+"""Seconds after which a process that has not answered is killed."""
 
 
 class Interruption:
@@ -28,20 +30,21 @@ class Interruption:
         handover: where both begin.
         folder: where the checkpoints go; made new.
         ways: by which training is handed over.
+        steps: taken before the interruption, and as many after it.
     """
 
-    def __init__(self, handover: Handover, folder: Path, ways: list[str]) -> None:
-        self._handover, self._folder, self._ways = handover, folder, ways
+    def __init__(self, handover: Handover, folder: Path, ways: list[str], steps: int) -> None:
+        self._handover, self._folder, self._ways, self._steps = handover, folder, ways, steps
         folder.mkdir(parents=True)
         self._errors: list[IO[str]] = []
         self._process = self._start("begin")
 
     def _start(self, what: str) -> subprocess.Popen[str]:
         self._errors.append((self._folder / f"{what}.stderr").open("w+", encoding="utf-8"))
-        where = [str(self._handover.path), str(self._folder), *self._ways]
+        where = [str(self._handover.path), str(self._folder), str(self._steps), *self._ways]
         return subprocess.Popen(
             [sys.executable, "-m", resuming.__package__, what, *where],
-            stdout=subprocess.PIPE, stderr=self._errors[-1], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors[-1], text=True,
         )  # fmt: skip
 
     def interrupt(self) -> None:
@@ -50,11 +53,23 @@ class Interruption:
         Raises:
             ProcessEndedError: the first ended by itself.
         """
-        assert self._process.stdout is not None
-        if not any(line.strip() == resuming.SAVED for line in self._process.stdout):
-            raise self._ended()
+        self._wait_for(resuming.SAVED)
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self._wait_for(resuming.TRAINING)
         self._end()  # while it trains: it takes one step after the other without end
         self._process = self._start("resume")
+
+    def _wait_for(self, word: str) -> None:
+        assert self._process.stdout is not None
+        patience = Timer(LONGEST_S, self._process.kill)
+        patience.start()
+        try:
+            if not any(line.strip() == word for line in self._process.stdout):
+                raise self._ended()
+        finally:
+            patience.cancel()
 
     def arrived(self) -> dict[str, Answer]:
         """Where the second process arrives, by way; and under `exported_again` from a second export.
@@ -62,7 +77,12 @@ class Interruption:
         Raises:
             ProcessEndedError: it failed.
         """
-        if self._process.wait():
+        try:
+            code = self._process.wait(LONGEST_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise self._ended() from None
+        if code:
             raise self._ended()
         ends = [*self._ways, *([resuming.AGAIN] if EXPORTED in self._ways else [])]
         return {end: bundles.load_arrays(self._folder / f"{end}.npz") for end in ends}
@@ -76,8 +96,9 @@ class Interruption:
     def _end(self) -> None:
         self._process.kill()
         self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def close(self) -> None:
         """End what still runs."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,10 @@ from parity.handover import EXPORTED
 from parity.handover.continuing import Continuation, resume
 from parity.handover.files import Handover
 from parity.pipeline import Pipeline
+from parity.specs import Batch
 
-STEPS = 3
-"""Taken before the interruption, and as many after it."""
 AGAIN = "exported_again"
-SAVED = "saved"
+SAVED, TRAINING = "saved", "training"
 
 _CASE, _NAMES, _VARIABLE = (f"{name}/.ATTRIBUTES/VARIABLE_VALUE" for name in ("case", "names", "variables/{}"))
 
@@ -49,9 +50,8 @@ def restore(continuation: Continuation, path: Path) -> None:
         raise UsageError(f"{path} is a checkpoint of case {case!r}, expected one of {wanted!r}. Name another.")
     if names != _names(continuation):
         differ = sorted(set(names) ^ set(_names(continuation)))
-        raise UsageError(
-            f"{path} is a checkpoint of another optimizer: {differ[0]} is on one side alone. Name another."
-        )
+        what = f"{differ[0]} is on one side alone" if differ else "its variables stand in another order"
+        raise UsageError(f"{path} is a checkpoint of another optimizer: {what}. Name another.")
     variables = continuation.variables()
     for name, value, variable in zip(names, values, variables, strict=True):
         found, expected = (f"{a.dtype.name}{list(a.shape)}" for a in (tf.convert_to_tensor(value), variable))
@@ -76,10 +76,12 @@ def _names(continuation: Continuation) -> list[str]:
     return [*own, *(f"{type(continuation).__name__}/{name}" for name in rest)]
 
 
-def begin(handover: Handover, folder: Path, names: list[str]) -> None:
-    """Train on by every way, leave checkpoints, say so, and do not end while there is somebody to kill this process."""
-    parent = os.getppid()
-    batches = list(itertools.islice(handover.batches(Pipeline(handover.examples(), handover.training)), STEPS))
+def begin(handover: Handover, folder: Path, names: list[str], steps: int) -> None:
+    """Train on by every way and leave checkpoints; when told to on standard input, train until this process is killed.
+
+    Says that it has left them, and after every step then that it trains.
+    """
+    batches = list(itertools.islice(_batches(handover), steps))
     for name in names:
         continuation = resume(name, handover)
         for batch in batches:
@@ -89,16 +91,19 @@ def begin(handover: Handover, folder: Path, names: list[str]) -> None:
             module = continuation.module
             artifact.save(module, folder / AGAIN, module.signatures["serving_default"], gradients=False)
     print(SAVED, flush=True)
+    if not sys.stdin.readline():
+        return  # nobody is left to say so
+    parent = os.getppid()
     for batch in itertools.cycle(batches):
         continuation.step(batch)
+        print(TRAINING, flush=True)
         if os.getppid() != parent:
             return
 
 
-def go_on(handover: Handover, folder: Path, names: list[str]) -> None:
+def go_on(handover: Handover, folder: Path, names: list[str], steps: int) -> None:
     """Go on from the checkpoints and the second export, and leave the states that they lead to."""
-    pipeline = Pipeline(handover.examples(), handover.training)
-    batches = list(itertools.islice(handover.batches(pipeline), STEPS, 2 * STEPS))
+    batches = list(itertools.islice(_batches(handover), steps, 2 * steps))
     for name in names:
         continuation = resume(name, handover)
         restore(continuation, folder / name)
@@ -107,7 +112,11 @@ def go_on(handover: Handover, folder: Path, names: list[str]) -> None:
         _finish(resume(EXPORTED, handover, folder / AGAIN), batches, folder / f"{AGAIN}.npz")
 
 
-def _finish(continuation: Continuation, batches: list[Any], path: Path) -> None:
+def _batches(handover: Handover) -> Iterator[Batch]:
+    return handover.batches(Pipeline(handover.examples(), handover.training))
+
+
+def _finish(continuation: Continuation, batches: list[Batch], path: Path) -> None:
     for batch in batches:
         continuation.step(batch)
     bundles.save_arrays(path, {leaf: np.asarray(array) for leaf, array in continuation.state().items()})

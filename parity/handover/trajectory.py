@@ -63,6 +63,7 @@ class Followed:
         self.losses.append(float(answer[LOSS]))
         if self.kink is not None:
             return
+        answer = expected.comparable(answer)
         found = judging.judge(answer, expected.jax, expected.oracle, expected.budgets, course.limit)
         if self.departure is None and _lies_beyond_kink(answer, found, expected, course):
             self.kink = expected.number
@@ -70,7 +71,7 @@ class Followed:
         for name in RUNGS:
             self.scores[name].append(max((_score(j) for j in found if rung(j.leaf) == name), default=0.0))
         if self.departure is not None:
-            return
+            return  # what is off later follows from it
         failed = sorted((j for j in found if j.status != PASS), key=lambda j: (_place(j.leaf), -_score(j)))
         self.departure = Departure(expected.number, failed[0]) if failed else None
         for judgement in found:
@@ -122,14 +123,17 @@ class Follower:
     def step(self, batch: Batch) -> tuple[Expected, dict[str, Answer]]:
         """Take a step; what was expected, and the answers."""
         expected, answers = self._course.advance(batch), {}
-        for name, training in self._trainings.items():
+        for name, training in list(self._trainings.items()):
             found = self.followed[name]
             if isinstance(found, Followed):
                 try:
                     answers[name] = training.step(batch)
                     found.add(answers[name], expected, self._course)
                 except ParityError as error:
-                    self.followed[name] = error
+                    if found.departure is None:
+                        self.followed[name] = error
+                    else:
+                        del self._trainings[name]  # what went wrong first says more
         return expected, answers
 
 
@@ -146,7 +150,7 @@ def _own_power(expected: Expected, limit: float) -> dict[str, float]:
     return {
         leaf.removeprefix(f"{PARAMETERS}/"): _smallest(expected, leaf, limit)
         for leaf in expected.budgets
-        if rung(leaf) == PARAMETERS
+        if rung(leaf) == PARAMETERS and leaf not in expected.halves
     }
 
 
@@ -154,6 +158,12 @@ def _smallest(expected: Expected, leaf: str, limit: float) -> float:
     oracle = expected.oracle[leaf]
     response = judging.score(distance(oracle, 0 * oracle), expected.budgets[leaf])
     return limit / response if response else math.inf
+
+
+def judge_power(first: Mapping[str, float]) -> list[Judgement]:
+    """A failure where a defect would not even be seen at the first step, by the powers at it; else nothing."""
+    powerless = "powerless: not even at the first step would an error of 1 % in a weight tensor be caught"
+    return [] if has_power(first) else [Judgement("power", FAIL, message=powerless)]
 
 
 def has_power(powers: Mapping[str, float]) -> bool:

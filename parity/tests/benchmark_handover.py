@@ -57,6 +57,8 @@ def main() -> None:
         print(f"{way} / restarted: {np.median(ratio):.3f} (95 % interval {low:.3f} to {high:.3f}); wanted {WANTED}")
     trajectories.close()
     harness.close()
+    if np.median(np.array(times[EXPORTED]) / base) > WANTED:
+        raise SystemExit(1)
 
 
 def _interleaved(ways: dict[str, Callable[[], tf.Tensor]]) -> dict[str, list[float]]:

@@ -172,6 +172,12 @@ def statistic_not_updated(training, before):
     dict(training.other)["var"].assign(before["batch_stats/var"])
 
 
+@after(3)
+def update_lost(training, before):
+    variable = dict(training.parameters)["hidden/kernel"]
+    variable.assign(before["parameters/hidden/kernel"])
+
+
 def parameter_off(leaf, error):
     """Every element of a parameter off by a relative error, signs at random, when it is handed over."""
 

@@ -84,34 +84,31 @@ def test_a_loss_of_zero_is_divided_by_nowhere():
     assert (found.height, found.after, found.end) == (math.inf, 2, math.inf)
 
 
+RISES = "the loss rises 12.5% above that of JAX alone, 2 steps after, and its mean over an epoch stays above"
 KNOWN = {"step": 10, "steps": 35, "height": 0.125, "after": 2, "recovered_after": 9, "end": 1.1, "batch_size": 16}
 
 
 @pytest.mark.parametrize(
     ("changes", "cost"),
     [
-        (
-            {},
-            "the loss rises 12.5% above that of JAX alone, 2 steps after, and stays above for at most 9 steps; "
-            "ends with 1.10 of its loss",
-        ),
-        (
-            {"recovered_after": None},
-            "the loss rises 12.5% above that of JAX alone, 2 steps after, and stays above to the end; "
-            "ends with 1.10 of its loss",
-        ),
+        ({}, f"{RISES} for at most 9 steps; ends with 1.10 of its loss"),
+        ({"recovered_after": None}, f"{RISES} to the end; ends with 1.10 of its loss"),
         (
             {"height": 0.0, "after": 0, "recovered_after": 0, "end": 0.9},
             "the loss is never above that of JAX alone in 35 steps; ends with 0.90 of its loss",
         ),
-        ({"within": True}, "no hit; within budget at each of 35 steps"),
         (
-            {"within": True, "power_until": 30},
+            {"within": True, "height": 0.0},
+            "no hit; within budget at each of 35 steps, where 1 % in a weight would not be seen",
+        ),
+        (
+            {"within": True, "height": 0.0, "power_until": 30},
             "no hit; within budget at each of 35 steps, where 1 % in a weight would be seen up to step 30",
         ),
         (
-            {"within": True, "kink": 13},
-            "no hit; within budget at each of 35 steps (judged up to step 12, where there is a kink)",
+            {"within": True, "kink": 13, "steps": 2, "power_until": 12},
+            "within budget at each of 2 steps, where 1 % in a weight would be seen up to step 12; from step 13 on, "
+            "where there is a kink, nothing is judged",
         ),
     ],
 )

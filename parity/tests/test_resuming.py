@@ -24,6 +24,7 @@ from parity.runtimes.saved_model_fresh import BLOCKED
 from parity.tests import planting, tiny_training
 from parity.tests.planting import BEGIN, EPOCH
 from parity.training import optimizer
+from parity.trajectories import INTERRUPTED_AFTER
 
 BOTH = [CARRIED, EXPORTED]
 
@@ -182,7 +183,7 @@ def test_a_short_training_is_resumed_as_far_as_it_goes(begun):
     short = copy.copy(begun.trajectories)
     short.__dict__ |= {"batches": short.batches[:EPOCH], "_uninterrupted": {}, "_powers": {}}
     short._follow(begun.course, {EXPORTED: begun.trainings[EXPORTED].again(None)}, planting.STEPS)
-    assert short._uninterrupted[EXPORTED]["step"] == BEGIN + EPOCH
+    assert short._uninterrupted[EXPORTED]["step"] == BEGIN + 2 * (EPOCH // 2)
 
 
 class Lossy(Returned):
@@ -267,7 +268,7 @@ def test_a_state_that_does_not_fit_does_not_return(continuation, begun, leaf, ch
 def test_a_killed_process_and_a_second_export_go_on_to_the_bit(trajectories, begun, tmp_path, monkeypatch):
     """In real processes that get no jax: the first is killed while it trains."""
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
-    interruption = Interruption(trajectories.handover, tmp_path / "interrupted", BOTH)
+    interruption = Interruption(trajectories.handover, tmp_path / "interrupted", BOTH, INTERRUPTED_AFTER)
     try:
         first = interruption._process
         interruption.interrupt()

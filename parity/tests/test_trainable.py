@@ -9,11 +9,11 @@ import pytest
 from parity import artifact, bundles, export
 from parity.errors import RuntimeFailureError
 from parity.exporting import export_case
-from parity.handover import EXPORTED
+from parity.handover import CARRIED, EXPORTED, files
 from parity.handover.continuing import resume
 from parity.handover.course import Point, answer, stepping
 from parity.handover.exported import hand_over
-from parity.handover.files import MANIFEST, TRAINING
+from parity.handover.files import MANIFEST
 from parity.handover.returning import returned
 from parity.optimizers import Optimizer
 from parity.runtimes.jax import named
@@ -92,7 +92,9 @@ def test_a_step_that_cannot_be_traced_is_a_clear_error(trajectories, tmp_path):
 def test_a_bundle_has_the_training_step_if_asked(tmp_path, frameworks):
     export_case(f"{tiny.__file__}:tiny", ("1",), tmp_path / "bundle", training=True)
     with bundles.opening(tmp_path / "bundle") as bundle:  # its manifest has the files of the step as well
-        module = artifact.load(bundle.path / TRAINING)
+        handover = files.read(bundle.path / "handover")
+        module = artifact.load(handover.exported)
         before, batch = int(module.step), bundle.batch(1)
         module.train_step(batch.data, batch.labels)
+        assert resume(CARRIED, handover).count() == before
     assert int(module.step) == before + 1
