@@ -160,6 +160,9 @@ class Questions:
         ways = trajectories.asked(case)
         if ways:
             self._has_counterpart(case)
+        else:
+            why = "it goes on for no epoch, or none of its probes trains"
+            self.left_out[f"{case.name}-{TRAJECTORY}"] = f"{case.name}: training is not handed over, because {why}"
         return [f"{case.name}-{way}" for way in ways] if about == TRAJECTORY else [case.name][: len(ways)]
 
     def _beside(self, case: Case, about: str) -> list[tuple[str, str]]:
