@@ -42,8 +42,11 @@ def _seen(hits: list[Hit]) -> str:
     kinks = [hit.kink for hit in hits if hit.kink is not None]
     untils = [hit.power_until for hit in hits]
     known = [until for until in untils if until is not None]
-    seen = f", where 1 % in a weight would be seen up to step {min(known)}" if len(known) == len(untils) else ""
-    seen = seen or ", where 1 % in a weight would not be seen"
+    whole = all(until == hit.step + hit.steps for until, hit in zip(untils, hits, strict=True))
+    where = "at each" if whole else f"up to step {min(known, default=0)}"
+    seen = f", and 1 % in some weight tensor would be seen {where}"
+    if len(known) < len(untils):
+        seen = ", and 1 % in a weight would not be seen in any tensor"
     return seen + (f"; from step {min(kinks)} on, where there is a kink, nothing is judged" if kinks else "")
 
 
@@ -51,9 +54,10 @@ def _ending(hits: list[Hit]) -> str:
     """How training ends beside JAX alone, where it was followed to there and is not the same."""
     ends = [(hit.accuracy, hit.accuracy_alone) for hit in hits]
     apart = [abs(mine - alone) for mine, alone in ends if mine is not None and alone is not None]
-    said = [] if all(hit.within for hit in hits) else [f"{_range([hit.end for hit in hits])} of its loss"]
+    end = f"a loss of {_range([hit.end for hit in hits])} times that of JAX"
+    said = [] if all(hit.within for hit in hits) else [end]
     if apart:
-        said.append(f"an accuracy within {max(apart):.3f}" if max(apart) else "the same accuracy")
+        said.append(f"an accuracy within {max(apart):.3f} of its" if max(apart) else "the same accuracy")
     return f"; ends with {' and '.join(said)}" if said else ""
 
 

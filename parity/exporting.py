@@ -8,6 +8,8 @@ from pathlib import Path
 from parity import readers
 from parity.bundles import require_new
 
+DEFAULT_SIZES = (1, 13, 256)
+
 
 def export_case(
     name: str, sizes: tuple[str, ...], path: Path, readable_by: str | None = None, training: bool = False
@@ -38,7 +40,8 @@ def export_case(
         raise not_installed("tensorflow", error) from error
     harness = Harness(selection.cases[name], ledger, Bar())
     try:
-        batches = {batch.size: batch for batch in map(harness.batch, selection.sizes)}
+        chosen = selection.sizes if sizes else _that_fit(harness.dataset.test.size)
+        batches = {batch.size: batch for batch in map(harness.batch, chosen)}
         state = harness.trained.state
 
         def fill(folder: Path) -> None:
@@ -53,3 +56,11 @@ def export_case(
         export.write_bundle(path, harness.case, state, batches, fill, also_readable_by=readable_by)
     finally:
         harness.close()
+
+
+def _that_fit(most: int) -> list[int]:
+    """The default batch sizes that a test set of `most` examples can fill; the others are named."""
+    left_out = ", ".join(str(size) for size in DEFAULT_SIZES if size > most)
+    if left_out:
+        print(f"Batch size {left_out} left out: the test set has {most} examples.")
+    return [size for size in DEFAULT_SIZES if size <= most]

@@ -155,10 +155,10 @@ def _traced(called: str, advice: str, function: Callable[..., Any], *arguments: 
     try:
         return jax.eval_shape(function, *arguments)
     except Exception as error:
-        reason = str(error).strip().splitlines()[:1]
-        raise CaseError(
-            f"{called} cannot be traced by JAX: {type(error).__name__}: {' '.join(reason)} {advice}"
-        ) from error
+        reason = " ".join(str(error).strip().splitlines()[:1]).rstrip(".")
+        if "value_fn" in reason:
+            advice = "It searches along a line, and needs the loss as a function: choose one that does not."
+        raise CaseError(f"{called} cannot be traced by JAX: {type(error).__name__}: {reason}. {advice}") from error
 
 
 def _widened(inner: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:

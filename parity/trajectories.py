@@ -82,6 +82,7 @@ class Trajectories:
         self._uninterrupted: dict[str, Answer] = {}
         self._interruption: Interruption | None = None
         self._trainings: dict[str, Any] = {}
+        self._drawn = False
 
     @cached_property
     def _folder(self) -> Path:
@@ -223,7 +224,7 @@ class Trajectories:
         found, powers = self.of(way), self._powers[way]
         kept: list[Event] = [*self._scores(way, found)]
         if way in (CARRIED, EXPORTED):
-            kept += [self._cost(way, found, powers), self._losses(way, found.losses)]
+            kept += [self._cost(way, found, powers), *self._losses_alone(), self._losses(way, found.losses)]
         if way in STATES_POWER:
             name, size, last = self.case.name, self.case.training.batch_size, powers[max(powers)]
             kept += [Power(name, STATES_POWER[way], size, weight, smallest) for weight, smallest in last.items()]
@@ -252,15 +253,20 @@ class Trajectories:
     def restarted(self) -> list[Event]:
         """The same of the published workflow, and JAX alone; of that alone where Keras has no such optimizer."""
         if why_not_carried(self.case):
-            return [self._losses(JAX_ALONE, self.alone)]
+            return self._losses_alone()
         losses = self.harness.finetuned.step_loss
-        return [self._hit(RESTARTED, losses), self._losses(JAX_ALONE, self.alone), self._losses(RESTARTED, losses)]
+        return [self._hit(RESTARTED, losses), *self._losses_alone(), self._losses(RESTARTED, losses)]
 
     def _hit(self, way: str, losses: list[float]) -> Hit:
         trained = self.harness.trained
         before = trained.metrics.step_loss[-trained.steps_per_epoch :]
         found = hit(self.case.name, way, trained.steps, before, self.alone, losses)
         return replace(found, batch_size=self.case.training.batch_size, seed=self.case.training.seed)
+
+    def _losses_alone(self) -> list[Event]:
+        """The losses of JAX alone, once."""
+        drawn, self._drawn = self._drawn, True
+        return [] if drawn else [self._losses(JAX_ALONE, self.alone)]
 
     def _losses(self, series: str, losses: list[float]) -> Curve:
         begin = self.harness.trained.steps

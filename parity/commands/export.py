@@ -36,7 +36,10 @@ def main(arguments: Namespace, further: list[str]) -> int:
     """Train a case and write a bundle."""
     from parity.exporting import export_case
 
-    sizes = tuple(arguments.batch_size) or ("1", "13", "256")
-    export_case(arguments.case, sizes, arguments.bundle, arguments.readable_by, arguments.training)
+    export_case(
+        arguments.case, tuple(arguments.batch_size), arguments.bundle, arguments.readable_by, arguments.training
+    )
     print(f"Bundle: {arguments.bundle}. Check it anywhere: parity verify {arguments.bundle}")
+    if arguments.training:
+        print(f"Hand-over: {arguments.bundle / 'handover'}. Whether it is right: parity run --probe trajectory")
     return 0

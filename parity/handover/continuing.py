@@ -188,7 +188,8 @@ def resume(name: str, handover: Handover, saved_model: Path | None = None) -> Co
                 "says. Hand over both from one moment of the training."
             )
         return found
-    assert name == CARRIED
+    if name != CARRIED:
+        raise UsageError(f"no hand-over {name!r} can be resumed. Expected {CARRIED!r} or {EXPORTED!r}.")
     return KerasContinuation(handover, artifact.load(saved_model or handover.artifact))
 
 

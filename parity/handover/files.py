@@ -132,12 +132,18 @@ def write(handover: Handover, moments: Answer, examples: Batch) -> None:
     storage.write_atomically(handover.path / MANIFEST, json.dumps(told, indent=1, allow_nan=False) + "\n")
 
 
-def read(path: Path) -> Handover:
+def read(path: Path | str) -> Handover:
     """The hand-over in the folder `path`.
 
     Raises:
         RecordError: there is none, or its manifest is damaged.
     """
+    path = Path(path)
+    if not (path / MANIFEST).is_file():
+        raise RecordError(
+            f"{path} is no hand-over: it has no {MANIFEST}. Give the folder `handover` of a bundle; parity export "
+            "--training writes it."
+        )
     try:
         told = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         return Handover(

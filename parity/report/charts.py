@@ -59,7 +59,13 @@ def _curve_spec(name: str, series: list[Curve]) -> dict[str, Any]:
     limit = series[0].limit
     pairs = [(c.series, x, y) for c in series for x, y in zip(c.x, c.y, strict=True)]
     rows = [{"x": x, "y": y, "runtime": name} for name, x, y in pairs if limit is None or y > 0]
-    x = {"field": "x", "type": "quantitative", "title": series[0].x_label, "scale": {"zero": False}}
+    x = {
+        "field": "x",
+        "type": "quantitative",
+        "title": series[0].x_label,
+        "scale": {"zero": False},
+        "axis": {"tickMinStep": 1},
+    }
     y = {"field": "y", "type": "quantitative", "title": name, "scale": {"type": "linear" if limit is None else "log"}}
     shown = [c.series for c in series]
     color = {"field": "runtime", "type": "nominal", "title": None,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from parity import costs, published
-from parity.handover import RESTARTED
+from parity.handover import HANDOVERS
 from parity.records import Curve, Run
 
 
@@ -16,12 +16,13 @@ def view(run: Run) -> dict[str, Any] | None:
         return None
     from parity.report import charts
 
-    return {"costs": costs.sentences(run.hits), "charts": charts.curves(curves(run))}
+    scored = any(curve.limit is not None for curve in run.curves)
+    return {"costs": costs.sentences(run.hits), "charts": charts.curves(curves(run)), "scored": scored}
 
 
 def curves(run: Run) -> list[Curve]:
     """The curves of the panel: those with a limit, and those that the restarted training is among."""
-    names = {curve.name for curve in run.curves if curve.limit is not None or curve.series == RESTARTED}
+    names = {curve.name for curve in run.curves if curve.limit is not None or curve.series in HANDOVERS}
     return [curve for curve in run.curves if curve.name in names]
 
 

@@ -146,7 +146,7 @@ def test_another_training_set_seed_or_count_of_batches_is_refused(handover):
 
 
 def test_no_manifest_is_an_error(tmp_path):
-    with pytest.raises(RecordError, match="is no hand-over: FileNotFoundError"):
+    with pytest.raises(RecordError, match=r"is no hand-over: it has no handover\.json\. Give the folder"):
         read(tmp_path)
 
 

@@ -91,23 +91,23 @@ KNOWN = {"step": 10, "steps": 35, "height": 0.125, "after": 2, "recovered_after"
 @pytest.mark.parametrize(
     ("changes", "cost"),
     [
-        ({}, f"{RISES} for at most 9 steps; ends with 1.10 of its loss"),
-        ({"recovered_after": None}, f"{RISES} to the end; ends with 1.10 of its loss"),
+        ({}, f"{RISES} for at most 9 steps; ends with a loss of 1.10 times that of JAX"),
+        ({"recovered_after": None}, f"{RISES} to the end; ends with a loss of 1.10 times that of JAX"),
         (
             {"height": 0.0, "after": 0, "recovered_after": 0, "end": 0.9},
-            "the loss is never above that of JAX alone in 35 steps; ends with 0.90 of its loss",
+            "the loss is never above that of JAX alone in 35 steps; ends with a loss of 0.90 times that of JAX",
         ),
         (
             {"within": True, "height": 0.0},
-            "no hit; within budget at each of 35 steps, where 1 % in a weight would not be seen",
+            "no hit; within budget at each of 35 steps, and 1 % in a weight would not be seen in any tensor",
         ),
         (
             {"within": True, "height": 0.0, "power_until": 30},
-            "no hit; within budget at each of 35 steps, where 1 % in a weight would be seen up to step 30",
+            "no hit; within budget at each of 35 steps, and 1 % in some weight tensor would be seen up to step 30",
         ),
         (
             {"within": True, "kink": 13, "steps": 2, "power_until": 12},
-            "within budget at each of 2 steps, where 1 % in a weight would be seen up to step 12; from step 13 on, "
+            "within budget at each of 2 steps, and 1 % in some weight tensor would be seen at each; from step 13 on, "
             "where there is a kink, nothing is judged",
         ),
     ],

@@ -89,8 +89,9 @@ def test_a_step_that_cannot_be_traced_is_a_clear_error(trajectories, tmp_path):
     assert not (tmp_path / "h" / MANIFEST).exists()
 
 
-def test_a_bundle_has_the_training_step_if_asked(tmp_path, frameworks):
-    export_case(f"{tiny.__file__}:tiny", ("1",), tmp_path / "bundle", training=True)
+def test_a_bundle_has_the_training_step_if_asked(tmp_path, frameworks, capsys):
+    export_case(f"{tiny.__file__}:tiny", (), tmp_path / "bundle", training=True)
+    assert "Batch size 256 left out: the test set has 40 examples." in capsys.readouterr().out
     with bundles.opening(tmp_path / "bundle") as bundle:  # its manifest has the files of the step as well
         handover = files.read(bundle.path / "handover")
         module = artifact.load(handover.exported)
