@@ -8,7 +8,7 @@ import pytest
 
 from parity import artifact, bundles, export
 from parity.errors import RuntimeFailureError
-from parity.exporting import export_case
+from parity.exporting import _that_fit, export_case
 from parity.handover import CARRIED, EXPORTED, files
 from parity.handover.continuing import resume
 from parity.handover.course import Point, answer, stepping
@@ -89,9 +89,8 @@ def test_a_step_that_cannot_be_traced_is_a_clear_error(trajectories, tmp_path):
     assert not (tmp_path / "h" / MANIFEST).exists()
 
 
-def test_a_bundle_has_the_training_step_if_asked(tmp_path, frameworks, capsys):
-    export_case(f"{tiny.__file__}:tiny", (), tmp_path / "bundle", training=True)
-    assert "Batch size 256 left out: the test set has 40 examples." in capsys.readouterr().out
+def test_a_bundle_has_the_training_step_if_asked(tmp_path, frameworks):
+    export_case(f"{tiny.__file__}:tiny", ("1",), tmp_path / "bundle", training=True)
     with bundles.opening(tmp_path / "bundle") as bundle:  # its manifest has the files of the step as well
         handover = files.read(bundle.path / "handover")
         module = artifact.load(handover.exported)
@@ -99,3 +98,8 @@ def test_a_bundle_has_the_training_step_if_asked(tmp_path, frameworks, capsys):
         module.train_step(batch.data, batch.labels)
         assert resume(CARRIED, handover).count() == before
     assert int(module.step) == before + 1
+
+
+def test_default_batch_sizes_that_a_test_set_cannot_fill_are_left_out(capsys):
+    assert _that_fit(40) == [1, 13]
+    assert capsys.readouterr().out == "Batch size 256 left out: the test set has 40 examples.\n"
