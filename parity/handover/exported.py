@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +124,6 @@ def hand_over(
     )  # fmt: skip
     save(case, point, step, handover.exported, readable_by)
     if artifact is not None:
-        shutil.copytree(artifact, handover.artifact, copy_function=os.link)
+        shutil.copytree(artifact, handover.artifact)
     write(handover, named(point.moments), examples)
     return handover

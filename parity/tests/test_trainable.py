@@ -90,8 +90,8 @@ def test_a_step_that_cannot_be_traced_is_a_clear_error(trajectories, tmp_path):
 
 
 def test_a_bundle_has_the_training_step_if_asked(tmp_path, frameworks):
-    export_case(f"{tiny.__file__}:tiny", ("1",), tmp_path / "bundle", training=True)
-    with bundles.opening(tmp_path / "bundle") as bundle:  # its manifest has the files of the step as well
+    export_case(f"{tiny.__file__}:tiny", ("1",), tmp_path / "bundle.tar.xz", training=True)
+    with bundles.opening(tmp_path / "bundle.tar.xz") as bundle:  # its manifest has the files of the step as well
         handover = files.read(bundle.path / "handover")
         module = artifact.load(handover.exported)
         before, batch = int(module.step), bundle.batch(1)
