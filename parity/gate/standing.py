@@ -84,10 +84,18 @@ class Budget(msgspec.Struct, frozen=True, gc=False):
 
 
 class Timing(msgspec.Struct, frozen=True, gc=False):
-    """A duration in nanoseconds: fields of `records.Timing`."""
+    """A latency in nanoseconds: fields of `records.Timing`."""
 
-    name: str
+    case: str
+    runtime: str
+    step: str
+    batch_size: int
     median_ns: Size
+
+    @property
+    def name(self) -> str:
+        """What was timed, as one name."""
+        return f"{self.case}: {self.step} on {self.runtime} at batch size {self.batch_size}"
 
 
 class Remedy(msgspec.Struct, frozen=True, gc=False):

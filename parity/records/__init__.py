@@ -7,6 +7,7 @@ the strings "nan", "inf" and "-inf"; times are ISO 8601 in UTC; unknown keys are
 
 from parity.records.codec import decode, dumps, encode, now, number
 from parity.records.files import Recorder, read, seal
+from parity.records.rows import Worst
 from parity.records.run import (
     ABORTED,
     ARCHIVE,
@@ -36,15 +37,16 @@ from parity.records.run import (
     Curve,
     Deprecation,
     Event,
+    Footprint,
     Hit,
     Planned,
     Power,
+    Profile,
     Program,
     Remedy,
     Run,
     Stopped,
     Timing,
-    Worst,
     append,
 )  # fmt: skip
 
@@ -77,9 +79,11 @@ __all__ = [
     "Curve",
     "Deprecation",
     "Event",
+    "Footprint",
     "Hit",
     "Planned",
     "Power",
+    "Profile",
     "Program",
     "Recorder",
     "Remedy",

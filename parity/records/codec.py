@@ -8,7 +8,8 @@ import math
 from datetime import datetime, timezone
 from typing import Any
 
-from parity.records.run import Run, Worst
+from parity.records.rows import Worst
+from parity.records.run import Run
 
 
 def now() -> str:
@@ -46,7 +47,7 @@ def decode(cls: Any, data: Any) -> Any:
             continue
         value = data[f.name]
         if "float" in str(f.type):
-            value = [number(v) for v in value] if isinstance(value, list) else number(value)
+            value = number(value)
         elif f.name == "worst" and value is not None:
             value = decode(Worst, value)
         known[f.name] = value
@@ -54,11 +55,13 @@ def decode(cls: Any, data: Any) -> Any:
 
 
 def number(value: Any) -> Any:
-    """A number that `encode` wrote; what is none and no text either is returned as it is.
+    """A number, or a list of them, that `encode` wrote; what is none and no text either is returned as it is.
 
     Raises:
         TypeError: it is a text that stands for no number.
     """
+    if isinstance(value, list):
+        return [number(v) for v in value]
     if isinstance(value, str) and value not in _NON_FINITE:
         raise TypeError(f"expected a number, got {value!r}")
     return _NON_FINITE[value] if isinstance(value, str) else value

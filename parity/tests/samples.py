@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from parity import records
-from parity.records import Check, Planned, Run
+from parity.records import Check, Planned, Run, Timing
 
 ASKED = {
     "item": "test_predict[reference-tf_xla-b13]",
@@ -23,6 +23,13 @@ def planned(**changes):
 
 def check(**changes):
     return Check(**{**ASKED, "leaf": "output", "status": records.PASS, **changes})
+
+
+def timing(**changes):
+    """Of nine rounds around a millisecond."""
+    known = {"case": "reference", "runtime": "tf_xla", "step": "predict", "batch_size": 13, "device": "cpu:0"}
+    measured = {"median_ns": 1e6, "low_ns": 0.99e6, "high_ns": 1.01e6, "times_ns": [1_000_000] * 9}
+    return Timing(**{**known, **measured, "narrow": True, "outliers": 0, **changes})
 
 
 def run(**changes):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from parity import gate, records
 from parity.gate.standing import parse
-from parity.records import Power, Program, Timing
+from parity.records import Power, Program
 from parity.storage import ESCAPED
 from parity.tests import samples
 
@@ -37,7 +37,7 @@ def run(checks=None, **changes):
         "checks": made if checks is None else checks,
         "powers": [Power("reference", "predict", 13, weight, error) for weight, error in (("w", 1e-4), ("v", 1e-3))],
         "budgets": [records.BudgetRecord("reference", "predict", 13, "output", 1e-7, 2e-7, "8 evaluations")],
-        "timings": [Timing("predict on tf_xla", 1e6, 9)],
+        "timings": [samples.timing()],
         "programs": [Program("reference", "predict", "0" * 64, {"add": 1})],
         "environment": {"versions": {"jax": "0.9.2", "tensorflow": "2.20.0"}, "machine": MACHINE},
     }

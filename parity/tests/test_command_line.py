@@ -95,7 +95,20 @@ def full_run(text="plain", **changes):
             Curve(text, text, f"{text} again", text, [3.0, 4.0], [0.5, 0.25], handover=3.0),
         ],
         hits=[of_text(records.Hit, text)],
-        timings=[of_text(records.Timing, text)],
+        timings=[of_text(records.Timing, text, times_ns=[1, 2, 3])],
+        footprints=[of_text(records.Footprint, text, threads={text: 1})],
+        profiles=[
+            of_text(
+                records.Profile,
+                text,
+                shape=[2, 2],
+                edges=[1.0, 2.0],
+                counts=[4],
+                jax_counts=[4],
+                map=[[1.0, float("inf")]],
+                block=[2, 1],
+            )
+        ],
         remedies=[of_text(records.Remedy, text)],
         programs=[of_text(records.Program, text, operations={text: 1})],
         deprecations=[of_text(records.Deprecation, text)],

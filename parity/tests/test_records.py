@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from parity import failures, records, storage
 from parity.errors import RecordError, StorageError, UsageError
-from parity.records import Check, Curve, Recorder, Run, Stopped, Timing, Worst
+from parity.records import Check, Curve, Recorder, Run, Stopped, Worst
 from parity.tests import samples
 
 SCHEMA = json.loads((resources.files("parity") / "schemas" / "run.schema.json").read_text())
@@ -294,7 +294,7 @@ def test_a_record_that_is_not_utf_8_is_a_record_error(tmp_path):
 def test_a_sealed_record_is_alone_in_its_folder(tmp_path):
     recorder = Recorder(tmp_path, samples.run())
     recorder.add(samples.check())
-    recorder.add(Timing("predict", 1.5, 3))
+    recorder.add(samples.timing())
     path = recorder.seal(records.COMPLETE, {"training": 1.5})
     assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
     validate(path.read_text())
