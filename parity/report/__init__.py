@@ -1,4 +1,4 @@
-"""Run records to one self-contained HTML file: no script, no request to anywhere."""
+"""Run records to one self-contained HTML file: no request to anywhere, and readable without its script."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from parity.errors import UsageError
 from parity.records import IN_ORDER, KNOWN, Check, Run
 from parity.storage import write_atomically
 
-NEEDED = ("jinja2", "vl_convert")
+NEEDED = ("jinja2", "vl_convert", "itables")
 SIGNS = {"pass": "✓", "known": "◇", "remedied": "⚒", "fixed": "!", "missing": "?"}
 WORST_SHOWN = 40
 
@@ -50,12 +50,15 @@ def render(template: str, **values: Any) -> str:
     Raises:
         UsageError: jinja2 is not installed.
     """
-    require(("jinja2",))
+    require()
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    from parity.report import tables
 
     loader = PackageLoader("parity.report", ".")
     jinja = Environment(loader=loader, autoescape=select_autoescape(default=True), undefined=StrictUndefined)
-    jinja.filters["score"] = score
+    jinja.filters["score"], jinja.filters["fragment"] = score, tables.fragment
+    jinja.globals.update(signs=SIGNS, script=tables.script)
     return jinja.get_template(template).render(values)
 
 
