@@ -32,6 +32,12 @@ COLOURS = {
 }  # fmt: skip
 """Of series, by name: variables of the style sheet; a name that is not among them is grey."""
 
+SHAPES = {
+    "jax": "circle", "tensorflow": "square", "ok": "triangle-up", "series-4": "diamond", "amber": "cross",
+    "grey": "triangle-down",
+}  # fmt: skip
+"""Of points, by the name of their colour."""
+
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 INK = "currentColor"
 CONFIG: dict[str, Any] = {
@@ -42,10 +48,10 @@ CONFIG: dict[str, Any] = {
         "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "gridOpacity": 0.5,
     },
     "legend": {
-        "labelColor": INK, "titleColor": INK, "orient": "top", "labelFontSize": 12, "symbolOpacity": 1,
+        "labelColor": INK, "titleColor": INK, "orient": "top", "labelFontSize": 12,
         "labelLimit": 200, "columns": 3,
     },
-    "header": {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12, "labelFontWeight": "bold"},
+    "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": "bold"},
     "text": {"color": INK, "fontSize": 11},
     "point": {"opacity": 0.85, "size": 28},
     "rule": {"color": "var(--bad)", "strokeWidth": 1.5},
@@ -100,6 +106,17 @@ _OF_VEGA = (
     "stroke-miterlimit",
 )  # fmt: skip
 
+_INHERITED = (
+    "fill",
+    "stroke",
+    "stroke-width",
+    "fill-opacity",
+    "stroke-dasharray",
+    "font-size",
+    "font-weight",
+    "text-anchor",
+)
+
 
 def _slim(parent: ElementTree.Element) -> None:
     """Keep what is seen of a drawing by Vega; a third of it is, the rest names its parts for scripts."""
@@ -121,6 +138,18 @@ def _slim(parent: ElementTree.Element) -> None:
             parent[list(parent).index(child)] = child[0]
         elif said:
             ElementTree.SubElement(child, f"{_SVG}title").text = said
+    if len(parent) > 1 and parent.tag == f"{_SVG}g":
+        _share(parent)
+
+
+def _share(parent: ElementTree.Element) -> None:
+    """Say once, of the parent, what all of its children inherit alike."""
+    for name in _INHERITED:
+        values = {child.get(name) for child in parent}
+        if len(values) == 1 and (value := values.pop()) is not None:
+            parent.set(name, value)
+            for child in parent:
+                del child.attrib[name]
 
 
 def _safe(value: Any) -> Any:
@@ -142,8 +171,7 @@ def colour(shown: Sequence[str]) -> dict[str, Any]:
 
 def shape(shown: Sequence[str]) -> dict[str, Any]:
     """The encoding of the field `series` as the shape of a point, so that colour does not say it alone."""
-    shapes = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
-    ranged = [shapes[i % len(shapes)] for i in range(len(shown))]
+    ranged = [SHAPES[COLOURS.get(name, "grey")] for name in shown]
     return {"field": "series", "type": "nominal", "title": None, "scale": {"domain": list(shown), "range": ranged}}
 
 
@@ -152,10 +180,23 @@ def log_scale(values: Iterable[float]) -> dict[str, Any]:
     found = list(values) or [1.0]
     low, high = math.floor(math.log10(min(found))), math.ceil(math.log10(max(found)))
     high = max(high, low + 1)
-    step = max(1, (high - low) // 5)
+    step = math.ceil((high - low) / 5)
     return {
         "scale": {"type": "log", "domain": [10.0**low, 10.0**high], "nice": False, "clamp": True},
         "axis": {"values": [10.0**power for power in range(low, high + 1, step)], "format": "~g"},
+    }
+
+
+def fine_log_scale(values: Iterable[float]) -> dict[str, Any]:
+    """A logarithmic scale close around `values`, which are positive and finite, its axis at 1, 2 and 5 in each ten."""
+    found = list(values) or [1.0]
+    low, high = min(found) / 1.25, max(found) * 1.25
+    tens = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    steps = (1, 2, 5) if len(tens) < 3 else (1,)
+    ticks = [step * 10.0**ten for ten in tens for step in steps if low <= step * 10.0**ten <= high]
+    return {
+        "scale": {"type": "log", "domain": [low, high], "nice": False},
+        "axis": {"values": ticks, "format": "~g"},
     }
 
 

@@ -1,4 +1,4 @@
-"""What the page, the Markdown and the terminal say alike of a run: its worst checks, its matrix, and what unblocks it."""
+"""What a page, Markdown and a terminal say alike of a run: its worst checks, its matrix, and what unblocks it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 
 from parity import known_issues
 from parity.failures import REMEDIABLE, RESOLVER
+from parity.gate.text import one_line
 from parity.records import COMPLETE, FIXED, IN_ORDER, KNOWN, MISSING, NO_DEVICE, Check, Run
 from parity.report.numbers import listed, plural
 
 SIGNS = {"pass": "✓", "known": "◇", "remedied": "⚒", "fixed": "!", "missing": "?"}
 """Of a status; what is not among them is out of order, and has a cross."""
+
+_IN_ORDER = ("jax", "jax_float64", "tf_eager", "tf_graph", "tf_xla", "saved_model", "saved_model_fresh")
+RUNTIMES = {name: place for place, name in enumerate(_IN_ORDER)}
+POWER = "power: "
 
 REMEDY = """\
 import parity.remedies
@@ -31,6 +36,11 @@ class Way:
     text: str
     code: str = ""
     check: Check | None = None
+
+
+def plain(text: str, longest: int = 1000) -> str:
+    """`gate.text.one_line` of a text of ours that ends with what a record says; a colon at its end is ours."""
+    return f"{one_line(text[:-1], longest)}:" if text.endswith(":") else one_line(text, longest)
 
 
 def sign(status: str) -> str:
@@ -60,7 +70,7 @@ def worst_leaves(checks: Iterable[Check]) -> list[Check]:
 def question(check: Check) -> str:
     """The kind of question that a check belongs to; a probe, or for the power of one `power: ` and its name."""
     name = check.item.partition("[")[0].removeprefix("test_")
-    return f"{name}: {check.probe}" if name == "power" else name
+    return f"{POWER}{check.probe}" if name == "power" else name
 
 
 @dataclass
@@ -71,19 +81,37 @@ class Row:
     probe: str
     cells: dict[tuple[str, int], list[Check]] = field(default_factory=dict)
 
+    def runtimes(self) -> set[str]:
+        """Those that were asked."""
+        return {runtime for runtime, _ in self.cells}
+
     def at(self, runtime: str | None = None, size: int | None = None) -> list[Check]:
         """The checks at a runtime and a batch size; of any where they are None."""
         found = ((r, s, c) for (r, s), c in self.cells.items())
         return [c for r, s, cs in found if runtime in (None, r) and size in (None, s) for c in cs]
 
 
+def of_several(checks: Iterable[Check]) -> set[str]:
+    """The probes that several cases have."""
+    cases: dict[str, set[str]] = {}
+    for check in checks:
+        for probe in (check.probe, question(check)):
+            cases.setdefault(probe, set()).add(check.case)
+    return {probe for probe, found in cases.items() if len(found) > 1}
+
+
 def matrix(checks: Iterable[Check]) -> list[Row]:
-    """A row for every case and probe, in the order in which they were asked."""
+    """A row for every case and probe: those asked on the most runtimes first, the powers of probes last."""
     rows: dict[tuple[str, str], Row] = {}
     for check in checks:
         row = rows.setdefault((check.case, question(check)), Row(check.case, question(check)))
         row.cells.setdefault((check.runtime, check.batch_size), []).append(check)
-    return list(rows.values())
+    return sorted(rows.values(), key=lambda row: (row.probe.startswith(POWER), -len(row.runtimes())))
+
+
+def runtimes(checks: Iterable[Check]) -> list[str]:
+    """The runtimes that were asked, JAX first."""
+    return sorted(dict.fromkeys(check.runtime for check in checks), key=lambda name: RUNTIMES.get(name, len(RUNTIMES)))
 
 
 def on_tensorflow(check: Check) -> bool:
@@ -97,16 +125,9 @@ def size_words(size: int) -> str:
 
 
 def ways(run: Run) -> list[Way]:
-    """What unblocks `run`, the first thing to do first; empty where nothing blocks it and nothing helps it."""
-    checks = run.all_checks()
-    bad = sorted((check for check in checks if check.status not in IN_ORDER), key=severity)
-    return [
-        *(_remedied(run)),
-        *(_stopped(run)),
-        *(_remediable(run, bad)),
-        *(_out_of_order(run, bad)),
-        *(_known(checks)),
-    ]
+    """What unblocks `run`, the first thing to do first; empty where nothing blocks it."""
+    bad = sorted((check for check in run.all_checks() if check.status not in IN_ORDER), key=severity)
+    return [*_remedied(run), *_stopped(run), *_remediable(run, bad), *_out_of_order(run, bad)]
 
 
 def _remedied(run: Run) -> Iterator[Way]:
@@ -166,7 +187,12 @@ def _out_of_order(run: Run, bad: list[Check]) -> Iterator[Way]:
         )
 
 
-def _known(checks: list[Check]) -> Iterator[Way]:
+def known(checks: Iterable[Check]) -> list[Way]:
+    """Each known issue that `checks` are instances of, and what helps."""
+    return list(_known(checks))
+
+
+def _known(checks: Iterable[Check]) -> Iterator[Way]:
     found: dict[str, list[Check]] = {}
     for check in checks:
         if check.status == KNOWN:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 _DURATIONS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 MIB = float(1 << 20)
+FILTERS = ("number", "exact", "count", "duration", "memory", "times", "plural")
+"""What templates use."""
 
 
 def number(value: float | None) -> str:
@@ -55,7 +57,7 @@ def memory(size: float | None) -> str:
 
 def times(ratio: float | None) -> str:
     """A ratio."""
-    return "-" if ratio is None else f"{number(ratio)} ×"
+    return "-" if ratio is None else f"{number(ratio)} ×"  # noqa: RUF001 - times, and no letter
 
 
 def listed(words: Iterable[object]) -> str:

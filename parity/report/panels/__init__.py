@@ -7,9 +7,11 @@ add the two files, and the name here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from parity.gate import Verdict
 from parity.records import Check, Run
+from parity.report import facts
 
 NAMES = (
     "verdict", "unblocking", "changes", "matrix", "scores", "sizes", "curves", "latency", "profiles", "power", "trust",
@@ -44,5 +46,9 @@ class Cell:
         return self.id(check.item, check.leaf)
 
     def name(self, case: str, probe: str) -> str:
-        """A probe by name; with its case, where the run has several."""
-        return probe if len({check.case for check in self.checks}) == 1 else f"{case}: {probe}"
+        """A probe by name; with its case, where several cases have it."""
+        return f"{case}: {probe}" if probe in self._of_several else probe
+
+    @cached_property
+    def _of_several(self) -> set[str]:
+        return facts.of_several(self.checks)

@@ -16,7 +16,7 @@ def view(cell: Cell) -> dict[str, Any] | None:
     rows = facts.matrix(cell.checks)
     if not rows:
         return None
-    runtimes = list(dict.fromkeys(check.runtime for check in cell.checks))
+    runtimes = facts.runtimes(cell.checks)
     sizes = sorted({check.batch_size for check in cell.checks})
     return {
         "caption": _conclusion(cell.checks),

@@ -67,7 +67,8 @@ def _conclusion(leaves: list[Leaf]) -> str:
 
 
 def _spec(cell: Cell, leaves: list[Leaf]) -> dict[str, Any]:
-    points, probes = [], dict.fromkeys(cell.name(c.case, facts.question(c)) for c in cell.checks)
+    points: list[dict[str, Any]] = []
+    probes = dict.fromkeys(cell.name(c.case, facts.question(c)) for c in cell.checks)
     placed: dict[str, int] = {}
     for check, jax in leaves:
         probe = cell.name(check.case, facts.question(check))

@@ -17,7 +17,9 @@ def view(cell: Cell) -> dict[str, Any] | None:
     points = _points(cell)
     if not points:
         return None
-    rows = [(p["probe"], p["series"], facts.size_words(p["size"]), number(p["highest"]), exact(p["limit"])) for p in points]
+    rows = [
+        (p["probe"], p["series"], facts.size_words(p["size"]), number(p["highest"]), exact(p["limit"])) for p in points
+    ]
     columns = ("probe", "side", "batch size", "highest score", "limit")
     title = "Scores over batch sizes"
     return {"figure": charts.figure(title, _conclusion(points), _spec(points), columns, rows)}
@@ -46,7 +48,9 @@ def _points(cell: Cell) -> list[dict[str, Any]]:
 def _conclusion(points: list[dict[str, Any]]) -> str:
     mine = [p for p in points if p["series"] == TENSORFLOW]
     worst = max(mine, key=lambda p: math.inf if math.isnan(p["highest"]) else p["highest"])
-    by_size = [(size, max(p["highest"] for p in mine if p["size"] == size)) for size in sorted({p["size"] for p in mine})]
+    by_size = [
+        (size, max(p["highest"] for p in mine if p["size"] == size)) for size in sorted({p["size"] for p in mine})
+    ]
     listed = ", ".join(f"{number(highest)} at {size:,}" for size, highest in by_size)
     return (
         f"TensorFlow's highest score by batch size: {listed}. The highest of all is {worst['probe']}'s, of "

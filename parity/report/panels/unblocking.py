@@ -17,4 +17,4 @@ def view(cell: Cell) -> dict[str, Any]:
 
 
 def _row(cell: Cell, way: facts.Way) -> str | None:
-    return way.check and cell.row(way.check)
+    return None if way.check is None else cell.row(way.check)
