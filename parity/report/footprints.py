@@ -104,7 +104,7 @@ def _said(metric: Metric, point: Point | None) -> str:
 
 
 def _conclusion(metric: Metric, points: list[Point]) -> str:
-    """What changed most between the first and the last jax that were measured in one tensorflow; points are in order."""
+    """What changed most from the first to the last jax that was measured in one tensorflow; points are in order."""
     series: dict[tuple[str, str], list[Point]] = {}
     for point in points:
         series.setdefault((point.tensorflow, point.runtime), []).append(point)

@@ -11,7 +11,7 @@ CONTROLS = "a[href], button:not([disabled]), select, input, summary, [tabindex='
 # What Tab stands on: how it is named, whether it is seen, and whether its focus is.
 FOCUSED = """() => {
   const on = document.activeElement, box = on.getBoundingClientRect(), style = getComputedStyle(on);
-  if (on === document.body) return null;
+  if (on === document.body || on.dataset.walked) return null;
   on.dataset.walked = "yes";
   const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
   return { html: on.outerHTML.slice(0, 120), seen: box.width > 0 && box.height > 0, outlined };
@@ -19,7 +19,8 @@ FOCUSED = """() => {
 # A hundred rows of a kind are as accessible as three, and take axe-core half a minute.
 FEW = "document.querySelectorAll('tbody tr:nth-child(n + 4)').forEach((row) => row.remove())"
 LEFT = f"""() => [...document.querySelectorAll("{CONTROLS}")]
-  .filter((on) => on.checkVisibility() && on.tabIndex >= 0 && !on.dataset.walked).map((on) => on.outerHTML.slice(0, 120))"""
+  .filter((on) => on.checkVisibility() && on.tabIndex >= 0 && !on.dataset.walked)
+  .map((on) => on.outerHTML.slice(0, 120))"""
 
 
 @contextmanager
@@ -38,10 +39,11 @@ def chromium():
 class Visit:
     """A page that was opened from a file, and what it did that it must not."""
 
-    def __init__(self, browser, path, fragment="", **context):
+    def __init__(self, browser, path, fragment="", ready=True, **context):
         self.context = browser.new_context(**context)
         self.page = self.context.new_page()
         self.page.set_default_timeout(5_000)
+        self.page.set_default_navigation_timeout(60_000)
         self.wrong = []
         address = path.as_uri()
         self.page.on("console", lambda said: self.wrong.append(f"console: {said.text}"))
@@ -49,7 +51,7 @@ class Visit:
         self.page.on("dialog", self._dialog)
         self.page.on("request", lambda asked: asked.url.partition("#")[0] == address or self.wrong.append(asked.url))
         self.page.goto(address + fragment)
-        if context.get("java_script_enabled", True):
+        if ready and context.get("java_script_enabled", True):
             self.page.wait_for_selector("html[data-ready]")
 
     def _dialog(self, dialog):

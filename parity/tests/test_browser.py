@@ -6,7 +6,7 @@ import pytest
 
 from parity import report
 from parity.report import atlas as atlases
-from parity.tests import browsing, large, samples
+from parity.tests import benchmark_report, browsing, large, samples
 from parity.tests.test_command_line import HOSTILE, full_run
 
 NAMES = ("index", "cell")
@@ -26,7 +26,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     index = large.write(folder, tensorflow=large.TENSORFLOW[3:], questions=FEW)
     made = full_run()
-    made.checks += large.runs(large.JAX[-1:], large.TENSORFLOW[-1:])[0].checks
+    made.checks += large.runs(large.JAX[-1:], large.TENSORFLOW[-1:], FEW)[0].checks
     cell = report.write([made], folder / "cell.html")
     return {"index": index, "cell": cell}
 
@@ -83,7 +83,7 @@ def test_a_header_sorts_by_size_and_says_so(visit):
     assert head.get_attribute("aria-sort") == "descending"
     assert rising == sorted(rising)
     assert falling == sorted(falling, reverse=True)
-    assert falling[0] > 10 > 1 > rising[-1]
+    assert falling[0] > rising[-1]
 
 
 def test_releases_sort_as_releases(visit):
@@ -130,7 +130,9 @@ def test_a_link_in_the_grid_leads_to_its_row(visit):
     row = index.page.locator("#cells tr.here")
     row.wait_for()
     assert "jax0.12.0.1-tf2.21.0" in row.inner_text().replace("\n", "")
-    assert row.evaluate("(tr) => { const at = tr.getBoundingClientRect(); return at.top >= 0 && at.bottom <= innerHeight }")
+    assert row.evaluate(
+        "(tr) => { const at = tr.getBoundingClientRect(); return at.top >= 0 && at.bottom <= innerHeight }"
+    )
     assert index.page.locator("#cells_wrapper select").nth(2).input_value() == ""
 
 
@@ -159,9 +161,9 @@ def test_code_is_copied(visit):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_phone_scrolls_down_only(visit, name):
-    assert visit(name, viewport=PHONE).wide() <= 0
     assert visit(name, viewport=PHONE, java_script_enabled=False).wide() <= 0
     phone = visit(name, viewport=PHONE)
+    assert phone.wide() <= 0
     phone.open_all()
     assert phone.wide() <= 0
 
@@ -172,11 +174,13 @@ def test_every_control_is_reached_by_keyboard(visit, name):
     assert page.walk() == []
 
 
-def test_a_planted_control_without_focus_is_found(visit):
+def test_a_planted_control_that_hides_its_focus_or_keeps_it_is_found(visit):
     page = visit("cell")
-    page.page.evaluate("document.body.insertAdjacentHTML('afterbegin', '<button style=outline:none>a</button>')")
-    page.page.evaluate("document.body.insertAdjacentHTML('afterbegin', '<div tabindex=-1><a href=#x tabindex=0>b</a></div>')")
-    assert "outline:none" in page.walk()[0]["html"]
+    trap = "<input onkeydown='event.preventDefault()'>"
+    page.page.evaluate(f"document.body.innerHTML = `<button style='outline:none'>a</button>{trap}<button>b</button>`")
+    hidden, left = page.walk()
+    assert "outline:none" in hidden["html"]
+    assert left == "<button>b</button>"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -188,12 +192,9 @@ def test_axe_finds_nothing_serious_in_light_and_dark(visit, name):
     page.page.emulate_media(color_scheme="dark")
     assert page.background() == "rgb(22, 24, 28)"
     assert page.findings("color-contrast") == []
-
-
-def test_axe_finds_what_is_planted(visit):
-    page = visit("cell")
-    page.page.evaluate("document.body.insertAdjacentHTML('beforeend', '<p style=color:#888>faint</p><select></select>')")
-    assert {finding.partition(":")[0] for finding in page.findings()} == {"color-contrast", "select-name"}
+    page.page.evaluate("document.body.innerHTML = '<p style=color:#777>faint</p><select></select>'")
+    planted = page.findings("color-contrast", "select-name")
+    assert [finding.partition(":")[0] for finding in planted] == ["color-contrast", "select-name"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -253,12 +254,18 @@ def test_a_hostile_record_is_inert(visit, hostile, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_screenshots_are_kept(visit, tmp_path, name):
     folder = browsing.screenshots(tmp_path)
-    looks = {"light": {}, "dark": {"color_scheme": "dark"}, "phone": {"viewport": PHONE}}
+    asked = folder != tmp_path
+    looks = {"light": {}, **({"dark": {"color_scheme": "dark"}, "phone": {"viewport": PHONE}} if asked else {})}
     for look, context in looks.items():
-        visit(name, **context).page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
-    page = visit(name).page
-    parts = page.locator("h2").all() if folder != tmp_path else []
-    for i, heading in enumerate(parts):
-        heading.evaluate("(on) => on.scrollIntoView()")
-        page.screenshot(path=folder / f"{name}-{i:02}.png")
-    assert len(list(folder.glob(f"{name}-*.png"))) >= 3 + len(parts)
+        page = visit(name, **context).page
+        page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
+        for i, heading in enumerate(page.locator("h2").all() if asked else ()):
+            heading.evaluate("(on) => on.scrollIntoView()")
+            page.screenshot(path=folder / f"{name}-{look}-{i:02}.png")
+        assert (folder / f"{name}-{look}.png").stat().st_size > 10_000
+
+
+def test_a_large_atlas_stays_within_its_limits(browser, tmp_path):
+    path, built = benchmark_report.build(tmp_path)
+    found = {"built in s": built, **benchmark_report.measure(browser, path, rounds=2)}
+    assert {name: found[name] for name, limit in benchmark_report.LIMITS.items() if found[name] > limit} == {}
