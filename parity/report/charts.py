@@ -53,8 +53,10 @@ CONFIG: dict[str, Any] = {
     },
     "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": "bold"},
     "text": {"color": INK, "fontSize": 11},
-    "point": {"opacity": 0.85, "size": 28},
-    "rule": {"color": "var(--bad)", "strokeWidth": 1.5},
+    "point": {"opacity": 1, "size": 26},
+    "rule": {"color": "var(--bad)", "strokeWidth": 1.5, "aria": False},
+    "line": {"aria": False},
+    "tick": {"aria": False},
     "axisXDiscrete": {"labelAngle": 0},
 }  # fmt: skip
 
@@ -100,6 +102,7 @@ def svg(spec: dict[str, Any], name: str) -> Markup:
 
 _SVG = "{http://www.w3.org/2000/svg}"
 ElementTree.register_namespace("", _SVG[1:-1])
+_CIRCLE = re.compile(r"M([\d.]+),0A\1,\1,0,1,1,-\1,0A")
 _DIGITS = re.compile(r"(\d+\.\d)\d+")
 _OF_VEGA = (
     "aria-label", "aria-roledescription", "aria-hidden", "role", "class", "pointer-events", "font-family",
@@ -128,6 +131,10 @@ def _slim(parent: ElementTree.Element) -> None:
         for name in ("d", "transform", "x2", "y2"):
             if name in child.attrib:
                 child.set(name, _DIGITS.sub(r"\1", child.attrib[name]))
+        if circle := _CIRCLE.match(child.get("d", "")):
+            child.tag = f"{_SVG}circle"
+            child.set("r", circle[1])
+            del child.attrib["d"]
         if child.get("opacity") == "1":
             del child.attrib["opacity"]
         _slim(child)

@@ -40,5 +40,5 @@ def _rows(part: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
             yield from _rows(value, f"{prefix}{name}: ")
         elif isinstance(value, (list, tuple)):
             yield f"{prefix}{name}", ", ".join(map(str, value)) or "none"
-        else:
+        elif value != "":
             yield f"{prefix}{name}", "not installed" if value is None else str(value)

@@ -8,7 +8,7 @@ from typing import Any
 
 from parity.records import Footprint, Timing
 from parity.report import charts
-from parity.report.numbers import count, duration, listed, memory, number, plural, times
+from parity.report.numbers import count, duration, listed, memory, number, times
 from parity.report.panels import Cell
 
 JAX = "jax"
@@ -71,7 +71,7 @@ def _times(timings: Sequence[Timing]) -> charts.Figure:
     outliers = [{**_place(t), "at": ns / MS} for t in timings for ns in _outliers(t)]
     scale = charts.fine_log_scale([v for p in points for v in (p["low"], p["high"])] + [o["at"] for o in outliers])
     y = {"field": "at", "type": "quantitative", "title": "ms, log scale", **scale}
-    far = {"mark": {"type": "tick", "thickness": 1, "size": 7, "opacity": 0.6}, "data": outliers, "y": y}
+    far = {"mark": {"type": "tick", "thickness": 1, "aria": False, "size": 7, "opacity": 0.6}, "data": outliers, "y": y}
     spec = _spec(timings, points, y, [far] if outliers else [])
     columns = ("step", "batch size", "runtime", "median", "from", "to", "outliers")
     return charts.figure("Latency by batch size", caption, spec, columns, rows)
