@@ -12,16 +12,17 @@ const element = (tag, properties, ...children) => {
 class Rows {
   constructor(groups, heads) {
     this.groups = groups;
-    this.columns = groups.flatMap((group) => (group.values[0] ?? []).map((_, at) => ({ group, at })));
+    for (const group of groups) if (group.steps) group.codes = codesOf(group.steps);
+    this.columns = groups.flatMap((group) => group.values.map((values) => ({ group, values })));
     this.columns.forEach((column, i) => (column.kind = heads[i].dataset.kind));
     const { values, codes } = groups[0];
-    this.all = Uint32Array.from({ length: (codes ?? values).length }, (_, row) => row);
+    this.all = Uint32Array.from({ length: (codes ?? values[0]).length }, (_, row) => row);
     this.sortedBy = "[]";
     this.sorted = this.all;
   }
   entry = (group, row) => (group.codes ? group.codes[row] : row);
-  value = ({ group, at }, row) => group.values[this.entry(group, row)][at];
-  choices = (i) => this.columns[i].group.values.map((entry) => String(entry[this.columns[i].at] ?? "-"));
+  value = ({ group, values }, row) => values[this.entry(group, row)];
+  choices = (i) => this.columns[i].values.map((value) => String(value ?? "-"));
   names = (row) => this.groups.filter((g) => g.names).map((g) => g.names[this.entry(g, row)]);
   name = (row) => this.names(row).join("/");
 
@@ -37,19 +38,13 @@ class Rows {
     const asked = JSON.stringify(order.map(({ column, dir }) => [column, dir]));
     if (asked === this.sortedBy) return;
     const keys = order.map(({ column, dir }) => {
-      const { group, at } = this.columns[column];
-      const ranked = [...group.values.keys()].sort((a, b) => compare(group.values[a][at], group.values[b][at]));
-      const ranks = new Float64Array(group.values.length);
-      ranked.forEach((entry, i) => {
-        const same = i && !compare(group.values[ranked[i - 1]][at], group.values[entry][at]);
-        ranks[entry] = same ? ranks[ranked[i - 1]] : i;
-      });
+      const { group, values, kind } = this.columns[column];
+      const ranks = kind === "status" ? ranked(values, compareStatuses) : numbers(values) ?? ranked(values, compareTexts);
       const sign = dir === "desc" ? -1 : 1;
-      return (row) => sign * ranks[this.entry(group, row)];
+      return Float64Array.from(this.all, (row) => sign * ranks[this.entry(group, row)]);
     });
-    const cached = keys.map((key) => Float64Array.from(this.all, key));
     this.sorted = this.all.slice().sort((a, b) => {
-      for (const key of cached) if (key[a] !== key[b]) return key[a] - key[b];
+      for (const key of keys) if (key[a] !== key[b]) return key[a] - key[b];
       return a - b;
     });
     this.sortedBy = asked;
@@ -65,8 +60,8 @@ class Rows {
     for (const word of search.value.toLowerCase().split(/\s+/).filter(Boolean)) {
       const has = this.groups
         .filter((group) => group.codes)
-        .map((group) => [group, group.values.map((entry) => entry.join("\n").toLowerCase().includes(word))]);
-      rows = rows.filter((row) => has.some(([group, found]) => found[group.codes[row]]));
+        .map(({ codes, values }) => [codes, values[0].map((_, i) => values.some((v) => String(v[i]).toLowerCase().includes(word)))]);
+      rows = rows.filter((row) => has.some(([codes, found]) => found[codes[row]]));
     }
     return rows;
   }
@@ -97,13 +92,36 @@ const digits = (value) => {
   return size < 1e-4 || size >= 1e3 ? value.toExponential(2).replace(/\.?0*e/, "e") : String(Number(value.toPrecision(3)));
 };
 
-// Numbers, with the text "inf" or "nan" for those that JSON has not, before nothing at all; otherwise text as people sort it.
-const place = (value) => (value === null ? -Infinity : { nan: 1e308, inf: 1e307, "-inf": -1e308 }[value] ?? value);
-const { compare: compareTexts } = new Intl.Collator("en", { numeric: true });
-const compare = (a, b) => {
-  const [x, y] = [place(a), place(b)];
-  return typeof x === "number" && typeof y === "number" ? (x < y ? -1 : +(x > y)) : compareTexts(x, y);
-};
+// Values as numbers to sort by, nothing before any, and the texts "inf" and "nan", which JSON has not, after all; or none.
+const SAID = { "-inf": -1e308, inf: 1e307, nan: 1e308 };
+function numbers(values) {
+  const found = values.map((value) => (value === null ? -Number.MAX_VALUE : typeof value === "number" ? value : SAID[value]));
+  return found.includes(undefined) ? null : found;
+}
+
+// The places of values in their order, the same for what is equal.
+function ranked(values, by) {
+  const ranks = new Float64Array(values.length);
+  const sorted = [...values.keys()].sort((a, b) => by(values[a], values[b]));
+  sorted.forEach((at, i) => (ranks[at] = i && !by(values[sorted[i - 1]], values[at]) ? ranks[sorted[i - 1]] : i));
+  return ranks;
+}
+
+// Texts as people sort them: the numbers in them by their size.
+const collator = new Intl.Collator("en", { numeric: true });
+const compareTexts = (a, b) => collator.compare(a ?? "", b ?? "");
+
+// What is not in order first.
+const fine = (status) => /^[✓◇⚒]/u.test(status);
+const compareStatuses = (a, b) => fine(a) - fine(b) || compareTexts(a, b);
+
+function codesOf(steps) {
+  const codes = [];
+  for (let i = 0, code = 0; i < steps.length; i += 2) {
+    for (let taken = 0; taken < steps[i + 1]; taken++) codes.push((code += steps[i]));
+  }
+  return codes;
+}
 
 const textOf = (cell) => cell.dataset.search ?? cell.textContent.trim();
 const titleOf = (head) => head.dataset.name ?? head.textContent.trim();
@@ -125,7 +143,7 @@ function enhance(table) {
   const api = new DataTable(table, {
     autoWidth: false,
     deferRender: true,
-    order: [],
+    order: orderOf(table.dataset.first ?? "", heads),
     pageLength: 25,
     lengthMenu: [25, 100, 500],
     searchDelay: 1,
@@ -145,7 +163,7 @@ function enhance(table) {
   for (const { select, i } of filters) {
     select.onchange = () => api.column(i).search(select.value, { exact: true }).draw();
   }
-  return { id: table.id, api, heads, filters, rows };
+  return { id: table.id, first: table.dataset.first ?? "", api, heads, filters, rows };
 }
 
 // A choice among the values of a column.
@@ -157,27 +175,31 @@ function choice(table, rows, head, i) {
 }
 
 // What is shown of a table, as entries of the URL: its search, filters and order where they are not as at first.
-function stateOf({ id, api, heads, filters }) {
+function stateOf({ id, first, api, heads, filters }) {
   const entries = filters.map(({ i }) => [titleOf(heads[i]), api.column(i).search()]);
-  const order = api.order().map(([i, way]) => `${titleOf(heads[i])}:${way}`);
-  return [["search", api.search()], ...entries, ["order", order.join(";")]]
+  const order = api.order().map(([i, way]) => `${titleOf(heads[i])}:${way}`).join(";");
+  return [["search", api.search()], ...entries, ["order", order === first ? "" : order]]
     .filter(([, value]) => value)
     .map(([name, value]) => [`${id}.${name}`, value]);
 }
 
-function apply({ id, api, heads, filters }, wanted) {
+function apply({ id, first, api, heads, filters }, wanted) {
   const get = (name) => wanted.get(`${id}.${name}`) ?? "";
   api.search(get("search"));
   for (const { i, select } of filters) {
     select.value = get(titleOf(heads[i]));
     api.column(i).search(select.value, { exact: true });
   }
-  const order = get("order").split(";").flatMap((part) => {
+  api.order(orderOf(get("order") || first, heads)).draw();
+}
+
+// An order such as "status:asc;score:desc" as DataTables has it.
+function orderOf(text, heads) {
+  return text.split(";").flatMap((part) => {
     const at = part.lastIndexOf(":");
     const i = heads.findIndex((head) => titleOf(head) === part.slice(0, at));
     return i < 0 ? [] : [[i, part.slice(at + 1) === "desc" ? "desc" : "asc"]];
   });
-  api.order(order).draw();
 }
 
 const VIEW = "#?";

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -63,19 +64,30 @@ def data(groups: Sequence[Group]) -> Markup:
 
 
 def _coded(group: Group) -> dict[str, Any]:
+    """The values of a group by column, once each where they repeat; then `codes` or `steps` say which row has which."""
     absent = [None] * len(group.rows)
     entries = list(zip(group.rows, group.names or absent, group.pages or absent, strict=True))
-    codes: dict[Any, int] = {}
-    coded = [codes.setdefault(entry, len(codes)) for entry in entries]
-    distinct = list(codes) if 2 * len(codes) < len(entries) else entries
-    found: dict[str, Any] = {"values": [[_plain(value) for value in row] for row, _, _ in distinct]}
-    if len(distinct) < len(entries):
-        found["codes"] = coded
+    numbered: dict[Any, int] = {}
+    codes = [numbered.setdefault(entry, len(numbered)) for entry in entries]
+    repeating = 2 * len(numbered) < len(entries)
+    kept = list(numbered) if repeating else entries
+    found: dict[str, Any] = {
+        "values": [list(map(_plain, column)) for column in zip(*(row for row, _, _ in kept), strict=True)]
+    }
+    if repeating:
+        steps = _steps(codes)
+        found |= {"steps": steps} if len(steps) < len(codes) else {"codes": codes}
     if group.names:
-        found["names"] = [name for _, name, _ in distinct]
+        found["names"] = [name for _, name, _ in kept]
     if group.pages:
-        found["pages"] = [page for _, _, page in distinct]
+        found["pages"] = [page for _, _, page in kept]
     return found
+
+
+def _steps(codes: Sequence[int]) -> list[int]:
+    """From each code to the next, each step followed by how often it is taken: what is in a regular order is short."""
+    steps = (after - before for before, after in pairwise([0, *codes]))
+    return [number for step, times in groupby(steps) for number in (step, sum(1 for _ in times))]
 
 
 def _plain(value: Any) -> Any:
