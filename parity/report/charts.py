@@ -8,10 +8,12 @@ or dark with its page.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
 
@@ -41,7 +43,7 @@ SHAPES = {
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 INK = "currentColor"
 CONFIG: dict[str, Any] = {
-    "background": None,
+    "background": "transparent",
     "view": {"stroke": None},
     "axis": {
         "labelColor": INK, "titleColor": INK, "domainColor": INK, "tickColor": INK, "gridColor": "var(--line)",
@@ -91,13 +93,19 @@ def svg(spec: dict[str, Any], name: str) -> Markup:
 
     Texts from a record are made safe for XML first; marks with a description get it as their tooltip.
     """
-    drawn = vl_convert.vegalite_to_svg({"$schema": SCHEMA, **_safe(spec)}, config=CONFIG)
-    root = ElementTree.fromstring(drawn)
+    root = ElementTree.fromstring(_drawn(json.dumps({"$schema": SCHEMA, **_safe(spec)})))
     _slim(root)
     width, height = (math.ceil(float(root.attrib.pop(side))) for side in ("width", "height"))
     root.attrib.pop("class", None)
     root.attrib |= {"role": "img", "aria-label": one_line(name, 400), "width": str(width), "height": str(height)}
     return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+@lru_cache(maxsize=64)
+def _drawn(spec: str) -> str:
+    """By Vega; charts of what ships with parity are the same on every page."""
+    svg: str = vl_convert.vegalite_to_svg(spec, config=CONFIG)
+    return svg
 
 
 _SVG = "{http://www.w3.org/2000/svg}"

@@ -128,7 +128,9 @@ def test_a_link_in_the_grid_leads_to_its_row(visit):
     row = index.page.locator("#cells tr.here")
     row.wait_for()
     assert "jax0.12.0.1-tf2.21.0" in row.inner_text().replace("\n", "")
-    assert row.evaluate("(tr) => { const at = tr.getBoundingClientRect(); return at.top >= 0 && at.bottom <= innerHeight }")
+    assert row.evaluate(
+        "(tr) => { const at = tr.getBoundingClientRect(); return at.top >= 0 && at.bottom <= innerHeight }"
+    )
     assert index.page.locator("#cells_wrapper select").nth(2).input_value() == ""
 
 
@@ -173,7 +175,9 @@ def test_every_control_is_reached_by_keyboard(visit, name):
 def test_a_planted_control_without_focus_is_found(visit):
     page = visit("cell")
     page.page.evaluate("document.body.insertAdjacentHTML('afterbegin', '<button style=outline:none>a</button>')")
-    page.page.evaluate("document.body.insertAdjacentHTML('afterbegin', '<div tabindex=-1><a href=#x tabindex=0>b</a></div>')")
+    page.page.evaluate(
+        "document.body.insertAdjacentHTML('afterbegin', '<div tabindex=-1><a href=#x tabindex=0>b</a></div>')"
+    )
     assert "outline:none" in page.walk()[0]["html"]
 
 
@@ -189,7 +193,9 @@ def test_axe_finds_nothing_serious(visit, name, scheme):
 
 def test_axe_finds_what_is_planted(visit):
     page = visit("cell")
-    page.page.evaluate("document.body.insertAdjacentHTML('beforeend', '<p style=color:#888>faint</p><select></select>')")
+    page.page.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', '<p style=color:#888>faint</p><select></select>')"
+    )
     assert {finding.partition(":")[0] for finding in page.findings()} == {"color-contrast", "select-name"}
 
 
