@@ -168,7 +168,9 @@ def _share(parent: ElementTree.Element) -> None:
 
 
 def _safe(value: Any) -> Any:
-    """`value` with every text on one line of characters that show themselves."""
+    """`value` with every text on one line of characters that show themselves, and None for what is no number."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, str):
         return one_line(value, 200)
     if isinstance(value, dict):
@@ -190,9 +192,13 @@ def shape(shown: Sequence[str]) -> dict[str, Any]:
     return {"field": "series", "type": "nominal", "title": None, "scale": {"domain": list(shown), "range": ranged}}
 
 
+def _on_it(values: Iterable[float]) -> list[float]:
+    return [value for value in values if 0 < value < math.inf] or [1.0]
+
+
 def log_scale(values: Iterable[float]) -> dict[str, Any]:
-    """A logarithmic scale and its axis over whole powers of ten around `values`, which are positive and finite."""
-    found = list(values) or [1.0]
+    """A logarithmic scale and its axis over whole powers of ten around those of `values` that are on it."""
+    found = _on_it(values)
     low, high = math.floor(math.log10(min(found))), math.ceil(math.log10(max(found)))
     high = max(high, low + 1)
     step = math.ceil((high - low) / 5)
@@ -203,8 +209,8 @@ def log_scale(values: Iterable[float]) -> dict[str, Any]:
 
 
 def fine_log_scale(values: Iterable[float]) -> dict[str, Any]:
-    """A logarithmic scale close around `values`, which are positive and finite, its axis at 1, 2 and 5 in each ten."""
-    found = list(values) or [1.0]
+    """A logarithmic scale close around those of `values` that are on it; its axis is at 1, 2 and 5 in each ten."""
+    found = _on_it(values)
     low, high = min(found) / 1.25, max(found) * 1.25
     tens = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
     steps = (1, 2, 5) if len(tens) < 3 else (1,)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import re
+import typing
 from importlib import import_module
 
 import pytest
@@ -15,8 +16,9 @@ from parity.report import charts, facts, markdown, numbers, panels, terminal
 from parity.tests import large, samples
 from parity.tests.test_command_line import HOSTILE, Page, assert_links_lead_somewhere, full_run, parity, without_script
 
-CONTROL = "\x1b[31m\x00\r\n::error::\u202e\ud800\u2028```\t|"
+CONTROL = "##[\x1b[31m\x00\r\n::error::\u202e\ud800\u2028```\t|"
 ASKED = {"runtime": "tf_xla", "case": "reference", "probe": "predict"}
+FAILED = {"status": "fail", "score": 3e4, "message": "it is off", "repeat": "python -m pytest 'x::y[1]'"}
 SKEW = {"failure": "stablehlo_skew", "evidence": "vhlo.custom_call_v2 in StableHLO 1.18.0"}
 
 
@@ -103,13 +105,31 @@ def test_no_string_of_a_record_or_a_verdict_breaks_a_panel(tmp_path, text):
         assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 100
 
 
+@pytest.mark.parametrize("value", [math.inf, math.nan, 0.0, -1.0])
+def test_no_number_of_a_record_breaks_a_panel(value, monkeypatch):
+    def drawn(spec):
+        json.loads(spec, parse_constant=pytest.fail)
+        return "<svg width='1' height='1'/>"
+
+    monkeypatch.setattr(charts, "_drawn", drawn)
+    made = full_run()
+    for name, cls in records.EVENTS.values():
+        hints = {field: str(hint) for field, hint in typing.get_type_hints(cls).items() if "float" in str(hint)}
+        filled = {field: value if "list" not in hint else [value] * 2 for field, hint in hints.items()}
+        filled |= {"map": [[value, 1.0]]} if "map" in hints else {}
+        setattr(made, name, [dataclasses.replace(row, **filled) for row in getattr(made, name)])
+    assert views(made)["latency"]
+    assert terminal.show(made)
+    assert markdown.summary([(made, None)])
+
+
 @pytest.mark.parametrize("text", [HOSTILE, CONTROL], ids=["hostile", "control"])
 def test_no_string_breaks_the_texts(text):
     made = full_run(text)
     shown = [terminal.show(made, 80), markdown.summary([(made, Verdict("stay", text, [], [], text, text, 1))])]
     for said in shown:
         assert not [char for char in said if not (char.isprintable() or char == "\n")]
-        assert "::error" not in said
+        assert not re.search(r"^\s*::|##\[", said, re.MULTILINE)
     prose = "\n".join(line for line in shown[1].splitlines() if not line.startswith("    "))
     assert "<" not in prose
     assert not re.search(r"(?<!\\)[`~]", prose.replace("`parity report RUN --summary --baseline FILE`", ""))
@@ -200,7 +220,7 @@ def test_a_known_issue_does_not_block():
 @pytest.fixture
 def pair(tmp_path):
     """Paths of a record, and of a worse one after it."""
-    old, new = run(), run(checks=[check(), check(1, status="fail", score=3e4)], started_at="2026-02-02T03:04:05.678Z")
+    old, new = run(), run(checks=[check(), check(1, **FAILED)], started_at="2026-02-02T03:04:05.678Z")
     paths = []
     for name, made in (("old", old), ("new", new)):
         paths.append(tmp_path / name / "run.json")
@@ -225,13 +245,13 @@ def test_a_baseline_says_what_changed_as_the_gate_says_it(pair, tmp_path, capsys
 
 
 def test_markdown_has_the_verdict_the_matrix_and_the_failures():
-    bad = check(7, status="fail", score=3e4, message="it is off", repeat="python -m pytest 'x::y[1]'")
+    bad = check(7, **FAILED)
     said = markdown.summary([(run(checks=[check(), bad]), None)])
     assert run(checks=[check(), bad]).verdict() in said.replace("\\", "")
     assert "| predict | ✗ fail 30,000 |" in said
     assert "| ✗ fail | Dense\\_7/kernel |" in said
     assert "it is off" in said
-    assert "    python -m pytest 'x" in said
+    assert "\n    python -m pytest 'x::y[1]'\n" in said
 
 
 def test_markdown_of_200_000_checks_is_under_a_mebibyte():
@@ -259,6 +279,7 @@ def test_the_terminal_is_80_columns_wide():
 def test_show_is_quick_to_start_and_its_exit_code_is_the_verdict(pair, tmp_path):
     old, new = (parity("show", path) for path in pair)
     assert (old.returncode, new.returncode, old.stderr) == (0, 1, "")
+    assert "\n    python -m pytest 'x::y[1]'\n" in new.stdout
     assert "✗ JAX 0.10.2 and TensorFlow 2.21.0 are not in order" in new.stdout
     slow = samples.python("-X", "importtime", "-m", "parity", "show", pair[0]).stderr
     assert not re.search(r"\| +(numpy|jax|tensorflow|rich|jinja2|vl_convert)\n", slow)
