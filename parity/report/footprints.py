@@ -158,7 +158,7 @@ def _spec(metric: Metric, points: list[Point], runtimes: list[str]) -> dict[str,
     ]  # fmt: skip
     if any(point.low is not None for point in points):
         ends = {"y": {**y, "field": "low"}, "y2": {"field": "high"}}
-        band = {"type": "area", "opacity": 0.25, "aria": False}
+        band = {"type": "area", "opacity": 1, "fillOpacity": 0.25, "aria": False}
         layers.insert(0, {"mark": band, "encoding": {"x": x, **ends, "color": colour}})
         even = {"data": {"values": [{"at": 1}]}, "mark": {"type": "rule", "aria": False, "color": charts.INK}}
         layers.append({**even, "encoding": {"y": {"field": "at", "type": "quantitative"}}})

@@ -1,5 +1,6 @@
 // Makes every table.live of the page sortable, searchable and filterable, and keeps what is shown in the URL.
 // The name DataTable is given before this. Whatever comes from a record is written as text.
+const LENGTH = 25;
 DataTable.ext.errMode = "throw";
 
 const element = (tag, properties, ...children) => {
@@ -132,7 +133,7 @@ function enhance(table) {
   const json = document.getElementById(`${table.id}-data`);
   const rows = json && new Rows(JSON.parse(json.textContent), heads);
   const filters = heads.flatMap((head, i) => (head.dataset.filter === "choice" ? [choice(table, rows, head, i)] : []));
-  const tools = element("div", { className: "tools" }, ...filters.map(({ label }) => label));
+  const tools = element("div", { className: "tools" }, ...filters.map(({ shown }) => shown));
   if (rows) table.tBodies[0].replaceChildren();
 
   // Where the table scrolled by itself, the part of the widget that holds it does.
@@ -144,8 +145,9 @@ function enhance(table) {
     autoWidth: false,
     deferRender: true,
     order: orderOf(table.dataset.first ?? "", heads),
-    pageLength: 25,
-    lengthMenu: [25, 100, 500],
+    pageLength: LENGTH,
+    columnDefs: [{ targets: "_all", orderSequence: ["asc", "desc"] }],
+    lengthMenu: [LENGTH, 100, 500],
     searchDelay: 1,
     layout: { top2Start: filters.length ? tools : null, topStart: "search", topEnd: "info", bottomStart: "pageLength" },
     language: { search: "Search", lengthMenu: "_MENU_ rows at a time", info: "_START_ to _END_ of _TOTAL_",
@@ -160,6 +162,7 @@ function enhance(table) {
   const holder = table.parentElement;
   holder.classList.add("scroll");
   Object.assign(holder, { tabIndex: 0, role: "region", ariaLabel: label });
+  api.table().container().querySelector(".dt-paging nav").ariaLabel = `Pages: ${label}`;
   for (const { select, i } of filters) {
     select.onchange = () => api.column(i).search(select.value, { exact: true }).draw();
   }
@@ -170,8 +173,9 @@ function enhance(table) {
 function choice(table, rows, head, i) {
   const found = rows ? rows.choices(i) : [...table.tBodies].flatMap((body) => [...body.rows].map((row) => textOf(row.cells[i])));
   const options = [...new Set(found)].sort(compareTexts).map((value) => element("option", { value }, value));
-  const select = element("select", {}, element("option", { value: "" }, "all"), ...options);
-  return { i, select, label: element("label", {}, `${titleOf(head)} `, select) };
+  const id = `${table.id}-choice-${i}`;
+  const select = element("select", { id }, element("option", { value: "" }, "all"), ...options);
+  return { i, select, shown: element("span", {}, element("label", { htmlFor: id }, titleOf(head)), select) };
 }
 
 // What is shown of a table, as entries of the URL: its search, filters and order where they are not as at first.
@@ -257,7 +261,7 @@ function showRow(table, name) {
 // On paper a table has no pages, but for one with more rows than anyone would print.
 const paper = matchMedia("print");
 paper.addEventListener("change", ({ matches }) => {
-  for (const { api, rows } of live) if (!rows) api.page.len(matches ? -1 : 25).draw();
+  for (const { api, rows } of live) if (!rows) api.page.len(matches ? -1 : LENGTH).draw();
 });
 
 for (const block of document.querySelectorAll("pre.copy")) {

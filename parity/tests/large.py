@@ -16,7 +16,7 @@ STEPS = ("predict", "eval", "forward-backward", "train step")
 
 
 def runs(jax=JAX, tensorflow=TENSORFLOW, questions=QUESTIONS):
-    """A run per pair; one check in a hundred fails with the newest jax, and the scores are as varied as measured ones."""
+    """A run per pair; one check in twenty fails with the newest jax, and the scores are as varied as measured ones."""
     chance = random.Random(0)
     return [_run(one, other, questions, chance) for one in jax for other in tensorflow]
 
@@ -25,7 +25,7 @@ def _run(jax, tensorflow, questions, chance):
     made = []
     for probe, runtime, size, leaf in questions:
         score = chance.lognormvariate(0, 1.2)
-        bad = jax == JAX[-1] and chance.random() < 0.01
+        bad = jax == JAX[-1] and chance.random() < 0.05
         asked = {"item": f"test_{probe}[reference-{runtime}-b{size}]", "probe": probe, "runtime": runtime}
         judged = {"status": "fail" if bad else "pass", "score": 1000 * score if bad else score}
         known = {"batch_size": size, "leaf": leaf, "jax_score": chance.lognormvariate(0, 0.4), "limit": 64.0}
