@@ -8,10 +8,12 @@ or dark with its page.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
 
@@ -41,7 +43,7 @@ SHAPES = {
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 INK = "currentColor"
 CONFIG: dict[str, Any] = {
-    "background": None,
+    "background": "transparent",
     "view": {"stroke": None},
     "axis": {
         "labelColor": INK, "titleColor": INK, "domainColor": INK, "tickColor": INK, "gridColor": "var(--line)",
@@ -53,8 +55,10 @@ CONFIG: dict[str, Any] = {
     },
     "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": "bold"},
     "text": {"color": INK, "fontSize": 11},
-    "point": {"opacity": 0.85, "size": 28},
-    "rule": {"color": "var(--bad)", "strokeWidth": 1.5},
+    "point": {"opacity": 1, "size": 26},
+    "rule": {"color": "var(--bad)", "strokeWidth": 1.5, "aria": False},
+    "line": {"aria": False},
+    "tick": {"aria": False},
     "axisXDiscrete": {"labelAngle": 0},
 }  # fmt: skip
 
@@ -89,8 +93,7 @@ def svg(spec: dict[str, Any], name: str) -> Markup:
 
     Texts from a record are made safe for XML first; marks with a description get it as their tooltip.
     """
-    drawn = vl_convert.vegalite_to_svg({"$schema": SCHEMA, **_safe(spec)}, config=CONFIG)
-    root = ElementTree.fromstring(drawn)
+    root = ElementTree.fromstring(_drawn(json.dumps({"$schema": SCHEMA, **_safe(spec)})))
     _slim(root)
     width, height = (math.ceil(float(root.attrib.pop(side))) for side in ("width", "height"))
     root.attrib.pop("class", None)
@@ -98,8 +101,16 @@ def svg(spec: dict[str, Any], name: str) -> Markup:
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
+@lru_cache(maxsize=64)
+def _drawn(spec: str) -> str:
+    """By Vega; charts of what ships with parity are the same on every page."""
+    svg: str = vl_convert.vegalite_to_svg(spec, config=CONFIG)
+    return svg
+
+
 _SVG = "{http://www.w3.org/2000/svg}"
 ElementTree.register_namespace("", _SVG[1:-1])
+_CIRCLE = re.compile(r"M([\d.]+),0A\1,\1,0,1,1,-\1,0A")
 _DIGITS = re.compile(r"(\d+\.\d)\d+")
 _OF_VEGA = (
     "aria-label", "aria-roledescription", "aria-hidden", "role", "class", "pointer-events", "font-family",
@@ -128,6 +139,10 @@ def _slim(parent: ElementTree.Element) -> None:
         for name in ("d", "transform", "x2", "y2"):
             if name in child.attrib:
                 child.set(name, _DIGITS.sub(r"\1", child.attrib[name]))
+        if circle := _CIRCLE.match(child.get("d", "")):
+            child.tag = f"{_SVG}circle"
+            child.set("r", circle[1])
+            del child.attrib["d"]
         if child.get("opacity") == "1":
             del child.attrib["opacity"]
         _slim(child)
@@ -153,7 +168,9 @@ def _share(parent: ElementTree.Element) -> None:
 
 
 def _safe(value: Any) -> Any:
-    """`value` with every text on one line of characters that show themselves."""
+    """`value` with every text on one line of characters that show themselves, and None for what is no number."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, str):
         return one_line(value, 200)
     if isinstance(value, dict):
@@ -175,9 +192,13 @@ def shape(shown: Sequence[str]) -> dict[str, Any]:
     return {"field": "series", "type": "nominal", "title": None, "scale": {"domain": list(shown), "range": ranged}}
 
 
+def _on_it(values: Iterable[float]) -> list[float]:
+    return [value for value in values if 0 < value < math.inf] or [1.0]
+
+
 def log_scale(values: Iterable[float]) -> dict[str, Any]:
-    """A logarithmic scale and its axis over whole powers of ten around `values`, which are positive and finite."""
-    found = list(values) or [1.0]
+    """A logarithmic scale and its axis over whole powers of ten around those of `values` that are on it."""
+    found = _on_it(values)
     low, high = math.floor(math.log10(min(found))), math.ceil(math.log10(max(found)))
     high = max(high, low + 1)
     step = math.ceil((high - low) / 5)
@@ -188,8 +209,8 @@ def log_scale(values: Iterable[float]) -> dict[str, Any]:
 
 
 def fine_log_scale(values: Iterable[float]) -> dict[str, Any]:
-    """A logarithmic scale close around `values`, which are positive and finite, its axis at 1, 2 and 5 in each ten."""
-    found = list(values) or [1.0]
+    """A logarithmic scale close around those of `values` that are on it; its axis is at 1, 2 and 5 in each ten."""
+    found = _on_it(values)
     low, high = min(found) / 1.25, max(found) * 1.25
     tens = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
     steps = (1, 2, 5) if len(tens) < 3 else (1,)

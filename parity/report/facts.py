@@ -39,8 +39,14 @@ class Way:
 
 
 def plain(text: str, longest: int = 1000) -> str:
-    """`gate.text.one_line` of a text of ours that ends with what a record says; a colon at its end is ours."""
+    """`gate.text.one_line` of a sentence of ours about what a record says; a colon at its end is ours."""
     return f"{one_line(text[:-1], longest)}:" if text.endswith(":") else one_line(text, longest)
+
+
+def code(text: str) -> list[str]:
+    """Code as lines that only show themselves and can be copied: `::` begins a command of a CI service, or is none."""
+    lines = [(line, plain(line, 4000)) for line in text.splitlines()]
+    return [shown if line.lstrip().startswith("::") else shown.replace(":\\x3a", "::") for line, shown in lines]
 
 
 def sign(status: str) -> str:
@@ -56,15 +62,13 @@ def severity(check: Check) -> tuple[bool, float]:
 
 
 def worst_leaves(checks: Iterable[Check]) -> list[Check]:
-    """Everything that is not in order, then of every leaf of a probe the check with the highest score."""
-    seen: set[tuple[str, str, str]] = set()
-    rows = []
+    """Of every leaf of a probe the worst check: on each runtime where it is not in order, else the highest score."""
+    worst: dict[tuple[str, str, str, str], Check] = {}
     for check in sorted(checks, key=severity):
-        key = (check.case, check.probe, check.leaf)
-        if check.status not in IN_ORDER or (key not in seen and check.score is not None):
-            rows.append(check)
-        seen.add(key)
-    return rows
+        bad = check.status not in IN_ORDER
+        if bad or check.score is not None:
+            worst.setdefault((check.case, check.probe, check.leaf, check.runtime if bad else ""), check)
+    return list(worst.values())
 
 
 def question(check: Check) -> str:

@@ -24,12 +24,12 @@ def curves(recorded: list[Curve]) -> list[Figure]:
 
 def _figure(title: str, series: list[Curve]) -> Figure:
     first = series[0]
-    rows = [(c.series, exact(x), number(y)) for c in series for x, y in zip(c.x, c.y, strict=True)]
+    rows = [(c.series, exact(x), number(y)) for c in series for x, y in zip(c.x, c.y, strict=False)]
     return charts.figure(title, _conclusion(series), _spec(series), ("series", first.x_label, first.name), rows)
 
 
 def _conclusion(series: list[Curve]) -> str:
-    points = [(y, x, c) for c in series for x, y in zip(c.x, c.y, strict=True)]
+    points = [(y, x, c) for c in series for x, y in zip(c.x, c.y, strict=False)]
     limit = series[0].limit
     if not points:
         return "It has no values."
@@ -48,7 +48,7 @@ def _spec(series: list[Curve]) -> dict[str, Any]:
     limit = series[0].limit
     rows: list[dict[str, Any]] = [
         {"x": x, "y": y, "series": c.series, "said": f"{c.series}, {c.x_label} {exact(x)}: {number(y)}"}
-        for c in series for x, y in zip(c.x, c.y, strict=True)
+        for c in series for x, y in zip(c.x, c.y, strict=False)
         if math.isfinite(x) and math.isfinite(y) and (limit is None or y > 0)
     ]  # fmt: skip
     place: dict[str, Any] = {"type": "linear", "zero": False}

@@ -61,7 +61,7 @@ def _lines(run: Run, judged: Verdict | None) -> Iterator[str]:
 
 def _code(code: str) -> Iterator[str]:
     """A block of code; indented, because no text can end that."""
-    yield from (f"    {facts.plain(line)}" for line in code.splitlines())
+    yield from (f"    {line}" for line in facts.code(code))
 
 
 def _changes(judged: Verdict | None) -> Iterator[str]:

@@ -18,7 +18,7 @@ def show(run: Run, width: int = 80) -> str:
     checks = run.all_checks()
     lines = _wrapped(f"{'✓' if run.in_order() else '✗'} {run.verdict()}", width)
     for way in facts.ways(run):
-        lines += ["", *_wrapped(way.text, width), *(f"    {facts.plain(line)}" for line in way.code.splitlines())]
+        lines += ["", *_wrapped(way.text, width), *(f"    {line}" for line in facts.code(way.code))]
     for title, rows in (("Worst leaves", _worst(checks, width)), ("Probes", _probes(checks)),
                         ("Latency", _latency(run.timings))):  # fmt: skip
         if rows:

@@ -12,9 +12,10 @@ from functools import cached_property
 from parity.gate import Verdict
 from parity.records import Check, Run
 from parity.report import facts
+from parity.storage import ESCAPED
 
 NAMES = (
-    "verdict", "unblocking", "changes", "matrix", "scores", "sizes", "curves", "latency", "profiles", "power", "trust",
+    "verdict", "unblocking", "changes", "matrix", "scores", "sizes", "curves", "latency", "profiles", "trust", "power",
     "environment", "checks",
 )  # fmt: skip
 
@@ -39,7 +40,8 @@ class Cell:
         """The id of an element of this run, such as that of a check by its item and leaf; also of its row."""
         from parity.report.tables import permalink
 
-        return permalink(*([f"run-{self.number + 1}"] if self.number else []), *parts)
+        named = permalink(*([f"run-{self.number + 1}"] if self.number else []), *parts)
+        return named.encode("utf-8", ESCAPED).decode()
 
     def row(self, check: Check) -> str:
         """The id of the row of a check."""

@@ -8,7 +8,7 @@ from parity.gate.outputs import TITLES
 from parity.gate.verdict import BLOCK, LEVELS, NOTE, WARN
 from parity.report.panels import Cell
 
-SHOWN = 20
+SHOWN = 8
 """Sentences of a level that are open; the rest is folded."""
 SIGNS = {BLOCK: ("✗", "fail"), WARN: ("!", "warn"), NOTE: ("·", "")}
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from parity.report.numbers import memory
 from parity.report.panels import Cell
 
 SHOWN_ELSEWHERE = ("left_out",)
+ABSENT = {"versions": "not installed", "cell": "not named"}
 INSTALLED = "installed"
 TITLES = {
     "versions": "Versions", "machine": "Machine", "devices": "Devices", "writer": "What JAX writes",
@@ -21,9 +23,11 @@ def view(cell: Cell) -> dict[str, Any]:
     installed = environment.pop(INSTALLED, None)
     parts = {k: v for k, v in environment.items() if isinstance(v, Mapping) and v}
     single = {k: v for k, v in environment.items() if not isinstance(v, Mapping)}
-    tables = [(TITLES.get(name, name), list(_rows(part))) for name, part in parts.items()]
+    tables = [
+        (TITLES.get(name, name), list(_rows(part, ABSENT.get(name, "not known")))) for name, part in parts.items()
+    ]
     if single:
-        tables.append(("Also", list(_rows(single))))
+        tables.append(("Also", list(_rows(single, "not known"))))
     return {
         "tables": tables,
         "installed": sorted(installed.items()) if isinstance(installed, Mapping) else [],
@@ -34,11 +38,13 @@ def view(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _rows(part: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _rows(part: Mapping[str, Any], absent: str, prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in part.items():
         if isinstance(value, Mapping):
-            yield from _rows(value, f"{prefix}{name}: ")
+            yield from _rows(value, absent, f"{prefix}{name}: ")
         elif isinstance(value, (list, tuple)):
             yield f"{prefix}{name}", ", ".join(map(str, value)) or "none"
-        else:
-            yield f"{prefix}{name}", "not installed" if value is None else str(value)
+        elif name.endswith("_bytes") and isinstance(value, int):
+            yield f"{prefix}{name.removesuffix('_bytes')}", memory(value)
+        elif value != "":
+            yield f"{prefix}{name}", absent if value is None else str(value)

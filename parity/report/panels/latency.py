@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from parity.records import Footprint, Timing
 from parity.report import charts
-from parity.report.numbers import count, duration, listed, memory, number, plural, times
+from parity.report.numbers import count, duration, listed, memory, number, times
 from parity.report.panels import Cell
 
 JAX = "jax"
@@ -24,7 +24,7 @@ def view(cell: Cell) -> dict[str, Any] | None:
         return None
     return {
         "times": _times(timings) if timings else None,
-        "ratios": _ratios(timings) if any(t.ratio is not None for t in timings) else None,
+        "ratios": _ratios(timings),
         "wide": [timing.name for timing in timings if not timing.narrow],
         "rows": [_row(timing) for timing in timings],
         "id": cell.id("latency"),
@@ -45,53 +45,56 @@ def _row(timing: Timing) -> dict[str, Any]:
 
 
 def _times(timings: Sequence[Timing]) -> charts.Figure:
+    step = _steps(timings)
     rows = [
-        (
-            t.step,
-            f"{t.batch_size:,}",
-            t.runtime,
-            duration(t.median_ns),
-            duration(t.low_ns),
-            duration(t.high_ns),
-            t.outliers,
-        )
+        (step(t), f"{t.batch_size:,}", t.runtime, *map(duration, (t.median_ns, t.low_ns, t.high_ns)), t.outliers)
         for t in timings
     ]
     slowest = max(timings, key=lambda t: t.median_ns)
     caption = (
-        f"The longest step is {slowest.step} on {slowest.runtime} at batch size {slowest.batch_size:,}: "
+        f"The longest step is {step(slowest)} on {slowest.runtime} at batch size {slowest.batch_size:,}: "
         f"{duration(slowest.median_ns)}. A point is the median, its bar the bootstrap interval; small ticks above are "
         f"the longest outliers, at most {OUTLIERS_DRAWN} of a point."
     )
     points = [
-        {**_place(t), "at": t.median_ns / MS, "low": t.low_ns / MS, "high": t.high_ns / MS,
+        {**_place(t, step), "at": t.median_ns / MS, "low": t.low_ns / MS, "high": t.high_ns / MS,
          "said": f"{t.name}: {duration(t.median_ns)}"}
         for t in timings if t.median_ns > 0 and t.low_ns > 0
     ]  # fmt: skip
-    outliers = [{**_place(t), "at": ns / MS} for t in timings for ns in _outliers(t)]
-    scale = charts.fine_log_scale([v for p in points for v in (p["low"], p["high"])] + [o["at"] for o in outliers])
-    y = {"field": "at", "type": "quantitative", "title": "ms, log scale", **scale}
-    far = {"mark": {"type": "tick", "thickness": 1, "size": 7, "opacity": 0.6}, "data": outliers, "y": y}
-    spec = _spec(timings, points, y, [far] if outliers else [])
+    outliers = [{**_place(t, step), "outlier": ns / MS} for t in timings for ns in _outliers(t)]
+    drawn = [v for p in points for v in (p["low"], p["high"])] + [o["outlier"] for o in outliers]
+    y = {"type": "quantitative", "title": "ms, log scale", **charts.fine_log_scale(drawn)}
+    tick = {"type": "tick", "thickness": 1, "size": 7, "opacity": 0.6, "aria": False}
+    spec = _spec(timings, [*points, *outliers], y, {"mark": tick, "encoding": {"y": {**y, "field": "outlier"}}})
     columns = ("step", "batch size", "runtime", "median", "from", "to", "outliers")
     return charts.figure("Latency by batch size", caption, spec, columns, rows)
 
 
-def _ratios(timings: Sequence[Timing]) -> charts.Figure:
-    mine = [t for t in timings if t.ratio is not None and t.ratio_low is not None and t.ratio_high is not None]
+def _ratios(timings: Sequence[Timing]) -> charts.Figure | None:
+    mine = [t for t in timings if None not in (t.ratio, t.ratio_low, t.ratio_high)]
+    if not mine:
+        return None
+    step = _steps(mine)
     rows = [
-        (t.step, f"{t.batch_size:,}", t.runtime, times(t.ratio), times(t.ratio_low), times(t.ratio_high), _beside(t))
+        (step(t), f"{t.batch_size:,}", t.runtime, *map(times, (t.ratio, t.ratio_low, t.ratio_high)), _beside(t))
         for t in mine
     ]
     points = [
-        {**_place(t), "at": t.ratio, "low": t.ratio_low, "high": t.ratio_high, "said": f"{t.name}: {times(t.ratio)}"}
+        {**_place(t, step), "at": t.ratio, "low": t.ratio_low, "high": t.ratio_high,
+         "said": f"{t.name}: {times(t.ratio)}"}
         for t in mine
-    ]
-    y = {"field": "at", "type": "quantitative", "title": "times JAX", "scale": {"zero": False}}
-    one = {"mark": {"type": "rule", "color": "var(--jax)", "strokeDash": [4, 3]}, "data": None, "y": {"datum": 1}}
-    columns = ("step", "batch size", "runtime", "ratio to JAX", "from", "to", "which is")
-    spec = _spec(mine, points, y, [one])
-    return charts.figure("Latency beside JAX", _conclusion(mine), spec, columns, rows)
+    ]  # fmt: skip
+    y = {"type": "quantitative", "title": "times JAX", "scale": {"zero": False}}
+    rule = {"type": "rule", "color": "var(--jax)", "strokeDash": [4, 3]}
+    one = {"mark": rule, "encoding": {"y": {"datum": 1}, "x": None, "xOffset": None, "color": None}}
+    columns = ("step", "batch size", "runtime", "ratio to JAX", "from", "to", "than JAX")
+    return charts.figure("Latency beside JAX", _conclusion(mine), _spec(mine, points, y, one), columns, rows)
+
+
+def _steps(timings: Sequence[Timing]) -> Callable[[Timing], str]:
+    """How the step of a timing is called; with its case, where there are several."""
+    several = len({timing.case for timing in timings}) > 1
+    return lambda timing: f"{timing.case}: {timing.step}" if several else timing.step
 
 
 def _conclusion(mine: Sequence[Timing]) -> str:
@@ -111,11 +114,11 @@ def _conclusion(mine: Sequence[Timing]) -> str:
 def _beside(timing: Timing) -> str:
     if timing.ratio_low is not None and timing.ratio_low > 1:
         return "slower"
-    return "faster" if timing.ratio_high is not None and timing.ratio_high < 1 else "not apart"
+    return "faster" if timing.ratio_high is not None and timing.ratio_high < 1 else "neither"
 
 
-def _place(timing: Timing) -> dict[str, Any]:
-    return {"step": timing.step, "size": f"{timing.batch_size:,}", "series": timing.runtime}
+def _place(timing: Timing, step: Callable[[Timing], str]) -> dict[str, Any]:
+    return {"step": step(timing), "size": f"{timing.batch_size:,}", "series": timing.runtime}
 
 
 def _outliers(timing: Timing) -> list[int]:
@@ -128,31 +131,26 @@ def _outliers(timing: Timing) -> list[int]:
 
 
 def _spec(
-    timings: Sequence[Timing], points: list[dict[str, Any]], y: dict[str, Any], beside: list[dict[str, Any]]
+    timings: Sequence[Timing], rows: list[dict[str, Any]], y: dict[str, Any], further: dict[str, Any]
 ) -> dict[str, Any]:
-    """A column for each step; `beside` are further layers."""
+    """A facet for each step, with a layer of intervals, one of points, and a further one."""
     runtimes = list(dict.fromkeys(t.runtime for t in timings))
     sizes = [f"{size:,}" for size in sorted({t.batch_size for t in timings})]
-    x = {"field": "size", "type": "ordinal", "title": "batch size", "sort": sizes}
-    shift = {"field": "series", "type": "nominal", "scale": {"domain": runtimes}}
-    colour = charts.colour(runtimes)
-    wide = {"x": x, "xOffset": shift, "color": colour}
+    steps = list(dict.fromkeys(row["step"] for row in rows))
+    common = {
+        "x": {"field": "size", "type": "ordinal", "title": "batch size", "sort": sizes},
+        "xOffset": {"field": "series", "type": "nominal", "scale": {"domain": runtimes}},
+        "color": charts.colour(runtimes),
+    }
     layers: list[dict[str, Any]] = [
-        {"mark": "rule", "encoding": {**wide, "y": {**y, "field": "low"}, "y2": {"field": "high"}}},
+        {"mark": "rule", "encoding": {"y": {**y, "field": "low"}, "y2": {"field": "high"}}},
         {"mark": {"type": "point", "filled": True, "size": 36},
-         "encoding": {**wide, "y": y, "shape": charts.shape(runtimes), "description": {"field": "said"}}},
+         "encoding": {"y": {**y, "field": "at"}, "shape": charts.shape(runtimes), "description": {"field": "said"}}},
+        further,
     ]  # fmt: skip
-    steps = list(dict.fromkeys(t.step for t in timings))
-    rows = [{**point, "kind": "point"} for point in points]
-    for i, layer in enumerate(beside):
-        if layer["data"] is None:
-            layers.append({"mark": layer["mark"], "encoding": {"y": layer["y"]}})
-        else:
-            rows += [{**row, "kind": f"beside {i}"} for row in layer["data"]]
-            only = [{"filter": {"field": "kind", "equal": f"beside {i}"}}]
-            layers.append({"transform": only, "mark": layer["mark"], "encoding": {**wide, "y": layer["y"]}})
-    for layer in layers[:2]:
-        layer["transform"] = [{"filter": {"field": "kind", "equal": "point"}}]
+    for layer in layers:
+        whole = {**common, **layer["encoding"]}
+        layer["encoding"] = {name: channel for name, channel in whole.items() if channel is not None}
     return {
         "data": {"values": rows},
         "facet": {"field": "step", "type": "nominal", "title": None, "sort": steps},
@@ -173,11 +171,15 @@ def _cost(footprint: Footprint) -> dict[str, Any]:
 
 def _threads(footprints: Sequence[Footprint]) -> str:
     """Whether the processes have the same threads, and what differs."""
-    first = footprints[0]
-    if all(footprint.threads == first.threads for footprint in footprints):
-        return f"Every process has the same threads: {_counted(first)}."
-    said = "; ".join(f"{footprint.runtime} {_counted(footprint)}" for footprint in footprints)
-    return f"The processes differ in their threads, so times are not of equal means: {said}."
+    alike: dict[str, list[str]] = {}
+    for footprint in footprints:
+        alike.setdefault(_counted(footprint), []).append(footprint.runtime)
+    if len(alike) == 1:
+        return f"Every process has the same threads: {listed(alike)}."
+    said = "; ".join(
+        f"{listed(runtimes)} {'has' if len(runtimes) == 1 else 'have'} {threads}" for threads, runtimes in alike.items()
+    )
+    return f"The processes differ in their threads, as the system names them: {said}."
 
 
 def _counted(footprint: Footprint) -> str:

@@ -141,7 +141,7 @@ def _map(found: list[list[float]], down: int, across: int, profile: Profile) -> 
             "y2": {"field": "bottom"},
             "opacity": {
                 "field": "level", "type": "ordinal", "sort": levels, "title": "largest distance in a block",
-                "scale": {"domain": levels, "range": list(SHADES)},
+                "scale": {"type": "ordinal", "domain": levels, "range": list(SHADES)},
                 "legend": {"symbolType": "square", "symbolFillColor": "var(--tensorflow)", "symbolStrokeWidth": 0,
                            "columns": 2},
             },

@@ -60,7 +60,7 @@ def _conclusion(leaves: list[Leaf]) -> str:
     low = sum(check.score is not None and check.score < LOWEST for check, _ in leaves)
     high = sum(check.score is not None and not check.score <= HIGHEST for check, _ in leaves)
     if low:
-        said += f" {plural(low, 'score')} of 0 or below {LOWEST} drawn at the lower edge."
+        said += f" {plural(low, 'score')} below {LOWEST}, most often exactly 0, drawn at the lower edge."
     if high:
         said += f" {plural(high, 'score')} beyond {number(HIGHEST)}, infinite or no number drawn at the upper edge."
     return said
@@ -68,7 +68,6 @@ def _conclusion(leaves: list[Leaf]) -> str:
 
 def _spec(cell: Cell, leaves: list[Leaf]) -> dict[str, Any]:
     points: list[dict[str, Any]] = []
-    probes = dict.fromkeys(cell.name(c.case, facts.question(c)) for c in cell.checks)
     placed: dict[str, int] = {}
     for check, jax in leaves:
         probe = cell.name(check.case, facts.question(check))
@@ -97,10 +96,9 @@ def _spec(cell: Cell, leaves: list[Leaf]) -> dict[str, Any]:
             "mark": "rule",
             "encoding": {"y": {"field": "limit", "type": "quantitative", "aggregate": "max"}},
         })  # fmt: skip
-    shown = [probe for probe in probes if probe in placed]
     return {
         "data": {"values": points},
-        "facet": {"field": "probe", "type": "nominal", "title": None, "sort": shown},
+        "facet": {"field": "probe", "type": "nominal", "title": None, "sort": list(placed)},
         "columns": 6, "spacing": 14,
         "spec": {"width": 120, "height": 130, "layer": layers},
     }  # fmt: skip

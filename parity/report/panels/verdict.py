@@ -14,8 +14,13 @@ def view(cell: Cell) -> dict[str, Any]:
         "sentence": run.verdict(),
         "in_order": run.in_order(),
         "counts": sorted(run.counts().items()),
-        "when": f"Started {run.started_at}, ended {run.ended_at or 'not known'}, {run.state}.",
+        "when": f"Started {_time(run.started_at)}, ended {_time(run.ended_at)}, {run.state}.",
         "stopped": run.stopped,
-        "left_out": run.environment.get("left_out", ()),
+        "left_out": [line[:1].upper() + line[1:] for line in run.environment.get("left_out", ())],
         "limits": sorted({(c.case, c.limit_reason) for c in cell.checks if c.limit_reason}),
     }
+
+
+def _time(at: str | None) -> str:
+    """To the minute."""
+    return f"{at[:16].replace('T', ' ')} UTC" if at else "not known"
