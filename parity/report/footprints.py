@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -59,7 +60,7 @@ def _footprints(rows: Sequence[Row]) -> list[Any]:
             Point(row["jax"], row["tensorflow"], runtime, float(cost[metric.key]))
             for row in rows
             for runtime, cost in (row.get("footprints") or {}).items()
-            if cost.get(metric.key) is not None
+            if _measured(cost.get(metric.key))
         ]
         if points:
             figures.append(_figure(metric, points))
@@ -75,13 +76,17 @@ def _latencies(rows: Sequence[Row]) -> list[Any]:
             Point(row["jax"], row["tensorflow"], runtime, *map(float, interval))
             for row in measured
             for runtime, interval in row["latency"]["ratios"].get(step, {}).items()
-            if None not in interval
+            if all(map(_measured, interval))
         ]
         sizes = sorted({row["latency"]["batch_size"] for row in measured})
         title = f"Latency of {step} over JAX's, at batch size {' or '.join(map(str, sizes))}"
         if points:
             figures.append(_figure(Metric(step, title, "times JAX's latency", 1.0, times), points))
     return figures
+
+
+def _measured(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _figure(metric: Metric, points: list[Point]) -> Any:

@@ -7,11 +7,8 @@ from typing import Any
 from parity import atlas as atlases
 from parity.atlas import AGREES, MENDED, Atlas, Row
 from parity.records import JOINT, SPLIT
+from parity.report.facts import REMEDY
 
-REMEDY = """import parity.remedies
-
-with parity.remedies.readable_by("{}"):
-    ...  # whatever converts and saves"""
 PINS = 'pip install "jax=={}" "tensorflow=={}"'
 
 
@@ -31,14 +28,14 @@ def unblocking(atlas: Atlas) -> dict[str, Any] | None:
         return {"says": f"Nothing has to: the newest pair, {pair}, agrees as exported by default.", "code": None}
     if kind == MENDED:
         failed = f"fails as exported by default ({newest['class']}), and agrees with this around the export"
-        return {"says": f"The newest pair, {pair}, {failed}:", "code": REMEDY.format(newest["remedy"])}
+        return {"says": f"The newest pair, {pair}, {failed}:", "code": REMEDY.format(requirement=newest["remedy"])}
     said = f"The newest pair, {pair}: {atlases.words(newest)}."
     good = [row for row in here if atlases.kind(row) in (AGREES, MENDED)]
     if not good:
         return {"says": f"{said} No other pair agrees.", "code": None}
     best, code = good[-1], PINS.format(good[-1]["jax"], good[-1]["tensorflow"])
     if best["remedy"]:
-        code += f"\n\n{REMEDY.format(best['remedy'])}"
+        code += f"\n\n{REMEDY.format(requirement=best['remedy'])}"
     agrees = "agrees with a remedy" if best["remedy"] else "agrees"
     return {"says": f"{said} The newest pair that {agrees} is {_pair(best)}:", "code": code}
 

@@ -86,11 +86,11 @@ class Rows {
   }
 }
 
-// Whole numbers as they are, others with three digits, as the rest of the page has them.
+// Whole numbers as they are, others with three digits, as the rest of the page has them (see numbers.py).
 const digits = (value) => {
-  if (Number.isInteger(value)) return value.toLocaleString("en");
   const size = Math.abs(value);
-  return size < 1e-4 || size >= 1e3 ? value.toExponential(2).replace(/\.?0*e/, "e") : String(Number(value.toPrecision(3)));
+  if (size && (size < 1e-3 || size >= 1e6)) return value.toExponential(2);
+  return Number.isInteger(value) ? value.toLocaleString("en") : value.toPrecision(3);
 };
 
 // Values as numbers to sort by, nothing before any, and the texts "inf" and "nan", which JSON has not, after all; or none.

@@ -72,6 +72,12 @@ class Visit:
     def choose(self, table, column, value):
         self.page.locator(f"#{table}_wrapper .tools").get_by_label(column, exact=True).select_option(value)
 
+    def sort(self, table, column, way):
+        """Click on a header, and wait until it says which way the rows are sorted."""
+        head = self.page.locator(f"#{table} thead th").nth(column)
+        head.get_by_role("button").click()
+        self.page.locator(f"#{table} thead th:nth-child({column + 1})[aria-sort={way}]").wait_for()
+
     def wide(self):
         """How much wider the page is than its window, in pixels."""
         return self.page.evaluate("document.documentElement.scrollWidth - innerWidth")

@@ -115,6 +115,15 @@ def test_joining_alone_writes_nothing_and_joining_again_changes_nothing(reports,
     assert contents(reports / NAME) == settled
 
 
+def test_the_page_has_every_check_of_the_records_and_says_so_where_there_are_none(reports):
+    empty = joining.write(joining.join(reports, {}), reports, None).read_text(encoding="utf-8")
+    assert "The records were not at hand" in empty
+    leave(reports)
+    page = joining.write(joining.join(reports, {}), reports, None).read_text(encoding="utf-8")
+    assert "1 check of 1 cell" in page
+    assert f'"names":["{NAME}"]' in page
+
+
 def test_what_the_lists_do_not_change_is_not_written_again(reports, listed):
     leave(reports)
     before = contents(reports / NAME)
