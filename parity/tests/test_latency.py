@@ -28,7 +28,7 @@ NAMES = ("jax", "tf_xla")
 ASKED = [Planned(f"test_latency[c-{r}-predict-b1]", "c", "latency", r, 1, "cpu:0", "cpu:0") for r in NAMES]
 
 
-@pytest.mark.parametrize("asked", map(benchmarking.parameter, ASKED), ids=NAMES)
+@pytest.mark.parametrize("asked", [benchmarking.parameter(asked) for asked in ASKED], ids=NAMES)
 def test_replayed(benchmark, request, asked):
     times = [int(ns * (FACTOR if asked.runtime == "jax" else 2)) for ns in TIMES]
     found = Timing("c", asked.runtime, "predict", 1, "cpu:0", 1.0, 1.0, 1.0, times, True, 1, ratio=2.0)
@@ -57,7 +57,7 @@ def replayed(pytester):
     return start
 
 
-def test_pytest_benchmark_shows_stores_and_compares_what_was_measured(replayed, tmp_path):
+def test_pytest_benchmark_shows_stores_and_compares_what_was_measured(replayed):
     kept = ("--benchmark-storage=kept", "--benchmark-max-time=0.01")
     code, said = replayed("--benchmark-save=old", "--benchmark-json=all.json", *kept)
     assert code == 0, said
@@ -75,7 +75,7 @@ def test_pytest_benchmark_shows_stores_and_compares_what_was_measured(replayed, 
     assert "'c: predict, batch size 1, cpu:0': 4 tests" in said
     assert "StdDev" not in said
     code, said = replayed(*compared, factor=1.1)
-    assert code == 1
+    assert code
     assert "Performance has regressed" in said
 
 
