@@ -6,7 +6,7 @@ At their top they import the standard library alone; what a command needs is imp
 from typing import Any
 
 NAMES = (
-    "run", "doctor", "export", "verify", "report", "gate", "baseline", "upgrade", "bisect", "cell", "matrix",
+    "run", "doctor", "export", "verify", "report", "show", "gate", "baseline", "upgrade", "bisect", "cell", "matrix",
     "atlas", "faults", "study", "false_alarms",
 )  # fmt: skip
 """In the order of the help; a name of two words has a dash on the command line."""

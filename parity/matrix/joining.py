@@ -27,12 +27,13 @@ from parity.storage import output_folder
 class Joined:
     """The atlas of the records in a folder, and what is wrong with the lists that are kept beside them.
 
-    `previous` is the atlas that was written there before; `settled` are the records, by their folders, that the known
-    issues see in another way than when they were written.
+    `previous` is the atlas that was written there before; `runs` are the records; `settled` are those, by their
+    folders, that the known issues see in another way than when they were written.
     """
 
     atlas: Atlas
     previous: Atlas | None
+    runs: list[Run] = field(default_factory=list)
     settled: dict[Path, Run] = field(default_factory=dict)
     unmatched: list[str] = field(default_factory=list)
     limits: dict[str, Limits] = field(default_factory=dict)
@@ -71,7 +72,8 @@ def join(reports: Path, planned: Mapping[str, str], out: Path | None = None, arc
         previous = atlases.read((out or reports) / pages.DATA)
     runs = list(found.values())
     unmatched = [issue.id for issue in known_issues.unmatched(runs, known_issues.load())]
-    return Joined(atlases.join(map(cells.row, runs), planned, archived), previous, settled, unmatched, _limits(runs))
+    joined = atlases.join(map(cells.row, runs), planned, archived)
+    return Joined(joined, previous, runs, settled, unmatched, _limits(runs))
 
 
 def recorded(reports: Path) -> Iterator[tuple[Path, Run]]:
@@ -120,7 +122,7 @@ def write(joined: Joined, out: Path, readme: Path | None) -> Path:
     atlases.write(output_folder(out) / pages.DATA, joined.atlas)
     if readme is not None:
         atlases.update_readme(readme, joined.atlas)
-    return pages.write(joined.atlas, joined.previous, out)
+    return pages.write(joined.atlas, joined.previous, out, joined.runs)
 
 
 def table(atlas: Atlas, width: int) -> str:

@@ -1,16 +1,17 @@
-"""The atlas to one self-contained HTML file: no script, no request to anywhere."""
+"""The atlas to one self-contained HTML file: no request to anywhere, and readable without its script."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from parity import atlas as atlases
 from parity.atlas import AGREES, APART, MENDED, UNSEEN, Atlas, Change, Grid, Row
-from parity.records import ARCHIVE, FLEET, JOINT, SPLIT
-from parity.report import handover, render, trust
+from parity.records import ARCHIVE, FLEET, JOINT, SPLIT, Run
+from parity.report import every_check, footprints, handover, newest, render, trust
 from parity.storage import output_folder, write_atomically
 
 DATA, PAGE = "atlas.json", "index.html"
@@ -32,10 +33,11 @@ TITLES = {
 }
 
 
-def write(atlas: Atlas, previous: Atlas | None, folder: Path) -> Path:
+def write(atlas: Atlas, previous: Atlas | None, folder: Path, runs: Sequence[Run] = ()) -> Path:
     """Write the page of `atlas`, and what changed since `previous`, to `folder`/index.html.
 
-    A cell is linked to its own page where `folder`/<cell>/index.html exists, so write those first.
+    A cell is linked to its own page where `folder`/<cell>/index.html exists, so write those first. `runs` are the
+    records behind the atlas, where they are at hand: the page then has a table of all their checks.
 
     Raises:
         UsageError: jinja2 is not installed, or `folder` is a file.
@@ -49,12 +51,15 @@ def write(atlas: Atlas, previous: Atlas | None, folder: Path) -> Path:
         atlas=atlas,
         verdict=atlases.verdict(atlas),
         state=_state(atlas),
+        unblocking=newest.unblocking(atlas),
         changes=_changes(previous, atlas, views) if previous else None,
         previous=previous,
         open_changes=OPEN_CHANGES,
         doctor=_doctor(list(views.values())),
         grids=[_grid(atlases.grid(atlas, mode), views) for mode in atlases.PAIRED],
+        costs=footprints.view(atlas),
         cells=views.values(),
+        checks=every_check.view(runs, {view["row"]["cell"]: view["page"] for view in views.values()}),
         data=DATA if (folder / DATA).is_file() else None,
         cost=total,
         total=sum(total.values()),
@@ -82,6 +87,7 @@ def _view(row: Row, folder: Path) -> dict[str, Any]:
         "sign": atlases.sign(row),
         "words": atlases.words(row),
         "anchor": re.sub(r"[^\w.-]+", "_", f"{row['mode']}-{row['cell']}"),
+        "order": {name: _padded(row[name]) for name in ("jax", "tensorflow")},
         "page": f"{quote(row['cell'])}/{PAGE}" if (folder / row["cell"] / PAGE).is_file() else None,
         "foreseen": atlases.foreseen(row),
         "versions": ", ".join(f"{name} {version}" for name, version in _versions(row).items() if version),
@@ -90,7 +96,12 @@ def _view(row: Row, folder: Path) -> dict[str, Any]:
 
 
 def _versions(row: Row) -> dict[str, str | None]:
-    return {"jax": row["jax"], "tensorflow": row["tensorflow"], "Python": row["python"], **row["versions"]}
+    return {"Python": row["python"], **row["versions"]}
+
+
+def _padded(release: str | None) -> str:
+    """Sorts as text where a release sorts by its numbers."""
+    return re.sub(r"\d+", lambda number: number[0].zfill(6), release or "")
 
 
 def _grid(grid: Grid, views: dict[int, Any]) -> dict[str, Any]:

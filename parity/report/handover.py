@@ -14,10 +14,10 @@ def view(run: Run) -> dict[str, Any] | None:
     """What the panel shows of a run; None where nothing was handed over."""
     if not run.hits:
         return None
-    from parity.report import charts
+    from parity.report import lines
 
     scored = any(curve.limit is not None for curve in run.curves)
-    return {"costs": costs.sentences(run.hits), "charts": charts.curves(curves(run)), "scored": scored}
+    return {"costs": costs.sentences(run.hits), "charts": lines.curves(curves(run)), "scored": scored}
 
 
 def curves(run: Run) -> list[Curve]:

@@ -42,7 +42,7 @@ def faults_sentence(faults: dict[str, Any]) -> str:
 
 
 def _study(study: dict[str, Any]) -> dict[str, Any]:
-    from parity.report import charts
+    from parity.report import lines
 
     scored: dict[str, dict[int, dict[str, float]]] = {}
     for row in study["scores"]:
@@ -56,7 +56,7 @@ def _study(study: dict[str, Any]) -> dict[str, Any]:
         "sentence": false_alarms.sentence(study),
         "sizes": sorted({size for by_size in scored.values() for size in by_size}),
         "probes": scored,
-        "chart": charts.scores(_bars(study), study["limit"]),
+        "figure": lines.histogram(_bars(study), study["limit"]),
     }
 
 
@@ -66,4 +66,4 @@ def _bars(study: dict[str, Any]) -> list[dict[str, Any]]:
     for row in study["histogram"]:
         if row["up_to"]:
             counts["JAX" if row["runtime"] == "jax" else TENSORFLOW, row["up_to"]] += row["checks"]
-    return [{"runtime": side, "up_to": edge, "checks": n} for (side, edge), n in sorted(counts.items())]
+    return [{"series": side, "up_to": edge, "checks": n} for (side, edge), n in sorted(counts.items())]

@@ -8,16 +8,18 @@ import sys
 import types
 import typing
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import pytest
 
 from parity import cli, records
 from parity.commands import doctor
 from parity.records import Curve, Power, Worst
+from parity.report import tables
 from parity.tests import samples
 from parity.tests.test_bundle_files import write as write_bundle
 
-COMMANDS = ("run", "doctor", "export", "verify", "report")
+COMMANDS = ("run", "doctor", "export", "verify", "report", "show")
 NARROW = {**os.environ, "COLUMNS": "80"}
 HEAVY = {"numpy", "jax", "tensorflow", "pytest", "rich", "jinja2", "vl_convert"}
 
@@ -75,24 +77,36 @@ def record(tmp_path):
 
 def full_run(text="plain", **changes):
     """A run with every kind of row, `text` in every string."""
-    known = {"item": f"test_predict[{text}]", "batch_size": 0}
+    worst = Worst([1, 2], 1.0, float("nan"), 3.0)
     return samples.run(
         cell=text,
         environment={
             "versions": {"jax": text, "tensorflow": None, text: text},
             "machine": {"cpu": text, "cores": 2, "instruction_sets": [text]},
             "prediction": {"status": text, "failure": text, "evidence": text, "reason": text},
+            "installed": {text: text},
+            "left_out": [text],
+            text: {text: [text], "known": {text: None}},
         },
         plan=[of_text(records.Planned, text, item=text)],
         checks=[
-            of_text(records.Check, text, **known, status=status, worst=Worst([1, 2], 1.0, float("nan"), 3.0))
-            for status in (*records.STATUSES, text)
+            of_text(
+                records.Check,
+                text,
+                item=f"test_predict[{text}]",
+                leaf=f"{text} {size}",
+                batch_size=size,
+                status=status,
+                worst=worst,
+            )
+            for size, status in enumerate((*records.STATUSES, text))
         ],
         budgets=[of_text(records.BudgetRecord, text)],
         powers=[of_text(Power, text), of_text(Power, text, smallest_relative_error=float("inf"))],
         curves=[
             Curve(text, text, text, text, [1.0, 2.0, 3.0], [1.0, float("nan"), float("inf")]),
             Curve(text, text, f"{text} again", text, [3.0, 4.0], [0.5, 0.25], handover=3.0),
+            Curve(text, f"{text} by step", text, text, [3.0, 4.0], [0.5, 250.0], limit=128.0),
         ],
         hits=[of_text(records.Hit, text)],
         timings=[of_text(records.Timing, text, times_ns=[1, 2, 3])],
@@ -101,6 +115,8 @@ def full_run(text="plain", **changes):
             of_text(
                 records.Profile,
                 text,
+                item=f"test_predict[{text}]",
+                leaf=f"{text} 1",
                 shape=[2, 2],
                 edges=[1.0, 2.0],
                 counts=[4],
@@ -146,7 +162,15 @@ class Page(HTMLParser):
 NAMESPACES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
 
 
+def without_script(html):
+    """The page without the one script that is the project's own."""
+    script = str(tables.script())
+    assert html.count(script) == 1
+    return html.replace(script, "")
+
+
 def assert_self_contained(html):
+    html = without_script(html)
     page = Page(html)
     assert not page.tags & {
         "script",
@@ -161,7 +185,8 @@ def assert_self_contained(html):
         "foreignobject",
     }
     names = {name for name, _ in page.attributes}
-    assert not [name for name in names if name.startswith("on") or name in ("src", "srcset", "href", "xlink:href")]
+    assert not [name for name in names if name.startswith("on") or name in ("src", "srcset", "xlink:href")]
+    assert all(value.startswith("#") for name, value in page.attributes if name == "href")
     assert set(re.findall(r"https?://[^\s\"'<>)]*", html)) <= NAMESPACES
     assert "@import" not in html
     assert "url(" not in html
@@ -183,16 +208,28 @@ def test_a_report_stands_beside_its_first_run(tmp_path, record):
     assert parity("report", tmp_path, record).returncode == 0
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert html.count("<article>") == 2
+    assert_links_lead_somewhere(html)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["index.html", "run.json"]
 
 
 def test_a_report_shows_every_status_and_what_went_wrong(record):
     parity("report", record)
-    text = Page(record.with_name("index.html").read_text(encoding="utf-8")).text
+    html = record.with_name("index.html").read_text(encoding="utf-8")
+    text = Page(html).text
     for status in records.STATUSES:
         assert re.search(rf"\S {status}\b", text)
-    assert "Worst element [1, 2]: 1; JAX nan, oracle 3." in text
-    assert "Repeat: plain" in text
+    assert "[1, 2]: 1; JAX nan, oracle 3" in text
+    assert_links_lead_somewhere(html)
+
+
+def assert_links_lead_somewhere(html):
+    """Every link inside the page has a target, and no two elements one id."""
+    attributes = Page(html.replace(str(tables.script()), "")).attributes
+    ids = [value for name, value in attributes if name == "id"]
+    links = {unquote(value[1:]) for name, value in attributes if name == "href"}
+    assert len(ids) == len(set(ids))
+    assert links
+    assert links <= set(ids)
 
 
 HOSTILE = "</title></style></svg>\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}"

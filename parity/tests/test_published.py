@@ -35,12 +35,12 @@ def test_the_readme_says_what_hand_overs_cost():
     assert {(hit.way, hit.seed) for hit in run.hits} >= {(way, seed) for way in HANDOVERS for seed in range(5)}
     for sentence in costs.sentences(run.hits):
         assert f"- {sentence}." in README
-    assert [chart["title"] for chart in handover.of_the_whole()["charts"]]
+    assert [figure.title for figure in handover.of_the_whole()["charts"]]
 
 
 def test_the_panel_shows_both():
     shown = trust.view()
-    assert shown["study"]["chart"].startswith("<svg")
+    assert shown["study"]["figure"].svg.startswith("<svg")
     assert sum(map(len, shown["faults"]["groups"].values())) == len(shown["faults"]["faults"]) >= 60
 
 

@@ -1,0 +1,32 @@
+"""`parity show`: a run in the terminal."""
+
+from __future__ import annotations
+
+import shutil
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Add the command's options."""
+    show = commands.add_parser(
+        "show",
+        help="show a run in the terminal: verdict, worst leaves, probes",
+        description="Show the verdict on a run, what unblocks it, its worst leaves and a line for each probe.",
+    )
+    show.add_argument("run", metavar="RUN", type=Path, help="a run.json, or the folder that has it")
+
+
+def main(arguments: Namespace, further: list[str]) -> int:
+    """Show a run; the exit code is 0 where it is in order, 1 otherwise."""
+    import sys
+
+    from parity import records
+    from parity.report import terminal
+
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no crash
+    run = records.read(arguments.run)
+    print(terminal.show(run, min(shutil.get_terminal_size().columns, 120)))
+    return 0 if run.in_order() else 1

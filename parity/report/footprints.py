@@ -1,0 +1,171 @@
+"""What runtimes cost beside their checks, over releases of jax: memory, size, times to start, and latency by JAX's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from parity.atlas import Atlas, Row
+from parity.records import JOINT
+from parity.report.numbers import MIB, duration, memory, times
+
+SECOND = 1e9
+CHANGED = 1.05
+"""What is off by a smaller factor counts as the same."""
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [12, 3])
+
+
+class Metric(NamedTuple):
+    """One measure of a footprint: its key, its title, the axis, what a unit of the axis is, and how it is said."""
+
+    key: str
+    title: str
+    axis: str
+    unit: float
+    say: Callable[[float | None], str]
+
+
+METRICS = (
+    Metric("peak_memory_bytes", "Peak memory of a runtime's process", "MiB", MIB, memory),
+    Metric("load_ns", "Time to load, convert or place", "seconds", SECOND, duration),
+    Metric("first_call_ns", "Time of the first call", "seconds", SECOND, duration),
+    Metric("import_ns", "Time to import", "seconds", SECOND, duration),
+    Metric("export_ns", "Time of the export", "seconds", SECOND, duration),
+    Metric("artifact_bytes", "Size of the artifact", "MiB", MIB, memory),
+)
+
+
+class Point(NamedTuple):
+    """A value of a runtime in a cell, with its interval where it has one."""
+
+    jax: str
+    tensorflow: str
+    runtime: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+def view(atlas: Atlas) -> dict[str, Any]:
+    """The figures of footprints and of latencies; none where nothing was measured."""
+    rows = [row for row in atlas.cells if row["mode"] == JOINT and row["jax"] and row["tensorflow"]]
+    return {"footprints": _footprints(rows), "latency": _latencies(rows)}
+
+
+def _footprints(rows: Sequence[Row]) -> list[Any]:
+    figures = []
+    for metric in METRICS:
+        points = [
+            Point(row["jax"], row["tensorflow"], runtime, float(cost[metric.key]))
+            for row in rows
+            for runtime, cost in (row.get("footprints") or {}).items()
+            if cost.get(metric.key) is not None
+        ]
+        if points:
+            figures.append(_figure(metric, points))
+    return figures
+
+
+def _latencies(rows: Sequence[Row]) -> list[Any]:
+    measured = [row for row in rows if row.get("latency")]
+    steps = dict.fromkeys(step for row in measured for step in row["latency"]["ratios"])
+    figures = []
+    for step in steps:
+        points = [
+            Point(row["jax"], row["tensorflow"], runtime, *map(float, interval))
+            for row in measured
+            for runtime, interval in row["latency"]["ratios"].get(step, {}).items()
+            if None not in interval
+        ]
+        sizes = sorted({row["latency"]["batch_size"] for row in measured})
+        title = f"Latency of {step} over JAX's, at batch size {' or '.join(map(str, sizes))}"
+        if points:
+            figures.append(_figure(Metric(step, title, "times JAX's latency", 1.0, times), points))
+    return figures
+
+
+def _figure(metric: Metric, points: list[Point]) -> Any:
+    from parity.report import charts
+
+    runtimes = list(dict.fromkeys(point.runtime for point in points))
+    pairs: dict[tuple[str, str], dict[str, Point]] = {}
+    for point in points:
+        pairs.setdefault((point.jax, point.tensorflow), {})[point.runtime] = point
+    columns = ("jax", "tensorflow", *runtimes)
+    rows = [(*pair, *(_said(metric, found.get(name)) for name in runtimes)) for pair, found in pairs.items()]
+    return charts.figure(metric.title, _conclusion(metric, points), _spec(metric, points, runtimes), columns, rows)
+
+
+def _said(metric: Metric, point: Point | None) -> str:
+    if point is None:
+        return "-"
+    interval = "" if point.low is None else f" ({metric.say(point.low)} to {metric.say(point.high)})"
+    return metric.say(point.value) + interval
+
+
+def _conclusion(metric: Metric, points: list[Point]) -> str:
+    """What changed most from the first to the last jax that was measured in one tensorflow; points are in order."""
+    series: dict[tuple[str, str], list[Point]] = {}
+    for point in points:
+        series.setdefault((point.tensorflow, point.runtime), []).append(point)
+    spans = [(found[0], found[-1]) for found in series.values() if found[0].jax != found[-1].jax and found[0].value > 0]
+    if not spans:
+        most = max(points, key=lambda point: point.value)
+        return f"The most is {metric.say(most.value)}, of {most.runtime} with {_pair(most)}; no two jax to compare."
+    first, last = max(spans, key=lambda span: _change(*span))
+    if _change(first, last) < CHANGED:
+        said = f"{last.runtime} has {metric.say(last.value)} with {_pair(last)}"
+        return f"From the first jax to the last nothing changed by {CHANGED - 1:.0%}: {said}."
+    return (
+        f"What changed most is {last.runtime}: {metric.say(first.value)} with jax {first.jax}, "
+        f"{metric.say(last.value)} with jax {last.jax}, both with tensorflow {last.tensorflow}."
+    )
+
+
+def _change(first: Point, last: Point) -> float:
+    return max(last.value / first.value, first.value / last.value if last.value > 0 else 0.0)
+
+
+def _pair(point: Point) -> str:
+    return f"jax {point.jax} and tensorflow {point.tensorflow}"
+
+
+def _spec(metric: Metric, points: list[Point], runtimes: list[str]) -> dict[str, Any]:
+    from parity.report import charts
+
+    values = [
+        {
+            "jax": p.jax, "tensorflow": f"tensorflow {p.tensorflow}", "series": p.runtime,
+            "value": p.value / metric.unit,
+            "low": (p.value if p.low is None else p.low) / metric.unit,
+            "high": (p.value if p.high is None else p.high) / metric.unit,
+        }
+        for p in points
+    ]  # fmt: skip
+    releases = list(dict.fromkeys(point.jax for point in points))
+    x = {"field": "jax", "type": "ordinal", "title": "jax", "sort": releases, "axis": {"labelAngle": -60}}
+    y = {"field": "value", "type": "quantitative", "title": metric.axis, "scale": {"zero": metric.unit != 1}}
+    legend = {"symbolType": "stroke", "symbolSize": 300, "symbolStrokeWidth": 2}
+    colour = {**charts.colour(runtimes), "legend": legend}
+    # A line says what a hundred points would, in a hundredth of the bytes; the table has the numbers.
+    dashes = [DASHES[i % len(DASHES)] for i in range(len(runtimes))]
+    dashed = {**colour, "scale": {"domain": runtimes, "range": dashes}}
+    layers: list[dict[str, Any]] = [
+        {"mark": {"type": "line", "aria": False}, "encoding": {"x": x, "y": y, "color": colour, "strokeDash": dashed}},
+        {"transform": [{"joinaggregate": [{"op": "count", "as": "count"}], "groupby": ["tensorflow", "series"]},
+                       {"filter": "datum.count === 1"}],
+         "mark": {"type": "point", "filled": True, "aria": False}, "encoding": {"x": x, "y": y, "color": colour}},
+    ]  # fmt: skip
+    if any(point.low is not None for point in points):
+        ends = {"y": {**y, "field": "low"}, "y2": {"field": "high"}}
+        band = {"type": "area", "opacity": 1, "fillOpacity": 0.25, "aria": False}
+        layers.insert(0, {"mark": band, "encoding": {"x": x, **ends, "color": colour}})
+        even = {"data": {"values": [{"at": 1}]}, "mark": {"type": "rule", "aria": False, "color": charts.INK}}
+        layers.append({**even, "encoding": {"y": {"field": "at", "type": "quantitative"}}})
+    shown = [f"tensorflow {release}" for release in dict.fromkeys(point.tensorflow for point in points)]
+    return {
+        "data": {"values": values},
+        "facet": {"field": "tensorflow", "type": "nominal", "title": None, "sort": shown},
+        "columns": 3, "spacing": 16,
+        "spec": {"width": 160, "height": 110, "layer": layers},
+    }  # fmt: skip

@@ -1,0 +1,71 @@
+"""Numbers as people compare them: three digits, a unit where there is one, and no exponent where none is needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+_DURATIONS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+MIB = float(1 << 20)
+FILTERS = ("number", "exact", "count", "duration", "memory", "times", "plural")
+"""What templates use."""
+
+
+def number(value: float | None) -> str:
+    """Three significant digits: `0.00123`, `1.23`, `12,300`, and `1.23e-07` only outside of 0.001 to a million."""
+    if value is None:
+        return "-"
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if not value:
+        return "0"
+    rounded = float(f"{value:.3g}")
+    size = abs(rounded)
+    if not 1e-3 <= size < 1e6:
+        return f"{value:.2e}"
+    return f"{rounded:,.{max(0, 2 - math.floor(math.log10(size)))}f}"
+
+
+def exact(value: float | None) -> str:
+    """A number that was chosen and not measured, such as a limit: no digit more than it has."""
+    if value is None or not math.isfinite(value):
+        return number(value)
+    return f"{value:,.0f}" if value == int(value) else f"{value:,g}"
+
+
+def count(value: int | None) -> str:
+    """A whole number, its thousands apart."""
+    return "-" if value is None else f"{value:,}"
+
+
+def duration(nanoseconds: float | None) -> str:
+    """A duration in the unit in which it has one to three digits before the point."""
+    if nanoseconds is None:
+        return "-"
+    size, unit = next(
+        ((size, unit) for size, unit in _DURATIONS if float(f"{abs(nanoseconds):.3g}") >= size), _DURATIONS[-1]
+    )
+    return f"{number(nanoseconds / size)} {unit}"
+
+
+def memory(size: float | None) -> str:
+    """Bytes in MiB, so that every size can be compared with every other."""
+    return "-" if size is None else f"{number(size / MIB)} MiB"
+
+
+def times(ratio: float | None) -> str:
+    """A ratio."""
+    return "-" if ratio is None else f"{number(ratio)} ×"  # noqa: RUF001 - times, and no letter
+
+
+def listed(words: Iterable[object]) -> str:
+    """`a`, `a and b`, or `a, b and c`."""
+    *first, last = map(str, words)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def plural(n: int, word: str) -> str:
+    """`1 check`, `2,190 checks`."""
+    return f"{n:,} {word}{'' if n == 1 else 's'}"

@@ -1,0 +1,26 @@
+"""The verdict in one sentence, and what it rests on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from parity.report.panels import Cell
+
+
+def view(cell: Cell) -> dict[str, Any]:
+    """The sentence, how many checks have which status, and what was left out."""
+    run = cell.run
+    return {
+        "sentence": run.verdict(),
+        "in_order": run.in_order(),
+        "counts": sorted(run.counts().items()),
+        "when": f"Started {_time(run.started_at)}, ended {_time(run.ended_at)}, {run.state}.",
+        "stopped": run.stopped,
+        "left_out": [line[:1].upper() + line[1:] for line in run.environment.get("left_out", ())],
+        "limits": sorted({(c.case, c.limit_reason) for c in cell.checks if c.limit_reason}),
+    }
+
+
+def _time(at: str | None) -> str:
+    """To the minute."""
+    return f"{at[:16].replace('T', ' ')} UTC" if at else "not known"
