@@ -111,7 +111,7 @@ class Run:
         bad = {s: n for s, n in counts.items() if s not in IN_ORDER}
         stopped = "" if self.state == COMPLETE else f" The run was {self.state}."
         if self.stopped is not None:
-            stopped = f" It was stopped: {self.stopped.evidence}."
+            stopped = f" It was stopped: {self.stopped.evidence.rstrip('.')}."
         if not total and self.mode == EXPORT and not stopped:
             return "The bundle was written."
         if not total:

@@ -1,7 +1,11 @@
 """Small records by hand, and scripts run in processes of their own."""
 
+import contextlib
+import io
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from parity import records
 from parity.records import Check, Planned, Run, Timing
@@ -36,6 +40,22 @@ def run(**changes):
     environment = {"versions": {"jax": "0.10.2", "tensorflow": "2.21.0"}, "machine": {"cores": 2}}
     known = {"cell": "local", "started_at": "2026-01-02T03:04:05.678Z", "environment": environment}
     return Run(**{**known, "state": records.COMPLETE, "ended_at": "2026-01-02T03:05:00.000Z", **changes})
+
+
+def inside(*arguments, cwd):
+    """`parity` with these arguments, in this process: for what is not about processes, where imports are most of it."""
+    from parity import cli
+
+    said, before = io.StringIO(), Path.cwd()
+    os.chdir(cwd)
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = cli.main([str(argument) for argument in arguments])
+    except SystemExit as error:
+        code = error.code
+    finally:
+        os.chdir(before)
+    return subprocess.CompletedProcess(arguments, code, said.getvalue(), "")
 
 
 def python(*arguments, **options):

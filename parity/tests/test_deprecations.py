@@ -65,12 +65,12 @@ def test_a_failure_inside_loses_nothing_that_was_heard():
     assert logging.getLogger("tensorflow").handlers == before
 
 
-def test_a_run_records_what_was_said_while_it_imported_and_while_it_asked_once_each(tmp_path):
+def test_a_run_records_what_was_said_while_it_imported_and_while_it_asked_once_each(tmp_path, frameworks):
     from parity import records
 
     (tmp_path / "old.py").write_text(CASE)
     asked = ["--case", "old.py:case", "--runtime", "jax", "--probe", "predict", "--batch-size", "1", "--out", "out"]
-    done = samples.python("-m", "parity", "run", *asked, cwd=tmp_path)
+    done = samples.inside("run", *asked, cwd=tmp_path)
     found = records.read(tmp_path / "out").deprecations
     ours = [d for d in found if "old_" in d.message]
     said = {Deprecation("jax", "jax.old_import is deprecated"), Deprecation("jax", "jax.old_call is deprecated")}

@@ -1,12 +1,9 @@
 """A pair that is broken as exported by default, end to end: the suite, a bundle, and the doctor."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from parity import cli, environment, records
+from parity.tests import samples
 
 FOUND = environment.versions()
 pytestmark = pytest.mark.skipif(
@@ -28,14 +25,7 @@ def loss(params, other, rng, data, labels, train):
 probes = ("predict",)
 case = dataclasses.replace(tiny.tiny, name="skewed", predict=predict, loss=loss, accuracy=None, probes=probes)
 """
-ASKED = ("--probe", "predict")
 REMEDY = 'parity.remedies.readable_by("tensorflow==2.21.0")'
-
-
-def parity(*arguments, cwd):
-    command = [sys.executable, "-m", "parity", *map(str, arguments)]
-    known = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False, env=known)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +36,11 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def done(folder):
-    return parity("run", "--case", "skewed.py:case", "--out", "out", "--batch-size", 13, *ASKED, cwd=folder)
+def done(folder, frameworks):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "200")
+        asked = ("--case", "skewed.py:case", "--batch-size", 13, "--probe", "predict")
+        return samples.inside("run", *asked, "--out", "out", cwd=folder)
 
 
 def test_every_check_of_tensorflow_is_remedied_and_none_of_jax(folder, done):
@@ -78,7 +71,7 @@ def test_the_remedy_is_said_in_the_verdict_and_on_the_page(folder, done):
 
 
 def test_the_doctor_foretells_it(folder, done):
-    told = parity("doctor", "--case", "skewed.py:case", cwd=folder)
+    told = samples.inside("doctor", "--case", "skewed.py:case", cwd=folder)
     assert told.returncode == 1
     assert "vhlo.composite_v2" in told.stdout
     assert REMEDY in told.stdout
@@ -100,7 +93,8 @@ def test_a_bundle_has_both_exports_and_the_one_that_works_is_asked(folder, frame
 
 
 def test_an_unknown_reader_is_refused_before_any_work(folder):
-    refused = parity("export", "never", "--case", "skewed.py:case", "--readable-by", "tensorflow==1.15.0", cwd=folder)
+    asked = ("--case", "skewed.py:case", "--readable-by", "tensorflow==1.15.0")
+    refused = samples.inside("export", "never", *asked, cwd=folder)
     assert refused.returncode == 2
-    assert "tensorflow==1.15.0" in refused.stderr
+    assert "tensorflow==1.15.0" in refused.stdout
     assert not (folder / "never").exists()

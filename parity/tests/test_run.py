@@ -1,4 +1,4 @@
-"""`parity run`, as a user runs it: real processes, real records."""
+"""`parity run`, as a user runs it: real records, and real processes where it is about them."""
 
 import json
 import os
@@ -15,6 +15,7 @@ import pytest
 import parity
 from parity import plugin, records
 from parity.case import PROBES
+from parity.tests import samples
 
 ROOT = Path(parity.__file__).parents[1]
 IRIS = f"{ROOT / 'fixtures' / 'cases' / 'iris.py'}:case"
@@ -30,10 +31,10 @@ def run(*arguments, cwd):
 def iris(tmp_path_factory):
     """A user's own case, in a file outside the package, on every runtime.
 
-    Of relations and canaries, which have tests of their own, one each; `test_resuming` kills processes.
+    Of relations, which have tests of their own like the canaries, one; `test_resuming` kills processes.
     """
     folder = tmp_path_factory.mktemp("iris")
-    asked = "not resumption and not bfloat16 and (not relations or split_batch) and (not canaries or moved_weight)"
+    asked = "not resumption and not bfloat16 and not canaries and (not relations or split_batch)"
     done = run("--case", IRIS, "--out", "out", "--batch-size", 13, "-k", asked, cwd=folder)
     return done, folder / "out"
 
@@ -90,12 +91,12 @@ vector = dataclasses.replace(tiny.tiny, name="vector", loss=lambda p, o, r, x, y
 
 
 @pytest.fixture(scope="module")
-def failing(tmp_path_factory):
+def failing(tmp_path_factory, frameworks):
     """Two cases that must fail: one has a limit that nothing can meet, the loss of the other is no scalar."""
     folder = tmp_path_factory.mktemp("failing")
     (folder / "mine.py").write_text(MINE)
     options = ["--case", "mine.py:strict", "--case", "mine.py:vector", "--runtime", "tf_graph", "--probe", "predict"]
-    return run(*options, "--batch-size", 13, "--out", "out", cwd=folder), folder
+    return samples.inside("run", *options, "--batch-size", 13, "--out", "out", cwd=folder), folder
 
 
 def test_a_failure_says_what_where_who_and_how_to_repeat_it(failing):
@@ -179,8 +180,8 @@ def test_an_interrupt_that_python_loses_stops_the_run_before_the_next_question()
         (["--probe", "rng", "-k", "nothing_is_called_so"], 3, "deselected"),
     ],
 )
-def test_what_cannot_be_run_is_said(tmp_path, options, code, said):
-    done = run("--out", "out", *options, cwd=tmp_path)
+def test_what_cannot_be_run_is_said(tmp_path, frameworks, options, code, said):
+    done = samples.inside("run", "--out", "out", *options, cwd=tmp_path)
     assert done.returncode == code, done.stdout + done.stderr
     assert said in done.stdout + done.stderr
 
@@ -198,12 +199,12 @@ def test_another_projects_tests_are_left_alone(tmp_path):
     assert "parity" not in done.stdout.partition("collected")[2]
 
 
-def test_jax_alone_is_no_verdict_and_an_old_report_does_not_stay(tmp_path):
+def test_jax_alone_is_no_verdict_and_an_old_report_does_not_stay(tmp_path, frameworks):
     (tmp_path / "mine.py").write_text(MINE)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "index.html").write_text("of another run")
     options = ["--case", "mine.py:case", "--runtime", "jax", "--probe", "rng", "--batch-size", 13]
-    done = run(*options, "--out", "out", cwd=tmp_path)
+    done = samples.inside("run", *options, "--out", "out", cwd=tmp_path)
     assert done.returncode == 3, done.stdout
     assert "TensorFlow was not asked" in done.stdout
     assert "of another run" not in (tmp_path / "out" / "index.html").read_text()
@@ -229,10 +230,11 @@ def test_an_output_folder_that_is_a_file(tmp_path):
     assert (tmp_path / "out").read_text() == "mine"
 
 
-def test_a_full_disk_ends_the_run_with_a_clear_error(tmp_path):
+def test_a_full_disk_ends_the_run_with_a_clear_error(tmp_path, frameworks):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "run.jsonl").symlink_to("/dev/full")
-    done = run("--out", "out", "--case", IRIS, "--probe", "training", "--runtime", "jax", cwd=tmp_path)
+    asked = ["--case", IRIS, "--probe", "training", "--runtime", "jax"]
+    done = samples.inside("run", "--out", "out", *asked, cwd=tmp_path)
     assert done.returncode not in (0, 1)
     assert "No space left on device" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
