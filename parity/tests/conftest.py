@@ -7,9 +7,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
 
-LONGEST = ("test_run", "test_remedied_runs", "test_faults", "test_runtimes", "test_cases", "test_cell_command",
-           "test_relations", "test_trainable", "test_resuming", "test_trajectory", "test_followed", "test_optimizers",
-           "test_fusion", "test_cluster", "test_archives", "test_deprecations", "test_canaries")  # fmt: skip
+LONGEST = ("test_run", "test_browser", "test_latency", "test_remedied_runs", "test_faults", "test_runtimes",
+           "test_cases", "test_cell_command", "test_relations", "test_trainable", "test_resuming", "test_trajectory",
+           "test_followed", "test_optimizers", "test_fusion", "test_cluster", "test_archives", "test_deprecations",
+           "test_canaries")  # fmt: skip
 """Files that take ten seconds and more, the longest first."""
 
 
