@@ -43,12 +43,12 @@ def of_case(harness: Harness, checks: Iterable[Check]) -> Iterator[Profile]:
 def worst(checks: Iterable[Check]) -> list[Check]:
     """Of every probe the check of TensorFlow with the highest score, one that failed first; at most `MOST`.
 
-    An accuracy has no elements, and the distances at a kink are those from another oracle.
+    None where nothing is off; an accuracy has no elements, and the distances at a kink are those from another oracle.
     """
     found: dict[str, Check] = {}
     for check in sorted(checks, key=_badness, reverse=True):
         elements = check.probe in EVALUATION_OF and check.probe != ACCURACY
-        if elements and check.score is not None and check.tf_device != NO_DEVICE and check.message != NOTE:
+        if elements and check.score and check.tf_device != NO_DEVICE and check.message != NOTE:
             found.setdefault(check.probe, check)
     return list(found.values())[:MOST]
 
