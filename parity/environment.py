@@ -31,19 +31,58 @@ def _version(*names: str) -> str | None:
     return None
 
 
+def cores() -> int:
+    """How many CPUs this process may use."""
+    return len(_affinity()) or os.cpu_count() or 1
+
+
+def _affinity() -> list[int]:
+    """The CPUs that this process may use; empty where the system does not tell."""
+    ask = getattr(os, "sched_getaffinity", None)
+    return sorted(ask(0)) if ask else []
+
+
 def machine() -> dict[str, Any]:
-    """What of the machine moves bits and speed; no name of a host or user."""
-    cpu = _cpuinfo()
+    """What of the machine moves bits and speed; no name of a host or user.
+
+    `governor` and `min_mhz` to `max_mhz` are what the system says of the first CPU that may be used, None where it says
+    nothing, as in most virtual machines; `load` is the mean number of tasks that wanted a CPU in the last minute.
+    """
+    cpu, affinity = _cpuinfo(), _affinity()
     flags = set((cpu.get("flags") or cpu.get("Features") or "").split())
-    affinity = getattr(os, "sched_getaffinity", None)
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
         "python": platform.python_version(),
         "cpu": cpu.get("model name") or platform.processor() or "unknown",
-        "cores": len(affinity(0)) if affinity else os.cpu_count() or 1,
+        "cores": cores(),
         "instruction_sets": [name for name in _INSTRUCTION_SETS if name in flags],
+        "affinity": affinity,
+        **_frequency(affinity[0] if affinity else 0),
+        "memory_bytes": _memory_bytes(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
+
+
+def _frequency(cpu: int) -> dict[str, Any]:
+    folder = Path(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq")
+
+    def told(name: str) -> str | None:
+        try:
+            return (folder / name).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    khz = [told(f"cpuinfo_{end}_freq") for end in ("min", "max")]
+    low, high = (int(text) // 1000 if text and text.isdecimal() else None for text in khz)
+    return {"governor": told("scaling_governor"), "min_mhz": low, "max_mhz": high}
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not POSIX
+        return None
 
 
 def _cpuinfo() -> dict[str, str]:

@@ -1,0 +1,106 @@
+"""The steps in JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from parity.case import Case, State, load
+from parity.handover import BATCH_STATS, KEY, LOSS
+from parity.handover.course import Point, stepping
+from parity.latency import EVAL, FORWARD_BACKWARD, PREDICT, TRAIN_STEP, steps
+from parity.latency.steps import Inputs
+from parity.latency.subject import Timed
+from parity.runtimes.jax import device, pure_functions
+from parity.specs import outputs
+from parity.training import optimizer
+
+
+def point(case: Case, timed: Timed) -> Point:
+    """Where training has arrived, from the leaves in the folder of `timed`."""
+
+    def begin() -> Any:
+        params, other = case.init(jax.random.PRNGKey(0))
+        moments = optimizer(case.training, timed.steps_per_epoch).init(params)
+        return tuple(Point(State(params, other, jax.random.PRNGKey(0)), moments, np.int32(0)))
+
+    tree = jax.tree_util.tree_structure(jax.eval_shape(begin))
+    return Point(*jax.tree_util.tree_unflatten(tree, timed.leaves()))
+
+
+def leaves(point: Point) -> list[Any]:
+    """The leaves of a point, in the order of its tree."""
+    return [np.asarray(leaf) for leaf in jax.tree_util.tree_leaves(tuple(point))]
+
+
+class Steps(steps.Steps):
+    """The case's functions, compiled by `jax.jit`.
+
+    Raises:
+        CaseError: there is no such case.
+    """
+
+    def __init__(self, timed: Timed, on: str) -> None:
+        case = load(timed.case)
+        self._device = device(on)
+        self._begin = jax.device_put(tuple(point(case, timed)), self._device)
+        self._pure = {step: jax.jit(function) for step, function in functions(case, timed.steps_per_epoch).items()}
+        self._compiled: dict[tuple[str, Any], Callable[..., Any]] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Put back the state that training had arrived at."""
+        self._point = Point(*self._begin)
+
+    def put(self, arrays: Inputs) -> Inputs:
+        """`arrays` on the device."""
+        placed: Inputs = jax.block_until_ready(jax.device_put(arrays, self._device))
+        return placed
+
+    def compile(self, step: str, inputs: Inputs) -> None:
+        """Lower and compile."""
+        self._compiled[step, _shapes(inputs)] = self._pure[step].lower(*self._point, *inputs).compile()
+
+    def call(self, step: str, inputs: Inputs) -> Any:
+        """What `step` returns, waited for."""
+        result = jax.block_until_ready(self._compiled[step, _shapes(inputs)](*self._point, *inputs))
+        if step == TRAIN_STEP:
+            self._point = Point.after(result)
+        elif step == FORWARD_BACKWARD:
+            params = self._point.state.params
+            self._point = self._point._replace(state=State(params, result[BATCH_STATS], result[KEY]))
+        return result
+
+    def scalar(self, step: str, result: Any) -> float:
+        """The loss, or the sum of the sizes of predictions."""
+        if step == PREDICT:
+            return float(sum(np.abs(np.asarray(a, np.float64)).sum() for a in outputs(result).values()))
+        return float(result if step == EVAL else result[LOSS])
+
+
+def _shapes(inputs: Inputs) -> Any:
+    return jax.tree_util.tree_leaves(inputs)[0].shape
+
+
+def functions(case: Case, steps_per_epoch: int) -> dict[str, Callable[..., Any]]:
+    """The steps as pure functions of a point and a batch: `(state, moments, count, data, labels)`."""
+    train = pure_functions(case)["train"]
+
+    def predict(state: Any, moments: Any, count: Any, data: Any) -> Any:
+        return case.predict((state.params, state.other), data)
+
+    def evaluate(state: Any, moments: Any, count: Any, data: Any, labels: Any) -> Any:
+        _, drawn = jax.random.split(state.rng)
+        return case.loss(state.params, state.other, drawn, data, labels, False)[0]
+
+    def forward_backward(state: Any, moments: Any, count: Any, data: Any, labels: Any) -> Any:
+        loss, gradient, other, key = train(*state, data, labels)
+        return {LOSS: loss, "gradient": gradient, BATCH_STATS: other, KEY: key}
+
+    return {
+        PREDICT: predict, EVAL: evaluate, FORWARD_BACKWARD: forward_backward,
+        TRAIN_STEP: stepping(case, steps_per_epoch),
+    }  # fmt: skip

@@ -1,0 +1,94 @@
+"""The steps in TensorFlow, of a module with the functions and variables of an artifact."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from parity import artifact
+from parity.bundles import Signature
+from parity.handover import LOSS
+from parity.latency import EVAL, FORWARD_BACKWARD, PREDICT, TRAIN_STEP, steps
+from parity.latency.steps import Inputs
+from parity.latency.subject import Timed
+from parity.runtimes import Subject
+from parity.runtimes._tensorflow import Questioned
+from parity.specs import outputs
+
+
+def configure_threads(threads: int) -> None:
+    """Let TensorFlow compute with that many threads, within an operation and between operations."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def on_device(name: str) -> AbstractContextManager[Any]:
+    """With what is made and called placed on the device of that name."""
+    device: AbstractContextManager[Any] = tf.device(name.upper())
+    return device
+
+
+class Steps(steps.Steps):
+    """The functions of `module`, the gradient wrapped like them.
+
+    Args:
+        module: see `converted.Timeable`.
+        signature: of its case.
+        wrap: makes a callable of the gradient.
+        on: the device that it is on.
+    """
+
+    def __init__(self, module: Any, signature: Signature, wrap: artifact.Wrap, on: str) -> None:
+        self._awaits = not on.startswith("cpu")
+        questioned = Questioned(module, Subject(signature, None, None, None), wrap)
+        self._functions = {
+            PREDICT: module.predict, EVAL: module.eval_loss, FORWARD_BACKWARD: questioned.train,
+            TRAIN_STEP: module.train_step,
+        }  # fmt: skip
+        variables = (*module.state_vars, module.rng, *module.optimizer_vars, module.step)
+        self._begin = [(variable, variable.numpy()) for variable in variables]
+
+    def reset(self) -> None:
+        """Put back the state that training had arrived at."""
+        for variable, value in self._begin:
+            variable.assign(value)
+
+    def put(self, arrays: Inputs) -> Inputs:
+        """`arrays` as tensors on the device."""
+        placed: Inputs = tf.nest.map_structure(tf.constant, arrays)
+        self._wait()
+        return placed
+
+    def compile(self, step: str, inputs: Inputs) -> None:
+        """Trace; XLA compiles in the first call."""
+        self._functions[step].get_concrete_function(*inputs)
+
+    def call(self, step: str, inputs: Inputs) -> Any:
+        """What `step` returns, waited for."""
+        result = self._functions[step](*inputs)
+        self._wait()
+        return result
+
+    def _wait(self) -> None:
+        """Wait for the device; a call on a CPU returns when everything has been computed."""
+        if self._awaits:
+            tf.test.experimental.sync_devices()
+
+    def scalar(self, step: str, result: Any) -> float:
+        """The loss, or the sum of the sizes of predictions."""
+        if step == PREDICT:
+            return float(sum(np.abs(a.numpy().astype(np.float64)).sum() for a in outputs(result).values()))
+        found = {EVAL: lambda: result, FORWARD_BACKWARD: lambda: result[0], TRAIN_STEP: lambda: result[LOSS]}[step]()
+        return float(found)
+
+
+def loaded(timed: Timed, on: str) -> Steps:
+    """The steps of the SavedModel.
+
+    Raises:
+        RuntimeFailureError: this TensorFlow cannot load it.
+    """
+    return Steps(artifact.load(timed.saved_model), timed.signature, artifact.graph, on)

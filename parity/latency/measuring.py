@@ -1,0 +1,243 @@
+"""Times the steps of a case: asks the workers in turn, and judges whether the right program was timed."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from parity import export, records, timing
+from parity.errors import ParityError, RuntimeFailureError
+from parity.failures import NUMERIC, classify
+from parity.handover.course import Point
+from parity.harness import Harness, outcome
+from parity.judging import Judgement
+from parity.latency import PREDICT, in_jax, subject
+from parity.latency.process import Worker
+from parity.records import Footprint, Timing
+from parity.runtimes import JAX, SAVED_MODEL, SAVED_MODEL_FRESH
+from parity.timing import Measured
+
+TOLERANCE = 1e-3
+"""By how much the scalar of a step may differ from JAX's, relative: what tells it from another step, no more. What it
+computes is judged by the probes."""
+SAME_PROGRAM, ROUNDS = "same_program", "rounds"
+
+
+class Group(NamedTuple):
+    """What is measured round by round: a step at a batch size on a device."""
+
+    step: str
+    batch_size: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured: the time for each runtime in seconds, and the rounds that are measured in any case.
+
+    `collect_garbage` is whether the collectors of the workers may run meanwhile; without `timed`, each step is taken
+    once and none is timed.
+    """
+
+    budget_s: float = 1.0
+    min_rounds: int = timing.MIN_ROUNDS
+    collect_garbage: bool = True
+    timed: bool = True
+
+
+@dataclass
+class Found:
+    """What was found of a group, by runtime: how it was prepared, the scalar of its first round, or how it failed."""
+
+    prepared: dict[str, dict[str, float]] = field(default_factory=dict)
+    scalars: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, ParityError] = field(default_factory=dict)
+    measured: Measured | None = None
+
+    def require(self, runtime: str) -> None:
+        """Check that `runtime` was measured.
+
+        Raises:
+            ParityError: how it failed.
+        """
+        if runtime in self.failed:
+            raise self.failed[runtime].with_traceback(None)
+
+
+class Latency:
+    """The latency of one case.
+
+    Args:
+        harness: the case.
+        name: by which `parity.case.load` finds it.
+        asked: the runtimes that are asked of each group; JAX is measured beside them all.
+        effort: how much is measured.
+    """
+
+    def __init__(self, harness: Harness, name: str, asked: dict[Group, list[str]], effort: Effort) -> None:
+        self.effort = effort
+        self._harness, self._name, self._asked = harness, name, asked
+        self._folder = tempfile.TemporaryDirectory(prefix="parity-latency-")
+        self._workers: dict[tuple[str, str], Worker] = {}
+        self._found: dict[Group, Found] = {}
+        self._unexported: ParityError | None = None
+
+    @property
+    def largest(self) -> int:
+        """The largest batch size that is asked."""
+        return max(group.batch_size for group in self._asked)
+
+    @outcome
+    def _subject(self) -> subject.Timed:
+        """What is timed, but for the SavedModel; how that cannot be exported at all is kept."""
+        trained, case = self._harness.trained, self._harness.case
+        try:
+            assert self._harness.bundle
+        except ParityError as error:
+            self._unexported = error
+        timed = subject.Timed(
+            Path(self._folder.name) / case.name, self._name, export.signature(case, trained.state),
+            trained.steps_per_epoch, self._harness.remedy.requirement if self._harness.remedy else None,
+        )  # fmt: skip
+        examples, sizes = self._harness.dataset.test, {group.batch_size for group in self._asked}
+        subject.write(timed, in_jax.leaves(Point.of(trained)), {n: subject.tiled(examples, n) for n in sizes})
+        return timed
+
+    @outcome
+    def _exported(self) -> tuple[float, int]:
+        """The SavedModel: how many ns its export took, and its bytes."""
+        from parity.latency import converted
+
+        timed = self._subject
+        began = time.perf_counter_ns()
+        try:
+            converted.save(self._harness.case, Point.of(self._harness.trained), timed)
+        except Exception as error:
+            raise RuntimeFailureError(
+                f"what is timed of case {self._harness.case.name!r} cannot be exported: {type(error).__name__}: {error}"
+            ) from error
+        took = time.perf_counter_ns() - began
+        return took, sum(path.stat().st_size for path in timed.saved_model.rglob("*") if path.is_file())
+
+    def _worker(self, runtime: str, device: str) -> Worker:
+        timed = self._subject
+        if runtime != JAX and self._unexported is not None:
+            raise self._unexported.with_traceback(None)
+        if runtime in (SAVED_MODEL, SAVED_MODEL_FRESH):
+            assert self._exported
+        key = (runtime, device)
+        if key not in self._workers:
+            self._workers[key] = Worker(runtime, timed.path, device)
+        self._workers[key].prepare(PREDICT, self.largest)  # first, so that its first call is a new process'
+        return self._workers[key]
+
+    def of(self, group: Group) -> Found:
+        """Measure a group, once."""
+        if group not in self._found:
+            found = self._found[group] = Found()
+            for runtime in dict.fromkeys([JAX, *self._asked[group]]):
+                try:
+                    found.prepared[runtime] = self._worker(runtime, group.device).prepare(group.step, group.batch_size)
+                except ParityError as error:
+                    found.failed[runtime] = error
+            self._measure(group, found)
+        return self._found[group]
+
+    def _measure(self, group: Group, found: Found) -> None:
+        """Measure those that work; whoever fails meanwhile is left out, and the others are measured again."""
+        ways = {r: partial(self._one, group, r, found) for r in found.prepared if r not in found.failed}
+        try:
+            if self.effort.timed and ways:
+                found.measured = timing.interleaved(
+                    ways, reference=JAX if JAX in ways else None, budget_s=self.effort.budget_s * len(ways),
+                    min_rounds=self.effort.min_rounds,
+                )  # fmt: skip
+            else:
+                for way in ways.values():
+                    way()
+        except ParityError:
+            self._measure(group, found)
+
+    def _one(self, group: Group, runtime: str, found: Found) -> int:
+        worker = self._workers[runtime, group.device]
+        try:
+            ns, scalar = worker.time(group.step, group.batch_size, self.effort.collect_garbage)
+        except ParityError as error:
+            found.failed[runtime] = error
+            raise
+        found.scalars.setdefault(runtime, scalar)
+        return ns
+
+    def timing(self, group: Group, runtime: str) -> Timing | None:
+        """What was measured of a runtime; None where nothing was to be timed.
+
+        Raises:
+            ParityError: the runtime failed.
+        """
+        found = self.of(group)
+        found.require(runtime)
+        measured = found.measured
+        if measured is None:
+            return None
+        median, ratio, times = measured.medians[runtime], measured.ratios.get(runtime), measured.times_ns[runtime]
+        return Timing(
+            self._harness.case.name, runtime, *group, median.value, median.low, median.high, times,
+            measured.narrow(runtime), timing.outliers(times), *((ratio.value, ratio.low, ratio.high) if ratio else ()),
+            **found.prepared[runtime],
+        )  # fmt: skip
+
+    def judgements(self, group: Group, runtime: str) -> list[Judgement]:
+        """Whether the step that was timed is JAX's, and how often it was."""
+        found = self.of(group)
+        found.require(runtime)
+        judged = [_same_program(found, runtime)]
+        if self.effort.timed:
+            judged.append(_rounds(found.measured, runtime, self.effort.min_rounds))
+        return judged
+
+    def footprint(self, runtime: str, device: str) -> Footprint:
+        """What a runtime costs, after all that it has been asked before.
+
+        Raises:
+            ParityError: the runtime failed.
+        """
+        opened = self._worker(runtime, device)
+        loads = runtime in (SAVED_MODEL, SAVED_MODEL_FRESH)
+        exported = dict(zip(("export_ns", "artifact_bytes"), self._exported, strict=True)) if loads else {}
+        return Footprint(
+            self._harness.case.name, runtime, self.largest, **opened.loaded,
+            first_call_ns=opened.prepare(PREDICT, self.largest)["first_call_ns"], **opened.footprint(), **exported,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """End the workers, and remove what they read."""
+        for opened in self._workers.values():
+            opened.close()
+        self._folder.cleanup()
+
+
+def _same_program(found: Found, runtime: str) -> Judgement:
+    if JAX in found.failed:
+        failure = classify(str(found.failed[JAX]))
+        why = f"nothing to compare with, because jax failed: {found.failed[JAX]}"
+        return Judgement(SAME_PROGRAM, records.ERROR, failure=failure.kind, evidence=failure.evidence, message=why)
+    own, jax = found.scalars[runtime], found.scalars[JAX]
+    apart = abs(own - jax)
+    if apart <= TOLERANCE * abs(jax):
+        return Judgement(SAME_PROGRAM, records.PASS, max_abs_diff=apart)
+    why = f"the step that was timed gives {own:.6g}, expected {jax:.6g} as in jax: it is another program"
+    return Judgement(SAME_PROGRAM, records.FAIL, max_abs_diff=apart, failure=NUMERIC, evidence=why, message=why)
+
+
+def _rounds(measured: Measured | None, runtime: str, least: int) -> Judgement:
+    times = measured.times_ns.get(runtime, []) if measured else []
+    if len(times) >= least and min(times) > 0:
+        return Judgement(ROUNDS, records.PASS)
+    why = f"{len(times)} rounds were measured, expected at least {least}"
+    return Judgement(ROUNDS, records.FAIL, failure=NUMERIC, evidence=why, message=why)
+
+

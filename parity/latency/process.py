@@ -1,0 +1,94 @@
+"""A worker, seen from the process that asks it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from parity import environment
+from parity.errors import ParityError, RuntimeFailureError
+from parity.latency.worker import FOOTPRINT, LOAD, PREPARE, TIME
+from parity.processes import Answering
+
+
+class Worker:
+    """A runtime in a process of its own, loaded.
+
+    Args:
+        runtime: one of `latency.RUNTIMES`.
+        folder: what is timed; see `subject`.
+        device: where it computes.
+    """
+
+    def __init__(self, runtime: str, folder: Path, device: str) -> None:
+        arguments = ["-m", "parity.latency.worker", runtime, str(folder), str(environment.cores()), device]
+        self._runtime = runtime
+        self._process = Answering(f"the process of {runtime}", arguments, _changes())
+        self._failed: ParityError | None = None
+        self._prepared: dict[tuple[str, int], dict[str, float]] = {}
+        self._loaded: dict[str, float] | None = None
+
+    @property
+    def loaded(self) -> dict[str, float]:
+        """`import_ns` and `load_ns`; see `worker.Worker.load`.
+
+        Raises:
+            RuntimeFailureError: it could not load what is timed.
+        """
+        if self._loaded is None:
+            self._loaded = self._ask(LOAD, fatal=True)
+        return self._loaded
+
+    def prepare(self, step: str, batch_size: int) -> dict[str, float]:
+        """`transfer_ns`, `compile_ns` and `first_call_ns` of a step, made ready once; see `worker.Worker.prepare`.
+
+        Raises:
+            RuntimeFailureError: the runtime cannot take the step.
+        """
+        assert self.loaded
+        key = (step, batch_size)
+        if key not in self._prepared:
+            self._prepared[key] = self._ask(PREPARE, step=step, batch_size=batch_size)
+        return self._prepared[key]
+
+    def time(self, step: str, batch_size: int, collect_garbage: bool = True) -> tuple[int, float]:
+        """Take a step that was prepared: how many ns it took, and its scalar.
+
+        Raises:
+            RuntimeFailureError: the runtime failed.
+        """
+        reply = self._ask(TIME, step=step, batch_size=batch_size, collect_garbage=collect_garbage)
+        return reply["ns"], reply["scalar"]
+
+    def footprint(self) -> dict[str, Any]:
+        """`peak_memory_bytes` and `threads`, as they are now."""
+        return self._ask(FOOTPRINT)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.close()
+
+    def _ask(self, do: str, fatal: bool = False, **details: Any) -> dict[str, Any]:
+        if self._failed is not None:
+            raise self._failed.with_traceback(None)
+        try:
+            self._process.send({"do": do, **details})
+            reply = self._process.receive()
+        except ParityError as error:
+            self._failed = error  # whatever is asked next, it has ended
+            raise
+        if "error" in reply:
+            error = RuntimeFailureError(f"{self._runtime}, in a process of its own: {reply['error']}")
+            self._failed = error if fatal else None
+            raise error
+        return reply
+
+
+def _changes() -> dict[str, str | None]:
+    """One CPU device, and as many threads for JAX as TensorFlow is given; JAX leaves memory of a GPU to others."""
+    flags = re.sub(r"--xla_force_host_platform_device_count=\d+", "", os.environ.get("XLA_FLAGS", "")).strip()
+    return {
+        "NPROC": str(environment.cores()), "XLA_FLAGS": flags or None, "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }  # fmt: skip
