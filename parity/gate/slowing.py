@@ -101,7 +101,7 @@ def of_timings(
         awaited = awaited or what.endswith(_AWAITING)
         excuse = policy.excuse(was.case, was.step, was.runtime) if level == BLOCK else ""
         yield Finding(
-            WARN if excuse else level, words.LATENCY, "step", what, f"{was.step} at batch size {was.batch_size}",
+            WARN if excuse else level, words.LATENCY, "step", what, was.asked,
             case=was.case, probe=was.step, runtime=was.runtime, detail=detail, worst=worst, excuse=excuse,
         )  # fmt: skip
     if awaited:

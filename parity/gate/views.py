@@ -77,6 +77,7 @@ class Timing(msgspec.Struct, frozen=True, gc=False):
     runtime: str
     step: str
     batch_size: int
+    device: str
     median_ns: Size
     low_ns: Size
     high_ns: Size
@@ -85,7 +86,12 @@ class Timing(msgspec.Struct, frozen=True, gc=False):
     @property
     def name(self) -> str:
         """What was timed, as one name."""
-        return f"{self.case}: {self.step} on {self.runtime} at batch size {self.batch_size}"
+        return f"{self.case}: {self.asked} on {self.runtime}"
+
+    @property
+    def asked(self) -> str:
+        """The same without the case and the runtime."""
+        return f"{self.step} at batch size {self.batch_size} ({self.device})"
 
 
 class Footprint(msgspec.Struct, frozen=True, gc=False):

@@ -28,7 +28,7 @@ def test_a_slowdown_that_a_repeat_confirms_blocks_and_says_both_medians_the_fact
     assert (kinds(found), found.exit_code) == (CONFIRMED, 1)
     assert found.findings[0].sentence == (
         "1 step of reference on tf_xla takes longer by more than a factor 1.5, confirmed by a repeat: predict at batch "
-        "size 13: 1 ms to 2 ms, a factor 2 (1.96 to 2.04), in 9 and 9 rounds; repeated 1.9 (1.86 to 1.94)."
+        "size 13 (cpu:0): 1 ms to 2 ms, a factor 2 (1.96 to 2.04), in 9 and 9 rounds; repeated 1.9 (1.86 to 1.94)."
     )
     assert "takes longer by more than a factor 1.5" in found.sentence
 
