@@ -8,6 +8,7 @@ import shlex
 import sys
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,12 @@ from parity.failures import CRASH, NUMERIC, Failure, classify
 from parity.judging import LIMIT
 from parity.ledger import FRAMEWORKS, IMPORTING, TRAINING, Ledger
 from parity.questions import Questions
-from parity.records import NO_DEVICE, Check, Deprecation, Event, Planned, Program, Recorder, Remedy, Run
+from parity.records import NO_DEVICE, Check, Deprecation, Event, Planned, Program, Recorder, Remedy, Run, Timing
 from parity.runtimes import EVALUATION_OF, VIRTUAL_CPUS
 from parity.selection import (
     ENDURANCE,
     FINETUNED,
+    LATENCY,
     OF_NO_CASE,
     OPERATIONS,
     OPTIMIZERS,
@@ -36,6 +38,8 @@ from parity.selection import (
 if TYPE_CHECKING:
     from parity.harness import Harness
     from parity.judging import Judgement
+    from parity.latency import Effort
+    from parity.latency.asking import Latencies
     from parity.power import PowerStudy
     from parity.trajectories import Trajectories
     from parity.updating import Updates
@@ -44,13 +48,15 @@ if TYPE_CHECKING:
 class Examination:
     """Keeps what a run needs: a harness per case, the record, and the clock."""
 
-    def __init__(self, selection: Selection, cell: str, out: Path | None, ledger: Ledger) -> None:
+    def __init__(
+        self, selection: Selection, cell: str, out: Path | None, ledger: Ledger, effort: Effort | None = None
+    ) -> None:
         self.selection = selection
         self.ledger = ledger
         self.run = Run(cell=cell, started_at=records.now(), environment={})
         self.planned: list[Planned] = []
         self.asked = Questions(selection, self.import_frameworks, lambda name: self.harness(name).dataset.test.size)
-        self._out = out
+        self._out, self._effort = out, effort
         self._recorder: Recorder | None = None
         self._harnesses: dict[str, Harness] = {}
         self._studies: dict[str, PowerStudy] = {}
@@ -122,6 +128,7 @@ class Examination:
         other.planned, other._seen, other._prepared = [], set(), {harness.case.name}
         other._studies, other._followed, other._updates = {}, {}, None
         other._harnesses = {harness.case.name: harness}
+        other.__dict__.pop("_latencies", None)
         return other
 
     def harness(self, case: str) -> Harness:
@@ -323,6 +330,34 @@ class Examination:
             self._followed[case] = trajectories.Trajectories(self.harness(case))
         return self._followed[case]
 
+    def time(self, question: Planned) -> Timing | None:
+        """Measure the step that is asked, beside the other runtimes, and record it; None where none is to be timed."""
+        with self.ledger.spend(LATENCY):
+            found = self._latencies.time(question)
+        if found is not None:
+            self._add(found)
+        return found
+
+    def check_latency(self, question: Planned) -> None:
+        """Judge whether the right step was measured, and often enough."""
+        self.conclude(question, self._latencies.judgements(question), question.batch_size)
+
+    def check_footprint(self, question: Planned) -> None:
+        """Record what a runtime costs beside its steps."""
+        from parity.latency import asking
+
+        with self.ledger.spend(LATENCY):
+            found = self._latencies.footprint(question)
+        self._add(found)
+        self.conclude(question, [asking.judge(found)], question.batch_size)
+
+    @cached_property
+    def _latencies(self) -> Latencies:
+        from parity.latency import Effort
+        from parity.latency.asking import Latencies
+
+        return Latencies(self.selection.cases, self.planned, self.harness, self._effort or Effort())
+
     def record_error(self, question: Planned, error: BaseException) -> None:
         """Record that a question ended in `error`, unless its checks are recorded."""
         if any(check.item == question.item for check in self.run.checks):
@@ -346,14 +381,15 @@ class Examination:
         target = f"{self._modules.get(question.item, 'parity.suites')}::{question.item}"
         options = [f"--parity-case={n}" for n, c in self.selection.cases.items() if c.name == question.case]
         extra = [] if options == ["--parity-case=reference"] else options
-        extra += ["-m", "long"] if question.probe == ENDURANCE else []
+        marked = {ENDURANCE: "long", LATENCY: LATENCY}.get(question.probe)
+        extra += ["-m", marked] if marked else []
         return shlex.join([*_python(), "-m", "pytest", "--pyargs", target, *extra])
 
     def finish(self, state: str) -> None:
         """End processes, seal the record, and write the report."""
         if state == records.COMPLETE and self.run.compared():
             self._profile()
-        for opened in (self._updates, *self._followed.values()):
+        for opened in (self._updates, *self._followed.values(), self.__dict__.get("_latencies")):
             if opened is not None:
                 opened.close()
         for harness in self._harnesses.values():

@@ -22,8 +22,12 @@ from parity.ledger import IMPORTING, Ledger
 from parity.records import Deprecation, Planned
 
 CASES, SIZES = ("reference",), "1, 13, 20, 256, and the whole test set"
-LONG = "long"
-LEFT_OUT = "the whole hand-over, to the end of training from five seeds, left out; ask for it with -m long"
+LONG, LATENCY = "long", "latency"
+LEFT_OUT = {
+    LONG: "the whole hand-over, to the end of training from five seeds, left out; ask for it with -m long",
+    LATENCY: "latency and footprint of each runtime left out; ask for them with --latency (alone: -m latency)",
+}
+"""What is asked where it is wanted, by its marker, and what is said where it is not."""
 EXAMINATION = pytest.StashKey[Any]()
 INTERRUPTED = pytest.StashKey[bool]()
 LEDGER = Ledger()  # opened as early as pytest lets us, so that imports are on it
@@ -40,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--parity-batch-size", action="append", default=[], metavar="N",
         help=f"only this batch size, or 'test' for the whole test set; may be given several times (default: {SIZES})",
     )  # fmt: skip
+    group.addoption("--parity-latency", action="store_true", help="also time every step on every runtime")
     group.addoption("--parity-out", metavar="DIR", help="write run.json and index.html into this folder")
     group.addoption("--parity-cell", metavar="NAME", help="name of this environment in the record (default: tox's)")
 
@@ -47,6 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse an unusable output folder before any work is done."""
     config.addinivalue_line("markers", f"{LONG}: takes minutes, and is asked by -m {LONG} alone")
+    config.addinivalue_line("markers", f"{LATENCY}: times steps, and is asked by -m {LATENCY} or --parity-{LATENCY}")
     out = config.getoption("--parity-out")
     try:
         if out:
@@ -104,7 +110,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not _asks(metafunc.fixturenames):
         return
     questions = _examination(metafunc.config).asked.of(metafunc.function.__name__)
-    metafunc.parametrize("question", questions, ids=[q.item.partition("[")[2][:-1] for q in questions])
+    ids = [q.item.partition("[")[2][:-1] for q in questions]
+    metafunc.parametrize("question", [_parameter(metafunc, q) for q in questions], ids=ids)
+
+
+def _parameter(metafunc: pytest.Metafunc, question: Planned) -> Any:
+    from parity.latency import benchmarking
+
+    timed = "benchmark" in metafunc.fixturenames and not benchmarking.missing(metafunc.config)
+    return benchmarking.parameter(question) if timed else question
 
 
 def _examination(config: pytest.Config) -> Any:
@@ -123,7 +137,7 @@ def _examination(config: pytest.Config) -> Any:
         try:
             with deprecations.listening(heard.append):
                 selection = Selection.of(
-                    several("--parity-case") or CASES, several("--parity-runtime"), several("--parity-probe"),
+                    several("--parity-case") or CASES, several("--parity-runtime"), _probes(config),
                     several("--parity-batch-size"), LEDGER,
                 )  # fmt: skip
         except UsageError as error:
@@ -132,10 +146,19 @@ def _examination(config: pytest.Config) -> Any:
             _give_up(error)
         out = config.getoption("--parity-out")
         cell = config.getoption("--parity-cell") or os.environ.get("TOX_ENV_NAME") or "local"
-        config.stash[EXAMINATION] = Examination(selection, cell, Path(out) if out else None, LEDGER)
+        from parity.latency import benchmarking
+
+        effort = benchmarking.effort(config)
+        config.stash[EXAMINATION] = Examination(selection, cell, Path(out) if out else None, LEDGER, effort)
         for found in heard:
             config.stash[EXAMINATION].deprecated(found)
     return config.stash[EXAMINATION]
+
+
+def _probes(config: pytest.Config) -> tuple[str, ...]:
+    """Those that were given; --parity-latency adds to them."""
+    given = tuple(config.getoption("--parity-probe"))
+    return (*given, LATENCY) if given and config.getoption("--parity-latency") else given
 
 
 def _give_up(error: ParityError) -> NoReturn:
@@ -158,14 +181,33 @@ def _question(item: pytest.Item) -> Planned | None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests that the options leave without a question; pytest would show them as skipped."""
     asking = [item for item in items if _asks(getattr(item, "fixturenames", ()))]
-    wanted = re.search(rf"\b{LONG}\b", config.option.markexpr)
-    long = [] if wanted else [item for item in asking if item.get_closest_marker(LONG)]
-    if any(_question(item) for item in long):
-        _examination(config).asked.left_out[LONG] = LEFT_OUT
-    idle = [item for item in asking if _question(item) is None or item in long]
+    left_out = {item: why for item in asking if (why := _left_out(config, item))}
+    for item, (name, words) in left_out.items():
+        if _question(item):
+            _examination(config).asked.left_out[name] = words
+    idle = [item for item in asking if _question(item) is None or item in left_out]
     if idle:
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in idle]
+    timed = {item for item in asking if item.get_closest_marker(LATENCY)}
+    items.sort(key=lambda item: item in timed)  # last, when no process works ahead
+
+
+def _left_out(config: pytest.Config, item: Any) -> tuple[str, str] | None:
+    """A name and words for why a test of the suite is not asked; None if it is."""
+    from parity.latency import benchmarking
+
+    for mark, words in LEFT_OUT.items():
+        if item.get_closest_marker(mark) and not _wanted(config, mark):
+            return mark, words
+    option = benchmarking.skipped_by(config, item)
+    return (option, f"what {option} skips, left out") if option else None
+
+
+def _wanted(config: pytest.Config, mark: str) -> bool:
+    """Whether the tests of a marker are asked for, or spoken of at all: pytest then does as it is told."""
+    named = mark == LATENCY and (config.getoption("--parity-latency") or LATENCY in config.getoption("--parity-probe"))
+    return named or re.search(rf"\b{mark}\b", config.option.markexpr) is not None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -173,12 +215,23 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     questions = {q: item for item in session.items if (q := _question(item)) is not None}
     if not questions or session.config.getoption("collectonly"):
         return
+    _require_benchmarks(session.config, questions.values())
     modules = {q.item: item.module.__name__ for q, item in questions.items() if isinstance(item, pytest.Function)}
     try:
         _examination(session.config).plan(list(questions), modules)
     except ParityError as error:
         _give_up(error)
     _remember_interrupts(session.config)
+
+
+def _require_benchmarks(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+    from parity.latency import benchmarking
+
+    if benchmarking.missing(config) and any("benchmark" in getattr(item, "fixturenames", ()) for item in items):
+        raise pytest.UsageError(
+            "latency is measured through pytest-benchmark, which is not installed or is blocked. Install it: pip "
+            "install 'parity[test]'; do not give -p no:benchmark; or do not ask for latency."
+        )
 
 
 def _remember_interrupts(config: pytest.Config) -> None:

@@ -33,7 +33,7 @@ class Answering:
 
     def __init__(self, called: str, arguments: list[str], changes: Mapping[str, str | None] | None = None) -> None:
         self._called = called
-        self._errors: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by close
         quiet = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
         environment = {**os.environ, **quiet, **(changes or {})}
         self._process = subprocess.Popen(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from parity.case import PROBES, TEST_SET, Case
 from parity.errors import ParityError
 from parity.handover import CARRIED
+from parity.latency import BATCH_SIZES, PROBE_OF, RUNTIMES
 from parity.records import NO_DEVICE, Planned
 from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL, TF_GRAPH, VIRTUAL_CPUS
 from parity.selection import (
@@ -15,6 +16,7 @@ from parity.selection import (
     ENDURANCE,
     FINETUNED,
     FUSION,
+    LATENCY,
     OF_NO_CASE,
     OPERATIONS,
     OPTIMIZERS,
@@ -25,6 +27,7 @@ from parity.selection import (
 )  # fmt: skip
 
 POWER = "power"
+FOOTPRINT = "footprint"
 HANDED_OVER = (TRAJECTORY, RESUMPTION, ENDURANCE)
 WITH_OPERATIONS = "reference"
 """The case beside which operations and optimizers are asked: they are about the pair of releases, not about a case."""
@@ -56,6 +59,8 @@ class Questions:
         if probe in OF_NO_CASE:
             return self._of_no_case(function, probe)
         cases = self.selection.cases.values()
+        if probe in (LATENCY, FOOTPRINT):
+            return [q for case in cases for q in self._timed(function, case)]
         return [q for case in cases for q in self._questions(function, probe, case, self._sizes(case))]
 
     def _of_no_case(self, function: str, probe: str) -> list[Planned]:
@@ -109,7 +114,7 @@ class Questions:
             return []
         if probe in PROBES:
             return [
-                planned(_ident(case.name, runtime, size, pair), probe, runtime, size, pair)
+                planned(_ident(f"{case.name}-{runtime}", size, pair), probe, runtime, size, pair)
                 for runtime in select.runtimes
                 for pair in _of_runtime(runtime, self._pairs(probe))
                 for size in _sizes(sizes, pair)
@@ -164,6 +169,39 @@ class Questions:
             why = "it goes on for no epoch, or none of its probes trains"
             self.left_out[f"{case.name}-{TRAJECTORY}"] = f"{case.name}: training is not handed over, because {why}"
         return [f"{case.name}-{way}" for way in ways] if about == TRAJECTORY else [case.name][: len(ways)]
+
+    def _timed(self, function: str, case: Case) -> list[Planned]:
+        """The steps of a case on every runtime at every batch size; or the runtimes, at the largest."""
+        runtimes = [name for name in RUNTIMES if name in self.selection.runtimes]
+        steps = [step for step, probe in PROBE_OF.items() if probe in case.probes]
+        if LATENCY not in self.selection.probes or not runtimes or not steps:
+            return []
+        sizes = self._timed_sizes(case)
+        if function == f"test_{FOOTPRINT}":
+            named = [(f"{case.name}-{runtime}", runtime, max(sizes), FIRST) for runtime in runtimes]
+        else:
+            named = [
+                (_ident(f"{case.name}-{runtime}-{step}", size, pair), runtime, size, pair)
+                for pair in self._timed_pairs() for size in sizes for step in steps for runtime in runtimes
+            ]  # fmt: skip
+        return [
+            Planned(f"{function}[{ident}]", case.name, LATENCY, runtime, size, *_of_runtime(runtime, [pair])[0])
+            for ident, runtime, size, pair in named
+        ]  # fmt: skip
+
+    def _timed_sizes(self, case: Case) -> list[int]:
+        """The selected batch sizes; a larger one than the test set is filled by repeating it."""
+        if self.selection.default_sizes:
+            return list(BATCH_SIZES)
+        selected = self.selection.sizes
+        if TEST_SET in selected:
+            self._start()
+        found = (self._test_size(case.name) if size == TEST_SET else size for size in selected)
+        return list(dict.fromkeys(found))
+
+    def _timed_pairs(self) -> list[tuple[str, str]]:
+        """The CPU, and a GPU that both frameworks see."""
+        return [FIRST, *((j, t) for j, t in self._gpu_pairs() if j == t)]
 
     def _beside(self, case: Case, about: str) -> list[tuple[str, str]]:
         """The relations or the canaries of a case, by name and runtime."""
@@ -224,8 +262,8 @@ def _size_id(size: int) -> str:
     return "btest" if size == TEST_SET else f"b{size}"
 
 
-def _ident(case: str, runtime: str, size: int, pair: tuple[str, str]) -> str:
-    parts = [case, runtime, _size_id(size)]
+def _ident(asked: str, size: int, pair: tuple[str, str]) -> str:
+    parts = [asked, _size_id(size)]
     if not _is_first(pair):
         parts.append("_".join(dict.fromkeys(d.replace(":", "") for d in pair if d != NO_DEVICE)))
     return "-".join(parts)

@@ -23,7 +23,9 @@ RELATIONS, CANARIES = "relations", "canaries"
 OPERATIONS, OPTIMIZERS = "operations", "optimizers"
 """Single operations, and optimizers with their schedules: about a pair of releases, and asked beside any case."""
 OF_NO_CASE = (OPERATIONS, OPTIMIZERS)
-ASKED = (*PROBES, *BESIDE, RELATIONS, CANARIES, *OF_NO_CASE)
+LATENCY = "latency"
+"""How long steps take, and what runtimes cost beside; asked where it is wanted."""
+ASKED = (*PROBES, *BESIDE, RELATIONS, CANARIES, *OF_NO_CASE, LATENCY)
 """Everything that `--probe` selects."""
 
 

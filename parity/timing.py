@@ -19,12 +19,17 @@ Way = Callable[[], int]
 LEVEL = 0.99
 """Of every interval. One that misses once in 20 times misses more than 5 of 100 trials in every third study; one that
 misses once in 100 times, in one study of 2,000."""
-PRECISION = 0.04
-"""The half-width, relative to its value, at which an interval is narrow enough: 5 % is promised, and one that is just
-narrow enough to stop is narrow partly by chance."""
-MIN_ROUNDS = 16
-"""Fewer make intervals that miss too often where rounds resemble their neighbours: simulated, 3 in 100 from 10 rounds and
-2 from 16, at an autocorrelation of 0.4; where there is none, 1 in 100 from either."""
+PRECISION = 0.045
+"""The half-width, relative to its value, at which an interval is narrow enough; 0.05 is promised."""
+BETWEEN_PROCESSES = 0.01
+"""How much two processes of one program differ for as long as they live, relative, whatever the rounds: by where their
+memory lies. Five pairs of JAX differed with a standard deviation of 0.007; intervals of ratios are that much wider."""
+MIN_ROUNDS = 8
+"""Measured however long they take: of n values, even the interval from the least to the largest misses the median
+2 * 2**-n of the time."""
+FIRST_LOOK = 16
+"""Rounds after which an interval that is narrow enough is believed: simulated with an autocorrelation of 0.4, of those
+that are believed from 10 rounds on 3 in 100 miss, from 16 on 2; where there is none, 1 in 100."""
 MAX_ROUNDS = 500
 """More would make the record large, and narrow down what differs between two processes of one program anyway."""
 WARM_UP = 2
@@ -48,6 +53,10 @@ class Interval:
         """Half the width of the interval, relative to the value."""
         return (self.high - self.low) / 2 / self.value
 
+    def widened(self, by: float) -> Interval:
+        """With ends that much further away, relative."""
+        return Interval(self.value, self.low * (1 - by), self.high * (1 + by))
+
     def contains(self, value: float) -> bool:
         """Whether `value` lies within, ends included."""
         return self.low <= value <= self.high
@@ -60,7 +69,8 @@ class Measured:
     Attributes:
         times_ns: every round in the order measured, outliers included; round i of every way ran next to each other.
         medians: of `times_ns`, in ns.
-        ratios: the median over rounds of the time over the reference's in the same round; none for the reference.
+        ratios: the median over rounds of the time over the reference's in the same round, its interval widened by
+            `BETWEEN_PROCESSES`; none for the reference.
         warm_up: the rounds before, thrown away.
         precision: the half-width that was aimed at.
         spent_s: wall time, without warm-up.
@@ -106,14 +116,14 @@ def interleaved(
         reference: the way that ratios are relative to; none are computed if None.
         budget_s: the time to spend, in seconds; the round in which it ends is finished.
         min_rounds: measured in any case, however long they take.
-        max_rounds: more are not measured.
+        max_rounds: more are not measured; at least `min_rounds`.
         precision: the relative half-width at which an interval is narrow enough.
         warm_up: rounds before, which are thrown away.
         collect_garbage: whether this process' garbage collector may run meanwhile.
         seed: of the order within rounds.
         clock: seconds, for the budget.
     """
-    order, names = random.Random(seed), list(ways)
+    order, names, max_rounds = random.Random(seed), list(ways), max(min_rounds, max_rounds)
     times_ns: dict[str, list[int]] = {name: [] for name in names}
 
     def one_round() -> dict[str, int]:
@@ -123,12 +133,12 @@ def interleaved(
     with _garbage(collect_garbage):
         for _ in range(warm_up):
             one_round()
-        began, look = clock(), min_rounds
-        for done in range(1, max(min_rounds, max_rounds) + 1):
+        began, look = clock(), max(min_rounds, FIRST_LOOK)
+        for done in range(1, max_rounds + 1):
             for name, ns in one_round().items():
                 times_ns[name].append(max(ns, 1))
             spent_s = clock() - began
-            if done < look and (done < min_rounds or spent_s < budget_s):
+            if done < look and done < max_rounds and (done < min_rounds or spent_s < budget_s):
                 continue
             measured = summarise(times_ns, reference, warm_up, precision, spent_s)
             if spent_s >= budget_s or all(measured.narrow(name) for name in ways):
@@ -146,7 +156,7 @@ def summarise(
 ) -> Measured:
     """Medians and ratios of rounds that have been measured."""
     ratios = {} if reference is None else {
-        name: median_interval(np.divide(times, times_ns[reference]))
+        name: median_interval(np.divide(times, times_ns[reference])).widened(BETWEEN_PROCESSES)
         for name, times in times_ns.items() if name != reference
     }  # fmt: skip
     medians = {name: median_interval(times) for name, times in times_ns.items()}

@@ -26,6 +26,9 @@ def add(commands: Any) -> None:
     run.add_argument("--runtime", metavar="NAME", **SEVERAL, help="only this runtime; may be given several times")
     run.add_argument("--probe", metavar="NAME", **SEVERAL, help="only this probe; may be given several times")
     run.add_argument("--batch-size", metavar="N", **SEVERAL, help="only this batch size, or 'test': the whole test set")
+    run.add_argument(
+        "--latency", action="store_true", help="also time every step on every runtime, in processes of their own"
+    )
     run.add_argument("--cell", metavar="NAME", help="name of this environment in the record (default: tox's)")
 
 
@@ -50,6 +53,8 @@ def main(arguments: Namespace, further: list[str]) -> int:
     options = ["--pyargs", "parity.suites", f"--parity-out={arguments.out}"]
     for name in ("case", "runtime", "probe", "batch_size"):
         options += [f"--parity-{name.replace('_', '-')}={value}" for value in getattr(arguments, name)]
+    if arguments.latency:
+        options.append("--parity-latency")
     if arguments.cell:
         options.append(f"--parity-cell={arguments.cell}")
     return PYTEST_TO_EXIT.get(int(pytest.main([*isolated, *options, *further])), 70)

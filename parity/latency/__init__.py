@@ -4,6 +4,13 @@ Each runtime works in a process of its own, so that memory, threads and imports 
 time. `measuring` asks, `worker` answers.
 """
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from parity import timing
+from parity.records import Planned
 from parity.runtimes import JAX, SAVED_MODEL, SAVED_MODEL_FRESH, TF_GRAPH, TF_XLA
 
 PREDICT, EVAL, FORWARD_BACKWARD, TRAIN_STEP = "predict", "eval", "forward_backward", "train_step"
@@ -14,3 +21,36 @@ PROBE_OF = {PREDICT: "predict", EVAL: "eval_loss", FORWARD_BACKWARD: "train_grad
 """The probe that a case must have for a step to be timed."""
 BATCH_SIZES = (1, 13, 256, 1024)
 RUNTIMES = (JAX, TF_GRAPH, TF_XLA, SAVED_MODEL, SAVED_MODEL_FRESH)
+
+
+class Group(NamedTuple):
+    """What is measured round by round: a step at a batch size on a device."""
+
+    step: str
+    batch_size: int
+    device: str
+
+    @classmethod
+    def of(cls, question: Planned) -> Group:
+        """That of a question; its id reads case-runtime-step-size, and none of the first three has a hyphen."""
+        step = question.item.partition("[")[2].split("-")[2]
+        return cls(step, question.batch_size, device_of(question))
+
+
+def device_of(question: Planned) -> str:
+    """The device that a question is about."""
+    return question.jax_device if question.runtime == JAX else question.tf_device
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured: the time for each runtime in seconds, and the rounds that are measured in any case.
+
+    `collect_garbage` is whether the collectors of the workers may run meanwhile; without `timed`, each step is taken
+    once and none is timed.
+    """
+
+    budget_s: float = 1.0
+    min_rounds: int = timing.MIN_ROUNDS
+    collect_garbage: bool = True
+    timed: bool = True

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from parity import export, records, timing
 from parity.errors import ParityError, RuntimeFailureError
@@ -15,11 +15,11 @@ from parity.failures import NUMERIC, classify
 from parity.handover.course import Point
 from parity.harness import Harness, outcome
 from parity.judging import Judgement
-from parity.latency import PREDICT, in_jax, subject
+from parity.latency import PREDICT, Effort, Group, in_jax, subject
 from parity.latency.process import Worker
 from parity.records import Footprint, Timing
 from parity.runtimes import JAX, SAVED_MODEL, SAVED_MODEL_FRESH
-from parity.timing import Measured
+from parity.timing import Interval, Measured
 
 TOLERANCE = 1e-3
 """By how much the scalar of a step may differ from JAX's, relative: what tells it from another step, no more. What it
@@ -27,33 +27,11 @@ computes is judged by the probes."""
 SAME_PROGRAM, ROUNDS = "same_program", "rounds"
 
 
-class Group(NamedTuple):
-    """What is measured round by round: a step at a batch size on a device."""
-
-    step: str
-    batch_size: int
-    device: str
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much is measured: the time for each runtime in seconds, and the rounds that are measured in any case.
-
-    `collect_garbage` is whether the collectors of the workers may run meanwhile; without `timed`, each step is taken
-    once and none is timed.
-    """
-
-    budget_s: float = 1.0
-    min_rounds: int = timing.MIN_ROUNDS
-    collect_garbage: bool = True
-    timed: bool = True
-
-
 @dataclass
 class Found:
     """What was found of a group, by runtime: how it was prepared, the scalar of its first round, or how it failed."""
 
-    prepared: dict[str, dict[str, float]] = field(default_factory=dict)
+    prepared: dict[str, dict[str, Any]] = field(default_factory=dict)
     scalars: dict[str, float] = field(default_factory=dict)
     failed: dict[str, ParityError] = field(default_factory=dict)
     measured: Measured | None = None
@@ -75,21 +53,19 @@ class Latency:
         harness: the case.
         name: by which `parity.case.load` finds it.
         asked: the runtimes that are asked of each group; JAX is measured beside them all.
+        largest: the largest batch size, at which each runtime is first called.
         effort: how much is measured.
     """
 
-    def __init__(self, harness: Harness, name: str, asked: dict[Group, list[str]], effort: Effort) -> None:
-        self.effort = effort
+    def __init__(
+        self, harness: Harness, name: str, asked: dict[Group, list[str]], largest: int, effort: Effort
+    ) -> None:
+        self.effort, self.largest = effort, largest
         self._harness, self._name, self._asked = harness, name, asked
         self._folder = tempfile.TemporaryDirectory(prefix="parity-latency-")
         self._workers: dict[tuple[str, str], Worker] = {}
         self._found: dict[Group, Found] = {}
         self._unexported: ParityError | None = None
-
-    @property
-    def largest(self) -> int:
-        """The largest batch size that is asked."""
-        return max(group.batch_size for group in self._asked)
 
     @outcome
     def _subject(self) -> subject.Timed:
@@ -103,7 +79,7 @@ class Latency:
             Path(self._folder.name) / case.name, self._name, export.signature(case, trained.state),
             trained.steps_per_epoch, self._harness.remedy.requirement if self._harness.remedy else None,
         )  # fmt: skip
-        examples, sizes = self._harness.dataset.test, {group.batch_size for group in self._asked}
+        examples, sizes = self._harness.dataset.test, {self.largest, *(group.batch_size for group in self._asked)}
         subject.write(timed, in_jax.leaves(Point.of(trained)), {n: subject.tiled(examples, n) for n in sizes})
         return timed
 
@@ -183,11 +159,11 @@ class Latency:
         measured = found.measured
         if measured is None:
             return None
-        median, ratio, times = measured.medians[runtime], measured.ratios.get(runtime), measured.times_ns[runtime]
+        median, times = measured.medians[runtime], measured.times_ns[runtime]
         return Timing(
-            self._harness.case.name, runtime, *group, median.value, median.low, median.high, times,
-            measured.narrow(runtime), timing.outliers(times), *((ratio.value, ratio.low, ratio.high) if ratio else ()),
-            **found.prepared[runtime],
+            case=self._harness.case.name, runtime=runtime, **group._asdict(), median_ns=median.value,
+            low_ns=median.low, high_ns=median.high, times_ns=times, narrow=measured.narrow(runtime),
+            outliers=timing.outliers(times), **_ratio(measured.ratios.get(runtime)), **found.prepared[runtime],
         )  # fmt: skip
 
     def judgements(self, group: Group, runtime: str) -> list[Judgement]:
@@ -207,10 +183,11 @@ class Latency:
         """
         opened = self._worker(runtime, device)
         loads = runtime in (SAVED_MODEL, SAVED_MODEL_FRESH)
-        exported = dict(zip(("export_ns", "artifact_bytes"), self._exported, strict=True)) if loads else {}
+        export_ns, artifact_bytes = self._exported if loads else (None, None)
         return Footprint(
             self._harness.case.name, runtime, self.largest, **opened.loaded,
-            first_call_ns=opened.prepare(PREDICT, self.largest)["first_call_ns"], **opened.footprint(), **exported,
+            first_call_ns=opened.prepare(PREDICT, self.largest)["first_call_ns"], export_ns=export_ns,
+            artifact_bytes=artifact_bytes, **opened.footprint(),
         )  # fmt: skip
 
     def close(self) -> None:
@@ -218,6 +195,10 @@ class Latency:
         for opened in self._workers.values():
             opened.close()
         self._folder.cleanup()
+
+
+def _ratio(found: Interval | None) -> dict[str, Any]:
+    return {"ratio": found.value, "ratio_low": found.low, "ratio_high": found.high} if found else {}
 
 
 def _same_program(found: Found, runtime: str) -> Judgement:
@@ -239,5 +220,3 @@ def _rounds(measured: Measured | None, runtime: str, least: int) -> Judgement:
         return Judgement(ROUNDS, records.PASS)
     why = f"{len(times)} rounds were measured, expected at least {least}"
     return Judgement(ROUNDS, records.FAIL, failure=NUMERIC, evidence=why, message=why)
-
-

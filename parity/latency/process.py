@@ -27,11 +27,11 @@ class Worker:
         self._runtime = runtime
         self._process = Answering(f"the process of {runtime}", arguments, _changes())
         self._failed: ParityError | None = None
-        self._prepared: dict[tuple[str, int], dict[str, float]] = {}
-        self._loaded: dict[str, float] | None = None
+        self._prepared: dict[tuple[str, int], dict[str, Any]] = {}
+        self._loaded: dict[str, Any] | None = None
 
     @property
-    def loaded(self) -> dict[str, float]:
+    def loaded(self) -> dict[str, Any]:
         """`import_ns` and `load_ns`; see `worker.Worker.load`.
 
         Raises:
@@ -41,7 +41,7 @@ class Worker:
             self._loaded = self._ask(LOAD, fatal=True)
         return self._loaded
 
-    def prepare(self, step: str, batch_size: int) -> dict[str, float]:
+    def prepare(self, step: str, batch_size: int) -> dict[str, Any]:
         """`transfer_ns`, `compile_ns` and `first_call_ns` of a step, made ready once; see `worker.Worker.prepare`.
 
         Raises:
@@ -80,9 +80,9 @@ class Worker:
             self._failed = error  # whatever is asked next, it has ended
             raise
         if "error" in reply:
-            error = RuntimeFailureError(f"{self._runtime}, in a process of its own: {reply['error']}")
-            self._failed = error if fatal else None
-            raise error
+            failed = RuntimeFailureError(f"{self._runtime}, in a process of its own: {reply['error']}")
+            self._failed = failed if fatal else None
+            raise failed
         return reply
 
 

@@ -18,7 +18,7 @@ def inputs(step: str, batch: Batch) -> Inputs:
 
 
 class Steps(ABC):
-    """The steps of a trained case on one framework. A step that changes the state is followed by the next from there."""
+    """The steps of a trained case on one framework; the next begins with the state that the one before has left."""
 
     @abstractmethod
     def put(self, arrays: Inputs) -> Inputs:

@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,7 +166,9 @@ def serve(runtime: str, folder: Path, threads: int, device: str) -> None:
     if runtime == SAVED_MODEL_FRESH:
         processes.make_jax_impossible()
     replies, worker = processes.replies(), Worker(runtime, folder, threads, device)
-    answers = {LOAD: worker.load, PREPARE: worker.prepare, TIME: worker.time, FOOTPRINT: worker.footprint}
+    answers: dict[str, Callable[..., dict[str, Any]]] = {
+        LOAD: worker.load, PREPARE: worker.prepare, TIME: worker.time, FOOTPRINT: worker.footprint,
+    }  # fmt: skip
     for line in sys.stdin:
         request = json.loads(line)
         try:

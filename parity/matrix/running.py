@@ -141,7 +141,8 @@ def tasks(cell: Cell, reports: Path, further: list[str], archive: Path | None = 
         path = archives.path_of(archive, cell.jax)
         return [replace(_export(cell, path, *ARCHIVED), archived=path)]
     sizes = [] if "--batch-size" in " ".join(further) else [f"--batch-size={size}" for size in SIZES]
-    asked = [*sizes, *further]
+    selected = any(option.startswith(("-k", "-m", "--probe")) for option in further)
+    asked = [*sizes, *([] if selected else ["--latency"]), *further]
     where = (f"--out={reports / cell.name}", f"--cell={cell.name}")
     # pytest would otherwise keep what native code says, and lose it where that aborts.
     command = python("-m", "parity", "run", *where, "--capture=sys", *asked)

@@ -7,24 +7,23 @@ on the requests that are expected while this process is still busy with others.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from parity import bundles
 from parity.errors import RuntimeFailureError
-from parity.records import CRASH
+from parity.processes import BLOCKED, Answering, ProcessEndedError, make_jax_impossible, replies
 from parity.runtimes import VIRTUAL_CPUS, BaseRuntime, Request, Subject
 from parity.specs import Answer, Batch
 
+__all__ = ["BLOCKED", "SAVE_AGAIN", "ProcessEndedError", "Runtime", "make_jax_impossible", "serve", "split_by_probe"]
+
 SAVE_AGAIN = "save_again"
 """Asked like an evaluation: to load the SavedModel and save it again."""
-BLOCKED = ("jax", "jaxlib", "flax", "optax")
 
 
 class Runtime(BaseRuntime):
@@ -33,8 +32,7 @@ class Runtime(BaseRuntime):
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
         self._scratch = tempfile.TemporaryDirectory(prefix="parity-fresh-")
-        self._process: subprocess.Popen[str] | None = None
-        self._errors: IO[str] | None = None
+        self._process: Answering | None = None
         self._sent: set[Request] = set()
         self._answered: dict[Request, dict[str, Any]] = {}
 
@@ -56,7 +54,8 @@ class Runtime(BaseRuntime):
     def _reply(self, request: Request) -> dict[str, Any]:
         self._send(request)
         while request not in self._answered:
-            reply = json.loads(self._next_line())
+            assert self._process is not None
+            reply = self._process.receive()
             self._answered[Request(**reply["request"])] = reply
         reply = self._answered[request]
         if "error" in reply:
@@ -75,51 +74,18 @@ class Runtime(BaseRuntime):
     def close(self) -> None:
         """End the process and remove its answers."""
         if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-        if self._errors is not None:
-            self._errors.close()
+            self._process.close()
         self._scratch.cleanup()
 
     def _send(self, request: Request) -> None:
         if request in self._sent:
             return
         self._sent.add(request)
-        process = self._process or self._start()
-        try:
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(asdict(request)) + "\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the process has ended: reading its reply says how
-
-    def _start(self) -> subprocess.Popen[str]:
-        self._errors = (Path(self._scratch.name) / "stderr").open("w+", encoding="utf-8")
-        bundle = self.subject.require_bundle()
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "parity.runtimes.saved_model_fresh", str(bundle), self._scratch.name],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, env=environment,
-        )  # fmt: skip
-        return self._process
-
-    def _next_line(self) -> str:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            code = self._process.wait()
-            assert self._errors is not None
-            self._errors.seek(0)
-            last = self._errors.read().strip().splitlines()[-3:]
-            raise ProcessEndedError(f"the fresh process ended with code {code}: {' / '.join(last)}")
-        return line
-
-
-class ProcessEndedError(RuntimeFailureError):
-    """The fresh process ended before it had answered."""
-
-    status = CRASH
+        if self._process is None:
+            bundle = self.subject.require_bundle()
+            arguments = ["-m", "parity.runtimes.saved_model_fresh", str(bundle), self._scratch.name]
+            self._process = Answering("the fresh process", arguments)
+        self._process.send(asdict(request))
 
 
 def split_by_probe(arrays: dict[str, Any]) -> dict[str, Answer]:
@@ -131,23 +97,10 @@ def split_by_probe(arrays: dict[str, Any]) -> dict[str, Answer]:
     return answers
 
 
-def make_jax_impossible() -> None:
-    """Let every import of jax and what stands on it fail, as where it is not installed.
-
-    Raises:
-        RuntimeError: one of them is already imported.
-    """
-    for name in BLOCKED:
-        if sys.modules.get(name) is not None:
-            raise RuntimeError(f"{name} is already imported in the process that must not have it")
-        sys.modules[name] = None  # type: ignore[assignment]
-
-
 def serve(bundle_path: Path, folder: Path) -> None:
     """Answer the requests on standard input until it closes."""
     make_jax_impossible()
-    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what native code prints must not come between the replies
+    written = replies()
     from parity import artifact
     from parity.runtimes.saved_model import Runtime as SavedModel
 
@@ -161,8 +114,8 @@ def serve(bundle_path: Path, folder: Path) -> None:
             reply["path"] = str(_serve(request, runtime, bundle, folder))
         except Exception as error:
             reply["error"] = str(error)
-        replies.write(json.dumps(reply) + "\n")
-        replies.flush()
+        written.write(json.dumps(reply) + "\n")
+        written.flush()
 
 
 def _serve(request: Request, runtime: BaseRuntime, bundle: bundles.Bundle, folder: Path) -> Path:

@@ -48,6 +48,8 @@ def test_a_pair_leaves_one_record_at_three_sizes_or_at_those_asked_for(tmp_path)
     assert list(other.command[-4:]) == ["--batch-size", "20", "-k", "predict"]
     assert "--batch-size=1" not in other.command
     assert other.inputs != task.inputs
+    assert "--latency" in task.command
+    assert "--latency" not in other.command
 
 
 def test_an_export_is_written_for_the_oldest_reader(tmp_path):

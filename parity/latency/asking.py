@@ -1,0 +1,91 @@
+"""From questions to what is timed: the latency of every case of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from parity import records
+from parity.case import Case
+from parity.failures import NUMERIC
+from parity.harness import Harness
+from parity.judging import Judgement
+from parity.latency import Effort, Group, device_of
+from parity.latency.measuring import Latency
+from parity.records import Footprint, Planned, Timing
+
+LATENCY = "test_latency"
+"""The test that times a step; the other of the probe is about a runtime."""
+
+
+class Latencies:
+    """Answers questions of the probe `latency`.
+
+    Args:
+        cases: those of the run, by the name that they were given under.
+        planned: all questions of the run.
+        harness: of a case, by its name.
+        effort: how much is measured.
+    """
+
+    def __init__(
+        self,
+        cases: Mapping[str, Case],
+        planned: Sequence[Planned],
+        harness: Callable[[str], Harness],
+        effort: Effort,
+    ) -> None:
+        self._names = {case.name: name for name, case in cases.items()}
+        self._planned, self._harness, self._effort = planned, harness, effort
+        self._opened: dict[str, Latency] = {}
+
+    def time(self, question: Planned) -> Timing | None:
+        """Measure the step that is asked, beside the other runtimes; None where none is to be timed.
+
+        Raises:
+            ParityError: the runtime failed.
+        """
+        return self._of(question).timing(Group.of(question), question.runtime)
+
+    def judgements(self, question: Planned) -> list[Judgement]:
+        """Whether the right step was measured, and often enough.
+
+        Raises:
+            ParityError: the runtime failed.
+        """
+        return self._of(question).judgements(Group.of(question), question.runtime)
+
+    def footprint(self, question: Planned) -> Footprint:
+        """What the runtime costs beside its steps.
+
+        Raises:
+            ParityError: the runtime failed.
+        """
+        return self._of(question).footprint(question.runtime, device_of(question))
+
+    def close(self) -> None:
+        """End the processes of all runtimes."""
+        for opened in self._opened.values():
+            opened.close()
+
+    def _of(self, question: Planned) -> Latency:
+        case = question.case
+        if case not in self._opened:
+            mine = [q for q in self._planned if (q.case, q.probe) == (case, question.probe)] or [question]
+            asked: dict[Group, list[str]] = {}
+            for one in mine:
+                if one.item.startswith(f"{LATENCY}["):
+                    asked.setdefault(Group.of(one), []).append(one.runtime)
+            largest = max(one.batch_size for one in mine)
+            self._opened[case] = Latency(self._harness(case), self._names[case], asked, largest, self._effort)
+        return self._opened[case]
+
+
+def judge(found: Footprint) -> Judgement:
+    """Whether everything about a runtime was measured; what it costs is for the gate to compare."""
+    lacking = [
+        name for name in ("import_ns", "load_ns", "first_call_ns", "peak_memory_bytes") if not getattr(found, name) > 0
+    ]  # fmt: skip
+    if not lacking:
+        return Judgement("measured", records.PASS)
+    why = f"{', '.join(lacking)} of {found.runtime} was not measured, expected more than nothing"
+    return Judgement("measured", records.FAIL, failure=NUMERIC, evidence=why, message=why)

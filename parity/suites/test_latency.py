@@ -1,0 +1,22 @@
+"""How long each step takes on every runtime, and what a runtime costs beside; pytest-benchmark is the interface."""
+
+from typing import Any
+
+import pytest
+
+from parity.examination import Examination
+from parity.latency import benchmarking
+from parity.records import Planned
+
+
+@pytest.mark.latency
+def test_latency(examination: Examination, question: Planned, benchmark: Any, request: pytest.FixtureRequest) -> None:
+    """The step that was timed is JAX's, and it was timed often enough."""
+    benchmarking.replay(request, lambda: examination.time(question))
+    examination.check_latency(question)
+
+
+@pytest.mark.latency
+def test_footprint(examination: Examination, question: Planned) -> None:
+    """What the runtime costs beside its steps was measured: time to begin, memory, threads, its artifact."""
+    examination.check_footprint(question)
