@@ -16,6 +16,8 @@ _ALSO_AS = {"tensorflow": ("tensorflow-cpu",)}
 # What decides which kernels a CPU runs, and so the last bits of a result.
 _INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 
+_FREQUENCY = "/sys/devices/system/cpu/cpu{cpu}/cpufreq"
+
 
 def versions() -> dict[str, str | None]:
     """The installed version of every package that can move a result; None where it is not installed."""
@@ -65,7 +67,7 @@ def machine() -> dict[str, Any]:
 
 
 def _frequency(cpu: int) -> dict[str, Any]:
-    folder = Path(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq")
+    folder = Path(_FREQUENCY.format(cpu=cpu))
 
     def told(name: str) -> str | None:
         try:

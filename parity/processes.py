@@ -67,9 +67,13 @@ class Answering:
         reply: dict[str, Any] = json.loads(line)
         return reply
 
-    def close(self) -> None:
-        """End the process."""
+    def kill(self) -> None:
+        """End the process; what it is asked from now on is not answered."""
         self._process.kill()
+
+    def close(self) -> None:
+        """End the process, and let go of it."""
+        self.kill()
         self._process.communicate()
         self._errors.close()
 

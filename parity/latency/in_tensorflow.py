@@ -19,8 +19,9 @@ from parity.runtimes._tensorflow import Questioned
 from parity.specs import outputs
 
 
-def configure_threads(threads: int) -> None:
-    """Let TensorFlow compute with that many threads, within an operation and between operations."""
+def configure(threads: int) -> None:
+    """Let TensorFlow compute with that many threads, within an operation and between them, and leave GPU memory."""
+    artifact.configure_devices(1)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 

@@ -72,7 +72,7 @@ class Worker:
             return
         from parity.latency import in_tensorflow
 
-        in_tensorflow.configure_threads(self._threads)
+        in_tensorflow.configure(self._threads)
 
     def _load(self) -> Steps:
         if self._runtime == JAX:

@@ -9,6 +9,13 @@ import pytest
 from parity import environment
 from parity.tests import samples
 
+ONE_CPU = """
+import json, os
+from parity import environment
+os.sched_setaffinity(0, [max(os.sched_getaffinity(0))])
+print(json.dumps([environment.cores(), len(environment.machine()["affinity"])], separators=(",", ":")))
+"""
+
 
 def test_versions_name_every_package():
     found = environment.versions()
@@ -24,9 +31,26 @@ def test_what_is_not_installed_has_no_version():
 
 def test_the_machine_is_described():
     found = environment.machine()
-    assert list(found) == ["system", "architecture", "python", "cpu", "cores", "instruction_sets"]
-    assert found["cores"] >= 1
-    assert all(found.values())
+    always = ["system", "architecture", "python", "cpu", "cores", "instruction_sets"]
+    hints = ["affinity", "governor", "min_mhz", "max_mhz", "memory_bytes", "load"]
+    assert list(found) == [*always, *hints]
+    assert found["cores"] == len(found["affinity"]) >= 1
+    assert all(found[name] for name in always)
+    assert found["memory_bytes"] > 2**28
+    assert found["load"] >= 0
+
+
+def test_affinity_is_what_this_process_may_use():
+    [cpu] = samples.python("-c", ONE_CPU).stdout.split()
+    assert json.loads(cpu) == [1, 1]
+
+
+def test_frequencies_are_told_in_mhz_where_the_system_tells_them(tmp_path, monkeypatch):
+    assert environment._frequency(9999) == {"governor": None, "min_mhz": None, "max_mhz": None}
+    for name, text in (("scaling_governor", "powersave"), ("cpuinfo_min_freq", "800000"), ("cpuinfo_max_freq", "x")):
+        (tmp_path / name).write_text(f"{text}\n")
+    monkeypatch.setattr(environment, "_FREQUENCY", f"{tmp_path}")
+    assert environment._frequency(0) == {"governor": "powersave", "min_mhz": 800, "max_mhz": None}
 
 
 def test_neither_host_nor_user_is_named():
@@ -35,7 +59,7 @@ def test_neither_host_nor_user_is_named():
     code = "import json; from parity import environment as e; print(json.dumps([e.versions(), e.machine()]))"
     done = samples.python("-c", code, env=known)
     versions, machine = json.loads(done.stdout)
-    assert machine == environment.machine()
+    assert {**machine, "load": None} == {**environment.machine(), "load": None}
     assert person not in done.stdout
     words = re.findall(r"[\w.-]+", json.dumps([list(versions.values()), list(machine.values())]))
     assert socket.gethostname() not in words

@@ -1,5 +1,7 @@
 """Which questions a run asks."""
 
+from parity import latency
+from parity.case import TEST_SET
 from parity.examination import Examination
 from parity.ledger import Ledger
 from parity.questions import _of_runtime, gpu_pairs
@@ -59,3 +61,25 @@ def test_gpus_are_paired_with_each_other_and_with_the_other_sides_cpu():
     assert both == [("gpu:0", "gpu:0"), ("gpu:0", "cpu:0"), ("cpu:0", "gpu:0")]
     assert _of_runtime("jax", both) == [("gpu:0", NO_DEVICE), ("cpu:0", NO_DEVICE)]
     assert _of_runtime("tf_graph", both) == both
+
+
+def test_latency_is_asked_of_every_step_at_its_own_default_sizes_beside_the_footprint_at_the_largest(frameworks):
+    asked = questions("test_latency", probes=("latency",), default_sizes=True)
+    assert [q.item for q in asked][:3] == [
+        "test_latency[tiny-jax-predict-b1]",
+        "test_latency[tiny-tf_graph-predict-b1]",
+        "test_latency[tiny-jax-eval-b1]",
+    ]
+    assert len(asked) == 2 * len(latency.STEPS) * len(latency.BATCH_SIZES)
+    assert [latency.Group.of(q) for q in asked][-1] == ("train_step", 1024, "cpu:0")
+    [jax, graph] = questions("test_footprint", probes=("latency",), default_sizes=True)
+    assert (jax.item, jax.probe, jax.batch_size) == ("test_footprint[tiny-jax]", "latency", 1024)
+    assert (graph.jax_device, graph.tf_device) == ("cpu:0", "cpu:0")
+
+
+def test_latency_takes_selected_sizes_and_no_step_that_the_case_has_no_probe_for(frameworks):
+    asked = questions("test_latency", probes=("latency",), sizes=(TEST_SET, 7), runtimes=("jax", "tf_eager"))
+    assert {q.batch_size for q in asked} == {40, 7}
+    assert {q.runtime for q in asked} == {"jax"}
+    assert not questions("test_latency", probes=("predict",))
+    assert not questions("test_footprint", probes=("latency",), runtimes=("tf_eager",))

@@ -1,0 +1,205 @@
+"""Latency as it is asked for: through pytest-benchmark, of runtimes in processes of their own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from parity import latency, plugin, records, timing
+from parity.errors import RuntimeFailureError
+from parity.latency import Effort, Group, benchmarking
+from parity.records import CRASH, FAIL, PASS
+from parity.tests import planted_latency, samples
+from parity.tests.test_run import SCHEMA
+
+pytest_plugins = ["pytester"]
+PLANTED = f"{Path(planted_latency.__file__)}:planted"
+QUICK = ("--benchmark-max-time=0.05", "--benchmark-min-rounds=9")
+REPLAYING = """
+import pytest
+from parity.latency import benchmarking
+from parity.records import Planned, Timing
+
+TIMES = [100_000, 110_000, 90_000, 105_000, 400_000]
+NAMES = ("jax", "tf_xla")
+ASKED = [Planned(f"test_latency[c-{r}-predict-b1]", "c", "latency", r, 1, "cpu:0", "cpu:0") for r in NAMES]
+
+
+@pytest.mark.parametrize("asked", [benchmarking.parameter(asked) for asked in ASKED], ids=NAMES)
+def test_replayed(benchmark, request, asked):
+    times = [int(ns * (FACTOR if asked.runtime == "jax" else 2)) for ns in TIMES]
+    found = Timing("c", asked.runtime, "predict", 1, "cpu:0", 1.0, 1.0, 1.0, times, True, 1, ratio=2.0)
+    timed = benchmarking.effort(request.config).timed
+    benchmarking.replay(request, lambda: found if timed else None)
+
+
+def test_of_the_users_own(benchmark):
+    assert benchmark(sum, [1, 2]) == 3
+
+
+def test_that_is_no_benchmark():
+    pass
+"""
+
+
+@pytest.fixture
+def replayed(pytester):
+    """Runs benchmarks that replay, JAX's slower by a factor, beside a user's own: the exit code, and what was said."""
+
+    def start(*options, factor=1):
+        pytester.makepyfile(test_replayed=REPLAYING.replace("FACTOR", str(factor)))
+        found = pytester.runpytest("-p", "no:cacheprovider", *options)
+        return int(found.ret), found.stdout.str() + found.stderr.str()
+
+    return start
+
+
+def test_pytest_benchmark_shows_stores_and_compares_what_was_measured(replayed):
+    kept = ("--benchmark-storage=kept", "--benchmark-max-time=0.01")
+    code, said = replayed("--benchmark-save=old", "--benchmark-json=all.json", *kept)
+    assert code == 0, said
+    found = {b["name"]: b for b in json.loads(Path("all.json").read_text())["benchmarks"]}
+    jax = found["test_replayed[jax]"]
+    assert jax["stats"]["data"] == [1e-4, 1.1e-4, 9e-5, 1.05e-4, 4e-4]
+    assert jax["stats"]["median"] == 1.05e-4
+    assert (jax["group"], jax["extra_info"]["ratio"]) == ("c: predict, batch size 1, cpu:0", 2.0)
+    assert found["test_of_the_users_own"]["stats"]["rounds"] > 5
+    assert found["test_of_the_users_own"]["group"] is None
+    shown = ("--benchmark-columns=median,rounds", "--benchmark-group-by=group", "--benchmark-disable-gc")
+    compared = ("--benchmark-compare", "--benchmark-compare-fail=median:5%", "-k", "replayed[", *shown, *kept)
+    code, said = replayed(*compared)
+    assert code == 0, said
+    assert "'c: predict, batch size 1, cpu:0': 4 tests" in said
+    assert "StdDev" not in said
+    code, said = replayed(*compared, factor=1.1)
+    assert code
+    assert "Performance has regressed" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [("--benchmark-disable", "4 passed"), ("--benchmark-skip", "1 passed, 3 skipped"),
+     ("--benchmark-only", "3 passed, 1 skipped")],
+)  # fmt: skip
+def test_pytest_benchmark_can_be_told_to_leave_out(replayed, option, expected):
+    assert expected in replayed(option, "--benchmark-max-time=0.01")[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "budget_s", "least", "collect", "timed"),
+    [((), 1.0, 8, True, True), (("--benchmark-max-time=3", "--benchmark-min-rounds=20"), 3.0, 20, True, True),
+     (("--benchmark-disable-gc",), 1.0, 8, False, True), (("--benchmark-disable",), 1.0, 8, True, False),
+     (("--benchmark-disable", "--benchmark-enable"), 1.0, 8, True, True), (("-p", "no:benchmark"), 1.0, 8, True, True)],
+)  # fmt: skip
+def test_its_options_say_how_much_is_measured(pytester, options, budget_s, least, collect, timed):
+    assert benchmarking.effort(pytester.parseconfig(*options)) == Effort(budget_s, least, collect, timed)
+
+
+def test_latency_without_pytest_benchmark_says_what_to_install(pytester):
+    [timed, other] = pytester.getitems("def test_latency(benchmark): pass\ndef test_predict(): pass")
+    blocked = pytester.parseconfig("-p", "no:benchmark")
+    plugin._require_benchmarks(blocked, [other])
+    with pytest.raises(pytest.UsageError, match=r"pip install 'parity\[test\]'"):
+        plugin._require_benchmarks(blocked, [timed])
+
+
+def pytest_of_the_suites(cwd, *options):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", str(cwd)]
+    return subprocess.run(
+        [*command, "--pyargs", "parity.suites", *options], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """A case that is another program where JAX is timed, beside its SavedModel in a process without jax."""
+    folder = tmp_path_factory.mktemp("latency")
+    asked = ("--parity-runtime=jax", "--parity-runtime=saved_model_fresh", "--parity-batch-size=13")
+    options = ("-m", "latency", f"--parity-case={PLANTED}", *asked, *QUICK)
+    return pytest_of_the_suites(folder, "--parity-out=out", "--benchmark-json=all.json", *options), folder
+
+
+def test_every_runtime_is_timed_beside_the_others_and_recorded(planted):
+    done, folder = planted
+    run = records.read(folder / "out")
+    jsonschema.validate(json.loads((folder / "out" / "run.json").read_text()), SCHEMA)
+    assert {(t.runtime, t.step) for t in run.timings} == {
+        (r, s) for r in ("jax", "saved_model_fresh") for s in latency.STEPS
+    }
+    for found in run.timings:
+        assert len(found.times_ns) >= 9
+        assert found.low_ns <= found.median_ns <= found.high_ns
+        assert (found.ratio is None) == (found.runtime == "jax")
+        assert min(found.first_call_ns, found.transfer_ns, *found.times_ns) > 0
+    stored = {b["param"]: b for b in json.loads((folder / "all.json").read_text())["benchmarks"]}
+    [own] = [t for t in run.timings if (t.runtime, t.step) == ("saved_model_fresh", "train_step")]
+    shown = stored["planted-saved_model_fresh-train_step-b13"]
+    assert [round(s * 1e9) for s in shown["stats"]["data"]] == own.times_ns
+    assert shown["extra_info"]["ratio"] == own.ratio
+    assert "benchmark 'planted: train_step, batch size 13, cpu:0': 2 tests" in done.stdout
+
+
+def test_a_step_that_does_nothing_and_one_of_another_program_are_found(planted):
+    done, folder = planted
+    run = records.read(folder / "out")
+    bad = {(c.item, c.leaf) for c in run.checks if c.status != PASS}
+    assert bad == {(f"test_latency[planted-saved_model_fresh-{s}-b13]", "same_program") for s in ("predict", "eval")}
+    assert done.returncode == 1
+    assert "it is another program" in done.stdout
+    assert "-m latency" in run.checks[0].repeat
+
+
+def test_a_footprint_is_that_of_the_runtimes_own_process(planted):
+    run = records.read(planted[1] / "out")
+    jax, fresh = (next(f for f in run.footprints if f.runtime == r) for r in ("jax", "saved_model_fresh"))
+    assert fresh.peak_memory_bytes > jax.peak_memory_bytes > 50e6
+    assert min(f.import_ns + f.load_ns + f.first_call_ns for f in (jax, fresh)) > 1e6
+    assert (jax.export_ns, jax.artifact_bytes) == (None, None)
+    assert fresh.export_ns > 1e6
+    assert fresh.artifact_bytes > 1000
+    assert jax.threads["tf_XLAEigen"] == fresh.threads["tf_XLAEigen"] == run.environment["machine"]["cores"]
+
+
+def test_what_is_not_wanted_is_left_out_and_says_how_to_ask_also_without_pytest_benchmark(tmp_path):
+    asked = ("--parity-case", PLANTED, "--parity-runtime=jax", "--parity-batch-size=13", "-k", "predict and b13")
+    done = pytest_of_the_suites(tmp_path, "-p", "no:benchmark", *asked)
+    assert "left out; ask for them with --latency" in done.stdout
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.fixture
+def of_tiny(tiny_harness):
+    from parity.latency.measuring import Latency
+
+    group = Group("eval", 50, "cpu:0")
+    found = Latency(tiny_harness, f"{Path(samples.__file__).with_name('tiny.py')}:tiny", {group: ["jax"]}, 50,
+                    Effort(budget_s=0.02))  # fmt: skip
+    yield found, group
+    found.close()
+
+
+def test_a_batch_larger_than_the_test_set_is_filled_by_repeating_it(of_tiny):
+    found, group = of_tiny
+    assert {j.leaf: j.status for j in found.judgements(group, "jax")} == {"same_program": PASS, "rounds": PASS}
+    assert found.of(group).measured.rounds >= timing.MIN_ROUNDS
+
+
+def test_a_process_that_ends_is_a_crash_of_its_runtime(of_tiny):
+    found, group = of_tiny
+    assert found.footprint("jax", "cpu:0").peak_memory_bytes > 0
+    found._workers["jax", "cpu:0"]._process.kill()
+    with pytest.raises(RuntimeFailureError, match="the process of jax ended with code -9") as caught:
+        found.timing(group, "jax")
+    assert caught.value.status == CRASH
+
+
+def test_too_few_rounds_are_found():
+    from parity.latency import measuring
+
+    few = timing.summarise({"jax": [5, 6, 7]})
+    assert measuring._rounds(few, "jax", 8).status == FAIL
+    assert "3 rounds were measured, expected at least 8" in measuring._rounds(few, "jax", 8).message
+    assert measuring._rounds(few, "jax", 3).status == PASS
