@@ -69,4 +69,8 @@ def moved(before: Footprints, after: Footprints) -> Iterator[tuple[str, str, str
     was, became = sizes(before), sizes(after)
     for what in sorted(was.keys() & became.keys()):
         if max(was[what], became[what]) > GROWN * min(was[what], became[what]):
-            yield what, *(f"{size / 1e6:,.3g} MB" for size in (was[what], became[what]))
+            yield what, _megabytes(was[what]), _megabytes(became[what])
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.3g} MB"
