@@ -31,10 +31,12 @@ from parity.progress import Report, silent
 from parity.runtimes import JAX, TF_GRAPH
 from parity.timing import Way
 
-BUDGET_S = 12.0
-"""For a trial. Most end after a fraction of it, when their intervals are narrow enough: beside a busy process on two
-cores after some hundred rounds, for which the default budget is too short, and the record then says so."""
+BUDGET_S = 30.0
+"""For a trial. Most end after a fraction of it, when the interval of the ratio is narrow enough: beside a busy process
+on two cores after 50 to 350 rounds, for which the default budget may be too short, and the record then says so."""
 MAX_ROUNDS = 2000
+PLAIN_S, PLAIN_LEAST = 1.0, 5
+"""What pytest-benchmark takes for a benchmark by default, and the rounds that it measures in any case."""
 FIRST, SECOND = "first", "second"
 BUSY = """
 import os, sys, threading
@@ -160,8 +162,9 @@ def slowed(way: Way, by: float) -> Way:
 def trial(first: Way, second: Way, seed: int) -> tuple[Trial, float]:
     """The second way over the first, as latency is measured and by plain means; and the median of the first in ns."""
     measured = timing.interleaved(
-        {FIRST: first, SECOND: second}, reference=FIRST, budget_s=BUDGET_S, max_rounds=MAX_ROUNDS, seed=seed
-    )
+        {FIRST: first, SECOND: second}, reference=FIRST, budget_s=BUDGET_S, max_rounds=MAX_ROUNDS, seed=seed,
+        enough=lambda found: found.ratios[SECOND].half_width <= found.precision,
+    )  # fmt: skip
     ratio = measured.ratios[SECOND]
     means = [_mean(way, measured.rounds) for way in (first, second)]
     growth = 1 + parse_compare_fail(PLAIN).compute(means[1], means[0]) / 100
@@ -172,7 +175,7 @@ def trial(first: Way, second: Way, seed: int) -> tuple[Trial, float]:
 def _mean(way: Way, rounds: int) -> dict[str, float]:
     """The mean that pytest-benchmark would compare: of one way alone, after a round to warm up."""
     way()
-    stats = Stats()
-    for _ in range(rounds):
+    stats, began = Stats(), time.monotonic()
+    while len(stats.data) < rounds and (len(stats.data) < PLAIN_LEAST or time.monotonic() - began < PLAIN_S):
         stats.update(way() / 1e9)
     return {"mean": stats.mean}

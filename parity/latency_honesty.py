@@ -1,8 +1,8 @@
 """What the study of the latency measurement promises and says; `parity.honesty` measures it.
 
 A step is measured against itself, and against itself with a planted slowdown, on the machine as it is and on a loaded
-one. Beside it stands what pytest-benchmark's comparison of plain means makes of as many rounds, first all of one side
-and then all of the other.
+one. Beside it stands what pytest-benchmark's comparison of plain means makes of as many rounds, as far as they fit into
+the second that it takes by default, first all of one side and then all of the other.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Study(msgspec.Struct, frozen=True):
         loads: the load average when each half began and when it ended: of the machine as it was, and loaded.
         busy_s: processor time of the busy process in the second half.
         level, precision: of the intervals; see `parity.timing`.
-        budget_s: the most time for a trial; it ends when its intervals are narrow enough.
+        budget_s: the most time for a trial; it ends when the interval of the ratio is narrow enough.
         plain: what pytest-benchmark was given.
         series: the trials.
     """

@@ -77,8 +77,8 @@ def test_it_is_said_in_a_sentence_and_in_rows():
     assert promises.sentence(told) == (
         "Of a step measured against itself the interval of the ratio contains 1 in 199 of 200 trials and reaches at "
         "most 3.8% to each side, and a planted slowdown of 10% is found in 198 of 200, half of them beside a busy "
-        "process; pytest-benchmark's means of as many rounds (mean:5%) raise 1 of 200 false alarms and find it in 198 of "
-        "200."
+        "process; pytest-benchmark's means of as many rounds (mean:5%) raise 1 of 200 false alarms and find it in 198 "
+        "of 200."
     )
     rows = promises.table(told)
     assert [(row["loaded"], row["slowdown"], row["held"], row["plain"]) for row in rows] == [
