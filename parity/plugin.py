@@ -189,8 +189,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if idle:
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in idle]
-    timed = {item for item in asking if item.get_closest_marker(LATENCY)}
-    items.sort(key=lambda item: item in timed)  # last, when no process works ahead
+    cases = {i: q.case for i in asking if i.get_closest_marker(LATENCY) and (q := _question(i)) is not None}
+    items.sort(key=lambda item: cases.get(item, ""))  # last, when no process works ahead, and one case after the other
 
 
 def _left_out(config: pytest.Config, item: Any) -> tuple[str, str] | None:

@@ -64,12 +64,13 @@ class Latencies:
 
     def close(self) -> None:
         """End the processes of all runtimes."""
-        for opened in self._opened.values():
-            opened.close()
+        while self._opened:
+            self._opened.popitem()[1].close()
 
     def _of(self, question: Planned) -> Latency:
         case = question.case
         if case not in self._opened:
+            self.close()  # those of a case before: each takes a gigabyte
             mine = [q for q in self._planned if (q.case, q.probe) == (case, question.probe)] or [question]
             asked: dict[Group, list[str]] = {}
             for one in mine:
