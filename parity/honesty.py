@@ -168,7 +168,7 @@ def trial(first: Way, second: Way, seed: int) -> tuple[Trial, float]:
     ratio = measured.ratios[SECOND]
     means = [_mean(way, measured.rounds) for way in (first, second)]
     growth = 1 + parse_compare_fail(PLAIN).compute(means[1], means[0]) / 100
-    value, low, high, growth = (float(f"{number:.5g}") for number in (ratio.value, ratio.low, ratio.high, growth))
+    value, low, high, growth = (float(f"{number:.6g}") for number in (ratio.value, ratio.low, ratio.high, growth))
     return Trial(value, low, high, measured.rounds, growth), measured.medians[FIRST].value
 
 
