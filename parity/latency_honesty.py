@@ -203,11 +203,11 @@ def table(study: Study) -> list[dict[str, Any]]:
 
 def lines(study: Study) -> Iterator[str]:
     """The same for a terminal."""
-    yield "step                            ms  busy  factor  held    widest  means apart"
+    yield f"{'step':<32}    ms  busy  factor   held   widest  means apart"
     for row in table(study):
         step = f"{row['step']}, {row['runtime']}, {row['batch_size']}"
         held = f"{row['held']}/{row['trials']}"
         yield (
-            f"{step:<28}{row['median_ms']:6.2f}  {'yes' if row['loaded'] else 'no':<5} {row['slowdown']:5.1f}   "
+            f"{step:<32}{row['median_ms']:6.2f}  {'yes' if row['loaded'] else 'no':<5} {row['slowdown']:5.1f}   "
             f"{held:<7}{row['widest']:6.1%}  {row['plain']:6}"
         )
