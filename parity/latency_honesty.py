@@ -203,7 +203,7 @@ def table(study: Study) -> list[dict[str, Any]]:
 
 def lines(study: Study) -> Iterator[str]:
     """The same for a terminal."""
-    yield f"{'step':<32}    ms  busy  factor   held   widest  means apart"
+    yield f"{'step':<32}    ms  busy  factor   held    widest   means"
     for row in table(study):
         step = f"{row['step']}, {row['runtime']}, {row['batch_size']}"
         held = f"{row['held']}/{row['trials']}"
