@@ -18,7 +18,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from parity import failures, records
+from parity import failures, measures, records
 from parity.cells import EXPORT, VERIFY, Cell
 from parity.errors import RecordError, UsageError
 from parity.records import CRASH, ERROR, FAIL, FIXED, FLEET, JOINT, MISSING, MODES, PASS, REMEDIED, SPLIT, TIMEOUT
@@ -34,7 +34,8 @@ Row = dict[str, Any]
 _EMPTY: Row = {
     "cell": "", "jax": None, "tensorflow": None, "python": None, "mode": JOINT, "status": MISSING, "class": None,
     "evidence": None, "remedy": None, "worst_score": None, "bit_exact": None, "predicted": None,
-    "predicted_class": None, "checks": 0, "known": [], "seconds": {}, "versions": {}, "ended_at": None,
+    "predicted_class": None, "checks": 0, "known": [], "footprints": {}, "latency": None, "seconds": {},
+    "versions": {}, "ended_at": None,
 }  # fmt: skip
 
 AGREES, MENDED, APART, BROKEN = "agrees", "mended", "apart", "broken"
@@ -90,7 +91,10 @@ class Grid:
 
 @dataclass(frozen=True)
 class Change:
-    """What is different in a cell: `what` is new, gone, outcome, remedy, bit-exact or worst score."""
+    """What is different in a cell: `what` is new, gone, outcome, remedy, bit-exact, worst score, memory or artifact.
+
+    Memory is that of a runtime, such as `memory of tf_graph`.
+    """
 
     mode: str
     cell: str
@@ -168,10 +172,12 @@ def read(path: Path) -> Atlas:
         raise RecordError(f"{path} has schema {schema}; this parity reads up to {SCHEMA}. Upgrade parity to read it.")
     try:
         cells = [{**_EMPTY, **row, "worst_score": _number(row["worst_score"])} for row in data["cells"]]
+        for row in cells:
+            measures.sizes(row["footprints"])  # raises where one is none
         if strange := {row["status"] for row in cells} - set(_KINDS):
             raise ValueError(f"unknown status {strange}")
         return Atlas(data["made_at"], tuple(sorted(cells, key=_order)))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"{path} is no atlas: {error!r}. Write it again with parity atlas.") from error
 
 
@@ -260,7 +266,10 @@ def cost(atlas: Atlas) -> dict[str, float]:
 
 
 def changes(previous: Atlas, current: Atlas) -> list[Change]:
-    """Cells new, gone, or with another outcome, remedy, bit-exactness, or a worst score off by more than a factor 2."""
+    """Cells new, gone, or with another outcome, remedy, bit-exactness, worst score, or memory or artifact size.
+
+    A worst score differs by more than a factor 2, memory and artifact sizes by more than 1.5.
+    """
     before = {(row["mode"], row["cell"]): row for row in previous.cells}
     after = {(row["mode"], row["cell"]): row for row in current.cells}
     found = [Change(*key, "gone", _outcome(row), "") for key, row in before.items() if key not in after]
@@ -350,6 +359,7 @@ def _differences(was: Row, row: Row) -> Iterator[tuple[str, str, str]]:
     for what, name, differ, say in pairs:
         if differ(was[name], row[name]) and not (became and None in (was[name], row[name])):
             yield what, say(was[name]), say(row[name])
+    yield from measures.moved(was["footprints"], row["footprints"])
 
 
 def _moved(before: float | None, after: float | None) -> bool:

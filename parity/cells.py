@@ -8,7 +8,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from parity import records
+from parity import measures, records
 from parity.errors import UsageError
 from parity.failures import NUMERIC, UNKNOWN
 from parity.records import CRASH, ERROR, FAIL, FIXED, FLEET, MISSING, PASS, REMEDIED, SPLIT, TIMEOUT, Check, Run
@@ -154,6 +154,8 @@ def row(run: Run) -> dict[str, Any]:
         "predicted_class": foretold.get("failure") or None,
         "checks": len(run.all_checks()),
         "known": sorted({c.known_issue for c in run.all_checks() if c.known_issue}),
+        "footprints": measures.footprints(run),
+        "latency": measures.latency(run),
         "seconds": {purpose: round(seconds, 1) for purpose, seconds in run.spent_s.items()},
         "versions": {name: versions.get(name) for name in ("flax", "optax", "numpy", "keras")},
         "ended_at": run.ended_at,

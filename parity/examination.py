@@ -387,6 +387,8 @@ class Examination:
 
     def finish(self, state: str) -> None:
         """End processes, seal the record, and write the report."""
+        if state == records.COMPLETE and self.run.compared():
+            self._profile()
         for opened in (self._updates, *self._followed.values(), self.__dict__.get("_latencies")):
             if opened is not None:
                 opened.close()
@@ -400,6 +402,14 @@ class Examination:
 
             self._recorder.seal(state, self.ledger.totals())
             self._report = report.write([self.run], self._out / "index.html")
+
+    def _profile(self) -> None:
+        """Record how far off the worst leaves are, and where; what is asked again is booked as it was."""
+        from parity import profiles
+
+        for harness in self._harnesses.values():
+            for found in profiles.of_case(harness, self.run.checks):
+                self._add(found)
 
     def summary(self, width: int) -> list[str]:
         """What the terminal shows at the end."""

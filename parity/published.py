@@ -1,4 +1,4 @@
-"""What was measured of the suite itself, and ships with it: the false-alarm study and the table of planted faults."""
+"""What was measured of the suite itself, and ships with it: false alarms, planted faults, hand-overs, and latency."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from parity.errors import RecordError
 from parity.records import Run, number
 
 FALSE_ALARMS, FAULTS, HANDOVER = "false-alarms.json", "faults.json", "handover/run.json"
+LATENCY_HONESTY = "latency-honesty.json"
+"""Read it with `latency_honesty.of(load(LATENCY_HONESTY))`."""
 SCHEMA = 1
-"""Of the first two; the last is the record of a run."""
+"""Of all but the hand-over, which is the record of a run."""
 _PROJECT = Path(__file__).parents[1]
 _PLACES = (
     Path(__file__).parent / "published",

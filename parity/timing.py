@@ -106,6 +106,7 @@ def interleaved(
     warm_up: int = WARM_UP,
     collect_garbage: bool = True,
     seed: int = 0,
+    enough: Callable[[Measured], bool] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Measured:
     """Measure `ways` round by round until every interval is narrow enough, or the time has ended.
@@ -122,6 +123,7 @@ def interleaved(
         warm_up: rounds before, which are thrown away.
         collect_garbage: whether this process' garbage collector may run meanwhile.
         seed: of the order within rounds.
+        enough: whether what was measured is narrow enough; that all intervals are, if None.
         clock: seconds, for the budget.
     """
     order, names, max_rounds = random.Random(seed), list(ways), max(min_rounds, max_rounds)
@@ -142,7 +144,8 @@ def interleaved(
             if done < look and done < max_rounds and (done < min_rounds or spent_s < budget_s):
                 continue
             measured = summarise(times_ns, reference, warm_up, precision, spent_s)
-            if spent_s >= budget_s or all(measured.narrow(name) for name in ways):
+            narrow = enough(measured) if enough else all(measured.narrow(name) for name in ways)
+            if spent_s >= budget_s or narrow:
                 break
             look = ceil(look * GROWTH)
     return measured

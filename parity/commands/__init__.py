@@ -7,7 +7,7 @@ from typing import Any
 
 NAMES = (
     "run", "doctor", "export", "verify", "report", "show", "gate", "baseline", "upgrade", "bisect", "cell", "matrix",
-    "atlas", "faults", "study", "false_alarms",
+    "atlas", "faults", "study", "false_alarms", "latency_honesty",
 )  # fmt: skip
 """In the order of the help; a name of two words has a dash on the command line."""
 

@@ -18,6 +18,14 @@ def add(commands: Any) -> None:
     )
     gate.add_argument("baseline", metavar="BASELINE", type=Path, help="a run.json, its folder, or an accepted baseline")
     gate.add_argument("candidate", metavar="CANDIDATE", type=Path, help="likewise, of the releases to go to")
+    gate.add_argument(
+        "--repeat",
+        metavar="RUN",
+        type=Path,
+        action="append",
+        default=[],
+        help="the candidate measured again; a step that takes longer blocks only if every repeat says so too",
+    )
     gate.add_argument("--policy", metavar="FILE", type=Path, help="what blocks and what warns (default: the package's)")
     gate.add_argument("--markdown", metavar="FILE", type=Path, help="append it for a CI summary, $GITHUB_STEP_SUMMARY")
     gate.add_argument("--junit", metavar="FILE", type=Path, help="write it as JUnit XML")
@@ -43,7 +51,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
     baseline, candidate = gate.read(arguments.baseline), gate.read(arguments.candidate)
     if arguments.baseline.resolve() == arguments.candidate.resolve():
         raise NotComparableError(f"{baseline.source} is given twice. Expected an old and a new record.")
-    verdict = gate.judge(baseline, candidate, policy)
+    verdict = gate.judge(baseline, candidate, policy, [gate.read(path) for path in arguments.repeat])
     _write("--markdown", arguments.markdown, outputs.summary(verdict) if arguments.markdown else "", append=True)
     _write("--junit", arguments.junit, outputs.junit(verdict) if arguments.junit else "")
     _write("--json", arguments.json, outputs.as_json(verdict, baseline, candidate) if arguments.json else "")

@@ -21,8 +21,9 @@ from parity.gate import outputs
 from parity.gate.comparing import digits, disorder
 from parity.gate.judging import is_power, judge
 from parity.gate.policy import load_policy
-from parity.gate.standing import BASELINE_SCHEMA, PACKAGES, PAIR, Check, Standing, read
+from parity.gate.standing import Standing, read
 from parity.gate.text import one_line
+from parity.gate.views import BASELINE_SCHEMA, PACKAGES, PAIR, Check
 from parity.words import COMPLETE, IN_ORDER
 
 SHOWN = 30

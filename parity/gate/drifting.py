@@ -1,4 +1,4 @@
-"""What stands beside the checks: powers, budgets, deprecation warnings and durations, of both sides."""
+"""What stands beside the checks: powers, budgets and deprecation warnings of both sides."""
 
 from __future__ import annotations
 
@@ -8,19 +8,12 @@ from collections.abc import Iterator
 from parity.gate import verdict as words
 from parity.gate.comparing import digits
 from parity.gate.policy import Drift, Policy
-from parity.gate.standing import PAIR, Machine, Standing
+from parity.gate.standing import Standing
 from parity.gate.verdict import BLOCK, NOTE, WARN, Finding
+from parity.gate.views import PAIR
 from parity.words import CRASH, ERROR, MISSING, TIMEOUT
 
 NO_VERDICT = (ERROR, CRASH, TIMEOUT, MISSING)
-
-
-def alike(one: Machine | None, other: Machine | None) -> bool:
-    """Whether two machines are of one kind, so that bits and durations can be compared; unknown ones never are."""
-    known = (
-        one is not None and all((one.system, one.architecture, one.cpu, one.cores)) and one.instruction_sets is not None
-    )
-    return known and one == other
 
 
 def of_powers(baseline: Standing, candidate: Standing, policy: Policy) -> Iterator[Finding]:
@@ -106,24 +99,3 @@ def of_deprecations(baseline: Standing, candidate: Standing) -> Iterator[Finding
         if warning.package in PAIR:
             detail = warning.message
             yield Finding(level, words.DEPRECATION, "deprecation warning", what, case=warning.package, detail=detail)
-
-
-def of_timings(baseline: Standing, candidate: Standing, drift: Drift) -> Iterator[Finding]:
-    """Durations that grew, where both ran on machines of one kind."""
-    if not alike(baseline.machine, candidate.machine):
-        return
-    for name, was in baseline.timings.items():
-        became = candidate.timings.get(name)
-        if became is None:
-            yield Finding(WARN, words.LATENCY, "duration", "was measured in the baseline only", name)
-        elif not became <= drift.latency * was:
-            what, detail = f"got longer by more than a factor {drift.latency:g}", f"{_ms(was)} to {_ms(became)}"
-            worst = became / was if was else math.inf
-            yield Finding(
-                WARN, words.LATENCY, "duration", what, name, detail=detail,
-                worst=math.inf if math.isnan(worst) else worst,
-            )  # fmt: skip
-
-
-def _ms(nanoseconds: float) -> str:
-    return f"{nanoseconds / 1e6:.3g} ms"

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from parity.errors import NotComparableError
-from parity.gate import drifting
+from parity.gate import drifting, machines, slowing
 from parity.gate import verdict as words
 from parity.gate.comparing import Pair, compare, remarkable
 from parity.gate.policy import Policy
-from parity.gate.standing import PACKAGES, PAIR, Check, Standing
+from parity.gate.standing import Standing
 from parity.gate.text import one_line
 from parity.gate.verdict import BLOCK, NOTE, STAY, UPGRADE, WARN, WITH_REMEDY, Finding, Verdict
+from parity.gate.views import PACKAGES, PAIR, Check
 from parity.words import COMPLETE, CRASH, MISSING, TIMEOUT
 
 _INEXCUSABLE = (CRASH, TIMEOUT, MISSING)
 """Statuses that block under every policy."""
 
 
-def judge(baseline: Standing, candidate: Standing, policy: Policy) -> Verdict:
+def judge(baseline: Standing, candidate: Standing, policy: Policy, repeats: Sequence[Standing] = ()) -> Verdict:
     """Whether to go from `baseline` to `candidate`.
 
+    Args:
+        baseline: what it is held against.
+        candidate: what it is about.
+        policy: what blocks, and what only warns.
+        repeats: further runs of the candidate's releases on its machine, which confirm that a step takes longer.
+
     Raises:
-        NotComparableError: the baseline is none to hold anything against, or the two have nothing in common.
+        NotComparableError: the baseline is none to hold anything against, the two have nothing in common, or a repeat
+            is none.
     """
     _require_comparable(baseline, candidate)
+    slowing.require_repeats(baseline, candidate, repeats)
     pairs = list(remarkable(baseline.checks, candidate.checks, policy.drift))
     found = [
         *_of_runs(baseline, candidate),
@@ -32,7 +41,8 @@ def judge(baseline: Standing, candidate: Standing, policy: Policy) -> Verdict:
         *drifting.of_powers(baseline, candidate, policy),
         *drifting.of_budgets(baseline, candidate, policy.drift),
         *drifting.of_deprecations(baseline, candidate),
-        *drifting.of_timings(baseline, candidate, policy.drift),
+        *slowing.of_timings(baseline, candidate, policy, repeats),
+        *slowing.of_footprints(baseline, candidate, policy.drift),
     ]
     found.sort(key=words.order)
     groups = words.grouped(found)
@@ -90,7 +100,7 @@ def _of_runs(baseline: Standing, candidate: Standing) -> Iterator[Finding]:
 
 def _of_checks(baseline: Standing, candidate: Standing, pairs: Iterable[Pair], policy: Policy) -> Iterator[Finding]:
     """Findings of pairs of checks."""
-    same = drifting.alike(baseline.machine, candidate.machine)
+    same = machines.alike(baseline.machine, candidate.machine)
     for before, after in pairs:
         check = after or before
         assert check is not None

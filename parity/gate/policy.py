@@ -31,6 +31,8 @@ class Drift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget: Factor
     power: Factor
     latency: Factor
+    memory: Factor
+    artifact: Factor
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

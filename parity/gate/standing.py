@@ -1,9 +1,4 @@
-"""What the gate compares: a run record, or a baseline, as far as a verdict needs it.
-
-The views name only the keys that are read, and are strict: a value of another type is an error and never a guess.
-Where a check ran (its case, probe, runtime and device) is read from the plan, once per item, which is what makes
-50,000 checks quick to read.
-"""
+"""What the gate compares: a run record, or a baseline, as far as a verdict needs it."""
 
 from __future__ import annotations
 
@@ -12,200 +7,35 @@ import re
 from collections import Counter
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from parity.errors import NotComparableError, RecordError
 from parity.gate.text import one_line
+from parity.gate.views import (
+    BASELINE_SCHEMA,
+    PACKAGES,
+    BaselineView,
+    Check,
+    Deprecation,
+    Footprint,
+    Head,
+    Machine,
+    Place,
+    Places,
+    Remedy,
+    RunView,
+    Stopped,
+    Timing,
+)
 from parity.storage import ESCAPED
 from parity.words import ANSWERED, COMPLETE, NO_DEVICE, SCHEMA
-
-# The words of `records.STATUSES` and `records.MODES`, which a type cannot be made of; a test holds them equal.
-Status = Literal["pass", "fail", "known", "fixed", "remedied", "error", "crash", "timeout", "missing"]
-Mode = Literal["joint", "split", "fleet", "archive", "export"]
-State = Literal["complete", "interrupted", "aborted"]
-Size = Annotated[float, msgspec.Meta(ge=0)] | Literal["nan", "inf"]
-"""A score, limit, budget or smallest error: never negative; non-finite ones are texts, as in every record."""
-
-PAIR = ("jax", "tensorflow")
-PACKAGES = (*PAIR, "flax", "optax", "keras", "numpy")
-"""Whose versions a verdict names."""
 
 T = TypeVar("T")
 Buffer = bytes | mmap.mmap
 _ITEM, _KEY = attrgetter("item"), attrgetter("item", "leaf")
 _MALFORMED = (msgspec.MsgspecError, ValueError, RecursionError)
-
-
-class Place(msgspec.Struct, frozen=True, gc=False):
-    """Where an item asks: fields of `records.Planned`."""
-
-    item: str
-    case: str
-    probe: str
-    runtime: str
-    tf_device: str = NO_DEVICE
-
-
-class Check(msgspec.Struct, frozen=True, gc=False):
-    """The verdict on one leaf: fields of `records.Check`."""
-
-    item: str
-    leaf: str
-    status: Status
-    score: Size | None = None
-    limit: Size | None = None
-    bits_equal: bool | None = None
-    failure: str | None = None
-    evidence: str | None = None
-    message: str | None = None
-
-
-class Power(msgspec.Struct, frozen=True, gc=False):
-    """The power of a probe in one weight: fields of `records.Power`."""
-
-    case: str
-    probe: str
-    batch_size: int
-    weight: str
-    smallest_relative_error: Size
-
-
-class Budget(msgspec.Struct, frozen=True, gc=False):
-    """The error that a leaf may have: fields of `records.BudgetRecord`."""
-
-    case: str
-    probe: str
-    batch_size: int
-    leaf: str
-    rms: Size
-    max: Size
-
-
-class Timing(msgspec.Struct, frozen=True, gc=False):
-    """A latency in nanoseconds: fields of `records.Timing`."""
-
-    case: str
-    runtime: str
-    step: str
-    batch_size: int
-    median_ns: Size
-
-    @property
-    def name(self) -> str:
-        """What was timed, as one name."""
-        return f"{self.case}: {self.step} on {self.runtime} at batch size {self.batch_size}"
-
-
-class Remedy(msgspec.Struct, frozen=True, gc=False):
-    """What mends the default export of a case: fields of `records.Remedy`."""
-
-    case: str
-    requirement: str
-    failure: str
-    evidence: str = ""
-
-
-class Deprecation(msgspec.Struct, frozen=True, gc=False):
-    """A deprecation warning: the fields of `records.Deprecation`."""
-
-    package: str
-    message: str
-
-
-class Stopped(msgspec.Struct, frozen=True, gc=False):
-    """What stopped a run: the fields of `records.Stopped`."""
-
-    status: Status
-    failure: str
-    evidence: str
-
-
-class Machine(msgspec.Struct, frozen=True, gc=False):
-    """What of a machine moves bits and speed, as `environment.machine` tells it."""
-
-    system: str | None = None
-    architecture: str | None = None
-    cpu: str | None = None
-    cores: int | None = None
-    instruction_sets: tuple[str, ...] | None = None
-
-
-class Environment(msgspec.Struct, frozen=True, gc=False):
-    """The versions that a run saw, those that its cell names, and its machine."""
-
-    versions: dict[str, str | None] = {}
-    cell: dict[str, str | None] = {}
-    machine: Machine = Machine()
-
-
-class RunView(msgspec.Struct, frozen=True, gc=False):
-    """Fields of `records.Run`. Records from before there were warnings in them have no `deprecations`."""
-
-    schema: int
-    cell: str
-    started_at: str
-    state: State
-    environment: Environment
-    plan: list[Place]
-    checks: list[Check]
-    mode: Mode = "joint"
-    stopped: Stopped | None = None
-    powers: list[Power] = []
-    budgets: list[Budget] = []
-    timings: list[Timing] = []
-    remedies: list[Remedy] = []
-    deprecations: list[Deprecation] | None = None
-
-
-class _Places(msgspec.Struct, frozen=True, gc=False):
-    """The checks of a record as places, for what was checked without a plan."""
-
-    checks: list[Place]
-
-
-class _Head(msgspec.Struct, frozen=True, gc=False):
-    schema: int
-
-
-class Question(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One line of a baseline: an item, and by status the score of every leaf; a case has one limit."""
-
-    item: str
-    case: str
-    probe: str
-    runtime: str
-    tf_device: str
-    limit: Size | None
-    leaves: dict[Status, dict[str, Size | None]]
-
-
-class Rulers(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One line of a baseline: by leaf the budget as [RMS, maximum], by weight the smallest error that is caught."""
-
-    case: str
-    probe: str
-    batch_size: int
-    budgets: dict[str, tuple[Size, Size]] = {}
-    powers: dict[str, Size] = {}
-
-
-class BaselineView(msgspec.Struct, frozen=True, gc=False):
-    """A baseline file; see `parity.gate.baselines`."""
-
-    schema: int
-    kind: Literal["baseline"]
-    cell: str
-    mode: Mode
-    versions: dict[str, str | None]
-    questions: list[Question]
-    rulers: list[Rulers]
-    remedies: list[Remedy]
-    deprecations: list[Deprecation] | None
-
-
-BASELINE_SCHEMA = 1
 
 
 class Standing(msgspec.Struct, gc=False):
@@ -222,7 +52,8 @@ class Standing(msgspec.Struct, gc=False):
     checks: dict[tuple[str, str], Check]
     powers: dict[tuple[str, str, int, str], float]
     budgets: dict[tuple[str, str, int, str], tuple[float, float]]
-    timings: dict[str, float]
+    timings: dict[str, Timing]
+    footprints: dict[tuple[str, str], Footprint]
     remedies: list[Remedy]
     deprecations: set[Deprecation] | None
     state: str = COMPLETE
@@ -302,7 +133,7 @@ def _decode(data: Buffer, kind: type[T], said: str, schema: int) -> T:
     except _MALFORMED as error:
         reason = one_line(str(error), 200)
         try:
-            found = _json(data, _Head).schema
+            found = _json(data, Head).schema
         except _MALFORMED:
             found = schema
     if found > schema:
@@ -349,15 +180,18 @@ def _of_run(run: RunView, data: Buffer, said: str) -> Standing:
     versions = {name: run.environment.versions.get(name) or run.environment.cell.get(name) for name in PACKAGES}
     powers = {(p.case, p.probe, p.batch_size, p.weight): float(p.smallest_relative_error) for p in run.powers}
     budgets = {(b.case, b.probe, b.batch_size, b.leaf): (float(b.rms), float(b.max)) for b in run.budgets}
-    timings = {timing.name: float(timing.median_ns) for timing in run.timings}
+    timings = {timing.name: timing for timing in run.timings}
+    footprints = {(footprint.case, footprint.runtime): footprint for footprint in run.footprints}
     for what, rows, kept in (("power", run.powers, powers), ("budget", run.budgets, budgets)):
         if len(kept) < len(rows):  # type: ignore[arg-type]
             raise _twice(said, what, [msgspec.structs.astuple(row)[:4] for row in rows])  # type: ignore[attr-defined]
     if len(timings) < len(run.timings):
         raise _twice(said, "timing", [timing.name for timing in run.timings])
+    if len(footprints) < len(run.footprints):
+        raise _twice(said, "footprint", [(footprint.case, footprint.runtime) for footprint in run.footprints])
     return Standing(
         source=said, cell=run.cell, mode=run.mode, versions=versions, places=places, checks=checks, powers=powers,
-        budgets=budgets, timings=timings, remedies=run.remedies,
+        budgets=budgets, timings=timings, footprints=footprints, remedies=run.remedies,
         deprecations=None if run.deprecations is None else set(run.deprecations),
         state=run.state, stopped=run.stopped, started_at=run.started_at, machine=run.environment.machine,
     )  # fmt: skip
@@ -365,7 +199,7 @@ def _of_run(run: RunView, data: Buffer, said: str) -> Standing:
 
 def _decode_places(data: Buffer, said: str) -> list[Place]:
     try:
-        return _json(data, _Places).checks
+        return _json(data, Places).checks
     except _MALFORMED as error:
         raise RecordError(f"{said} has checks that it did not plan: {one_line(str(error), 200)}.") from None
 
@@ -389,7 +223,7 @@ def _of_baseline(view: BaselineView, said: str) -> Standing:
         checks=keyed,
         powers={(*key, weight): float(error) for key, r in of for weight, error in r.powers.items()},
         budgets={(*key, leaf): (float(rms), float(most)) for key, r in of for leaf, (rms, most) in r.budgets.items()},
-        timings={}, remedies=view.remedies,
+        timings={}, footprints={}, remedies=view.remedies,
         deprecations=None if view.deprecations is None else set(view.deprecations),
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from parity import records
-from parity.records import Check, Planned, Run, Timing
+from parity.records import Check, Footprint, Planned, Run, Timing
 
 ASKED = {
     "item": "test_predict[reference-tf_xla-b13]",
@@ -34,6 +34,13 @@ def timing(**changes):
     known = {"case": "reference", "runtime": "tf_xla", "step": "predict", "batch_size": 13, "device": "cpu:0"}
     measured = {"median_ns": 1e6, "low_ns": 0.99e6, "high_ns": 1.01e6, "times_ns": [1_000_000] * 9}
     return Timing(**{**known, **measured, "narrow": True, "outliers": 0, **changes})
+
+
+def footprint(**changes):
+    """Of a process that took 800 MB."""
+    measured = {"import_ns": 2e9, "load_ns": 1e9, "first_call_ns": 5e8, "peak_memory_bytes": 800_000_000}
+    known = {"case": "reference", "runtime": "tf_xla", "batch_size": 1024, "threads": {"python": 5}, "export_ns": 3e9}
+    return Footprint(**{**known, **measured, "artifact_bytes": 170_000, **changes})
 
 
 def run(**changes):

@@ -11,7 +11,7 @@ from parity.tests import samples
 POLICY = gate.load_policy()
 MACHINE = {
     "system": "Linux", "architecture": "x86_64", "python": "3.11.7", "cpu": "a cpu", "cores": 2,
-    "instruction_sets": ["avx2"],
+    "instruction_sets": ["avx2"], "affinity": [0, 1], "governor": None, "load": 0.1,
 }  # fmt: skip
 
 
@@ -38,6 +38,7 @@ def run(checks=None, **changes):
         "powers": [Power("reference", "predict", 13, weight, error) for weight, error in (("w", 1e-4), ("v", 1e-3))],
         "budgets": [records.BudgetRecord("reference", "predict", 13, "output", 1e-7, 2e-7, "8 evaluations")],
         "timings": [samples.timing()],
+        "footprints": [samples.footprint()],
         "programs": [Program("reference", "predict", "0" * 64, {"add": 1})],
         "environment": {"versions": {"jax": "0.9.2", "tensorflow": "2.20.0"}, "machine": MACHINE},
     }
@@ -66,8 +67,8 @@ def standing(run):
     return parse(encoded(run), "run.json")
 
 
-def judge(candidate, baseline=None, policy=POLICY):
-    return gate.judge(standing(baseline or run()), standing(candidate), policy)
+def judge(candidate, baseline=None, policy=POLICY, repeats=()):
+    return gate.judge(standing(baseline or run()), standing(candidate), policy, [standing(one) for one in repeats])
 
 
 def kinds(verdict):

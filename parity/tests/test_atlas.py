@@ -176,6 +176,8 @@ def test_an_atlas_is_read_as_it_was_written_one_cell_a_line(tmp_path):
         ('{"schema": 1}', "is no atlas"),
         ('{"schema": 1, "made_at": "", "cells": [{"status": "odd", "worst_score": null}]}', "unknown status"),
         ('{"schema": 1, "made_at": "", "cells": [{"mode": "odd", "worst_score": null}]}', "is no atlas"),
+        ('{"schema": 1, "made_at": "", "cells": [{"footprints": [1], "worst_score": null}]}', "is no atlas"),
+        ('{"schema": 1, "made_at": "", "cells": [{"footprints": {"jax": {}}, "worst_score": null}]}', "is no atlas"),
     ],
 )
 def test_what_is_no_atlas_is_refused(tmp_path, text, says):
@@ -261,6 +263,29 @@ def change(**changes):
 )
 def test_a_change_is_found_and_noise_is_not(changes, found):
     assert change(**changes) == found
+
+
+def sized(memory, artifact):
+    """Footprints as a run leaves them, one of them without an artifact."""
+    sizes = {"peak_memory_bytes": memory, "artifact_bytes": artifact}
+    measured = [samples.footprint(**sizes), samples.footprint(runtime="jax", artifact_bytes=None)]
+    return cells.row(samples.run(footprints=measured))["footprints"]
+
+
+@pytest.mark.parametrize(
+    ("after", "found"),
+    [
+        (sized(1_490_000, 149_000), []),
+        (sized(1_510_000, 100_000), [("memory of tf_xla", "1 MB", "1.51 MB")]),
+        (sized(1_000_000 // 1.51, 100_000), [("memory of tf_xla", "1 MB", "0.662 MB")]),
+        (sized(1_000_000, 151_000), [("artifact", "0.1 MB", "0.151 MB")]),
+        ({}, []),
+    ],
+)
+def test_memory_and_artifacts_that_differ_by_more_than_half_are_changes(after, found):
+    before = of(row(footprints=sized(1_000_000, 100_000)))
+    assert [(c.what, c.before, c.after) for c in atlas.changes(before, of(row(footprints=after)))] == found
+    assert atlas.changes(of(row()), of(row(footprints=after))) == []
 
 
 @pytest.mark.parametrize("same", [None, 0.0, math.inf, math.nan])

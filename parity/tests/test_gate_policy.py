@@ -9,7 +9,7 @@ from parity.errors import UsageError
 from parity.tests import samples, standings
 from parity.tests.standings import judge, kinds, with_check
 
-DRIFT = "[drift]\nfloor = 1\nscore = 2\nbudget = 4\npower = 4\nlatency = 1.5\n"
+DRIFT = "[drift]\nfloor = 1\nscore = 2\nbudget = 4\npower = 4\nlatency = 1.5\nmemory = 2\nartifact = 2\n"
 
 
 @pytest.fixture

@@ -102,7 +102,8 @@ def test_what_a_record_must_have(column):
         ("plan", "the item test_predict.reference-tf_xla-b13. 2 times"),
         ("powers", "the power reference predict 13 w 2 times"),
         ("budgets", "the budget reference predict 13 output 2 times"),
-        ("timings", "the timing reference: predict on tf_xla at batch size 13 2 times"),
+        ("timings", "the timing reference: predict at batch size 13 .cpu:0. on tf_xla 2 times"),
+        ("footprints", "the footprint reference tf_xla 2 times"),
     ],
 )
 def test_a_row_that_is_there_twice_is_refused_and_named(name, said):

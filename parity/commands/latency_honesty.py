@@ -1,0 +1,58 @@
+"""`parity latency-honesty`: whether latency is measured honestly, measured."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+CASE = "reference"
+
+
+def add(commands: Any) -> None:
+    """Add the command's options."""
+    study = commands.add_parser(
+        "latency-honesty",
+        help="measure steps against themselves and against a planted slowdown, on a quiet and on a loaded machine",
+        description="Write DIR/latency-honesty.json. The exit code is 1 if a promise of the latency measurement does "
+        "not hold. Takes 20 minutes; whatever else runs meanwhile is measured too.",
+    )
+    study.add_argument("--out", metavar="DIR", type=Path, default=Path("reports"), help="(default: reports)")
+    study.add_argument("--trials", metavar="N", type=int, default=100, help="of each (default: 100, fewer are a try)")
+
+
+def main(arguments: Namespace, further: list[str]) -> int:
+    """Measure, write, and say what holds."""
+    import textwrap
+
+    from parity import latency_honesty
+    from parity.errors import UsageError
+    from parity.storage import output_folder
+
+    if arguments.trials < 1:
+        raise UsageError(f"--trials {arguments.trials}: expected 1 or more.")
+    folder = output_folder(arguments.out)  # a wrong one is refused before the work, not after
+    try:
+        from parity import honesty
+        from parity.case import load
+        from parity.harness import Harness
+        from parity.ledger import Ledger
+        from parity.progress import Bar
+    except ImportError as error:
+        raise UsageError(
+            f"parity latency-honesty needs both frameworks and pytest-benchmark ({error}). Install them: "
+            "pip install 'parity[jax,tensorflow,test]'"
+        ) from None
+    harness = Harness(load(CASE), Ledger(), Bar())
+    try:
+        study = honesty.measure(harness, CASE, arguments.trials, progress=Bar())
+    finally:
+        harness.close()
+    broken = list(latency_honesty.broken(study))
+    for line in latency_honesty.lines(study):
+        print(line)
+    print(textwrap.fill(latency_honesty.sentence(study), 80))
+    for said in broken:
+        print(textwrap.fill(said, 80))
+    print(f"Study: {latency_honesty.write(study, folder)}")
+    return 1 if broken else 0

@@ -1,0 +1,42 @@
+"""Whether two machines are of one kind: bits may then be compared, and times where nothing else of them differs."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from parity.gate.views import Machine
+
+KIND = ("system", "architecture", "cpu", "cores", "instruction_sets")
+SPEED = (*KIND, "affinity", "governor")
+"""What decides how long a step takes, besides the releases. Threads are not among it, because releases start their own,
+and load is not, because it is never the same twice: a repeat tells what was due to it."""
+_CALLED = {"instruction_sets": "instruction sets", "governor": "frequency governor"}
+
+
+def alike(one: Machine | None, other: Machine | None) -> bool:
+    """Whether bits can be compared; on machines of which something is not known they never can."""
+    return not _between(one, other, KIND)
+
+
+def apart(one: Machine | None, other: Machine | None) -> str:
+    """Why times cannot be compared, in words; empty where they can."""
+    return _between(one, other, SPEED)
+
+
+def _between(one: Machine | None, other: Machine | None, parts: tuple[str, ...]) -> str:
+    unknown = [part for part in parts if not (_known(one, part) and _known(other, part))]
+    if unknown:
+        return f"a record does not say its machine's {_listed(unknown)}"
+    different = [part for part in parts if getattr(one, part) != getattr(other, part)]
+    return f"the machines differ in {_listed(different)}" if different else ""
+
+
+def _known(machine: Machine | None, part: str) -> bool:
+    found = getattr(machine, part, UNSET)
+    if part == "governor":
+        return found is not UNSET
+    return found == () or bool(found)
+
+
+def _listed(parts: list[str]) -> str:
+    return ", ".join(_CALLED.get(part, part) for part in parts)

@@ -1,0 +1,173 @@
+"""What a runtime costs: steps that take longer, memory and artifacts that grew.
+
+A step is slower by the ratio of the medians of two runs. The interval of that goes from the low end of the candidate's
+interval over the high end of the baseline's to the reverse: it holds the true factor whenever both of those hold their
+medians, and is wider than it need be. A slowdown blocks where it lies above the policy's factor and every repeat,
+another run of the candidate's releases on the same machine, says so too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from parity.errors import NotComparableError
+from parity.gate import machines
+from parity.gate import verdict as words
+from parity.gate.comparing import digits
+from parity.gate.policy import Drift, Policy
+from parity.gate.standing import Standing
+from parity.gate.verdict import BLOCK, NOTE, WARN, Finding
+from parity.gate.views import PACKAGES, Timing
+from parity.words import COMPLETE
+
+AGAIN = "AGAIN"
+"""Stands for the folder of a repeat that is yet to be made."""
+
+
+class Slowdown(msgspec.Struct, frozen=True, gc=False):
+    """By which factor a step became longer, and the interval of that."""
+
+    factor: float
+    low: float
+    high: float
+
+    @classmethod
+    def between(cls, was: Timing, became: Timing) -> Slowdown:
+        """From one timing to another."""
+        pairs = (became.median_ns, was.median_ns), (became.low_ns, was.high_ns), (became.high_ns, was.low_ns)
+        return cls(*(_ratio(float(a), float(b)) for a, b in pairs))
+
+    def __str__(self) -> str:
+        return f"{digits(self.factor)} ({digits(self.low)} to {digits(self.high)})"
+
+
+def _ratio(became: float, was: float) -> float:
+    return became / was if was else math.inf
+
+
+def require_repeats(baseline: Standing, candidate: Standing, repeats: Sequence[Standing]) -> None:
+    """Refuse what is no repeat of `candidate`.
+
+    Raises:
+        NotComparableError: it is a run that was given already, did not end, or has other releases or another machine.
+    """
+    seen = [baseline, candidate]
+    for repeat in repeats:
+        why = _no_repeat(candidate, repeat)
+        if any((repeat.cell, repeat.started_at) == (run.cell, run.started_at) for run in seen):
+            why = "it is a run that is given already"
+        if why:
+            raise NotComparableError(
+                f"{repeat.source} is no repeat of {candidate.source}: {why}. Expected another run of the same releases "
+                "on the same machine; make it with parity run -m latency."
+            )
+        seen.append(repeat)
+
+
+def _no_repeat(candidate: Standing, repeat: Standing) -> str:
+    if repeat.started_at is None:
+        return "it is a baseline, which keeps no times"
+    if repeat.state != COMPLETE or repeat.stopped is not None:
+        return "it did not run to its end"
+    for name in PACKAGES:
+        if repeat.versions.get(name) != candidate.versions.get(name):
+            return f"{name} is another"
+    return machines.apart(candidate.machine, repeat.machine)
+
+
+def of_timings(
+    baseline: Standing, candidate: Standing, policy: Policy, repeats: Sequence[Standing] = ()
+) -> Iterator[Finding]:
+    """Steps that take longer, where both were measured on one kind of machine under the same conditions."""
+    if not baseline.timings:
+        return
+    why = machines.apart(baseline.machine, candidate.machine)
+    if why:
+        yield Finding(NOTE, words.LATENCY, "", "latencies are not compared", detail=why)
+        return
+    if not candidate.timings:
+        yield Finding(WARN, words.LATENCY, "", "latencies were measured in the baseline only")
+        return
+    awaited = False
+    for name, was in baseline.timings.items():
+        became = candidate.timings.get(name)
+        told = _told(was, became, [run.timings.get(name) for run in repeats], policy.drift.latency)
+        if told is None:
+            continue
+        level, what, detail, worst = told
+        awaited = awaited or what.endswith(_AWAITING)
+        excuse = policy.excuse(was.case, was.step, was.runtime) if level == BLOCK else ""
+        yield Finding(
+            WARN if excuse else level, words.LATENCY, "step", what, was.asked,
+            case=was.case, probe=was.step, runtime=was.runtime, detail=detail, worst=worst, excuse=excuse,
+        )  # fmt: skip
+    if awaited:
+        yield Finding(
+            NOTE, words.LATENCY, "", "a step that takes longer blocks once a repeat confirms it: measure the "
+            f"candidate's releases again, parity run -m latency --out {AGAIN}, and give that to the gate, "
+            f"parity gate {baseline.source} {candidate.source} --repeat {AGAIN}",
+        )  # fmt: skip
+
+
+_AWAITING = "and no repeat was given to confirm it"
+_Told = tuple[str, str, str, float]
+"""Level, what happened, detail and how bad it is."""
+
+
+def _told(was: Timing, became: Timing | None, repeated: Sequence[Timing | None], limit: float) -> _Told | None:
+    """What there is to say of a step; None where it takes no longer."""
+    if became is None:
+        return WARN, "was measured in the baseline only", "", 0.0
+    found, again = Slowdown.between(was, became), [Slowdown.between(was, one) for one in repeated if one is not None]
+    if found.factor <= limit:
+        return None
+    level, more = _confirmed(found, again, len(repeated), limit)
+    detail = (
+        f"{_ms(was)} to {_ms(became)}, a factor {found}, in {len(was.times_ns)} and {len(became.times_ns)} rounds"
+        + "".join(f"; repeated {one}" for one in again)
+    )
+    worst = math.inf if math.isnan(found.factor) else found.factor
+    return level, f"takes longer by more than a factor {limit:g}, {more}", detail, worst
+
+
+def _confirmed(found: Slowdown, again: Sequence[Slowdown], repeats: int, limit: float) -> tuple[str, str]:
+    """The level of a slowdown, and what that is due to; `again` is what those of the repeats say that measured it."""
+    if not found.low > limit:
+        return WARN, "though its interval does not exclude less"
+    if not all(one.low > limit for one in again):
+        return NOTE, "which a repeat did not confirm"
+    if not repeats:
+        return WARN, _AWAITING
+    return (BLOCK, "confirmed by a repeat") if len(again) == repeats else (WARN, "and a repeat did not measure it")
+
+
+def of_footprints(baseline: Standing, candidate: Standing, drift: Drift) -> Iterator[Finding]:
+    """Memory and artifacts that grew; memory where both ran on one kind of machine."""
+    alike = machines.alike(baseline.machine, candidate.machine)
+    for key, was in baseline.footprints.items():
+        became = candidate.footprints.get(key)
+        if became is None:
+            continue
+        asked_alike = alike and was.batch_size == became.batch_size
+        memory = (was.peak_memory_bytes, became.peak_memory_bytes) if asked_alike else (None, None)
+        pairs = (
+            ("memory peak", drift.memory, *memory),
+            ("artifact", drift.artifact, was.artifact_bytes, became.artifact_bytes),
+        )
+        for noun, factor, before, after in pairs:
+            if before is not None and after is not None and after > factor * before:
+                yield Finding(
+                    WARN, words.FOOTPRINT, noun, f"grew by more than a factor {factor:g}", case=was.case,
+                    runtime=was.runtime, detail=f"{_mb(before)} to {_mb(after)}", worst=_ratio(after, before),
+                )  # fmt: skip
+
+
+def _ms(timing: Timing) -> str:
+    return f"{digits(float(timing.median_ns) / 1e6)} ms"
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.4g} MB"

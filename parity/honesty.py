@@ -1,0 +1,181 @@
+"""Measures whether the latency measurement is honest; what it promises stands in `parity.latency_honesty`.
+
+A step is measured against itself in one process: nothing differs but what is planted. What two processes of one program
+differ by is another matter, see `parity.timing.BETWEEN_PROCESSES`.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from pytest_benchmark.stats import Stats
+from pytest_benchmark.utils import parse_compare_fail
+
+from parity import environment, export, records, timing
+from parity.handover.course import Point
+from parity.harness import Harness
+from parity.latency import FORWARD_BACKWARD, in_jax, subject
+from parity.latency.process import Worker
+from parity.latency.subject import Timed
+from parity.latency_honesty import COMMAND, PLAIN, SCHEMA, SLOWDOWN, Series, Study, Trial
+from parity.progress import Report, silent
+from parity.runtimes import JAX, TF_GRAPH
+from parity.timing import Way
+
+BUDGET_S = 30.0
+"""For a trial. Most end after a fraction of it, when the interval of the ratio is narrow enough: beside a busy process
+on two cores after 50 to 350 rounds, for which the default budget may be too short, and the record then says so."""
+MAX_ROUNDS = 2000
+PLAIN_S, PLAIN_LEAST = 1.0, 5
+"""What pytest-benchmark takes for a benchmark by default, and the rounds that it measures in any case."""
+FIRST, SECOND = "first", "second"
+BUSY = """
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+while True:
+    pass
+"""
+"""Ends when its standard input is closed, however this process ends."""
+
+
+class Step(NamedTuple):
+    """What is measured."""
+
+    runtime: str
+    step: str
+    batch_size: int
+
+
+STEPS = (Step(JAX, FORWARD_BACKWARD, 13), Step(TF_GRAPH, FORWARD_BACKWARD, 13))
+"""Of the reference case; half of the trials each. Both take some milliseconds: few enough for many rounds."""
+
+
+def measure(
+    harness: Harness, name: str, trials: int, steps: Sequence[Step] = STEPS, progress: Report = silent
+) -> Study:
+    """Measure all steps, on the machine as it is and then beside a busy process.
+
+    Args:
+        harness: of the case.
+        name: by which `parity.case.load` finds it.
+        trials: of each slowdown and load, divided among the steps.
+        steps: what to measure.
+        progress: called after each trial.
+
+    Raises:
+        RuntimeFailureError: a runtime failed.
+    """
+    began, machine, versions, made_at = time.monotonic(), environment.machine(), environment.versions(), records.now()
+    loads, busy, series = {}, [0.0], []
+    with tempfile.TemporaryDirectory(prefix="parity-honesty-") as folder:
+        timed = _subject(Path(folder), harness, name, {step.batch_size for step in steps})
+        for loaded in (False, True):
+            before = _load()
+            with _busy(busy) if loaded else ExitStack():
+                series += _half(timed, steps, trials, loaded, progress)
+                loads["loaded" if loaded else "as it was"] = [before, _load()]
+    return Study(
+        SCHEMA, COMMAND, made_at, round(time.monotonic() - began, 1), versions, machine, loads, round(sum(busy), 1),
+        timing.LEVEL, timing.PRECISION, BUDGET_S, PLAIN, series,
+    )  # fmt: skip
+
+
+def _subject(folder: Path, harness: Harness, name: str, sizes: set[int]) -> Timed:
+    trained, case = harness.trained, harness.case
+    timed = Timed(folder / "timed", name, export.signature(case, trained.state), trained.steps_per_epoch, None)
+    examples = {size: subject.tiled(harness.dataset.test, size) for size in sizes}
+    subject.write(timed, in_jax.leaves(Point.of(trained)), examples)
+    return timed
+
+
+def _load() -> float:
+    return float(environment.machine()["load"] or 0.0)
+
+
+@contextmanager
+def _busy(spent: list[float]) -> Iterator[None]:
+    """Beside a process that is always busy; its processor time in seconds is added to `spent`."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = subprocess.Popen([sys.executable, "-c", BUSY], stdin=subprocess.PIPE)
+    try:
+        yield
+    finally:
+        process.communicate()  # closes its standard input, and waits
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime - before.ru_utime)
+
+
+def _half(timed: Timed, steps: Sequence[Step], trials: int, loaded: bool, progress: Report) -> list[Series]:
+    """The trials of all steps, in turn, so that what changes in time meets all of them."""
+    found = [Series(*step, loaded, by, 0.0, []) for step in steps for by in (1.0, SLOWDOWN)]
+    times: dict[Step, list[float]] = {step: [] for step in steps}
+    with ExitStack() as opened:
+        ways = {step: _way(opened, timed, step) for step in steps}
+        for number in range(trials):
+            step = steps[number % len(steps)]
+            for series in found:
+                if (series.runtime, series.step, series.batch_size) == step:
+                    one, median_ns = trial(ways[step], slowed(ways[step], series.slowdown), number)
+                    series.trials.append(one)
+                    times[step].append(median_ns)
+            progress("beside a busy process" if loaded else "on the machine as it is", number + 1, trials)
+    return [
+        msgspec.structs.replace(s, median_ns=round(statistics.median(times[Step(s.runtime, s.step, s.batch_size)])))
+        for s in found
+        if s.trials
+    ]
+
+
+def _way(opened: ExitStack, timed: Timed, step: Step) -> Way:
+    """Takes the step in a process of its own, which ends with `opened`."""
+    worker = Worker(step.runtime, timed.path, "cpu:0")
+    opened.callback(worker.close)
+    worker.prepare(step.step, step.batch_size)
+    return lambda: worker.time(step.step, step.batch_size)[0]
+
+
+def slowed(way: Way, by: float) -> Way:
+    """`way`, each time followed by a spin until `by` times its own duration has passed."""
+    if by == 1:
+        return way
+
+    def slower() -> int:
+        ns, began = way(), time.perf_counter_ns()
+        while time.perf_counter_ns() - began < (by - 1) * ns:
+            pass
+        return ns + time.perf_counter_ns() - began
+
+    return slower
+
+
+def trial(first: Way, second: Way, seed: int) -> tuple[Trial, float]:
+    """The second way over the first, as latency is measured and by plain means; and the median of the first in ns."""
+    measured = timing.interleaved(
+        {FIRST: first, SECOND: second}, reference=FIRST, budget_s=BUDGET_S, max_rounds=MAX_ROUNDS, seed=seed,
+        enough=lambda found: found.ratios[SECOND].half_width <= found.precision,
+    )  # fmt: skip
+    ratio = measured.ratios[SECOND]
+    means = [_mean(way, measured.rounds) for way in (first, second)]
+    growth = 1 + parse_compare_fail(PLAIN).compute(means[1], means[0]) / 100
+    value, low, high, growth = (float(f"{number:.6g}") for number in (ratio.value, ratio.low, ratio.high, growth))
+    return Trial(value, low, high, measured.rounds, growth), measured.medians[FIRST].value
+
+
+def _mean(way: Way, rounds: int) -> dict[str, float]:
+    """The mean that pytest-benchmark would compare: of one way alone, after a round to warm up."""
+    way()
+    stats, began = Stats(), time.monotonic()
+    while len(stats.data) < rounds and (len(stats.data) < PLAIN_LEAST or time.monotonic() - began < PLAIN_S):
+        stats.update(way() / 1e9)
+    return {"mean": stats.mean}
