@@ -1,7 +1,7 @@
 """Measures whether the latency measurement is honest; what it promises stands in `parity.latency_honesty`.
 
-A step is measured against itself in one process: nothing differs but what is planted. What two processes of one program
-differ by is another matter, see `parity.timing.BETWEEN_PROCESSES`.
+A step is measured against itself in another process, since that is how runtimes are: two processes of one program
+differ in their speed, by what `parity.timing.BETWEEN_PROCESSES` allows for, and each trial has another pair of them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import permutations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,8 +36,11 @@ BUDGET_S = 30.0
 """For a trial. Most end after a fraction of it, when the interval of the ratio is narrow enough: beside a busy process
 on two cores after 50 to 350 rounds, for which the default budget may be too short, and the record then says so."""
 MAX_ROUNDS = 2000
-PLAIN_S, PLAIN_LEAST = 1.0, 5
-"""What pytest-benchmark takes for a benchmark by default, and the rounds that it measures in any case."""
+PROCESSES = 4
+"""Of each step; trials take their ordered pairs in turn."""
+PLAIN_S, PLAIN_LEAST = 0.4, 5
+"""For the plain mean of a side: seconds, fewer than the one that pytest-benchmark takes by default, so that the study
+ends within the hour; and the rounds that it measures in any case."""
 FIRST, SECOND = "first", "second"
 BUSY = """
 import os, sys, threading
@@ -121,12 +125,14 @@ def _half(timed: Timed, steps: Sequence[Step], trials: int, loaded: bool, progre
     found = [Series(*step, loaded, by, 0.0, []) for step in steps for by in (1.0, SLOWDOWN)]
     times: dict[Step, list[float]] = {step: [] for step in steps}
     with ExitStack() as opened:
-        ways = {step: _way(opened, timed, step) for step in steps}
+        pairs = {step: list(permutations(_ways(opened, timed, step), 2)) for step in steps}
         for number in range(trials):
-            step = steps[number % len(steps)]
+            turn, at = divmod(number, len(steps))
+            step = steps[at]
+            first, second = pairs[step][turn % len(pairs[step])]
             for series in found:
                 if (series.runtime, series.step, series.batch_size) == step:
-                    one, median_ns = trial(ways[step], slowed(ways[step], series.slowdown), number)
+                    one, median_ns = trial(first, slowed(second, series.slowdown), number)
                     series.trials.append(one)
                     times[step].append(median_ns)
             progress("beside a busy process" if loaded else "on the machine as it is", number + 1, trials)
@@ -137,12 +143,16 @@ def _half(timed: Timed, steps: Sequence[Step], trials: int, loaded: bool, progre
     ]
 
 
-def _way(opened: ExitStack, timed: Timed, step: Step) -> Way:
-    """Takes the step in a process of its own, which ends with `opened`."""
-    worker = Worker(step.runtime, timed.path, "cpu:0")
-    opened.callback(worker.close)
-    worker.prepare(step.step, step.batch_size)
-    return lambda: worker.time(step.step, step.batch_size)[0]
+def _ways(opened: ExitStack, timed: Timed, step: Step) -> list[Way]:
+    """Take the step, each in a process of its own, which ends with `opened`."""
+
+    def way() -> Way:
+        worker = Worker(step.runtime, timed.path, "cpu:0")
+        opened.callback(worker.close)
+        worker.prepare(step.step, step.batch_size)
+        return lambda: worker.time(step.step, step.batch_size)[0]
+
+    return [way() for _ in range(PROCESSES)]
 
 
 def slowed(way: Way, by: float) -> Way:

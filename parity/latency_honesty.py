@@ -1,8 +1,8 @@
 """What the study of the latency measurement promises and says; `parity.honesty` measures it.
 
-A step is measured against itself, and against itself with a planted slowdown, on the machine as it is and on a loaded
-one. Beside it stands what pytest-benchmark's comparison of plain means makes of as many rounds, as far as they fit into
-the second that it takes by default, first all of one side and then all of the other.
+A step is measured against itself in another process, with a planted slowdown and without, on the machine as it is and
+on a loaded one. Beside it stands what pytest-benchmark's comparison of plain means makes of as many rounds, as far as
+they fit into `honesty.PLAIN_S`, first all of one side and then all of the other.
 """
 
 from __future__ import annotations
@@ -177,8 +177,9 @@ def sentence(study: Study) -> str:
         return "{:,} of {:,}".format(*_counted(series, what))
 
     return (
-        f"Of a step measured against itself the interval of the ratio contains 1 in {said(same, 'held')} trials and "
-        f"reaches at most {max((series.widest for series in same), default=0.0):.1%} to each side, and a planted "
+        f"Of a step measured against itself in another process the interval of the ratio contains 1 in "
+        f"{said(same, 'held')} trials and reaches at most "
+        f"{max((series.widest for series in same), default=0.0):.1%} to each side, and a planted "
         f"slowdown of {SLOWDOWN - 1:.0%} is found in {said(slower, 'held')}, half of them beside a busy process; "
         f"pytest-benchmark's means of as many rounds ({study.plain}) raise {said(same, 'plain')} false alarms and find "
         f"it in {said(slower, 'plain')}."

@@ -15,7 +15,7 @@ def add(commands: Any) -> None:
         "latency-honesty",
         help="measure steps against themselves and against a planted slowdown, on a quiet and on a loaded machine",
         description="Write DIR/latency-honesty.json. The exit code is 1 if a promise of the latency measurement does "
-        "not hold. Takes 20 minutes; whatever else runs meanwhile is measured too.",
+        "not hold. Takes 40 minutes; whatever else runs meanwhile is measured too.",
     )
     study.add_argument("--out", metavar="DIR", type=Path, default=Path("reports"), help="(default: reports)")
     study.add_argument("--trials", metavar="N", type=int, default=100, help="of each (default: 100, fewer are a try)")

@@ -75,9 +75,10 @@ def test_width_is_promised_of_steps_over_a_millisecond_and_of_no_planted_slowdow
 def test_it_is_said_in_a_sentence_and_in_rows():
     told = study(series(odd=[BESIDE]), series(True, SLOWDOWN, odd=[MISSED] * 2))
     assert promises.sentence(told) == (
-        "Of a step measured against itself the interval of the ratio contains 1 in 199 of 200 trials and reaches at "
-        "most 3.8% to each side, and a planted slowdown of 10% is found in 198 of 200, half of them beside a busy "
-        "process; pytest-benchmark's means of as many rounds (mean:5%) raise 1 of 200 false alarms and find it in 198 "
+        "Of a step measured against itself in another process the interval of the ratio contains 1 in 199 of 200 "
+        "trials and reaches at most 3.8% to each side, and a planted slowdown of 10% is found in 198 of 200, half of "
+        "them beside a busy process; pytest-benchmark's means of as many rounds (mean:5%) raise 1 of 200 false alarms "
+        "and find it in 198 "
         "of 200."
     )
     rows = promises.table(told)
