@@ -13,8 +13,8 @@ from rich.table import Table
 from parity import costs, records
 from parity.case import PROBES
 from parity.ledger import OWN_CODE
-from parity.records import Check, Planned, Run
-from parity.runtimes import RUNTIMES
+from parity.records import Check, Planned, Run, Timing
+from parity.runtimes import JAX, RUNTIMES
 
 
 def failure(question: Planned, bad: list[Check], total: int) -> str:
@@ -53,6 +53,12 @@ def of(run: Run, width: int, report: Path | None) -> list[str]:
             f"{case}: worst score of each probe and runtime; the limit is {number(_limit(mine))}", highlight=False
         )
         console.print(_table(mine))
+    for case in dict.fromkeys(timing.case for timing in run.timings):
+        console.print(
+            f"{case}: median latency of each step in JAX, and how many times as long elsewhere", highlight=False
+        )
+        console.print(_latencies([t for t in run.timings if t.case == case]))
+        console.print("~ where time ended before the interval was narrow", highlight=False)
     for line in (*run.environment.get("left_out", ()), *_powers(run), *costs.sentences(run.hits)):
         console.print(line, highlight=False)
     console.print(_spent(run.spent_s), highlight=False)
@@ -79,6 +85,29 @@ def _table(checks: list[Check]) -> Table:
         mine = [c for c in beside if c.item.startswith(f"test_{name}[")]
         table.add_row(name, _cell(mine) if _bad(mine) else "ok", *[""] * (len(runtimes) - 1), f"{len(mine):,}")
     return table
+
+
+def _latencies(timings: list[Timing]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    runtimes = [name for name in RUNTIMES if any(t.runtime == name for t in timings)]
+    table.add_column("step", no_wrap=True)
+    table.add_column("batch", justify="right", no_wrap=True)
+    for name in runtimes:
+        table.add_column(name.replace("_", " "), justify="right", min_width=6)
+    found = {(t.step, t.batch_size, t.device, t.runtime): t for t in timings}
+    for step, size, device in dict.fromkeys(key[:3] for key in found):
+        cells = [_times(found.get((step, size, device, name))) for name in runtimes]
+        table.add_row(step if device == "cpu:0" else f"{step}, {device}", f"{size:,}", *cells)
+    return table
+
+
+def _times(timing: Timing | None) -> str:
+    """JAX's median in ms; of another runtime how many times JAX's it takes."""
+    if timing is None:
+        return ""
+    alone = timing.runtime == JAX or timing.ratio is None
+    found = f"{timing.median_ns / 1e6:.3g} ms" if alone else f"{timing.ratio:.2f}"
+    return found if timing.narrow else f"~{found}"
 
 
 def _limit(checks: list[Check]) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from parity import false_alarms, published
+from parity import false_alarms, latency_honesty, published
 
 TENSORFLOW, HARNESS = "TensorFlow", "harness"
 
@@ -17,9 +17,26 @@ def view() -> dict[str, Any] | None:
         RecordError: one of them is cut off.
     """
     study, faults = published.load(published.FALSE_ALARMS), published.load(published.FAULTS)
-    if study is None and faults is None:
+    honesty = latency_honesty.of(published.load(published.LATENCY_HONESTY))
+    if study is None and faults is None and honesty is None:
         return None
-    return {"study": study and _study(study), "faults": faults and _faults(faults)}
+    return {
+        "study": study and _study(study),
+        "faults": faults and _faults(faults),
+        "honesty": honesty and _honesty(honesty),
+    }
+
+
+def _honesty(study: latency_honesty.Study) -> dict[str, Any]:
+    columns = ("step", "batch size", "median, ms", "beside a busy process", "factor planted", "held",
+               "widest half-width", "plain means apart")  # fmt: skip
+    rows = [
+        (f"{row['step']} on {row['runtime']}", row["batch_size"], round(row["median_ms"], 2),
+         "yes" if row["loaded"] else "no", row["slowdown"], f"{row['held']} of {row['trials']}", f"{row['widest']:.1%}",
+         f"{row['plain']} of {row['trials']}")
+        for row in latency_honesty.table(study)
+    ]  # fmt: skip
+    return {"sentence": latency_honesty.sentence(study), "columns": columns, "rows": rows}
 
 
 def _faults(faults: dict[str, Any]) -> dict[str, Any]:
