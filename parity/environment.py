@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,12 @@ _FREQUENCY = "/sys/devices/system/cpu/cpu{cpu}/cpufreq"
 def versions() -> dict[str, str | None]:
     """The installed version of every package that can move a result; None where it is not installed."""
     return {name: _version(name, *_ALSO_AS.get(name, ())) for name in PACKAGES}
+
+
+def installed() -> dict[str, str]:
+    """The version of every distribution that is installed, by its normalised name; no folder and no origin."""
+    found = ((d.metadata["Name"], d.version) for d in metadata.distributions())
+    return dict(sorted((re.sub(r"[-_.]+", "-", name).lower(), version) for name, version in found if name))
 
 
 def _version(*names: str) -> str | None:

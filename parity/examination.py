@@ -91,6 +91,7 @@ class Examination:
         self._listener = deprecations.Listener(self.deprecated)
         self.run.environment |= {
             "versions": versions,
+            "installed": environment.installed(),
             "machine": environment.machine(),
             "devices": {"jax": jax.devices(), "tensorflow": artifact.devices()},
             "writer": vars(wrote),

@@ -68,6 +68,7 @@ def _verify(bundle: Bundle, out: Path | None, cell: str | None, mode: str) -> Ru
     prediction = _prediction(bundle, reader.describe().filled(versions["tensorflow"]), versions, remedied)
     facts = {
         "versions": {**versions, **_of_jax(bundle)},
+        "installed": environment.installed(),
         "machine": environment.machine(),
         "devices": {"tensorflow": artifact.devices()},
         "writer": bundle.writer,

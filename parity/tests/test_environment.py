@@ -24,6 +24,13 @@ def test_versions_name_every_package():
     assert found["pytest"] == pytest.__version__
 
 
+def test_everything_installed_is_named_once_and_by_its_version_alone():
+    found = environment.installed()
+    assert found["numpy"] == environment.versions()["numpy"]
+    assert "pytest-benchmark" in found
+    assert all(re.fullmatch(r"[a-z0-9-]+", name) and "/" not in version for name, version in found.items())
+
+
 def test_what_is_not_installed_has_no_version():
     assert environment._version("no-such-package-anywhere") is None
     assert environment._version("no-such-package-anywhere", "pytest") == pytest.__version__
