@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import zip_longest
@@ -12,8 +13,7 @@ from typing import Any
 from parity.errors import UsageError
 from parity.gate import Verdict
 from parity.records import Run
-from parity.report import numbers, panels
-from parity.report.facts import SIGNS
+from parity.report import facts, numbers, panels
 from parity.storage import write_atomically
 
 NEEDED = ("jinja2", "vl_convert", "itables")
@@ -52,6 +52,13 @@ def _views(cell: panels.Cell) -> list[tuple[str, Any]]:
     return [(name, view) for name, view in shown if view is not None]
 
 
+def _headings(html: str) -> list[tuple[Any, Any]]:
+    """Id and title of each section of a part of a page, as HTML."""
+    from markupsafe import Markup
+
+    return [(Markup(id), Markup(title)) for id, title in re.findall(r'<h2 id="([^"]+)">([^<]+)</h2>', html)]
+
+
 def render(template: str, **values: Any) -> str:
     """The page that `template` of this folder makes of `values`; every string in them is escaped.
 
@@ -68,6 +75,9 @@ def render(template: str, **values: Any) -> str:
     jinja.filters |= {name: getattr(numbers, name) for name in numbers.FILTERS} | {
         "score": numbers.number,
         "fragment": tables.fragment,
+        "size": facts.size,
+        "size_words": facts.size_words,
+        "headings": _headings,
     }
-    jinja.globals.update(signs=SIGNS, script=tables.script)
+    jinja.globals.update(signs=facts.SIGNS, script=tables.script)
     return jinja.get_template(template).render(values)

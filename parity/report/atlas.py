@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from parity import atlas as atlases
+from parity import measures
 from parity.atlas import AGREES, APART, MENDED, UNSEEN, Atlas, Change, Grid, Row
 from parity.records import ARCHIVE, FLEET, JOINT, SPLIT, Run
 from parity.report import every_check, footprints, handover, newest, render, trust
@@ -55,6 +56,7 @@ def write(atlas: Atlas, previous: Atlas | None, folder: Path, runs: Sequence[Run
         changes=_changes(previous, atlas, views) if previous else None,
         previous=previous,
         open_changes=OPEN_CHANGES,
+        grown=measures.GROWN,
         doctor=_doctor(list(views.values())),
         grids=[_grid(atlases.grid(atlas, mode), views) for mode in atlases.PAIRED],
         costs=footprints.view(atlas),
@@ -88,7 +90,7 @@ def _view(row: Row, folder: Path) -> dict[str, Any]:
         "words": atlases.words(row),
         "anchor": re.sub(r"[^\w.-]+", "_", f"{row['mode']}-{row['cell']}"),
         "order": {name: _padded(row[name]) for name in ("jax", "tensorflow")},
-        "page": f"{quote(row['cell'])}/{PAGE}" if (folder / row["cell"] / PAGE).is_file() else None,
+        "page": f"{quote(row['cell'], errors='surrogateescape')}/{PAGE}" if (folder / row["cell"] / PAGE).is_file() else None,
         "foreseen": atlases.foreseen(row),
         "versions": ", ".join(f"{name} {version}" for name, version in _versions(row).items() if version),
         "seconds": sorted(row["seconds"].items(), key=lambda spent: -spent[1]),
@@ -107,6 +109,7 @@ def _padded(release: str | None) -> str:
 def _grid(grid: Grid, views: dict[int, Any]) -> dict[str, Any]:
     title, caption = TITLES[grid.mode]
     return {
+        "mode": grid.mode,
         "title": title,
         "caption": caption,
         "columns": grid.columns,

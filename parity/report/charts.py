@@ -40,6 +40,9 @@ SHAPES = {
 }  # fmt: skip
 """Of points, by the name of their colour."""
 
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [12, 3])
+"""Of lines, in their order, so that colour does not say it alone."""
+
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 INK = "currentColor"
 CONFIG: dict[str, Any] = {
@@ -78,7 +81,7 @@ class Figure:
     total: int = 0
 
 
-TABLE_ROWS = 60
+TABLE_ROWS = 200
 
 
 def figure(
@@ -192,6 +195,12 @@ def shape(shown: Sequence[str]) -> dict[str, Any]:
     return {"field": "series", "type": "nominal", "title": None, "scale": {"domain": list(shown), "range": ranged}}
 
 
+def dashes(shown: Sequence[str]) -> dict[str, Any]:
+    """The encoding of the field `series` as the dashes of a line."""
+    ranged = [DASHES[nth % len(DASHES)] for nth in range(len(shown))]
+    return {"field": "series", "type": "nominal", "title": None, "scale": {"domain": list(shown), "range": ranged}}
+
+
 def _on_it(values: Iterable[float]) -> list[float]:
     return [value for value in values if 0 < value < math.inf] or [1.0]
 
@@ -230,6 +239,17 @@ def limit_line(limits: Iterable[float], width: float | None = None) -> list[dict
         "encoding": {"y": place, "x": {"value": width}, "text": {"field": "label"}},
     }  # fmt: skip
     return [{"data": at, "mark": "rule", "encoding": {"y": place}}, *([label] if width else [])]
+
+
+def limit_of_facets(width: float) -> list[dict[str, Any]]:
+    """The layers of a line at the highest `limit` of each facet, with its value at the right end of `width`."""
+    place = {"field": "limit", "type": "quantitative", "aggregate": "max"}
+    mark = {"type": "text", "align": "right", "dy": -6, "color": "var(--bad)"}
+    said = {"aggregate": "max", "field": "limit", "type": "quantitative", "format": ",~g"}
+    return [
+        {"mark": "rule", "encoding": {"y": place}},
+        {"mark": mark, "encoding": {"y": place, "x": {"value": width}, "text": said}},
+    ]
 
 
 def drawable(value: float, low: float, high: float) -> float:

@@ -23,7 +23,7 @@ def view(runs: Sequence[Run], pages: Mapping[str, str | None]) -> dict[str, Any]
     groups = [
         tables.Group(
             [(cell,) for cell, _ in checks],
-            names=[cell for cell, _ in checks],
+            names=[tables.permalink(cell) for cell, _ in checks],
             pages=[pages.get(cell) for cell, _ in checks],
         ),
         tables.Group([(f"{sign(check.status)} {check.status}",) for _, check in checks]),

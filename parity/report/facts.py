@@ -123,8 +123,13 @@ def on_tensorflow(check: Check) -> bool:
     return check.tf_device != NO_DEVICE
 
 
+def size(size: int) -> str:
+    """A batch size where it is said to be one; 0 stands for the whole test set."""
+    return f"{size:,}" if size else "test set"
+
+
 def size_words(size: int) -> str:
-    """A batch size; 0 stands for the whole test set."""
+    """A batch size."""
     return f"batch {size:,}" if size else "test set"
 
 
@@ -137,11 +142,15 @@ def ways(run: Run) -> list[Way]:
 def _remedied(run: Run) -> Iterator[Way]:
     for remedy in run.remedies:
         yield Way(
-            f"{remedy.case} needs a remedy: as exported by default TensorFlow cannot run it ({remedy.failure}, "
-            f"{remedy.evidence}). Every check here was made on an export written for what this TensorFlow can read. "
+            f"{remedy.case} needs a remedy: as exported by default TensorFlow cannot run it "
+            f"({_why(remedy.failure, remedy.evidence)}). Every check here was made on an export written for what this TensorFlow can read. "
             "Put this around everything that converts and saves:",
             REMEDY.format(requirement=remedy.requirement),
         )
+
+
+def _why(failure: str | None, evidence: str | None) -> str:
+    return ", ".join(text for text in (failure, evidence) if text) or "without a reason"
 
 
 def _stopped(run: Run) -> Iterator[Way]:
@@ -160,7 +169,7 @@ def _remediable(run: Run, bad: list[Check]) -> Iterator[Way]:
     version = run.environment.get("versions", {}).get("tensorflow")
     found = {(c.case, c.failure): c for c in reversed(bad) if c.failure in REMEDIABLE and c.case not in mended}
     for check in reversed(found.values()):
-        said = f"{check.case} fails as exported by default: {check.failure}, {check.evidence}. "
+        said = f"{check.case} fails as exported by default: {_why(check.failure, check.evidence)}. "
         if version:
             said += "An export written for what this TensorFlow can read may pass. Put this around everything that "
             yield Way(f"{said}converts and saves:", REMEDY.format(requirement=f"tensorflow=={version}"), check)
@@ -203,7 +212,7 @@ def _known(checks: Iterable[Check]) -> Iterator[Way]:
             found.setdefault(check.known_issue or "", []).append(check)
     for name, mine in found.items():
         issue = known_issues.find(name)
-        text = issue.text if issue else f"{mine[0].failure or ''}: {mine[0].evidence or ''}."
+        text = issue.text if issue else f"{_why(mine[0].failure, mine[0].evidence)}."
         helps = f" What helps: {issue.remedy}" if issue and issue.remedy != "none" else " Nothing is known to help."
         yield Way(
             f"Known issue {name}: {text}{helps} It does not count against this pair ({plural(len(mine), 'check')}).",

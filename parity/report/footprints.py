@@ -13,7 +13,6 @@ from parity.report.numbers import MIB, duration, memory, times
 SECOND = 1e9
 CHANGED = 1.05
 """What is off by a smaller factor counts as the same."""
-DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [12, 3])
 
 
 class Metric(NamedTuple):
@@ -153,8 +152,7 @@ def _spec(metric: Metric, points: list[Point], runtimes: list[str]) -> dict[str,
     legend = {"symbolType": "stroke", "symbolSize": 300, "symbolStrokeWidth": 2}
     colour = {**charts.colour(runtimes), "legend": legend}
     # A line says what a hundred points would, in a hundredth of the bytes; the table has the numbers.
-    dashes = [DASHES[i % len(DASHES)] for i in range(len(runtimes))]
-    dashed = {**colour, "scale": {"domain": runtimes, "range": dashes}}
+    dashed = {**charts.dashes(runtimes), "legend": legend}
     layers: list[dict[str, Any]] = [
         {"mark": {"type": "line", "aria": False}, "encoding": {"x": x, "y": y, "color": colour, "strokeDash": dashed}},
         {"transform": [{"joinaggregate": [{"op": "count", "as": "count"}], "groupby": ["tensorflow", "series"]},

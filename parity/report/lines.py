@@ -13,6 +13,9 @@ from parity.report.numbers import exact, number
 MARKED = 40
 """A chart with fewer values has each as a point."""
 
+TABLED = 60
+"""A chart of more places than these has so many of them in its table."""
+
 
 def curves(recorded: list[Curve]) -> list[Figure]:
     """One figure per case and name, its series on one plot, the hand-over marked."""
@@ -24,8 +27,17 @@ def curves(recorded: list[Curve]) -> list[Figure]:
 
 def _figure(title: str, series: list[Curve]) -> Figure:
     first = series[0]
-    rows = [(c.series, exact(x), number(y)) for c in series for x, y in zip(c.x, c.y, strict=False)]
-    return charts.figure(title, _conclusion(series), _spec(series), ("series", first.x_label, first.name), rows)
+    columns = (first.x_label, *(curve.series for curve in series))
+    return charts.figure(title, _conclusion(series), _spec(series), columns, _rows(series))
+
+
+def _rows(series: list[Curve]) -> list[tuple[str, ...]]:
+    """A row for each x with the value of every series, at most `TABLED`: evenly, with the first and the last."""
+    values = [dict(zip(curve.x, curve.y, strict=False)) for curve in series]
+    places = sorted({x for found in values for x in found})
+    if len(places) > TABLED:
+        places = [places[round(nth * (len(places) - 1) / (TABLED - 1))] for nth in range(TABLED)]
+    return [(exact(x), *(number(found.get(x)) for found in values)) for x in places]
 
 
 def _conclusion(series: list[Curve]) -> str:
@@ -61,9 +73,8 @@ def _spec(series: list[Curve]) -> dict[str, Any]:
     }  # fmt: skip
     shown = list(dict.fromkeys(c.series for c in series))
     colour = {**charts.colour(shown), "legend": {"symbolType": "stroke", "symbolStrokeWidth": 2}}
-    dashes = {"field": "series", "type": "nominal", "title": None, "scale": {"domain": shown}}
     layers: list[dict[str, Any]] = [
-        {"mark": "line", "encoding": {"x": x, "y": y, "color": colour, "strokeDash": dashes}},
+        {"mark": "line", "encoding": {"x": x, "y": y, "color": colour, "strokeDash": charts.dashes(shown)}},
     ]
     if len(rows) < MARKED:
         point = {"x": x, "y": y, "color": charts.colour(shown), "description": {"field": "said"}}
@@ -90,10 +101,9 @@ def histogram(bars: list[dict[str, Any]], limit: float) -> Figure:
     sides = [charts.JAX, charts.TENSORFLOW]
     at = {"values": [{"at": limit, "label": f"limit {exact(limit)}"}]}
     place = {"field": "at", "type": "quantitative"}
-    dashes = {"field": "series", "type": "nominal", "title": None, "scale": {"domain": sides}}
     layers: list[dict[str, Any]] = [
         {"mark": {"type": "line", "interpolate": "step"},
-         "encoding": {"x": x, "y": y, "color": charts.colour(sides), "strokeDash": dashes}},
+         "encoding": {"x": x, "y": y, "color": charts.colour(sides), "strokeDash": charts.dashes(sides)}},
         {"data": at, "mark": "rule", "encoding": {"x": place}},
         {"data": at, "mark": {"type": "text", "align": "right", "dx": -4, "color": "var(--bad)"},
          "encoding": {"x": place, "y": {"value": 8}, "text": {"field": "label"}}},

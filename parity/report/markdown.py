@@ -18,8 +18,10 @@ WORST, FAILURES, GROUPS = 10, 50, 20
 
 
 def summary(runs: Iterable[tuple[Run, Verdict | None]]) -> str:
-    """Each run, with what the gate says of it where there is a baseline."""
-    return _fitting(line for run, judged in runs for line in _lines(run, judged))
+    """The verdict on each run, then what there is room for of each, with what the gate says where there is a baseline."""
+    pairs = list(runs)
+    verdicts = [line for run, judged in pairs for line in _verdict(run, judged)]
+    return _fitting([*verdicts, *(line for run, judged in pairs for line in _lines(run, judged))])
 
 
 def _fitting(lines: Iterable[str]) -> str:
@@ -39,10 +41,15 @@ def text(value: str, longest: int = 300) -> str:
     return markdown(facts.plain(value, longest))
 
 
+def _verdict(run: Run, judged: Verdict | None) -> Iterator[str]:
+    yield f"{'✓' if run.in_order() else '✗'} {text(run.cell)}: **{text(run.verdict(), 1000)}**\n"
+    if judged is not None:
+        yield f"{'✗' if judged.exit_code else '✓'} {text(judged.sentence, 1000)}\n"
+
+
 def _lines(run: Run, judged: Verdict | None) -> Iterator[str]:
     checks = run.all_checks()
-    yield f"## {'✓' if run.in_order() else '✗'} {text(run.cell)}"
-    yield f"\n**{text(run.verdict(), 1000)}**"
+    yield f"## {text(run.cell)}"
     yield "\n### What unblocks it\n"
     ways = facts.ways(run)
     for way in ways:
@@ -69,7 +76,6 @@ def _changes(judged: Verdict | None) -> Iterator[str]:
     if judged is None:
         yield "No baseline was given; `parity report RUN --summary --baseline FILE` compares with one."
         return
-    yield f"**{text(judged.sentence, 1000)}**\n"
     for level in LEVELS:
         groups = [group for group in judged.groups if group.level == level]
         yield from (f"- {TITLES[level]}: {markdown(group.sentence)}" for group in groups[:GROUPS])

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 _DURATIONS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 MIB = float(1 << 20)
-FILTERS = ("number", "exact", "count", "duration", "memory", "times", "plural")
+FILTERS = ("number", "exact", "count", "duration", "memory", "times", "plural", "rank")
 """What templates use."""
 
 
@@ -26,6 +26,13 @@ def number(value: float | None) -> str:
     if not 1e-3 <= size < 1e6:
         return f"{value:.2e}"
     return f"{rounded:,.{max(0, 2 - math.floor(math.log10(size)))}f}"
+
+
+def rank(value: float | None) -> float:
+    """What a number is sorted by where only finite ones can be: none first, NaN last, the infinite beside them."""
+    if value is None:
+        return -1e308
+    return 1e308 if math.isnan(value) else min(max(value, -1e307), 1e307)
 
 
 def exact(value: float | None) -> str:

@@ -15,7 +15,15 @@ class Rows {
     this.groups = groups;
     for (const group of groups) if (group.steps) group.codes = codesOf(group.steps);
     this.columns = groups.flatMap((group) => group.values.map((values) => ({ group, values })));
-    this.columns.forEach((column, i) => (column.kind = heads[i].dataset.kind));
+    this.columns.forEach((column, i) => {
+      column.kind = heads[i].dataset.kind;
+      column.numeric = heads[i].classList.contains("n");
+      if (column.numeric) column.values = column.values.map((value) => (typeof value === "string" ? SAID[value] : value));
+    });
+    // What is searched, by group, so that what repeats is looked at once.
+    this.texts = groups
+      .map((group) => [group, this.columns.filter((column) => column.group === group && !column.numeric)])
+      .filter(([, columns]) => columns.length);
     const { values, codes } = groups[0];
     this.all = Uint32Array.from({ length: (codes ?? values[0]).length }, (_, row) => row);
     this.sortedBy = "[]";
@@ -39,8 +47,8 @@ class Rows {
     const asked = JSON.stringify(order.map(({ column, dir }) => [column, dir]));
     if (asked === this.sortedBy) return;
     const keys = order.map(({ column, dir }) => {
-      const { group, values, kind } = this.columns[column];
-      const ranks = kind === "status" ? ranked(values, compareStatuses) : numbers(values) ?? ranked(values, compareTexts);
+      const { group, values, kind, numeric } = this.columns[column];
+      const ranks = numeric ? values.map(rank) : ranked(values, kind === "status" ? compareStatuses : compareTexts);
       const sign = dir === "desc" ? -1 : 1;
       return Float64Array.from(this.all, (row) => sign * ranks[this.entry(group, row)]);
     });
@@ -59,10 +67,9 @@ class Rows {
       rows = rows.filter((row) => fits[this.entry(this.columns[i].group, row)]);
     });
     for (const word of search.value.toLowerCase().split(/\s+/).filter(Boolean)) {
-      const has = this.groups
-        .filter((group) => group.codes)
-        .map(({ codes, values }) => [codes, values[0].map((_, i) => values.some((v) => String(v[i]).toLowerCase().includes(word)))]);
-      rows = rows.filter((row) => has.some(([codes, found]) => found[codes[row]]));
+      const fits = (value) => String(value ?? "").toLowerCase().includes(word);
+      const has = this.texts.map(([group, columns]) => [group, columns[0].values.map((_, i) => columns.some(({ values }) => fits(values[i])))]);
+      rows = rows.filter((row) => has.some(([group, found]) => found[this.entry(group, row)]));
     }
     return rows;
   }
@@ -79,25 +86,29 @@ class Rows {
     const { kind } = column;
     const value = this.value(column, row);
     if (kind === "status") return element("span", { className: String(value).split(" ").pop() }, value);
-    const said = typeof value === "number" ? digits(value) : String(value ?? "-");
+    const said = column.numeric && value !== null ? digits(value) : String(value ?? "-");
     const shown = kind === "code" || kind === "link" ? element("code", {}, said) : document.createTextNode(said);
     const href = kind === "link" && this.link(row);
     return href ? element("a", { href }, shown) : shown;
   }
 }
 
-// Whole numbers as they are, others with three digits, as the rest of the page has them (see numbers.py).
-const digits = (value) => {
-  const size = Math.abs(value);
-  if (size && (size < 1e-3 || size >= 1e6)) return value.toExponential(2);
-  return Number.isInteger(value) ? value.toLocaleString("en") : value.toPrecision(3);
-};
+// As the rest of the page has numbers, see numbers.py.
+const SAID = { inf: Infinity, "-inf": -Infinity, nan: NaN };
+function digits(value) {
+  if (Number.isNaN(value)) return "NaN";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "-∞";
+  if (!value) return "0";
+  const [, power] = value.toExponential(2).split("e").map(Number);
+  if (power < -3 || power > 5) return value.toExponential(2).replace(/e(.)(\d)$/, (_, sign, digit) => `e${sign}0${digit}`);
+  const places = Math.max(0, 2 - power);
+  return Number(value.toPrecision(3)).toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places });
+}
 
-// Values as numbers to sort by, nothing before any, and the texts "inf" and "nan", which JSON has not, after all; or none.
-const SAID = { "-inf": -1e308, inf: 1e307, nan: 1e308 };
-function numbers(values) {
-  const found = values.map((value) => (value === null ? -Number.MAX_VALUE : typeof value === "number" ? value : SAID[value]));
-  return found.includes(undefined) ? null : found;
+// What a number is sorted by, as in numbers.py.
+function rank(value) {
+  if (value === null) return -1e308;
+  return Number.isNaN(value) ? 1e308 : Math.min(Math.max(value, -1e307), 1e307);
 }
 
 // The places of values in their order, the same for what is equal.
@@ -155,7 +166,11 @@ function enhance(table) {
     ...(rows && {
       serverSide: true,
       ajax: rows.answer,
-      columns: rows.columns.map((column, i) => ({ data: ({ row }, type) => (type === "display" ? rows.cell(column, row) : ""), className: heads[i].className })),
+      columns: rows.columns.map((column, i) => ({
+        data: ({ row }, type) => (type === "display" ? rows.cell(column, row) : ""),
+        className: heads[i].className,
+        ...(column.kind === "link" && { cellType: "th", createdCell: (cell) => (cell.scope = "row") }),
+      })),
       createdRow: (tr, { row }) => (tr.id = rows.name(row)),
     }),
   });
@@ -207,26 +222,40 @@ function orderOf(text, heads) {
 }
 
 const VIEW = "#?";
-const live = [...document.querySelectorAll("table.live")].map(enhance);
+const live = [...document.querySelectorAll("table.live")].flatMap((table) => {
+  try {
+    return [enhance(table)];
+  } catch (error) {
+    console.error(error);
+    return [];
+  }
+});
 const view = () => new URLSearchParams(live.flatMap(stateOf)).toString();
-let written = "";
+let written = view();
+let following = false;
 
 function remember() {
   const now = view();
-  if (now === written) return;
+  if (following || now === written) return;
   written = now;
   history.replaceState(null, "", now ? VIEW + now : "#");
 }
 
-// Shows what the URL names: a view of the tables, or a row, wherever it is.
+// Shows what the URL names: a view of the tables, a row, wherever it is, or a part of the page.
 function follow() {
-  if (location.hash.startsWith(VIEW)) {
-    const wanted = new URLSearchParams(location.hash.slice(VIEW.length));
-    live.forEach((table) => apply(table, wanted));
+  const { hash } = location;
+  following = true;
+  try {
+    if (!hash || hash.startsWith(VIEW)) {
+      const wanted = new URLSearchParams(hash.slice(VIEW.length));
+      live.forEach((table) => apply(table, wanted));
+    } else {
+      const name = decoded(hash.slice(1));
+      if (!live.some((table) => showRow(table, name))) document.getElementById(name)?.scrollIntoView();
+    }
+  } finally {
+    following = false;
     written = view();
-  } else if (location.hash.length > 1) {
-    const name = decoded(location.hash.slice(1));
-    live.some((table) => showRow(table, name));
   }
 }
 
@@ -248,7 +277,6 @@ function showRow(table, name) {
     : api.rows().nodes().toArray().some((tr) => tr.id === name);
   if (!there) return false;
   if (find() < 0) apply(table, new URLSearchParams());
-  written = view();
   api.page(Math.floor(find() / api.page.len())).draw("page");
   document.querySelector("tr.here")?.classList.remove("here");
   const tr = document.getElementById(name);
@@ -258,11 +286,24 @@ function showRow(table, name) {
   return true;
 }
 
-// On paper a table has no pages, but for one with more rows than anyone would print.
-const paper = matchMedia("print");
-paper.addEventListener("change", ({ matches }) => {
-  for (const { api, rows } of live) if (!rows) api.page.len(matches ? -1 : LENGTH).draw();
-});
+// On paper nothing is folded, and a table has no pages, but for one with more rows than anyone would print.
+let toScreen = null;
+function onPaper(printed) {
+  if (!printed) return toScreen?.();
+  if (toScreen) return;
+  const folded = [...document.querySelectorAll("details:not([open])")];
+  const paged = live.filter(({ rows }) => !rows).map(({ api }) => [api, api.page.len(), api.page()]);
+  folded.forEach((part) => (part.open = true));
+  for (const [api] of paged) api.page.len(-1).draw();
+  toScreen = () => {
+    toScreen = null;
+    folded.forEach((part) => (part.open = false));
+    for (const [api, length, page] of paged) api.page.len(length).page(page).draw("page");
+  };
+}
+addEventListener("beforeprint", () => onPaper(true));
+addEventListener("afterprint", () => onPaper(false));
+matchMedia("print").addEventListener("change", ({ matches }) => onPaper(matches));
 
 for (const block of document.querySelectorAll("pre.copy")) {
   const button = element("button", { type: "button", className: "copy" }, "Copy");
@@ -275,11 +316,17 @@ for (const block of document.querySelectorAll("pre.copy")) {
       button.textContent = "Selected: now copy it";
     }
   };
+  button.onblur = () => (button.textContent = "Copy");
   button.ariaLive = "polite";
   block.before(button);
 }
 
 for (const { api } of live) api.on("draw", remember);
 addEventListener("hashchange", follow);
-follow();
+// A link to what the URL names already changes nothing there.
+addEventListener("click", ({ target }) => {
+  const link = target.closest("a[href^='#']");
+  if (link && link.hash === location.hash) follow();
+});
+if (location.hash) follow();
 document.documentElement.dataset.ready = Math.round(performance.now());

@@ -16,6 +16,8 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from parity.storage import ESCAPED
+
 _BUNDLE = Path("html") / "dt_bundle.js"
 _EXPORT = re.compile(r"\bexport\s*\{([^}]*)\}")
 _OPENING = re.compile(r"<(?=!--|/?script)", re.IGNORECASE)
@@ -97,8 +99,11 @@ def _plain(value: Any) -> Any:
 
 
 def permalink(*parts: str) -> str:
-    """The id of a row, such as that of a check by its item and leaf: unique, and without white space."""
-    return re.sub(r"\s+", "_", "/".join(parts))
+    """The id of a row, such as that of a check by its item and leaf: unique, and without white space.
+
+    What is no text, such as half of a character, is written as it is in the page.
+    """
+    return re.sub(r"\s+", "_", "/".join(parts)).encode("utf-8", ESCAPED).decode()
 
 
 def fragment(name: str) -> str:

@@ -59,16 +59,12 @@ def _worst(checks: Iterable[Check], width: int) -> list[Line]:
         return []
     room = max(20, width - 55)
     rows = [
-        (c.leaf, _short(f"{facts.question(c)}, {c.runtime}", 30), _size(c.batch_size), number(c.score), exact(c.limit),
+        (c.leaf, _short(f"{facts.question(c)}, {c.runtime}", 30), facts.size(c.batch_size), number(c.score), exact(c.limit),
          _status(c.status))
         for c in worst
     ]  # fmt: skip
     head = ("leaf", "of", "batch", "score", "limit", "status")
     return [head, *((_short(leaf, max(room, 24)), *rest) for leaf, *rest in rows)]
-
-
-def _size(size: int) -> str:
-    return count(size) if size else "all"
 
 
 def _status(status: str) -> str:
@@ -98,8 +94,9 @@ def _latency(timings: list[Timing]) -> list[Line]:
         key = (timing.case, timing.step, timing.runtime)
         if key not in largest or timing.batch_size > largest[key].batch_size:
             largest[key] = timing
+    several = len({timing.case for timing in timings}) > 1
     rows: list[Line] = [
-        (f"{t.step} on {t.runtime}", _size(t.batch_size), duration(t.median_ns), times(t.ratio),
+        (f"{f'{t.case}: ' if several else ''}{t.step} on {t.runtime}", facts.size(t.batch_size), duration(t.median_ns), times(t.ratio),
          "-" if t.ratio_low is None else f"{number(t.ratio_low)} to {number(t.ratio_high)}",
          "" if t.narrow else "not narrow")
         for t in largest.values()

@@ -87,8 +87,22 @@ def test_every_chart_is_named_and_has_its_data(tmp_path):
 
 
 def test_a_long_table_behind_a_chart_says_where_it_is_cut(tmp_path):
-    html = page(run(checks=[check(n) for n in range(100)]), tmp_path)
-    assert "The data of this chart: the first 60 of 100 rows" in html
+    html = page(run(checks=[check(n) for n in range(300)]), tmp_path)
+    assert "The data of this chart: the first 200 of 300 rows" in html
+
+
+def test_the_table_of_curves_has_a_row_for_each_place_thinned_evenly():
+    steps = [float(step) for step in range(1000)]
+    made = run(
+        curves=[
+            Curve("reference", "loss", "JAX", "step", steps, steps),
+            Curve("reference", "loss", "carried", "step", [999.0], [7.0]),
+        ]
+    )
+    [figure] = views(made)["curves"]["charts"]
+    assert figure.columns == ("step", "JAX", "carried")
+    assert (len(figure.rows), figure.total) == (60, 60)
+    assert (figure.rows[0], figure.rows[-1]) == (("0", "0", "-"), ("999", "999", "7.00"))
 
 
 @pytest.mark.parametrize("text", [HOSTILE, CONTROL, "${alert(1)}`</script>", "]]><!--"], ids=range(4))

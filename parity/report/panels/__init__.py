@@ -12,7 +12,6 @@ from functools import cached_property
 from parity.gate import Verdict
 from parity.records import Check, Run
 from parity.report import facts
-from parity.storage import ESCAPED
 
 NAMES = (
     "verdict", "unblocking", "changes", "matrix", "scores", "sizes", "curves", "latency", "profiles", "trust", "power",
@@ -40,8 +39,7 @@ class Cell:
         """The id of an element of this run, such as that of a check by its item and leaf; also of its row."""
         from parity.report.tables import permalink
 
-        named = permalink(*([f"run-{self.number + 1}"] if self.number else []), *parts)
-        return named.encode("utf-8", ESCAPED).decode()
+        return permalink(*([f"run-{self.number + 1}"] if self.number else []), *parts)
 
     def row(self, check: Check) -> str:
         """The id of the row of a check."""

@@ -10,8 +10,8 @@ from parity.report import facts
 from parity.report.numbers import plural
 from parity.report.panels import Cell
 
-NUMBERS = ("score", "jax_score", "max_abs_diff")
-"""Columns in which a number may be infinite or none, which no one could sort by its text."""
+NUMBERS = ("batch_size", "score", "limit", "jax_score", "max_abs_diff")
+"""Columns in which a number may be infinite or a word, which no one could sort by its text."""
 
 
 def view(cell: Cell) -> dict[str, Any] | None:
@@ -21,7 +21,7 @@ def view(cell: Cell) -> dict[str, Any] | None:
     commands = {check.item: check.repeat for check in reversed(cell.checks) if check.repeat}
     asked = dict.fromkeys(check.item for check in cell.checks)
     ids = {item: cell.id(f"question-{nth}") for nth, item in enumerate(asked, 1)}
-    finite = {name: all(_finite(getattr(check, name)) for check in cell.checks) for name in NUMBERS}
+    plain = {name: all(_plain(name, getattr(check, name)) for check in cell.checks) for name in NUMBERS}
     bad = sum(check.status not in IN_ORDER for check in cell.checks)
     said = f"{bad:,} not in order, the worst first." if bad else "All in order, the highest score first."
     return {
@@ -29,13 +29,14 @@ def view(cell: Cell) -> dict[str, Any] | None:
         "questions_id": cell.id("questions"),
         "caption": f"{plural(len(cell.checks), 'check')}. {said}",
         "rows": [_row(cell, check, ids[check.item]) for check in sorted(cell.checks, key=facts.severity)],
-        "placed": {name for name, of_all in finite.items() if not of_all},
+        "placed": {name for name, of_all in plain.items() if not of_all},
         "questions": [(ids[item], item, commands.get(item)) for item in asked],
     }
 
 
-def _finite(value: float | None) -> bool:
-    return value is None or math.isfinite(value)
+def _plain(name: str, value: float | None) -> bool:
+    """Whether the text of a number sorts as it does."""
+    return bool(value) if name == "batch_size" else value is None or math.isfinite(value)
 
 
 def _row(cell: Cell, check: Check, question: str) -> dict[str, Any]:
@@ -48,11 +49,12 @@ def _row(cell: Cell, check: Check, question: str) -> dict[str, Any]:
 
 
 def _worst(check: Check) -> str:
-    """Where the worst element is, and its value on each side."""
+    """Where the worst element is, and its value from the runtime, from JAX and from the oracle."""
     if check.worst is None:
         return ""
     worst = check.worst
-    return f"{worst.index or 'the only one'}: {worst.value:.9g}; JAX {worst.jax:.9g}, oracle {worst.oracle:.9g}"
+    place = worst.index or "the only one"
+    return f"{place}: {check.runtime} {worst.value:.9g}, JAX {worst.jax:.9g}, oracle {worst.oracle:.9g}"
 
 
 def _why(check: Check) -> str:

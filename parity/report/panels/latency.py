@@ -8,7 +8,8 @@ from typing import Any
 
 from parity.records import Footprint, Timing
 from parity.report import charts
-from parity.report.numbers import count, duration, listed, memory, number, times
+from parity.report.facts import size
+from parity.report.numbers import duration, listed, memory, number, times
 from parity.report.panels import Cell
 
 JAX = "jax"
@@ -18,27 +19,28 @@ OUTLIERS_DRAWN = 5
 
 
 def view(cell: Cell) -> dict[str, Any] | None:
-    """The charts and tables; None where nothing was timed and no process was measured."""
+    """The charts and tables, empty where nothing was timed and no process was measured; None without a check."""
     timings, footprints = cell.run.timings, cell.run.footprints
-    if not timings and not footprints:
+    if not (timings or footprints or cell.checks):
         return None
     return {
         "times": _times(timings) if timings else None,
         "ratios": _ratios(timings),
         "wide": [timing.name for timing in timings if not timing.narrow],
-        "rows": [_row(timing) for timing in timings],
-        "id": cell.id("latency"),
+        "rows": [_row(timing, _steps(timings)) for timing in timings],
+        "id": cell.id("timings"),
         "outliers": sum(timing.outliers for timing in timings),
         "rounds": sum(len(timing.times_ns) for timing in timings),
-        "footprints": [_cost(footprint) for footprint in footprints],
+        "footprints": [_cost(footprint, _names(footprints)) for footprint in footprints],
         "threads": _threads(footprints) if footprints else "",
         "heaviest": _heaviest(footprints) if footprints else "",
     }
 
 
-def _row(timing: Timing) -> dict[str, Any]:
+def _row(timing: Timing, step: Callable[[Timing], str]) -> dict[str, Any]:
     return {
         "timing": timing,
+        "step": step(timing),
         "interval": f"{duration(timing.low_ns)} to {duration(timing.high_ns)}",
         "ratio": f"{number(timing.ratio_low)} to {number(timing.ratio_high)}" if timing.ratio_low else "-",
     }
@@ -47,12 +49,12 @@ def _row(timing: Timing) -> dict[str, Any]:
 def _times(timings: Sequence[Timing]) -> charts.Figure:
     step = _steps(timings)
     rows = [
-        (step(t), f"{t.batch_size:,}", t.runtime, *map(duration, (t.median_ns, t.low_ns, t.high_ns)), t.outliers)
+        (step(t), size(t.batch_size), t.runtime, *map(duration, (t.median_ns, t.low_ns, t.high_ns)), t.outliers)
         for t in timings
     ]
     slowest = max(timings, key=lambda t: t.median_ns)
     caption = (
-        f"The longest step is {step(slowest)} on {slowest.runtime} at batch size {slowest.batch_size:,}: "
+        f"The longest step is {step(slowest)} on {slowest.runtime} at batch size {size(slowest.batch_size)}: "
         f"{duration(slowest.median_ns)}. A point is the median, its bar the bootstrap interval; small ticks above are "
         f"the longest outliers, at most {OUTLIERS_DRAWN} of a point."
     )
@@ -76,7 +78,7 @@ def _ratios(timings: Sequence[Timing]) -> charts.Figure | None:
         return None
     step = _steps(mine)
     rows = [
-        (step(t), f"{t.batch_size:,}", t.runtime, *map(times, (t.ratio, t.ratio_low, t.ratio_high)), _beside(t))
+        (step(t), size(t.batch_size), t.runtime, *map(times, (t.ratio, t.ratio_low, t.ratio_high)), _beside(t))
         for t in mine
     ]
     points = [
@@ -97,12 +99,19 @@ def _steps(timings: Sequence[Timing]) -> Callable[[Timing], str]:
     return lambda timing: f"{timing.case}: {timing.step}" if several else timing.step
 
 
+def _names(footprints: Sequence[Footprint]) -> Callable[[Footprint], str]:
+    """How the process of a footprint is called; with its case, where there are several."""
+    several = len({footprint.case for footprint in footprints}) > 1
+    return lambda of: f"{of.case}: {of.runtime}" if several else of.runtime
+
+
 def _conclusion(mine: Sequence[Timing]) -> str:
+    step = _steps(mine)
     slower, faster = ([t for t in mine if _beside(t) == word] for word in ("slower", "faster"))
     most, least = (of(mine, key=lambda t: t.ratio or 0.0) for of in (max, min))
 
     def said(t: Timing) -> str:
-        where = f"{t.step} on {t.runtime} at batch size {t.batch_size:,}"
+        where = f"{step(t)} on {t.runtime} at batch size {size(t.batch_size)}"
         return f"{times(t.ratio)} ({number(t.ratio_low)} to {number(t.ratio_high)}), {where}"
 
     return (
@@ -118,7 +127,7 @@ def _beside(timing: Timing) -> str:
 
 
 def _place(timing: Timing, step: Callable[[Timing], str]) -> dict[str, Any]:
-    return {"step": step(timing), "size": f"{timing.batch_size:,}", "series": timing.runtime}
+    return {"step": step(timing), "size": size(timing.batch_size), "series": timing.runtime}
 
 
 def _outliers(timing: Timing) -> list[int]:
@@ -135,7 +144,7 @@ def _spec(
 ) -> dict[str, Any]:
     """A facet for each step, with a layer of intervals, one of points, and a further one."""
     runtimes = list(dict.fromkeys(t.runtime for t in timings))
-    sizes = [f"{size:,}" for size in sorted({t.batch_size for t in timings})]
+    sizes = [size(asked) for asked in sorted({t.batch_size for t in timings})]
     steps = list(dict.fromkeys(row["step"] for row in rows))
     common = {
         "x": {"field": "size", "type": "ordinal", "title": "batch size", "sort": sizes},
@@ -159,10 +168,10 @@ def _spec(
     }  # fmt: skip
 
 
-def _cost(footprint: Footprint) -> dict[str, Any]:
+def _cost(footprint: Footprint, name: Callable[[Footprint], str]) -> dict[str, Any]:
     of = footprint
     return {
-        "runtime": of.runtime, "batch_size": count(of.batch_size), "memory": memory(of.peak_memory_bytes),
+        "name": name(of), "batch_size": size(of.batch_size), "memory": memory(of.peak_memory_bytes),
         "threads": sum(of.threads.values()),
         "durations": [duration(ns) for ns in (of.import_ns, of.load_ns, of.first_call_ns, of.export_ns)],
         "artifact": memory(of.artifact_bytes),
@@ -173,7 +182,7 @@ def _threads(footprints: Sequence[Footprint]) -> str:
     """Whether the processes have the same threads, and what differs."""
     alike: dict[str, list[str]] = {}
     for footprint in footprints:
-        alike.setdefault(_counted(footprint), []).append(footprint.runtime)
+        alike.setdefault(_counted(footprint), []).append(_names(footprints)(footprint))
     if len(alike) == 1:
         return f"Every process has the same threads: {listed(alike)}."
     said = "; ".join(
@@ -187,8 +196,9 @@ def _counted(footprint: Footprint) -> str:
 
 
 def _heaviest(footprints: Sequence[Footprint]) -> str:
+    name = _names(footprints)
     most, least = (of(footprints, key=lambda f: f.peak_memory_bytes) for of in (max, min))
     return (
-        f"{most.runtime} takes the most memory, {memory(most.peak_memory_bytes)}, and {least.runtime} the least, "
+        f"{name(most)} takes the most memory, {memory(most.peak_memory_bytes)}, and {name(least)} the least, "
         f"{memory(least.peak_memory_bytes)}. Each was measured in a process of its own."
     )

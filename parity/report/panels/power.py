@@ -21,8 +21,15 @@ def view(cell: Cell) -> dict[str, Any] | None:
     for (case, probe, size), powers in grouped.items():
         ordered = sorted(powers, key=lambda p: p.smallest_relative_error)
         rows.append({"probe": cell.name(case, probe), "size": size, "best": ordered[0], "worst": ordered[-1]})
-    best = min(cell.run.powers, key=lambda p: p.smallest_relative_error)
-    caption = f"A relative error of {number(best.smallest_relative_error)} in {best.weight} would be caught."
+    return {"rows": rows, "caption": _conclusion(cell.run.powers)}
+
+
+def _conclusion(powers: list[Power]) -> str:
+    """Of what is compared exactly nothing is said: there any error is caught."""
+    measured = [power for power in powers if power.smallest_relative_error]
+    if not measured:
+        return "Every comparison is exact: any error would be caught."
+    best = min(measured, key=lambda p: p.smallest_relative_error)
     if math.isinf(best.smallest_relative_error):
-        caption = "No probe would catch an error in any weight."
-    return {"rows": rows, "caption": caption}
+        return "No probe would catch an error in any weight."
+    return f"A relative error of {number(best.smallest_relative_error)} in {best.weight} would be caught."

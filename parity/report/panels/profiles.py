@@ -18,13 +18,13 @@ BLOCKS = 32
 
 
 def view(cell: Cell) -> dict[str, Any] | None:
-    """A figure for each profile with the row of its check; None without profiles."""
+    """A figure for each profile with the row of its check; None without a check."""
     checks = {(check.item, check.leaf): check for check in cell.checks}
     figures = []
     for profile in cell.run.profiles:
         check = checks.get((profile.item, profile.leaf))
         figures.append((_figure(profile, check.limit if check else None), check and cell.row(check)))
-    return {"figures": figures} if figures else None
+    return {"figures": figures} if figures or checks else None
 
 
 def _figure(profile: Profile, limit: float | None) -> charts.Figure:

@@ -92,10 +92,7 @@ def _spec(cell: Cell, leaves: list[Leaf]) -> dict[str, Any]:
         },
     }]  # fmt: skip
     if limits:
-        layers.append({
-            "mark": "rule",
-            "encoding": {"y": {"field": "limit", "type": "quantitative", "aggregate": "max"}},
-        })  # fmt: skip
+        layers += charts.limit_of_facets(120)
     return {
         "data": {"values": points},
         "facet": {"field": "probe", "type": "nominal", "title": None, "sort": list(placed)},

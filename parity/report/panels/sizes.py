@@ -7,7 +7,7 @@ from typing import Any
 
 from parity.report import charts, facts
 from parity.report.charts import JAX, TENSORFLOW
-from parity.report.numbers import exact, number
+from parity.report.numbers import exact, number, rank
 from parity.report.panels import Cell
 from parity.report.panels.scores import HIGHEST, LOWEST
 
@@ -37,7 +37,7 @@ def _points(cell: Cell) -> list[dict[str, Any]]:
             scores = [check.score for check in mine if check.score is not None]
             for side, found in ((JAX, jax), (TENSORFLOW, scores)):
                 if found:
-                    highest = math.nan if any(map(math.isnan, found)) else max(found)
+                    highest = max(found, key=rank)
                     points.append({
                         "probe": cell.name(row.case, row.probe), "series": side, "size": size, "highest": highest,
                         "limit": limit,
@@ -47,13 +47,15 @@ def _points(cell: Cell) -> list[dict[str, Any]]:
 
 def _conclusion(points: list[dict[str, Any]]) -> str:
     mine = [p for p in points if p["series"] == TENSORFLOW]
-    worst = max(mine, key=lambda p: math.inf if math.isnan(p["highest"]) else p["highest"])
+    worst = max(mine, key=lambda p: rank(p["highest"]))
     by_size = [
-        (size, max(p["highest"] for p in mine if p["size"] == size)) for size in sorted({p["size"] for p in mine})
+        (size, max((p["highest"] for p in mine if p["size"] == size), key=rank))
+        for size in sorted({p["size"] for p in mine})
     ]
     listed = ", ".join(f"{number(highest)} at {size:,}" for size, highest in by_size)
     return (
-        f"TensorFlow's highest score by batch size: {listed}. The highest of all is {worst['probe']}'s, of "
+        "Of the probes asked at several batch sizes: "
+        f"TensorFlow's highest score is {listed}. The highest of all is {worst['probe']}'s, of "
         f"{exact(worst['limit'])} allowed. The highest over all leaves and runtimes is drawn."
     )
 
@@ -77,10 +79,7 @@ def _spec(points: list[dict[str, Any]]) -> dict[str, Any]:
          "encoding": {"x": x, "y": y, "color": colour, "shape": charts.shape(sides), "description": {"field": "said"}}},
     ]  # fmt: skip
     if limits:
-        layers.append({
-            "mark": "rule",
-            "encoding": {"y": {"field": "limit", "type": "quantitative", "aggregate": "max"}},
-        })  # fmt: skip
+        layers += charts.limit_of_facets(150)
     shown = list(dict.fromkeys(p["probe"] for p in points))
     return {
         "data": {"values": rows},
