@@ -90,7 +90,9 @@ def _view(row: Row, folder: Path) -> dict[str, Any]:
         "words": atlases.words(row),
         "anchor": re.sub(r"[^\w.-]+", "_", f"{row['mode']}-{row['cell']}"),
         "order": {name: _padded(row[name]) for name in ("jax", "tensorflow")},
-        "page": f"{quote(row['cell'], errors='surrogateescape')}/{PAGE}" if (folder / row["cell"] / PAGE).is_file() else None,
+        "page": f"{quote(row['cell'], errors='surrogateescape')}/{PAGE}"
+        if (folder / row["cell"] / PAGE).is_file()
+        else None,
         "foreseen": atlases.foreseen(row),
         "versions": ", ".join(f"{name} {version}" for name, version in _versions(row).items() if version),
         "seconds": sorted(row["seconds"].items(), key=lambda spent: -spent[1]),

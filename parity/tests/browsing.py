@@ -25,12 +25,14 @@ LEFT = f"""() => [...document.querySelectorAll("{CONTROLS}")]
 
 @contextmanager
 def chromium():
-    """A browser; skips the test where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install --group dev")
+    """A browser; skips the test where there is none, and fails it on a CI service."""
+    from playwright.sync_api import sync_playwright
+
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
-        pytest.skip("no Chromium on PATH: install one, such as apt-get install chromium")
-    with playwright.sync_playwright() as started:
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        give_up("no Chromium on PATH: install one, such as apt-get install chromium")
+    with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -81,6 +83,10 @@ class Visit:
     def wide(self):
         """How much wider the page is than its window, in pixels."""
         return self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+    def column(self, table, nth):
+        """The texts of a column, which is counted from 1."""
+        return self.page.locator(f"#{table} tbody :is(td, th):nth-child({nth})").all_inner_texts()
 
     def background(self):
         return self.page.evaluate("getComputedStyle(document.body).backgroundColor")

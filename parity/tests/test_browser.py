@@ -126,7 +126,8 @@ def test_the_address_opens_the_same_view(visit):
 def test_a_link_in_the_grid_leads_to_its_row(visit):
     index = visit("index")
     index.choose("cells", "tensorflow", "2.20.0")
-    index.page.locator("table.grid a[href^='#']").last.click()
+    link = index.page.locator("table.grid a[href^='#']").last
+    link.click()
     row = index.page.locator("#cells tr.here")
     row.wait_for()
     assert "jax0.12.0.1-tf2.21.0" in row.inner_text().replace("\n", "")
@@ -134,6 +135,10 @@ def test_a_link_in_the_grid_leads_to_its_row(visit):
         "(tr) => { const at = tr.getBoundingClientRect(); return at.top >= 0 && at.bottom <= innerHeight }"
     )
     assert index.page.locator("#cells_wrapper select").nth(2).input_value() == ""
+    assert index.page.evaluate("location.hash") == link.get_attribute("href")
+    index.page.evaluate("scrollTo(0, 0)")
+    link.click()
+    index.page.wait_for_function("scrollY > 0")
 
 
 def test_a_permalink_opens_at_its_row(visit):
@@ -157,6 +162,8 @@ def test_code_is_copied(visit):
     index.page.get_by_role("button", name="Copy").click()
     index.page.get_by_role("button", name="Copied").wait_for()
     assert index.page.evaluate("navigator.clipboard.readText()").startswith('pip install "jax==')
+    index.page.keyboard.press("Tab")
+    index.page.get_by_role("button", name="Copy", exact=True).wait_for()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -213,13 +220,18 @@ def test_all_is_said_without_javascript(visit, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_paper_has_every_row_and_no_control(visit, name):
     page = visit(name, color_scheme="dark")
+    opened = page.page.locator("details[open]").count()
+    if name == "index":
+        page.page.locator("#cells_wrapper .dt-paging-button", has_text="2").click()
     page.page.emulate_media(media="print")
     assert page.page.locator("input:visible, select:visible, button:visible").count() == 0
     assert page.background() == "rgb(255, 255, 255)"
     if name == "index":
         page.page.wait_for_function("document.querySelectorAll('#cells tbody tr').length === 30")
+        assert page.page.locator("details:not([open])").count() == 0
         page.page.emulate_media(media="screen")
-        page.page.wait_for_function("document.querySelectorAll('#cells tbody tr').length === 25")
+        page.page.wait_for_function("document.querySelectorAll('#cells tbody tr').length === 5")
+        assert page.page.locator("details[open]").count() == opened
 
 
 @pytest.fixture(scope="module")
