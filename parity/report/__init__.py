@@ -56,7 +56,7 @@ def _headings(html: str) -> list[tuple[Any, Any]]:
     """Id and title of each section of a part of a page, as HTML."""
     from markupsafe import Markup
 
-    return [(Markup(id), Markup(title)) for id, title in re.findall(r'<h2 id="([^"]+)">([^<]+)</h2>', html)]
+    return [(Markup(name), Markup(title)) for name, title in re.findall(r'<h2 id="([^"]+)">([^<]+)</h2>', html)]
 
 
 def render(template: str, **values: Any) -> str:

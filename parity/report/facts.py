@@ -143,8 +143,8 @@ def _remedied(run: Run) -> Iterator[Way]:
     for remedy in run.remedies:
         yield Way(
             f"{remedy.case} needs a remedy: as exported by default TensorFlow cannot run it "
-            f"({_why(remedy.failure, remedy.evidence)}). Every check here was made on an export written for what this TensorFlow can read. "
-            "Put this around everything that converts and saves:",
+            f"({_why(remedy.failure, remedy.evidence)}). Every check here was made on an export written for what this "
+            "TensorFlow can read. Put this around everything that converts and saves:",
             REMEDY.format(requirement=remedy.requirement),
         )
 

@@ -18,7 +18,7 @@ WORST, FAILURES, GROUPS = 10, 50, 20
 
 
 def summary(runs: Iterable[tuple[Run, Verdict | None]]) -> str:
-    """The verdict on each run, then what there is room for of each, with what the gate says where there is a baseline."""
+    """The verdict on every run, and the gate's where there is a baseline; then of each what there is room for."""
     pairs = list(runs)
     verdicts = [line for run, judged in pairs for line in _verdict(run, judged)]
     return _fitting([*verdicts, *(line for run, judged in pairs for line in _lines(run, judged))])

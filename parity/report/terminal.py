@@ -59,8 +59,8 @@ def _worst(checks: Iterable[Check], width: int) -> list[Line]:
         return []
     room = max(20, width - 55)
     rows = [
-        (c.leaf, _short(f"{facts.question(c)}, {c.runtime}", 30), facts.size(c.batch_size), number(c.score), exact(c.limit),
-         _status(c.status))
+        (c.leaf, _short(f"{facts.question(c)}, {c.runtime}", 30), facts.size(c.batch_size), number(c.score),
+         exact(c.limit), _status(c.status))
         for c in worst
     ]  # fmt: skip
     head = ("leaf", "of", "batch", "score", "limit", "status")
@@ -96,7 +96,8 @@ def _latency(timings: list[Timing]) -> list[Line]:
             largest[key] = timing
     several = len({timing.case for timing in timings}) > 1
     rows: list[Line] = [
-        (f"{f'{t.case}: ' if several else ''}{t.step} on {t.runtime}", facts.size(t.batch_size), duration(t.median_ns), times(t.ratio),
+        (f"{f'{t.case}: ' if several else ''}{t.step} on {t.runtime}", facts.size(t.batch_size),
+         duration(t.median_ns), times(t.ratio),
          "-" if t.ratio_low is None else f"{number(t.ratio_low)} to {number(t.ratio_high)}",
          "" if t.narrow else "not narrow")
         for t in largest.values()

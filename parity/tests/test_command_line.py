@@ -218,7 +218,7 @@ def test_a_report_shows_every_status_and_what_went_wrong(record):
     text = Page(html).text
     for status in records.STATUSES:
         assert re.search(rf"\S {status}\b", text)
-    assert "[1, 2]: 1; JAX nan, oracle 3" in text
+    assert "[1, 2]: plain 1, JAX nan, oracle 3" in text
     assert_links_lead_somewhere(html)
 
 

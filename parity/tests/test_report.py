@@ -280,10 +280,12 @@ def test_markdown_of_200_000_checks_is_under_a_mebibyte():
 
 
 def test_the_terminal_is_80_columns_wide():
-    long = check(1, leaf="layer/" * 40, item="test_predict[x]", status="fail", score=1e9, message="off " * 200)
+    said = {"score": 1e9, "message": "off " * 200, "repeat": "python -m pytest 'x'" * 9}
+    long = check(1, leaf="layer/" * 40, item="test_predict[x]", status="fail", **said)
     made = run(checks=[check(), long, check(2, runtime="a_runtime_with_a_long_name", case="another")])
+    assert f"\n    {said['repeat']}\n" in terminal.show(made), "to be copied as it is"
     for shown in (terminal.show(made), terminal.show(run())):
-        assert max(map(len, shown.splitlines())) <= 80
+        assert max(len(line) for line in shown.splitlines() if not line.startswith("    ")) <= 80
     assert re.search(r"^  predict .* 6 .*✓ pass$", terminal.show(run()), re.MULTILINE)
     assert re.search(
         rf"^  predict on tf_xla .* {numbers.times(1.5)}  1.40 to 1.60$", terminal.show(run()), re.MULTILINE
