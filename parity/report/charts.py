@@ -242,14 +242,13 @@ def limit_line(limits: Iterable[float], width: float | None = None) -> list[dict
 
 
 def limit_of_facets(width: float) -> list[dict[str, Any]]:
-    """The layers of a line at the highest `limit` of each facet, with its value at the right end of `width`."""
+    """The layers of a line at the highest `limit` of each facet, by `probe`, named at the right end of `width`."""
     place = {"field": "limit", "type": "quantitative", "aggregate": "max"}
     mark = {"type": "text", "align": "right", "dy": -6, "color": "var(--bad)"}
-    said = {"aggregate": "max", "field": "limit", "type": "quantitative", "format": ",~g"}
-    return [
-        {"mark": "rule", "encoding": {"y": place}},
-        {"mark": mark, "encoding": {"y": place, "x": {"value": width}, "text": said}},
-    ]
+    said = [{"aggregate": [{"op": "max", "field": "limit", "as": "limit"}], "groupby": ["probe"]},
+            {"calculate": "'limit ' + format(datum.limit, ',~g')", "as": "label"}]  # fmt: skip
+    named = {"y": place, "x": {"value": width}, "text": {"field": "label"}}
+    return [{"mark": "rule", "encoding": {"y": place}}, {"transform": said, "mark": mark, "encoding": named}]
 
 
 def drawable(value: float, low: float, high: float) -> float:

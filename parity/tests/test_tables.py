@@ -74,6 +74,7 @@ def test_a_name_is_one_word_and_its_link_is_quoted():
     name = tables.permalink("test_predict[a b]", "kernel\n%")
     assert name == "test_predict[a_b]/kernel_%"
     assert tables.fragment(name) == "test_predict[a_b]/kernel_%25"
+    assert tables.fragment(tables.permalink(chr(0xD800))) == "%5Cud800"
 
 
 NEW, OLD = ("0.12.0.1", "2.21.0"), ("0.9.2", "2.20.0")
