@@ -391,6 +391,7 @@ def test_what_changed_is_shown_with_links_to_the_cells_that_are_left(written):
     found = Page(written(row(status="fail"), previous=of(row(), row("0.1.0"))))
     assert first not in found.text()
     assert "2 changes since" in found.text()
+    assert "by more than a factor of 2, or memory or an artifact by more than 1.5." in found.text()
     assert "outcome pass fail" in found.text()
     assert "gone pass -" in found.text()
     assert "open" in found.all("details")[0]

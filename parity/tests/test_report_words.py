@@ -107,3 +107,16 @@ def test_lines_differ_in_their_dashes():
     assert len({tuple(dash) for dash in shown}) == 4
     [figure] = lines.curves(run().curves)
     assert figure.columns == ("step", "JAX")
+
+
+def test_rows_and_links_say_what_they_are_to_who_cannot_see_the_table(tmp_path):
+    html = without_script(page(run(), tmp_path))
+    assert len(re.findall(r'<tr id="test_[^>]*>.*?<th scope="row">Dense_\d/kernel<', html)) == len(run().checks)
+    assert 'aria-label="pass: predict on tf_xla; 6 checks; the worst: Dense_0/kernel, batch 1"' in html
+    assert all('role="region"' in tag for tag in re.findall(r"<pre[^>]*aria-label[^>]*>", html))
+
+
+def test_the_page_says_how_to_read_it(tmp_path):
+    html = without_script(page(run(), tmp_path))
+    [text] = re.findall(r"<summary>How to read it.*?</details>", html, re.DOTALL)
+    assert all(said in text for said in (*facts.SIGNS.values(), *facts.RUNTIMES, "Power", "canary", "relation"))
