@@ -17,7 +17,7 @@ from parity.failures import NUMERIC, classify
 from parity.handover.course import Point
 from parity.harness import Harness, outcome
 from parity.judging import Judgement
-from parity.latency import PREDICT, Effort, Group, in_jax, subject
+from parity.latency import PREDICT, Effort, Group, in_jax, steps, subject
 from parity.latency.process import Worker
 from parity.records import Footprint, Timing
 from parity.runtimes import JAX, SAVED_MODEL, SAVED_MODEL_FRESH
@@ -26,6 +26,9 @@ from parity.timing import Interval, Measured
 TOLERANCE = 1e-3
 """By how much each scalar of a step may differ from JAX's, relative: what tells it from another step, no more. What it
 computes is judged by the probes."""
+BEYOND_A_KINK = 0.25
+"""The same for the size of the gradient, which TensorFlow lawfully finds elsewhere where maxima tie: by 3 % for the
+reference case and one example. One that is missing is far off."""
 SAME_PROGRAM, ROUNDS = "same_program", "rounds"
 
 
@@ -37,7 +40,7 @@ class Found:
     """
 
     prepared: dict[str, dict[str, Any]] = field(default_factory=dict)
-    scalars: dict[str, list[list[float]]] = field(default_factory=dict)
+    scalars: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     failed: dict[str, ParityError] = field(default_factory=dict)
     measured: Measured | None = None
     load: float | None = None
@@ -232,12 +235,19 @@ def _same_program(found: Found, runtime: str) -> Judgement:
         failure = classify(str(found.failed[JAX]))
         why = f"nothing to compare with, because jax failed: {found.failed[JAX]}"
         return Judgement(SAME_PROGRAM, records.ERROR, failure=failure.kind, evidence=failure.evidence, message=why)
-    own, jax = ([scalar for scalars in found.scalars[name] for scalar in scalars] for name in (runtime, JAX))
-    apart = max((abs(a - b) for a, b in zip(own, jax, strict=False)), default=None)
-    if own and len(own) == len(jax) and all(abs(a - b) <= TOLERANCE * abs(b) for a, b in zip(own, jax, strict=True)):
+    own, jax = found.scalars[runtime], found.scalars[JAX]
+    if not own or [list(scalars) for scalars in own] != [list(scalars) for scalars in jax]:
+        why = f"{len(own)} rounds of {runtime} were told, expected {len(jax)} of the scalars that jax has"
+        return Judgement(SAME_PROGRAM, records.FAIL, failure=NUMERIC, evidence=why, message=why)
+    pairs = [(name, a[name], b[name]) for a, b in zip(own, jax, strict=True) for name in b]
+    apart = max(abs(a - b) for _, a, b in pairs)
+    bad = [
+        f"{name} {a:.6g}, expected {b:.6g}" for name, a, b in pairs
+        if not abs(a - b) <= (BEYOND_A_KINK if name == steps.GRADIENT else TOLERANCE) * abs(b)
+    ]  # fmt: skip
+    if not bad:
         return Judgement(SAME_PROGRAM, records.PASS, max_abs_diff=apart)
-    said, expected = (", ".join(f"{scalar:.6g}" for scalar in scalars) for scalars in (own, jax))
-    why = f"the step that was timed gives {said}, expected {expected} as in jax: it is another program"
+    why = f"the step that was timed gives {'; '.join(bad)} as in jax: it is another program"
     return Judgement(SAME_PROGRAM, records.FAIL, max_abs_diff=apart, failure=NUMERIC, evidence=why, message=why)
 
 

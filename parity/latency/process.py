@@ -71,7 +71,7 @@ class Worker:
 
     def time(
         self, step: str, batch_size: int, collect_garbage: bool = True, told: bool = False
-    ) -> tuple[int, list[float]]:
+    ) -> tuple[int, dict[str, float]]:
         """Take a step that was prepared: how many ns it took, and where they are to be `told`, its scalars.
 
         Raises:

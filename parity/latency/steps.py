@@ -11,6 +11,8 @@ import numpy as np
 from parity.latency import PREDICT
 from parity.specs import Batch, outputs
 
+LOSS, GRADIENT, MOVED = "loss", "gradient", "moved"
+"""Scalars of a step; see `Steps.scalars`."""
 Inputs = tuple[Any, ...]
 """What a step takes beside the state: data, and labels but for `predict`; on the device."""
 
@@ -35,17 +37,18 @@ class Steps(ABC):
     def call(self, step: str, inputs: Inputs) -> Any:
         """What `step` returns, when all of it has been computed."""
 
-    def scalars(self, step: str, result: Any) -> list[float]:
+    def scalars(self, step: str, result: Any) -> dict[str, float]:
         """What tells a step from another.
 
         Of predictions a weighted sum of their sizes for each output; else the loss, the size of the gradient, and how
         far the state is from where training had arrived.
         """
         if step == PREDICT:
-            return [_weighted(np.asarray(found)) for found in outputs(result).values()]
+            return {f"predicted {name}": _weighted(np.asarray(found)) for name, found in outputs(result).items()}
         loss, gradient = self.answer(step, result)
         now, begun = self.state()
-        return [float(loss), _size(gradient), _size(_wide(a) - _wide(b) for a, b in zip(now, begun, strict=True))]
+        moved = _size(_wide(a) - _wide(b) for a, b in zip(now, begun, strict=True))
+        return {LOSS: float(loss), GRADIENT: _size(gradient), MOVED: moved}
 
     @abstractmethod
     def answer(self, step: str, result: Any) -> tuple[Any, list[Any]]:

@@ -141,7 +141,7 @@ class Worker:
             ns = time.perf_counter_ns() - began
         finally:
             gc.enable()
-        return {"ns": ns, "scalars": self._steps.scalars(step, result) if told else []}
+        return {"ns": ns, "scalars": self._steps.scalars(step, result) if told else {}}
 
     def footprint(self) -> dict[str, Any]:
         """The peak memory and the threads of this process."""

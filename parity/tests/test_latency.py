@@ -217,7 +217,7 @@ def test_every_group_begins_where_training_had_arrived(asking):
     train, predict = Group("train_step", 50, "cpu:0"), Group("predict", 50, "cpu:0")
     after, fresh = asking(train, predict), asking(predict)
     first, second = after.of(train).scalars["jax"]
-    assert 0 < first[2] < second[2]
+    assert 0 < first["moved"] < second["moved"]
     assert after.of(predict).scalars == fresh.of(predict).scalars
 
 
@@ -291,7 +291,7 @@ def test_a_step_that_takes_no_time_by_its_clock_is_an_error(of_tiny, monkeypatch
     from parity.latency.process import Worker
 
     found, group = of_tiny
-    monkeypatch.setattr(Worker, "time", lambda *_: (0, [1.0]))
+    monkeypatch.setattr(Worker, "time", lambda *_: (0, {"loss": 1.0}))
     with pytest.raises(RuntimeFailureError, match="eval took jax 0 ns"):
         found.timing(group, "jax")
 
