@@ -17,6 +17,8 @@ _ALSO_AS = {"tensorflow": ("tensorflow-cpu",)}
 # What decides which kernels a CPU runs, and so the last bits of a result.
 _INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 
+_VIRTUAL = "xla_force_host_platform_device_count"
+_THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 _FREQUENCY = "/sys/devices/system/cpu/cpu{cpu}/cpufreq"
 
 
@@ -55,7 +57,8 @@ def machine() -> dict[str, Any]:
     """What of the machine moves bits and speed; no name of a host or user.
 
     `governor` and `min_mhz` to `max_mhz` are what the system says of the first CPU that may be used, None where it says
-    nothing, as in most virtual machines; `load` is the mean number of tasks that wanted a CPU in the last minute.
+    nothing, as in most virtual machines; `load` is the mean number of tasks that wanted a CPU in the last minute, and
+    `flags` are what the environment tells XLA, OpenMP and TensorFlow.
     """
     cpu, affinity = _cpuinfo(), _affinity()
     flags = set((cpu.get("flags") or cpu.get("Features") or "").split())
@@ -69,8 +72,20 @@ def machine() -> dict[str, Any]:
         "affinity": affinity,
         **_frequency(affinity[0] if affinity else 0),
         "memory_bytes": _memory_bytes(),
-        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "load": load(),
+        "flags": _flags(),
     }
+
+
+def load() -> float | None:
+    """The mean number of tasks that wanted a CPU in the last minute; None where the system does not tell."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def _flags() -> list[str]:
+    """What in the environment tells XLA, OpenMP and TensorFlow how to compute; no path, and no virtual device."""
+    xla = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "/" not in flag and _VIRTUAL not in flag]
+    return sorted(xla) + [f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ]
 
 
 def _frequency(cpu: int) -> dict[str, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import shlex
-import sys
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -14,19 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from parity import deprecations, environment, handshake, known_issues, records, summary
+from parity import deprecations, environment, handshake, known_issues, records, repeating, summary
 from parity.case import Case
 from parity.errors import ParityError
 from parity.failures import CRASH, NUMERIC, Failure, classify
 from parity.judging import LIMIT
 from parity.ledger import FRAMEWORKS, IMPORTING, TRAINING, Ledger
 from parity.questions import Questions
-from parity.records import NO_DEVICE, Check, Deprecation, Event, Planned, Program, Recorder, Remedy, Run, Timing
+from parity.records import NO_DEVICE, Check, Deprecation, Event, Planned, Program, Recorder, Remedy, Run
 from parity.runtimes import EVALUATION_OF, VIRTUAL_CPUS
 from parity.selection import (
-    ENDURANCE,
     FINETUNED,
-    LATENCY,
     OF_NO_CASE,
     OPERATIONS,
     OPTIMIZERS,
@@ -129,7 +125,7 @@ class Examination:
         other.planned, other._seen, other._prepared = [], set(), {harness.case.name}
         other._studies, other._followed, other._updates = {}, {}, None
         other._harnesses = {harness.case.name: harness}
-        other.__dict__.pop("_latencies", None)
+        other.__dict__.pop("latencies", None)
         return other
 
     def harness(self, case: str) -> Harness:
@@ -224,14 +220,14 @@ class Examination:
         """Judge one operation, as exported by default or with the remedy."""
         from parity import operations
 
-        name = _id(question)
+        name = repeating.ident(question)
         version = self.run.environment["versions"]["tensorflow"]
         self.conclude(question, [operations.judgement(name, version)], question.batch_size)
 
     def check_optimizer(self, question: Planned) -> None:
         """Hand an optimizer with its schedule over, on a small model."""
         with self.ledger.spend(FRAMEWORKS):
-            judgements = self._of_updates.judgements(*_id(question).split("-"))
+            judgements = self._of_updates.judgements(*repeating.ident(question).split("-"))
         self.conclude(question, judgements, question.batch_size)
 
     @property
@@ -247,7 +243,7 @@ class Examination:
 
         harness = self.harness(question.case)
         size = harness.batch(question.batch_size).size
-        self.conclude(question, relations.judgements(_name(question), harness, question.runtime, size), size)
+        self.conclude(question, relations.judgements(repeating.name(question), harness, question.runtime, size), size)
 
     def check_canary(self, question: Planned) -> None:
         """Plant a defect, and record whether the harness sees it."""
@@ -255,7 +251,8 @@ class Examination:
 
         harness = self.harness(question.case)
         size = harness.batch(question.batch_size).size
-        found = canaries.judgement(_name(question), harness, self._study(question.case), question.runtime, size)
+        study, name = self._study(question.case), repeating.name(question)
+        found = canaries.judgement(name, harness, study, question.runtime, size)
         self.conclude(question, [found], size)
 
     def _study(self, case: str) -> PowerStudy:
@@ -299,7 +296,7 @@ class Examination:
 
     def check_trajectory(self, question: Planned) -> None:
         """Hand training over, follow it, and record where it goes."""
-        trajectories, way = self._trajectories(question.case), _name(question)
+        trajectories, way = self._trajectories(question.case), repeating.name(question)
         with self.ledger.spend(TRAINING):
             if any((q.case, q.probe) == (question.case, RESUMPTION) for q in self.planned):
                 trajectories.begin_interruption()
@@ -331,33 +328,14 @@ class Examination:
             self._followed[case] = trajectories.Trajectories(self.harness(case))
         return self._followed[case]
 
-    def time(self, question: Planned) -> Timing | None:
-        """Measure the step that is asked, beside the other runtimes, and record it; None where none is to be timed."""
-        with self.ledger.spend(LATENCY):
-            found = self._latencies.time(question)
-        if found is not None:
-            self._add(found)
-        return found
-
-    def check_latency(self, question: Planned) -> None:
-        """Judge whether the right step was measured, and often enough."""
-        self.conclude(question, self._latencies.judgements(question), question.batch_size)
-
-    def check_footprint(self, question: Planned) -> None:
-        """Record what a runtime costs beside its steps."""
-        from parity.latency import asking
-
-        with self.ledger.spend(LATENCY):
-            found = self._latencies.footprint(question)
-        self._add(found)
-        self.conclude(question, [asking.judge(found)], question.batch_size)
-
     @cached_property
-    def _latencies(self) -> Latencies:
+    def latencies(self) -> Latencies:
+        """Times steps, and records how long they take."""
         from parity.latency import Effort
         from parity.latency.asking import Latencies
 
-        return Latencies(self.selection.cases, self.planned, self.harness, self._effort or Effort())
+        effort = self._effort or Effort()
+        return Latencies(self.selection.cases, self.planned, self.harness, effort, self.ledger, self._add)
 
     def record_error(self, question: Planned, error: BaseException) -> None:
         """Record that a question ended in `error`, unless its checks are recorded."""
@@ -379,18 +357,14 @@ class Examination:
 
     def repeat(self, question: Planned) -> str:
         """The command that asks just this question again."""
-        target = f"{self._modules.get(question.item, 'parity.suites')}::{question.item}"
-        options = [f"--parity-case={n}" for n, c in self.selection.cases.items() if c.name == question.case]
-        extra = [] if options == ["--parity-case=reference"] else options
-        marked = {ENDURANCE: "long", LATENCY: LATENCY}.get(question.probe)
-        extra += ["-m", marked] if marked else []
-        return shlex.join([*_python(), "-m", "pytest", "--pyargs", target, *extra])
+        names = [name for name, case in self.selection.cases.items() if case.name == question.case]
+        return repeating.command(question, self._modules.get(question.item, "parity.suites"), names)
 
     def finish(self, state: str) -> None:
         """End processes, seal the record, and write the report."""
         if state == records.COMPLETE and self.run.compared():
             self._profile()
-        for opened in (self._updates, *self._followed.values(), self.__dict__.get("_latencies")):
+        for opened in (self._updates, *self._followed.values(), self.__dict__.get("latencies")):
             if opened is not None:
                 opened.close()
         for harness in self._harnesses.values():
@@ -427,18 +401,3 @@ def _skipped(harness: Harness, question: Planned, judgements: list[Judgement]) -
         for leaf in harness.leaves(question.probe, question.batch_size)
         if leaf not in seen
     ]
-
-
-def _id(question: Planned) -> str:
-    return question.item.partition("[")[2].removesuffix("]")
-
-
-def _name(question: Planned) -> str:
-    """The relation or canary in an id, which reads case-name-runtime; none of the three has a hyphen."""
-    return _id(question).split("-")[1]
-
-
-def _python() -> list[str]:
-    """This interpreter as seen from the current folder; by name alone where it lies elsewhere."""
-    here, python = Path.cwd(), Path(sys.executable)
-    return [str(python.relative_to(here))] if python.is_relative_to(here) else ["python"]

@@ -1,7 +1,8 @@
 """Measures whether the latency measurement is honest; what it promises stands in `parity.latency_honesty`.
 
 A step is measured against itself in another process, since that is how runtimes are: two processes of one program
-differ in their speed, by what `parity.timing.BETWEEN_PROCESSES` allows for, and each trial has another pair of them.
+differ in their speed, by what `parity.measures.BETWEEN_PROCESSES` allows for. There are 4 processes of each step, and
+trials take their 12 ordered pairs in turn.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import permutations
 from pathlib import Path
 from typing import NamedTuple
@@ -40,7 +41,7 @@ PROCESSES = 4
 """Of each step; trials take their ordered pairs in turn."""
 PLAIN_S, PLAIN_LEAST = 0.4, 5
 """For the plain mean of a side: seconds, fewer than the one that pytest-benchmark takes by default, so that the study
-ends within the hour; and the rounds that it measures in any case."""
+ends after about 40 minutes; and the rounds that it measures in any case."""
 FIRST, SECOND = "first", "second"
 BUSY = """
 import os, sys, threading
@@ -79,17 +80,18 @@ def measure(
         RuntimeFailureError: a runtime failed.
     """
     began, machine, versions, made_at = time.monotonic(), environment.machine(), environment.versions(), records.now()
-    loads, busy, series = {}, [0.0], []
+    loads: dict[str, list[float]] = {}
+    series: list[Series] = []
     with tempfile.TemporaryDirectory(prefix="parity-honesty-") as folder:
         timed = _subject(Path(folder), harness, name, {step.batch_size for step in steps})
         for loaded in (False, True):
-            before = _load()
-            with _busy(busy) if loaded else ExitStack():
+            before = environment.load() or 0.0
+            with _busy() if loaded else nullcontext():
                 series += _half(timed, steps, trials, loaded, progress)
-                loads["loaded" if loaded else "as it was"] = [before, _load()]
+                loads["loaded" if loaded else "as it was"] = [before, environment.load() or 0.0]
     return Study(
-        SCHEMA, COMMAND, made_at, round(time.monotonic() - began, 1), versions, machine, loads, round(sum(busy), 1),
-        timing.LEVEL, timing.PRECISION, BUDGET_S, PLAIN, series,
+        SCHEMA, COMMAND, made_at, round(time.monotonic() - began, 1), versions, machine, loads, timing.LEVEL,
+        timing.PRECISION, BUDGET_S, PLAIN, series, MAX_ROUNDS,
     )  # fmt: skip
 
 
@@ -101,23 +103,14 @@ def _subject(folder: Path, harness: Harness, name: str, sizes: set[int]) -> Time
     return timed
 
 
-def _load() -> float:
-    return float(environment.machine()["load"] or 0.0)
-
-
 @contextmanager
-def _busy(spent: list[float]) -> Iterator[None]:
-    """Beside a process that is always busy; its processor time in seconds is added to `spent`."""
-    import resource
-
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def _busy() -> Iterator[subprocess.Popen[bytes]]:
+    """Beside a process that is always busy."""
     process = subprocess.Popen([sys.executable, "-c", BUSY], stdin=subprocess.PIPE)
     try:
-        yield
+        yield process
     finally:
         process.communicate()  # closes its standard input, and waits
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent.append(after.ru_utime - before.ru_utime)
 
 
 def _half(timed: Timed, steps: Sequence[Step], trials: int, loaded: bool, progress: Report) -> list[Series]:

@@ -1,8 +1,8 @@
 """What the study of the latency measurement promises and says; `parity.honesty` measures it.
 
 A step is measured against itself in another process, with a planted slowdown and without, on the machine as it is and
-on a loaded one. Beside it stands what pytest-benchmark's comparison of plain means makes of as many rounds, as far as
-they fit into `honesty.PLAIN_S`, first all of one side and then all of the other.
+on a loaded one. Beside it stands what pytest-benchmark's comparison of plain means makes of up to as many rounds, those
+that fit into `honesty.PLAIN_S`, first all of one side and then all of the other.
 """
 
 from __future__ import annotations
@@ -89,11 +89,11 @@ class Study(msgspec.Struct, frozen=True):
         seconds: it took.
         versions, machine: as `parity.environment` tells them, when it began.
         loads: the load average when each half began and when it ended: of the machine as it was, and loaded.
-        busy_s: processor time of the busy process in the second half.
         level, precision: of the intervals; see `parity.timing`.
         budget_s: the most time for a trial; it ends when the interval of the ratio is narrow enough.
         plain: what pytest-benchmark was given.
         series: the trials.
+        max_rounds: the most rounds of a trial.
     """
 
     schema: int
@@ -103,12 +103,12 @@ class Study(msgspec.Struct, frozen=True):
     versions: dict[str, str | None]
     machine: dict[str, Any]
     loads: dict[str, list[float]]
-    busy_s: float
     level: float
     precision: float
     budget_s: float
     plain: str
     series: list[Series]
+    max_rounds: int = 2000
 
 
 def of(data: dict[str, Any] | None) -> Study | None:
@@ -154,6 +154,9 @@ def write(study: Study, folder: Path) -> Path:
 
 def broken(study: Study) -> Iterator[str]:
     """What of the promises does not hold, in sentences."""
+    load = study.loads.get("loaded", [0.0])[-1]
+    if load < 1:
+        yield f"The load average beside a busy process was {load:g} in the end, expected 1 or more: nothing was busy."
     for loaded, slowdown in product((False, True), (1.0, SLOWDOWN)):
         where = "beside a busy process" if loaded else "on the machine as it was"
         mine = [series for series in study.series if (series.loaded, series.slowdown) == (loaded, slowdown)]
@@ -177,12 +180,12 @@ def sentence(study: Study) -> str:
         return "{:,} of {:,}".format(*_counted(series, what))
 
     return (
-        f"Of a step measured against itself in another process the interval of the ratio contains 1 in "
-        f"{said(same, 'held')} trials and reaches at most "
+        f"Of a step measured against itself in another process, given at most {study.budget_s:g} s, the interval of "
+        f"the ratio contains 1 in {said(same, 'held')} trials and reaches at most "
         f"{max((series.widest for series in same), default=0.0):.1%} to each side, and a planted "
         f"slowdown of {SLOWDOWN - 1:.0%} is found in {said(slower, 'held')}, half of them beside a busy process; "
-        f"pytest-benchmark's means of as many rounds ({study.plain}) raise {said(same, 'plain')} false alarms and find "
-        f"it in {said(slower, 'plain')}."
+        f"pytest-benchmark's comparison of plain means of up to as many rounds ({study.plain}) raises "
+        f"{said(same, 'plain')} false alarms and finds it in {said(slower, 'plain')}."
     )
 
 

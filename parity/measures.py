@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from parity.records import Run
+if TYPE_CHECKING:
+    from parity.records import Run
 
 KEPT = ("peak_memory_bytes", "load_ns", "first_call_ns", "import_ns", "export_ns", "artifact_bytes")
 """Of a footprint."""
@@ -14,6 +15,12 @@ STEPS = ("predict", "train_step")
 """Whose latency is kept."""
 GROWN = 1.5
 """The factor from which on two sizes differ: more than repeats and neighbouring releases do, see `gate/policy.toml`."""
+BATCH_SIZES = (1, 13, 256, 1024)
+"""At which steps are timed by default."""
+BETWEEN_PROCESSES = 0.02
+"""How much two processes of one program may differ for as long as they live, relative, whatever the rounds: by where
+their memory lies, and which core they are given. Pairs of JAX's differed by up to that; intervals of ratios are that
+much wider (Kalibera and Jones, 2013, Rigorous benchmarking in reasonable time, on levels of repetition)."""
 
 Footprints = dict[str, dict[str, int | None]]
 

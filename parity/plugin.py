@@ -25,7 +25,8 @@ CASES, SIZES = ("reference",), "1, 13, 20, 256, and the whole test set"
 LONG, LATENCY = "long", "latency"
 LEFT_OUT = {
     LONG: "the whole hand-over, to the end of training from five seeds, left out; ask for it with -m long",
-    LATENCY: "latency and footprint of each runtime left out; ask for them with --latency (alone: -m latency)",
+    LATENCY: "latency and footprint of each runtime left out; ask for them with --latency (in pytest --parity-latency, "
+    "alone: -m latency)",
 }
 """What is asked where it is wanted, by its marker, and what is said where it is not."""
 EXAMINATION = pytest.StashKey[Any]()

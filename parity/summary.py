@@ -58,7 +58,7 @@ def of(run: Run, width: int, report: Path | None) -> list[str]:
             f"{case}: median latency of each step in JAX, and how many times as long elsewhere", highlight=False
         )
         console.print(_latencies([t for t in run.timings if t.case == case]))
-        console.print("~ where time ended before the interval was narrow", highlight=False)
+        console.print("~ where the time or the rounds ended before the interval was narrow", highlight=False)
     for line in (*run.environment.get("left_out", ()), *_powers(run), *costs.sentences(run.hits)):
         console.print(line, highlight=False)
     console.print(_spent(run.spent_s), highlight=False)

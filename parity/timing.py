@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 
 import numpy as np
 from scipy.special import ndtr, stdtrit
+
+from parity.measures import BETWEEN_PROCESSES
 
 Way = Callable[[], int]
 """Runs one step, waits for it, and returns how many ns it took, by its own clock."""
@@ -21,10 +21,6 @@ LEVEL = 0.99
 misses once in 100 times, in one study of 2,000."""
 PRECISION = 0.05
 """The half-width, relative to its value, at which an interval is narrow enough."""
-BETWEEN_PROCESSES = 0.02
-"""How much two processes of one program may differ for as long as they live, relative, whatever the rounds: by where
-their memory lies, and which core they are given. Pairs of JAX's differed by up to that; intervals of ratios are that
-much wider (Kalibera and Jones, 2013, Rigorous benchmarking in reasonable time, on levels of repetition)."""
 MIN_ROUNDS = 8
 """Measured however long they take: of n values, even the interval from the least to the largest misses the median
 2 * 2**-n of the time."""
@@ -90,7 +86,7 @@ class Measured:
         return len(next(iter(self.times_ns.values())))
 
     def narrow(self, way: str) -> bool:
-        """Whether the intervals of `way` are narrow enough; if not, its time had ended."""
+        """Whether the intervals of `way` are narrow enough; if not, the time or the rounds had ended."""
         found = [found[way] for found in (self.medians, self.ratios) if way in found]
         return all(interval.half_width <= self.precision for interval in found)
 
@@ -104,12 +100,11 @@ def interleaved(
     max_rounds: int = MAX_ROUNDS,
     precision: float = PRECISION,
     warm_up: int = WARM_UP,
-    collect_garbage: bool = True,
     seed: int = 0,
     enough: Callable[[Measured], bool] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Measured:
-    """Measure `ways` round by round until every interval is narrow enough, or the time has ended.
+    """Measure `ways` round by round until every interval is narrow enough, or the time or the rounds have ended.
 
     A round runs every way once, in random order, so that drift of the machine hits all alike.
 
@@ -121,10 +116,12 @@ def interleaved(
         max_rounds: more are not measured; at least `min_rounds`.
         precision: the relative half-width at which an interval is narrow enough.
         warm_up: rounds before, which are thrown away.
-        collect_garbage: whether this process' garbage collector may run meanwhile.
         seed: of the order within rounds.
         enough: whether what was measured is narrow enough; that all intervals are, if None.
         clock: seconds, for the budget.
+
+    Raises:
+        ValueError: a way took no time, by its own clock.
     """
     order, names, max_rounds = random.Random(seed), list(ways), max(min_rounds, max_rounds)
     times_ns: dict[str, list[int]] = {name: [] for name in names}
@@ -133,21 +130,20 @@ def interleaved(
         order.shuffle(names)
         return {name: ways[name]() for name in names}
 
-    with _garbage(collect_garbage):
-        for _ in range(warm_up):
-            one_round()
-        began, look = clock(), max(min_rounds, FIRST_LOOK)
-        for done in range(1, max_rounds + 1):
-            for name, ns in one_round().items():
-                times_ns[name].append(max(ns, 1))
-            spent_s = clock() - began
-            if done < look and done < max_rounds and (done < min_rounds or spent_s < budget_s):
-                continue
-            measured = summarise(times_ns, reference, warm_up, precision, spent_s)
-            narrow = enough(measured) if enough else all(measured.narrow(name) for name in ways)
-            if spent_s >= budget_s or narrow:
-                break
-            look = ceil(look * GROWTH)
+    for _ in range(warm_up):
+        one_round()
+    began, look = clock(), max(min_rounds, FIRST_LOOK)
+    for done in range(1, max_rounds + 1):
+        for name, ns in one_round().items():
+            times_ns[name].append(ns)
+        spent_s = clock() - began
+        if done < look and done < max_rounds and (done < min_rounds or spent_s < budget_s):
+            continue
+        measured = summarise(times_ns, reference, warm_up, precision, spent_s)
+        narrow = enough(measured) if enough else all(measured.narrow(name) for name in ways)
+        if spent_s >= budget_s or narrow:
+            break
+        look = ceil(look * GROWTH)
     return measured
 
 
@@ -158,26 +154,20 @@ def summarise(
     precision: float = PRECISION,
     spent_s: float = 0.0,
 ) -> Measured:
-    """Medians and ratios of rounds that have been measured."""
+    """Medians and ratios of rounds that have been measured.
+
+    Raises:
+        ValueError: a way took no time.
+    """
+    idle = [name for name, times in times_ns.items() if min(times) <= 0]
+    if idle:
+        raise ValueError(f"{idle[0]} took {min(times_ns[idle[0]])} ns, expected more: its clock does not see it.")
     ratios = {} if reference is None else {
         name: median_interval(np.divide(times, times_ns[reference])).widened(BETWEEN_PROCESSES)
         for name, times in times_ns.items() if name != reference
     }  # fmt: skip
     medians = {name: median_interval(times) for name, times in times_ns.items()}
     return Measured(dict(times_ns), medians, ratios, warm_up, precision, spent_s)
-
-
-@contextmanager
-def _garbage(collect: bool) -> Iterator[None]:
-    """As pytest-benchmark does with `--benchmark-disable-gc`."""
-    enabled = gc.isenabled()
-    if not collect:
-        gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def median_interval(values: Sequence[float] | np.ndarray, seed: int = 0) -> Interval:

@@ -24,7 +24,8 @@ def add(commands: Any) -> None:
         type=Path,
         action="append",
         default=[],
-        help="the candidate measured again; a step that takes longer blocks only if every repeat says so too",
+        help="the candidate measured again; a step that takes longer blocks only if every repeat says so too "
+        "(parity upgrade makes none, so there it only warns)",
     )
     gate.add_argument("--policy", metavar="FILE", type=Path, help="what blocks and what warns (default: the package's)")
     gate.add_argument("--markdown", metavar="FILE", type=Path, help="append it for a CI summary, $GITHUB_STEP_SUMMARY")

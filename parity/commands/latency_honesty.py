@@ -15,10 +15,13 @@ def add(commands: Any) -> None:
         "latency-honesty",
         help="measure steps against themselves and against a planted slowdown, on a quiet and on a loaded machine",
         description="Write DIR/latency-honesty.json. The exit code is 1 if a promise of the latency measurement does "
-        "not hold. Takes 40 minutes; whatever else runs meanwhile is measured too.",
+        "not hold. Takes about 40 minutes; whatever else runs meanwhile is measured too.",
     )
-    study.add_argument("--out", metavar="DIR", type=Path, default=Path("reports"), help="(default: reports)")
-    study.add_argument("--trials", metavar="N", type=int, default=100, help="of each (default: 100, fewer are a try)")
+    study.add_argument("--out", metavar="DIR", type=Path, help="(default: reports)")
+    study.add_argument(
+        "--trials", metavar="N", type=int, default=100,
+        help="of each slowdown and load (default: 100; fewer are a try, which takes --out)",
+    )  # fmt: skip
 
 
 def main(arguments: Namespace, further: list[str]) -> int:
@@ -31,7 +34,12 @@ def main(arguments: Namespace, further: list[str]) -> int:
 
     if arguments.trials < 1:
         raise UsageError(f"--trials {arguments.trials}: expected 1 or more.")
-    folder = output_folder(arguments.out)  # a wrong one is refused before the work, not after
+    if arguments.trials < latency_honesty.TRIALS and arguments.out is None:
+        raise UsageError(
+            f"--trials {arguments.trials}: expected {latency_honesty.TRIALS} or more for the study in reports. Give a "
+            "folder for a try: --out DIR."
+        )
+    folder = output_folder(arguments.out or Path("reports"))  # a wrong one is refused before the work, not after
     try:
         from parity import honesty
         from parity.case import load

@@ -7,10 +7,11 @@ from msgspec import UNSET
 from parity.gate.views import Machine
 
 KIND = ("system", "architecture", "cpu", "cores", "instruction_sets")
-SPEED = (*KIND, "affinity", "governor")
+SPEED = (*KIND, "affinity", "governor", "max_mhz", "flags")
 """What decides how long a step takes, besides the releases. Threads are not among it, because releases start their own,
 and load is not, because it is never the same twice: a repeat tells what was due to it."""
-_CALLED = {"instruction_sets": "instruction sets", "governor": "frequency governor"}
+_CALLED = {"instruction_sets": "instruction sets", "governor": "frequency governor", "max_mhz": "highest frequency"}
+_MAY_BE_UNTOLD = ("governor", "max_mhz")
 
 
 def alike(one: Machine | None, other: Machine | None) -> bool:
@@ -33,9 +34,9 @@ def _between(one: Machine | None, other: Machine | None, parts: tuple[str, ...])
 
 def _known(machine: Machine | None, part: str) -> bool:
     found = getattr(machine, part, UNSET)
-    if part == "governor":
+    if part in _MAY_BE_UNTOLD:
         return found is not UNSET
-    return found == () or bool(found)
+    return found == () or (bool(found) and found != "unknown")
 
 
 def _listed(parts: list[str]) -> str:

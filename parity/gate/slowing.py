@@ -1,8 +1,9 @@
 """What a runtime costs: steps that take longer, memory and artifacts that grew.
 
 A step is slower by the ratio of the medians of two runs. The interval of that goes from the low end of the candidate's
-interval over the high end of the baseline's to the reverse: it holds the true factor whenever both of those hold their
-medians, and is wider than it need be. A slowdown blocks where it lies above the policy's factor and every repeat,
+interval over the high end of the baseline's to the reverse, and is widened by what two processes of one program may
+differ: it holds the true factor whenever both of those hold their medians and the processes are no further apart, and
+is wider than it need be. A slowdown blocks where it lies above the policy's factor and every repeat,
 another run of the candidate's releases on the same machine, says so too.
 """
 
@@ -19,8 +20,10 @@ from parity.gate import verdict as words
 from parity.gate.comparing import digits
 from parity.gate.policy import Drift, Policy
 from parity.gate.standing import Standing
+from parity.gate.text import one_line
 from parity.gate.verdict import BLOCK, NOTE, WARN, Finding
 from parity.gate.views import PACKAGES, Timing
+from parity.measures import BATCH_SIZES, BETWEEN_PROCESSES
 from parity.words import COMPLETE
 
 AGAIN = "AGAIN"
@@ -38,7 +41,8 @@ class Slowdown(msgspec.Struct, frozen=True, gc=False):
     def between(cls, was: Timing, became: Timing) -> Slowdown:
         """From one timing to another."""
         pairs = (became.median_ns, was.median_ns), (became.low_ns, was.high_ns), (became.high_ns, was.low_ns)
-        return cls(*(_ratio(float(a), float(b)) for a, b in pairs))
+        factor, low, high = (_ratio(float(a), float(b)) for a, b in pairs)
+        return cls(factor, low * (1 - BETWEEN_PROCESSES), high * (1 + BETWEEN_PROCESSES))
 
     def __str__(self) -> str:
         return f"{digits(self.factor)} ({digits(self.low)} to {digits(self.high)})"
@@ -62,7 +66,7 @@ def require_repeats(baseline: Standing, candidate: Standing, repeats: Sequence[S
         if why:
             raise NotComparableError(
                 f"{repeat.source} is no repeat of {candidate.source}: {why}. Expected another run of the same releases "
-                "on the same machine; make it with parity run -m latency."
+                "on the same machine; make it with parity run -m latency and the same options."
             )
         seen.append(repeat)
 
@@ -83,6 +87,8 @@ def of_timings(
 ) -> Iterator[Finding]:
     """Steps that take longer, where both were measured on one kind of machine under the same conditions."""
     if not baseline.timings:
+        if repeats or (baseline.started_at is None and candidate.timings):
+            yield Finding(NOTE, words.LATENCY, "", _no_latencies(baseline))
         return
     why = machines.apart(baseline.machine, candidate.machine)
     if why:
@@ -99,17 +105,32 @@ def of_timings(
             continue
         level, what, detail, worst = told
         awaited = awaited or what.endswith(_AWAITING)
-        excuse = policy.excuse(was.case, was.step, was.runtime) if level == BLOCK else ""
+        excuse = policy.excuse(was.case, words.LATENCY, was.runtime) if level == BLOCK else ""
         yield Finding(
             WARN if excuse else level, words.LATENCY, "step", what, was.asked,
-            case=was.case, probe=was.step, runtime=was.runtime, detail=detail, worst=worst, excuse=excuse,
+            case=was.case, probe=words.LATENCY, runtime=was.runtime, detail=detail, worst=worst, excuse=excuse,
         )  # fmt: skip
     if awaited:
         yield Finding(
             NOTE, words.LATENCY, "", "a step that takes longer blocks once a repeat confirms it: measure the "
-            f"candidate's releases again, parity run -m latency --out {AGAIN}, and give that to the gate, "
-            f"parity gate {baseline.source} {candidate.source} --repeat {AGAIN}",
+            f"candidate's releases again with the same options, parity run -m latency{_options(candidate)} --out "
+            f"{AGAIN}, and give that to the gate, parity gate {baseline.source} {candidate.source} --repeat {AGAIN}",
         )  # fmt: skip
+
+
+def _no_latencies(baseline: Standing) -> str:
+    if baseline.started_at is None:
+        return "the baseline keeps no latencies; give the record to compare them"
+    return "the baseline has no latencies; measure them with parity run --latency to compare them"
+
+
+def _options(run: Standing) -> str:
+    """The cases and batch sizes of its latencies, where they are not those that are measured by default."""
+    cases = sorted({timing.case for timing in run.timings.values()})
+    sizes = sorted({timing.batch_size for timing in run.timings.values()})
+    given = [f"--case {one_line(case)}" for case in cases if cases != ["reference"]]
+    given += [f"--batch-size {size}" for size in sizes if sizes != list(BATCH_SIZES)]
+    return "".join(f" {option}" for option in given)
 
 
 _AWAITING = "and no repeat was given to confirm it"

@@ -131,8 +131,8 @@ class Stopped(msgspec.Struct, frozen=True, gc=False):
 class Machine(msgspec.Struct, frozen=True, gc=False):
     """What of a machine moves bits and speed, as `environment.machine` tells it.
 
-    `affinity` is empty and `governor` is None where the system does not tell; both are unset in records from before
-    latency was measured.
+    `affinity` is empty, `governor` and `max_mhz` are None where the system does not tell; they and `flags` are unset in
+    records from before latency was measured.
     """
 
     system: str | None = None
@@ -142,6 +142,8 @@ class Machine(msgspec.Struct, frozen=True, gc=False):
     instruction_sets: tuple[str, ...] | None = None
     affinity: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
     governor: str | msgspec.UnsetType | None = msgspec.UNSET
+    max_mhz: int | msgspec.UnsetType | None = msgspec.UNSET
+    flags: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Environment(msgspec.Struct, frozen=True, gc=False):

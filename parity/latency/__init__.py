@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from parity import timing
+from parity.measures import BATCH_SIZES as BATCH_SIZES
 from parity.records import Planned
 from parity.runtimes import JAX, SAVED_MODEL, SAVED_MODEL_FRESH, TF_GRAPH, TF_XLA
 
@@ -19,7 +20,6 @@ STEPS = (PREDICT, EVAL, FORWARD_BACKWARD, TRAIN_STEP)
 training, optimizer included."""
 PROBE_OF = {PREDICT: "predict", EVAL: "eval_loss", FORWARD_BACKWARD: "train_gradient", TRAIN_STEP: "train_gradient"}
 """The probe that a case must have for a step to be timed."""
-BATCH_SIZES = (1, 13, 256, 1024)
 RUNTIMES = (JAX, TF_GRAPH, TF_XLA, SAVED_MODEL, SAVED_MODEL_FRESH)
 
 

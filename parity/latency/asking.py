@@ -11,7 +11,9 @@ from parity.harness import Harness
 from parity.judging import Judgement
 from parity.latency import Effort, Group, device_of
 from parity.latency.measuring import Latency
+from parity.ledger import Ledger
 from parity.records import Footprint, Planned, Timing
+from parity.selection import LATENCY as SPENT
 
 LATENCY = "test_latency"
 """The test that times a step; the other of the probe is about a runtime."""
@@ -25,6 +27,8 @@ class Latencies:
         planned: all questions of the run.
         harness: of a case, by its name.
         effort: how much is measured.
+        ledger: where the time goes.
+        record: takes what was measured.
     """
 
     def __init__(
@@ -33,18 +37,25 @@ class Latencies:
         planned: Sequence[Planned],
         harness: Callable[[str], Harness],
         effort: Effort,
+        ledger: Ledger,
+        record: Callable[[Timing | Footprint], None],
     ) -> None:
         self._names = {case.name: name for name, case in cases.items()}
         self._planned, self._harness, self._effort = planned, harness, effort
+        self._ledger, self._record = ledger, record
         self._opened: dict[str, Latency] = {}
 
     def time(self, question: Planned) -> Timing | None:
-        """Measure the step that is asked, beside the other runtimes; None where none is to be timed.
+        """Measure the step that is asked, beside the other runtimes, and record it; None where none is to be timed.
 
         Raises:
             ParityError: the runtime failed.
         """
-        return self._of(question).timing(Group.of(question), question.runtime)
+        with self._ledger.spend(SPENT):
+            found = self._of(question).timing(Group.of(question), question.runtime)
+        if found is not None:
+            self._record(found)
+        return found
 
     def judgements(self, question: Planned) -> list[Judgement]:
         """Whether the right step was measured, and often enough.
@@ -54,13 +65,16 @@ class Latencies:
         """
         return self._of(question).judgements(Group.of(question), question.runtime)
 
-    def footprint(self, question: Planned) -> Footprint:
-        """What the runtime costs beside its steps.
+    def footprint(self, question: Planned) -> list[Judgement]:
+        """Record what the runtime costs beside its steps; whether all of it was measured.
 
         Raises:
             ParityError: the runtime failed.
         """
-        return self._of(question).footprint(question.runtime, device_of(question))
+        with self._ledger.spend(SPENT):
+            found = self._of(question).footprint(question.runtime, device_of(question))
+        self._record(found)
+        return [judge(found)]
 
     def close(self) -> None:
         """End the processes of all runtimes."""

@@ -9,13 +9,12 @@ import jax
 import numpy as np
 
 from parity.case import Case, State, load
-from parity.handover import BATCH_STATS, KEY, LOSS
+from parity.handover import BATCH_STATS, GRADIENT, KEY, LOSS
 from parity.handover.course import Point, stepping
 from parity.latency import EVAL, FORWARD_BACKWARD, PREDICT, TRAIN_STEP, steps
 from parity.latency.steps import Inputs
 from parity.latency.subject import Timed
 from parity.runtimes.jax import device, pure_functions
-from parity.specs import outputs
 from parity.training import optimizer
 
 
@@ -74,11 +73,14 @@ class Steps(steps.Steps):
             self._point = self._point._replace(state=State(params, result[BATCH_STATS], result[KEY]))
         return result
 
-    def scalar(self, step: str, result: Any) -> float:
-        """The loss, or the sum of the sizes of predictions."""
-        if step == PREDICT:
-            return float(sum(np.abs(np.asarray(a, np.float64)).sum() for a in outputs(result).values()))
-        return float(result if step == EVAL else result[LOSS])
+    def answer(self, step: str, result: Any) -> tuple[Any, list[Any]]:
+        """The loss and the gradient."""
+        return (result, []) if step == EVAL else (result[LOSS], jax.tree_util.tree_leaves(result[GRADIENT]))
+
+    def state(self) -> tuple[list[Any], list[Any]]:
+        """Parameters and other state."""
+        now, begun = ((point.state.params, point.state.other) for point in (self._point, Point(*self._begin)))
+        return jax.tree_util.tree_leaves(now), jax.tree_util.tree_leaves(begun)
 
 
 def _shapes(inputs: Inputs) -> Any:
@@ -98,7 +100,7 @@ def functions(case: Case, steps_per_epoch: int) -> dict[str, Callable[..., Any]]
 
     def forward_backward(state: Any, moments: Any, count: Any, data: Any, labels: Any) -> Any:
         loss, gradient, other, key = train(*state, data, labels)
-        return {LOSS: loss, "gradient": gradient, BATCH_STATS: other, KEY: key}
+        return {LOSS: loss, GRADIENT: gradient, BATCH_STATS: other, KEY: key}
 
     return {
         PREDICT: predict, EVAL: evaluate, FORWARD_BACKWARD: forward_backward,

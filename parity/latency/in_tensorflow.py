@@ -5,18 +5,16 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from parity import artifact
 from parity.bundles import Signature
-from parity.handover import LOSS
+from parity.handover import GRADIENT, LOSS
 from parity.latency import EVAL, FORWARD_BACKWARD, PREDICT, TRAIN_STEP, steps
 from parity.latency.steps import Inputs
 from parity.latency.subject import Timed
 from parity.runtimes import Subject
 from parity.runtimes._tensorflow import Questioned
-from parity.specs import outputs
 
 
 def configure(threads: int) -> None:
@@ -51,6 +49,7 @@ class Steps(steps.Steps):
         }  # fmt: skip
         variables = (*module.state_vars, module.rng, *module.optimizer_vars, module.step)
         self._begin = [(variable, variable.numpy()) for variable in variables]
+        self._stateful = len(module.state_vars)
 
     def reset(self) -> None:
         """Put back the state that training had arrived at."""
@@ -78,12 +77,17 @@ class Steps(steps.Steps):
         if self._awaits:
             tf.test.experimental.sync_devices()
 
-    def scalar(self, step: str, result: Any) -> float:
-        """The loss, or the sum of the sizes of predictions."""
-        if step == PREDICT:
-            return float(sum(np.abs(a.numpy().astype(np.float64)).sum() for a in outputs(result).values()))
-        found = {EVAL: lambda: result, FORWARD_BACKWARD: lambda: result[0], TRAIN_STEP: lambda: result[LOSS]}[step]()
-        return float(found)
+    def answer(self, step: str, result: Any) -> tuple[Any, list[Any]]:
+        """The loss and the gradient."""
+        if step == EVAL:
+            return result, []
+        loss, gradient = (result[LOSS], result[GRADIENT]) if step == TRAIN_STEP else result
+        return loss, [array for array in gradient if array is not None]
+
+    def state(self) -> tuple[list[Any], list[Any]]:
+        """The variables of parameters and other state."""
+        begun = self._begin[: self._stateful]
+        return [variable.numpy() for variable, _ in begun], [value for _, value in begun]
 
 
 def loaded(timed: Timed, on: str) -> Steps:

@@ -4,37 +4,46 @@ from __future__ import annotations
 
 import tempfile
 import time
+import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parity import export, records, timing
+from parity import environment, export, records, timing
 from parity.errors import ParityError, RuntimeFailureError
 from parity.failures import NUMERIC, classify
 from parity.handover.course import Point
 from parity.harness import Harness, outcome
 from parity.judging import Judgement
-from parity.latency import PREDICT, Effort, Group, in_jax, subject
+from parity.latency import PREDICT, Effort, Group, in_jax, steps, subject
 from parity.latency.process import Worker
 from parity.records import Footprint, Timing
 from parity.runtimes import JAX, SAVED_MODEL, SAVED_MODEL_FRESH
 from parity.timing import Interval, Measured
 
 TOLERANCE = 1e-3
-"""By how much the scalar of a step may differ from JAX's, relative: what tells it from another step, no more. What it
+"""By how much each scalar of a step may differ from JAX's, relative: what tells it from another step, no more. What it
 computes is judged by the probes."""
+BEYOND_A_KINK = 0.25
+"""The same for the size of the gradient, which TensorFlow lawfully finds elsewhere where maxima tie: by 3 % for the
+reference case and one example. One that is missing is far off."""
 SAME_PROGRAM, ROUNDS = "same_program", "rounds"
 
 
 @dataclass
 class Found:
-    """What was found of a group, by runtime: how it was prepared, the scalar of its first round, or how it failed."""
+    """What was found of a group, by runtime: how it was prepared, the scalars of its first rounds, or how it failed.
+
+    `load` is the load average when it had been measured.
+    """
 
     prepared: dict[str, dict[str, Any]] = field(default_factory=dict)
-    scalars: dict[str, float] = field(default_factory=dict)
+    scalars: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     failed: dict[str, ParityError] = field(default_factory=dict)
     measured: Measured | None = None
+    load: float | None = None
 
     def require(self, runtime: str) -> None:
         """Check that `runtime` was measured.
@@ -108,7 +117,9 @@ class Latency:
         key = (runtime, device)
         if key not in self._workers:
             self._workers[key] = Worker(runtime, timed.path, device)
-        self._workers[key].prepare(PREDICT, self.largest)  # first, so that its first call is a new process'
+        assert self._workers[key].loaded
+        with suppress(ParityError):  # it is kept for those who ask that; other steps may work
+            self._workers[key].prepare(PREDICT, self.largest)  # first, so that its first call is a new process'
         return self._workers[key]
 
     def of(self, group: Group) -> Found:
@@ -121,16 +132,20 @@ class Latency:
                 except ParityError as error:
                     found.failed[runtime] = error
             self._measure(group, found)
+            found.load = environment.load()
         return self._found[group]
 
     def _measure(self, group: Group, found: Found) -> None:
         """Measure those that work; whoever fails meanwhile is left out, and the others are measured again."""
         ways = {r: partial(self._one, group, r, found) for r in found.prepared if r not in found.failed}
+        found.scalars = {runtime: [] for runtime in ways}
         try:
+            for runtime in ways:
+                self._reset(group, runtime, found)
             if self.effort.timed and ways:
                 found.measured = timing.interleaved(
                     ways, reference=JAX if JAX in ways else None, budget_s=self.effort.budget_s * len(ways),
-                    min_rounds=self.effort.min_rounds,
+                    min_rounds=self.effort.min_rounds, seed=zlib.crc32(repr(group).encode()),
                 )  # fmt: skip
             else:
                 for way in ways.values():
@@ -138,14 +153,26 @@ class Latency:
         except ParityError:
             self._measure(group, found)
 
-    def _one(self, group: Group, runtime: str, found: Found) -> int:
-        worker = self._workers[runtime, group.device]
+    def _reset(self, group: Group, runtime: str, found: Found) -> None:
         try:
-            ns, scalar = worker.time(group.step, group.batch_size, self.effort.collect_garbage)
+            self._workers[runtime, group.device].reset()
         except ParityError as error:
             found.failed[runtime] = error
             raise
-        found.scalars.setdefault(runtime, scalar)
+
+    def _one(self, group: Group, runtime: str, found: Found) -> int:
+        told = len(found.scalars[runtime]) < timing.WARM_UP
+        try:
+            ns, scalars = self._workers[runtime, group.device].time(
+                group.step, group.batch_size, self.effort.collect_garbage, told
+            )
+            if ns <= 0:
+                raise RuntimeFailureError(f"{group.step} took {runtime} {ns} ns, expected more: see its clock")
+        except ParityError as error:
+            found.failed[runtime] = error
+            raise
+        if told:
+            found.scalars[runtime].append(scalars)
         return ns
 
     def timing(self, group: Group, runtime: str) -> Timing | None:
@@ -163,7 +190,8 @@ class Latency:
         return Timing(
             case=self._harness.case.name, runtime=runtime, **group._asdict(), median_ns=median.value,
             low_ns=median.low, high_ns=median.high, times_ns=times, narrow=measured.narrow(runtime),
-            outliers=timing.outliers(times), **_ratio(measured.ratios.get(runtime)), **found.prepared[runtime],
+            outliers=timing.outliers(times), load=found.load, **found.prepared[runtime],
+            **_ratio(measured.ratios.get(runtime)),
         )  # fmt: skip
 
     def judgements(self, group: Group, runtime: str) -> list[Judgement]:
@@ -184,9 +212,10 @@ class Latency:
         opened = self._worker(runtime, device)
         loads = runtime in (SAVED_MODEL, SAVED_MODEL_FRESH)
         export_ns, artifact_bytes = self._exported if loads else (None, None)
+        first = opened.prepare(PREDICT, self.largest)
         return Footprint(
             self._harness.case.name, runtime, self.largest, **opened.loaded,
-            first_call_ns=opened.prepare(PREDICT, self.largest)["first_call_ns"], export_ns=export_ns,
+            first_call_ns=first["compile_ns"] + first["first_call_ns"], export_ns=export_ns,
             artifact_bytes=artifact_bytes, **opened.footprint(),
         )  # fmt: skip
 
@@ -207,16 +236,24 @@ def _same_program(found: Found, runtime: str) -> Judgement:
         why = f"nothing to compare with, because jax failed: {found.failed[JAX]}"
         return Judgement(SAME_PROGRAM, records.ERROR, failure=failure.kind, evidence=failure.evidence, message=why)
     own, jax = found.scalars[runtime], found.scalars[JAX]
-    apart = abs(own - jax)
-    if apart <= TOLERANCE * abs(jax):
+    if not own or [list(scalars) for scalars in own] != [list(scalars) for scalars in jax]:
+        why = f"{len(own)} rounds of {runtime} were told, expected {len(jax)} of the scalars that jax has"
+        return Judgement(SAME_PROGRAM, records.FAIL, failure=NUMERIC, evidence=why, message=why)
+    pairs = [(name, a[name], b[name]) for a, b in zip(own, jax, strict=True) for name in b]
+    apart = max(abs(a - b) for _, a, b in pairs)
+    bad = [
+        f"{name} {a:.6g}, expected {b:.6g}" for name, a, b in pairs
+        if not abs(a - b) <= (BEYOND_A_KINK if name == steps.GRADIENT else TOLERANCE) * abs(b)
+    ]  # fmt: skip
+    if not bad:
         return Judgement(SAME_PROGRAM, records.PASS, max_abs_diff=apart)
-    why = f"the step that was timed gives {own:.6g}, expected {jax:.6g} as in jax: it is another program"
+    why = f"the step that was timed gives {'; '.join(bad)} as in jax: it is another program"
     return Judgement(SAME_PROGRAM, records.FAIL, max_abs_diff=apart, failure=NUMERIC, evidence=why, message=why)
 
 
 def _rounds(measured: Measured | None, runtime: str, least: int) -> Judgement:
     times = measured.times_ns.get(runtime, []) if measured else []
-    if len(times) >= least and min(times) > 0:
+    if len(times) >= least:
         return Judgement(ROUNDS, records.PASS)
     why = f"{len(times)} rounds were measured, expected at least {least}"
     return Judgement(ROUNDS, records.FAIL, failure=NUMERIC, evidence=why, message=why)

@@ -9,7 +9,7 @@ from typing import Any
 
 from parity import environment
 from parity.errors import ParityError, RuntimeFailureError
-from parity.latency.worker import FOOTPRINT, LOAD, PREPARE, TIME
+from parity.latency.worker import FOOTPRINT, LOAD, PREPARE, RESET, TIME
 from parity.processes import Answering
 
 
@@ -27,7 +27,7 @@ class Worker:
         self._runtime = runtime
         self._process = Answering(f"the process of {runtime}", arguments, _changes())
         self._failed: ParityError | None = None
-        self._prepared: dict[tuple[str, int], dict[str, Any]] = {}
+        self._prepared: dict[tuple[str, int], dict[str, Any] | ParityError] = {}
         self._loaded: dict[str, Any] | None = None
 
     @property
@@ -44,23 +44,41 @@ class Worker:
     def prepare(self, step: str, batch_size: int) -> dict[str, Any]:
         """`transfer_ns`, `compile_ns` and `first_call_ns` of a step, made ready once; see `worker.Worker.prepare`.
 
+        What failed is not tried again.
+
         Raises:
             RuntimeFailureError: the runtime cannot take the step.
         """
         assert self.loaded
         key = (step, batch_size)
         if key not in self._prepared:
-            self._prepared[key] = self._ask(PREPARE, step=step, batch_size=batch_size)
-        return self._prepared[key]
+            try:
+                self._prepared[key] = self._ask(PREPARE, step=step, batch_size=batch_size)
+            except ParityError as error:
+                self._prepared[key] = error
+        found = self._prepared[key]
+        if isinstance(found, ParityError):
+            raise found.with_traceback(None)
+        return found
 
-    def time(self, step: str, batch_size: int, collect_garbage: bool = True) -> tuple[int, float]:
-        """Take a step that was prepared: how many ns it took, and its scalar.
+    def reset(self) -> None:
+        """Go back to where training had arrived.
 
         Raises:
             RuntimeFailureError: the runtime failed.
         """
-        reply = self._ask(TIME, step=step, batch_size=batch_size, collect_garbage=collect_garbage)
-        return reply["ns"], reply["scalar"]
+        self._ask(RESET)
+
+    def time(
+        self, step: str, batch_size: int, collect_garbage: bool = True, told: bool = False
+    ) -> tuple[int, dict[str, float]]:
+        """Take a step that was prepared: how many ns it took, and where they are to be `told`, its scalars.
+
+        Raises:
+            RuntimeFailureError: the runtime failed.
+        """
+        reply = self._ask(TIME, step=step, batch_size=batch_size, collect_garbage=collect_garbage, told=told)
+        return reply["ns"], reply["scalars"]
 
     def footprint(self) -> dict[str, Any]:
         """`peak_memory_bytes` and `threads`, as they are now."""

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from parity.latency.steps import Inputs, Steps
     from parity.latency.subject import Timed
 
-LOAD, PREPARE, TIME, FOOTPRINT = "load", "prepare", "time", "footprint"
-"""What is asked, in this order: to load what is timed; to prepare a step at a batch size; to time it; what it cost."""
+LOAD, PREPARE, RESET, TIME, FOOTPRINT = "load", "prepare", "reset", "time", "footprint"
+"""What is asked, in this order: to load what is timed; to prepare a step at a batch size; to go back to where training
+had arrived; to time a step; what it cost."""
 TRANSFERS = 5
 
 
@@ -120,20 +121,27 @@ class Worker:
             "transfer_ns": statistics.median(transfers), "compile_ns": compiled - began, "first_call_ns": first,
         }  # fmt: skip
 
-    def time(self, step: str, batch_size: int, collect_garbage: bool) -> dict[str, Any]:
+    def reset(self) -> dict[str, Any]:
+        """Go back to where training had arrived."""
+        self._steps.reset()
+        return {}
+
+    def time(self, step: str, batch_size: int, collect_garbage: bool, told: bool) -> dict[str, Any]:
         """Take a step that was prepared.
 
         Returns:
-            How long it took, `ns`, and its `scalar`.
+            How long it took, `ns`, and where they are to be `told`, its `scalars`.
         """
         placed, call = self._placed[step, batch_size], self._steps.call
         if not collect_garbage:
             gc.disable()
-        began = time.perf_counter_ns()
-        result = call(step, placed)
-        ns = time.perf_counter_ns() - began
-        gc.enable()
-        return {"ns": ns, "scalar": self._steps.scalar(step, result)}
+        try:
+            began = time.perf_counter_ns()
+            result = call(step, placed)
+            ns = time.perf_counter_ns() - began
+        finally:
+            gc.enable()
+        return {"ns": ns, "scalars": self._steps.scalars(step, result) if told else {}}
 
     def footprint(self) -> dict[str, Any]:
         """The peak memory and the threads of this process."""
@@ -167,7 +175,8 @@ def serve(runtime: str, folder: Path, threads: int, device: str) -> None:
         processes.make_jax_impossible()
     replies, worker = processes.replies(), Worker(runtime, folder, threads, device)
     answers: dict[str, Callable[..., dict[str, Any]]] = {
-        LOAD: worker.load, PREPARE: worker.prepare, TIME: worker.time, FOOTPRINT: worker.footprint,
+        LOAD: worker.load, PREPARE: worker.prepare, RESET: worker.reset, TIME: worker.time,
+        FOOTPRINT: worker.footprint,
     }  # fmt: skip
     for line in sys.stdin:
         request = json.loads(line)

@@ -150,13 +150,15 @@ class Timing:
         case, runtime, step, batch_size, device: what was timed; a step is one of `parity.latency.STEPS`.
         median_ns: of `times_ns`; `low_ns` to `high_ns` is its bootstrap interval.
         times_ns: every round in the order measured, outliers included; round i of every runtime ran next to each other.
-        narrow: whether the interval was narrow enough when measuring ended; if not, the time budget had ended.
+        narrow: whether the interval was narrow enough before the time or the rounds ended.
         outliers: rounds longer than the third quartile by more than 1.5 times the range between the quartiles.
         ratio: the median over rounds of the time over that of `jax` in the same round; `ratio_low` to `ratio_high` is
-            its bootstrap interval. None for `jax` itself, or where it was not timed.
+            its bootstrap interval, wider by the 2 % that two processes of one program may differ. None for `jax`
+            itself, or where it was not timed.
         compile_ns: tracing and compiling before the first call, where the runtime does that apart.
         first_call_ns: the first call; includes compiling where the runtime compiles when it is called.
         transfer_ns: the median time to put the inputs on the device.
+        load: the mean number of tasks that wanted a CPU in the minute before measuring ended; None where unknown.
     """
 
     case: str
@@ -176,11 +178,12 @@ class Timing:
     compile_ns: float | None = None
     first_call_ns: float | None = None
     transfer_ns: float | None = None
+    load: float | None = None
 
     @property
     def name(self) -> str:
         """What was timed, as one name."""
-        return f"{self.case}: {self.step} on {self.runtime} at batch size {self.batch_size}"
+        return f"{self.case}: {self.step} at batch size {self.batch_size} ({self.device}) on {self.runtime}"
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,7 @@ class Footprint:
         batch_size: the largest that was asked of it, at which its memory peaked.
         import_ns: to import what it needs.
         load_ns: until it could be called: loading the artifact, or converting, or putting parameters on the device.
-        first_call_ns: the first call of `predict`, compiling included.
+        first_call_ns: to compile `predict` and call it for the first time.
         peak_memory_bytes: the peak resident set of the process.
         threads: of the process by name, as the operating system has them.
         export_ns, artifact_bytes: of the artifact that it loads; None where it loads none.

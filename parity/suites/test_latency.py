@@ -12,11 +12,11 @@ from parity.records import Planned
 @pytest.mark.latency
 def test_latency(examination: Examination, question: Planned, benchmark: Any, request: pytest.FixtureRequest) -> None:
     """The step that was timed is JAX's, and it was timed often enough."""
-    benchmarking.replay(request, lambda: examination.time(question))
-    examination.check_latency(question)
+    benchmarking.replay(request, lambda: examination.latencies.time(question))
+    examination.conclude(question, examination.latencies.judgements(question), question.batch_size)
 
 
 @pytest.mark.latency
 def test_footprint(examination: Examination, question: Planned) -> None:
     """What the runtime costs beside its steps was measured: time to begin, memory, threads, its artifact."""
-    examination.check_footprint(question)
+    examination.conclude(question, examination.latencies.footprint(question), question.batch_size)

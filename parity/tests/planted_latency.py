@@ -1,4 +1,7 @@
-"""The tiny case, whose program is another in the process that times JAX: it predicts nothing, and its loss is off."""
+"""The tiny case, whose program is another in the process that times JAX: it predicts nothing, and its loss is off.
+
+`refusing` predicts but at the largest batch size, 50.
+"""
 
 import sys
 
@@ -18,3 +21,12 @@ def loss(params, other_state, rng, data, labels, train):
 
 
 planted = tiny.case(name="planted", predict=predict, loss=loss)
+
+
+def refuse(state, data):
+    if ALIEN and data.shape[0] == 50:
+        raise ValueError("too many")
+    return tiny.predict(state, data)
+
+
+refusing = tiny.case(name="refusing", predict=refuse)

@@ -12,6 +12,7 @@ POLICY = gate.load_policy()
 MACHINE = {
     "system": "Linux", "architecture": "x86_64", "python": "3.11.7", "cpu": "a cpu", "cores": 2,
     "instruction_sets": ["avx2"], "affinity": [0, 1], "governor": None, "load": 0.1,
+    "max_mhz": None, "flags": [],
 }  # fmt: skip
 
 

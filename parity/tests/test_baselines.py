@@ -40,7 +40,9 @@ def test_a_run_becomes_a_baseline_that_it_and_its_like_are_held_against(accepted
     assert code == 0
     assert "There is no baseline" in said
     baseline = gate.read(path)
-    assert gate.judge(baseline, standing(run()), POLICY).findings == []
+    assert kinds(gate.judge(baseline, standing(run()), POLICY)) == [
+        ("note", "latency")
+    ]  # which says that it keeps none
     for worse, kind in (
         (with_check(1, status="fail"), "worse"), (with_check(1, score=100.0), "over the limit"),
         (with_check(1, limit=65.0), "limit raised"), (with_check(1, score=None), "not measured"),
@@ -53,14 +55,14 @@ def test_a_run_becomes_a_baseline_that_it_and_its_like_are_held_against(accepted
         (newer(budgets=[replace(budget, max=1e-6) for budget in run().budgets]), "budget"),
         (newer(deprecations=[Deprecation("jax", "going")]), "deprecation"),
     ):  # fmt: skip
-        assert kinds(gate.judge(baseline, standing(drift), POLICY)) == [("warn", kind)]
+        assert kinds(gate.judge(baseline, standing(drift), POLICY)) == [("warn", kind), ("note", "latency")]
 
 
 def test_bits_and_durations_are_not_gated_against_a_baseline(accepted):
     baseline = gate.read(accepted(run(), "--yes")[2])
     made = with_check(1, bits_equal=False)
     made.timings[0] = replace(made.timings[0], median_ns=1e12)
-    assert gate.judge(baseline, standing(made), POLICY).findings == []
+    assert kinds(gate.judge(baseline, standing(made), POLICY)) == [("note", "latency")]  # which says that they are not
     text = baselines.dumps(standing(run()))
     assert not any(word in text for word in ("bits", "timing", "a cpu", "cores", "2026", "python", "worst"))
 
@@ -185,7 +187,7 @@ def test_a_rounded_score_is_never_over_the_limit():
     made = with_check(1, score=63.0)
     kept = parse(baselines.dumps(standing(made)).encode(), "baseline")
     assert 64.0 in [check.score for check in kept.checks.values()]
-    assert gate.judge(kept, standing(made), POLICY).findings == []
+    assert kinds(gate.judge(kept, standing(made), POLICY)) == [("note", "latency")]
 
 
 @pytest.mark.parametrize("key", ["schema", "cell", "mode", "questions", "rulers", "remedies", "versions"])

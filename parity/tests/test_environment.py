@@ -39,7 +39,7 @@ def test_what_is_not_installed_has_no_version():
 def test_the_machine_is_described():
     found = environment.machine()
     always = ["system", "architecture", "python", "cpu", "cores", "instruction_sets"]
-    hints = ["affinity", "governor", "min_mhz", "max_mhz", "memory_bytes", "load"]
+    hints = ["affinity", "governor", "min_mhz", "max_mhz", "memory_bytes", "load", "flags"]
     assert list(found) == [*always, *hints]
     assert found["cores"] == len(found["affinity"]) >= 1
     assert all(found[name] for name in always)
@@ -58,6 +58,18 @@ def test_frequencies_are_told_in_mhz_where_the_system_tells_them(tmp_path, monke
         (tmp_path / name).write_text(f"{text}\n")
     monkeypatch.setattr(environment, "_FREQUENCY", f"{tmp_path}")
     assert environment._frequency(0) == {"governor": "powersave", "min_mhz": 800, "max_mhz": None}
+
+
+def test_flags_are_those_of_xla_and_threads_without_paths_and_virtual_devices(monkeypatch):
+    given = "--xla_dump_to=/home/me --xla_force_host_platform_device_count=2 --xla_cpu_enable_fast_math=true"
+    monkeypatch.setenv("XLA_FLAGS", given)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "2")
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    found = ["--xla_cpu_enable_fast_math=true", "OMP_NUM_THREADS=1", "TF_NUM_INTEROP_THREADS=2"]
+    assert environment.machine()["flags"] == found
+    monkeypatch.delenv("XLA_FLAGS")
+    assert environment._flags() == found[1:]
 
 
 def test_neither_host_nor_user_is_named():

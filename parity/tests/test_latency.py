@@ -134,6 +134,7 @@ def test_every_runtime_is_timed_beside_the_others_and_recorded(planted):
         assert found.low_ns <= found.median_ns <= found.high_ns
         assert (found.ratio is None) == (found.runtime == "jax")
         assert min(found.first_call_ns, found.transfer_ns, *found.times_ns) > 0
+        assert found.load > 0
     stored = {b["param"]: b for b in json.loads((folder / "all.json").read_text())["benchmarks"]}
     [own] = [t for t in run.timings if (t.runtime, t.step) == ("saved_model_fresh", "train_step")]
     shown = stored["planted-saved_model_fresh-train_step-b13"]
@@ -150,6 +151,8 @@ def test_a_step_that_does_nothing_and_one_of_another_program_are_found(planted):
     assert done.returncode == 1
     assert "it is another program" in done.stdout
     assert "-m latency" in run.checks[0].repeat
+    assert [("--parity-batch-size=13" in c.repeat) for c in run.checks if "footprint" in c.item] == [True, True]
+    assert not any("--parity-batch-size" in c.repeat for c in run.checks if "test_latency" in c.item)
 
 
 def test_a_footprint_is_that_of_the_runtimes_own_process(planted):
@@ -166,19 +169,33 @@ def test_a_footprint_is_that_of_the_runtimes_own_process(planted):
 def test_what_is_not_wanted_is_left_out_and_says_how_to_ask_also_without_pytest_benchmark(tmp_path):
     asked = ("--parity-case", PLANTED, "--parity-runtime=jax", "--parity-batch-size=13", "-k", "predict and b13")
     done = pytest_of_the_suites(tmp_path, "-p", "no:benchmark", *asked)
-    assert "left out; ask for them with --latency" in done.stdout
+    assert "left out; ask for them with --latency (in pytest --parity-latency" in " ".join(done.stdout.split())
     assert "3 passed" in done.stdout, done.stdout + done.stderr
 
 
+TINY = f"{Path(samples.__file__).with_name('tiny.py')}:tiny"
+
+
 @pytest.fixture
-def of_tiny(tiny_harness):
+def asking(tiny_harness):
+    """Asks JAX for groups, of the tiny case by that name."""
     from parity.latency.measuring import Latency
 
+    opened = []
+
+    def ask(*groups, name=TINY):
+        opened.append(Latency(tiny_harness, name, {group: ["jax"] for group in groups}, 50, Effort(budget_s=0.02)))
+        return opened[-1]
+
+    yield ask
+    for found in opened:
+        found.close()
+
+
+@pytest.fixture
+def of_tiny(asking):
     group = Group("eval", 50, "cpu:0")
-    found = Latency(tiny_harness, f"{Path(samples.__file__).with_name('tiny.py')}:tiny", {group: ["jax"]}, 50,
-                    Effort(budget_s=0.02))  # fmt: skip
-    yield found, group
-    found.close()
+    return asking(group), group
 
 
 def test_a_batch_larger_than_the_test_set_is_filled_by_repeating_it(of_tiny):
@@ -194,6 +211,89 @@ def test_a_process_that_ends_is_a_crash_of_its_runtime(of_tiny):
     with pytest.raises(RuntimeFailureError, match="the process of jax ended with code -9") as caught:
         found.timing(group, "jax")
     assert caught.value.status == CRASH
+
+
+def test_every_group_begins_where_training_had_arrived(asking):
+    train, predict = Group("train_step", 50, "cpu:0"), Group("predict", 50, "cpu:0")
+    after, fresh = asking(train, predict), asking(predict)
+    first, second = after.of(train).scalars["jax"]
+    assert 0 < first["moved"] < second["moved"]
+    assert after.of(predict).scalars == fresh.of(predict).scalars
+
+
+def test_the_first_call_of_a_footprint_includes_compiling(of_tiny):
+    found, group = of_tiny
+    prepared = found._worker("jax", group.device).prepare("predict", 50)
+    assert found.footprint("jax", "cpu:0").first_call_ns > prepared["compile_ns"] > prepared["first_call_ns"] / 10
+
+
+def test_a_predict_that_fails_at_the_largest_size_takes_no_other_step_with_it_and_is_not_tried_again(asking):
+    predict, smaller = Group("predict", 50, "cpu:0"), Group("predict", 13, "cpu:0")
+    found = asking(predict, smaller, name=f"{Path(planted_latency.__file__)}:refusing")
+    assert {j.leaf: j.status for j in found.judgements(smaller, "jax")} == {"same_program": PASS, "rounds": PASS}
+    errors = []
+    for ask in (lambda: found.timing(predict, "jax"), lambda: found.footprint("jax", "cpu:0")):
+        with pytest.raises(RuntimeFailureError, match="too many") as caught:
+            ask()
+        errors.append(caught.value)
+    assert errors[0] is errors[1]
+
+
+def told(timed, step):
+    """What JAX's first two rounds of a step tell."""
+    from parity.latency import in_jax
+    from parity.latency.steps import inputs
+
+    steps = in_jax.Steps(timed, "cpu:0")
+    placed = steps.put(inputs(step, timed.batch(50)))
+    steps.compile(step, placed)
+    return [steps.scalars(step, steps.call(step, placed)) for _ in range(2)]
+
+
+def without_update(found, state, moments, count):
+    return {**found, "parameters": state.params, "moments": moments, "step": count}
+
+
+def without_gradient(found, *_):
+    import jax
+
+    return {**found, "gradient": jax.tree_util.tree_map(lambda leaf: leaf * 0, found["gradient"])}
+
+
+def turned_round(found, *_):
+    return found[:, ::-1]
+
+
+@pytest.mark.parametrize(
+    ("step", "plant"),
+    [("train_step", without_update), ("train_step", without_gradient), ("forward_backward", without_gradient),
+     ("predict", turned_round)],
+)  # fmt: skip
+def test_a_step_that_lacks_something_is_another_program(of_tiny, monkeypatch, step, plant):
+    from parity.latency import in_jax, measuring
+
+    timed, right = of_tiny[0]._subject, in_jax.functions
+    found = measuring.Found(scalars={"jax": told(timed, step), "tf_xla": told(timed, step)})
+    assert measuring._same_program(found, "tf_xla").status == PASS
+
+    def planted(case, steps_per_epoch):
+        real = right(case, steps_per_epoch)
+        return {**real, step: lambda *point: plant(real[step](*point), *point[:3])}
+
+    monkeypatch.setattr(in_jax, "functions", planted)
+    found.scalars["tf_xla"] = told(timed, step)
+    assert measuring._same_program(found, "tf_xla").status == FAIL
+    found.scalars["tf_xla"] = []
+    assert measuring._same_program(found, "tf_xla").status == FAIL
+
+
+def test_a_step_that_takes_no_time_by_its_clock_is_an_error(of_tiny, monkeypatch):
+    from parity.latency.process import Worker
+
+    found, group = of_tiny
+    monkeypatch.setattr(Worker, "time", lambda *_: (0, {"loss": 1.0}))
+    with pytest.raises(RuntimeFailureError, match="eval took jax 0 ns"):
+        found.timing(group, "jax")
 
 
 def test_too_few_rounds_are_found():

@@ -2,9 +2,11 @@
 
 import itertools
 import json
+import os
 import random
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,7 +16,7 @@ from parity import latency_honesty as promises
 from parity.errors import RecordError
 from parity.latency_honesty import SLOWDOWN, TRIALS, Series, Study, Trial
 from parity.runtimes import JAX
-from parity.tests import tiny
+from parity.tests import samples, tiny
 
 SAME, FOUND = Trial(1.0, 0.97, 1.03, 16, 1.0), Trial(1.1, 1.06, 1.14, 16, 1.1)
 
@@ -29,8 +31,9 @@ def study(*changed):
     """A study that keeps every promise, but for the series that are changed."""
     every = {(s.loaded, s.slowdown): s for s in map(series, (False, True) * 2, (1.0, 1.0, SLOWDOWN, SLOWDOWN))}
     every |= {(s.loaded, s.slowdown): s for s in changed}
+    loads = {"as it was": [0.1, 0.5], "loaded": [0.5, 1.0]}
     return Study(
-        1, promises.COMMAND, "2026-01-02T03:04:05.678Z", 900.0, {"jax": "0.10.2"}, {"cores": 2}, {}, 400.0, 0.99, 0.045,
+        1, promises.COMMAND, "2026-01-02T03:04:05.678Z", 900.0, {"jax": "0.10.2"}, {"cores": 2}, loads, 0.99, 0.045,
         12.0, promises.PLAIN, list(every.values()),
     )  # fmt: skip
 
@@ -65,6 +68,12 @@ def test_every_promise_can_be_broken(changed, said):
     assert found.startswith(said)
 
 
+def test_a_study_beside_nothing_that_was_busy_is_none():
+    idle = msgspec.structs.replace(study(), loads={"as it was": [0.1, 0.5], "loaded": [0.5, 0.99]})
+    [found] = promises.broken(idle)
+    assert found == "The load average beside a busy process was 0.99 in the end, expected 1 or more: nothing was busy."
+
+
 def test_width_is_promised_of_steps_over_a_millisecond_and_of_no_planted_slowdown():
     wide = msgspec.structs.replace(WIDE, low=0.9, high=1.2)
     assert list(promises.broken(study(series(odd=[wide], median_ns=0.9e6)))) == []
@@ -75,11 +84,10 @@ def test_width_is_promised_of_steps_over_a_millisecond_and_of_no_planted_slowdow
 def test_it_is_said_in_a_sentence_and_in_rows():
     told = study(series(odd=[BESIDE]), series(True, SLOWDOWN, odd=[MISSED] * 2))
     assert promises.sentence(told) == (
-        "Of a step measured against itself in another process the interval of the ratio contains 1 in 199 of 200 "
-        "trials and reaches at most 3.8% to each side, and a planted slowdown of 10% is found in 198 of 200, half of "
-        "them beside a busy process; pytest-benchmark's means of as many rounds (mean:5%) raise 1 of 200 false alarms "
-        "and find it in 198 "
-        "of 200."
+        "Of a step measured against itself in another process, given at most 12 s, the interval of the ratio contains "
+        "1 in 199 of 200 trials and reaches at most 3.8% to each side, and a planted slowdown of 10% is found in 198 "
+        "of 200, half of them beside a busy process; pytest-benchmark's comparison of plain means of up to as many "
+        "rounds (mean:5%) raises 1 of 200 false alarms and finds it in 198 of 200."
     )
     rows = promises.table(told)
     assert [(row["loaded"], row["slowdown"], row["held"], row["plain"]) for row in rows] == [
@@ -93,6 +101,10 @@ def test_a_study_is_read_as_it_was_written_here_and_where_it_is_published(tmp_pa
     assert promises.read(path) == study()
     monkeypatch.setattr(published, "_PLACES", (tmp_path,))
     assert promises.of(published.load(published.LATENCY_HONESTY)) == study()
+    older = json.loads(path.read_text())
+    del older["max_rounds"]
+    path.write_text(json.dumps({**older, "busy_s": 1.5}))
+    assert promises.read(path) == study()
     path.unlink()
     assert promises.of(published.load(published.LATENCY_HONESTY)) is None
 
@@ -161,11 +173,18 @@ def test_a_planted_slowdown_takes_the_time_that_it_says():
 
 
 def test_the_busy_process_is_busy_and_ends_whatever_happens():
-    spent = []
-    with suppress(ZeroDivisionError), honesty._busy(spent):
+    with suppress(ZeroDivisionError), honesty._busy() as process:
         spin(4e8)
+        of_its_own = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
         raise ZeroDivisionError
-    assert 0.02 < spent[0] < 5
+    assert int(of_its_own[11]) / os.sysconf("SC_CLK_TCK") > 0.02  # utime, see proc(5)
+    assert process.returncode == 0
+
+
+def test_a_try_does_not_take_the_place_of_the_study():
+    done = samples.inside("latency-honesty", "--trials=99", cwd=Path.cwd())
+    assert done.returncode == 2
+    assert "Give a folder for a try: --out DIR." in " ".join(done.stdout.split())
 
 
 def test_a_study_of_real_processes(tiny_harness, monkeypatch):
@@ -175,6 +194,6 @@ def test_a_study_of_real_processes(tiny_harness, monkeypatch):
         ("train_step", loaded, by, 1) for loaded in (False, True) for by in (1.0, SLOWDOWN)
     ]
     assert all(s.median_ns > 0 and s.trials[0].rounds >= 8 and s.trials[0].means > 0 for s in found.series)
-    assert found.busy_s > 0
+    assert found.max_rounds == honesty.MAX_ROUNDS
     assert set(found.loads) == {"as it was", "loaded"}
     assert sum("are too few" in line for line in promises.broken(found)) == 4

@@ -112,6 +112,11 @@ def test_the_interval_of_a_median_misses_seldom_though_neighbours_resemble_each_
     assert hits >= 95
 
 
+def test_what_takes_no_time_is_refused():
+    with pytest.raises(ValueError, match="b took 0 ns"):
+        timing.summarise({"a": [5, 6, 7], "b": [5, 0, 7]}, reference="a")
+
+
 def test_outliers_are_counted_by_tukeys_fence_and_kept():
     times = [100, 101, 99, 100, 102, 98, 100, 500, 400]
     assert timing.outliers(times) == 2
