@@ -26,9 +26,10 @@ from parity.timing import Interval, Measured
 TOLERANCE = 1e-3
 """By how much each scalar of a step may differ from JAX's, relative: what tells it from another step, no more. What it
 computes is judged by the probes."""
-BEYOND_A_KINK = 0.25
-"""The same for the size of the gradient, which TensorFlow lawfully finds elsewhere where maxima tie: by 3 % for the
-reference case and one example. One that is missing is far off."""
+OF_GRADIENTS = 0.25
+"""The same for the size of the gradient: with one example, what lies in front of a batch normalisation has a gradient
+of exactly zero in JAX and of rounding in TensorFlow, 3 % of the whole in the reference case. One that is missing is far
+off."""
 SAME_PROGRAM, ROUNDS = "same_program", "rounds"
 
 
@@ -243,7 +244,7 @@ def _same_program(found: Found, runtime: str) -> Judgement:
     apart = max(abs(a - b) for _, a, b in pairs)
     bad = [
         f"{name} {a:.6g}, expected {b:.6g}" for name, a, b in pairs
-        if not abs(a - b) <= (BEYOND_A_KINK if name == steps.GRADIENT else TOLERANCE) * abs(b)
+        if not abs(a - b) <= (OF_GRADIENTS if name == steps.GRADIENT else TOLERANCE) * abs(b)
     ]  # fmt: skip
     if not bad:
         return Judgement(SAME_PROGRAM, records.PASS, max_abs_diff=apart)
