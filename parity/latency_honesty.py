@@ -179,12 +179,15 @@ def sentence(study: Study) -> str:
     def said(series: list[Series], what: str) -> str:
         return "{:,} of {:,}".format(*_counted(series, what))
 
+    def widest(loaded: bool) -> str:
+        return f"{max((series.widest for series in same if series.loaded == loaded), default=0.0):.1%}"
+
     return (
         f"Of a step measured against itself in another process, given at most {study.budget_s:g} s, the interval of "
-        f"the ratio contains 1 in {said(same, 'held')} trials and reaches at most "
-        f"{max((series.widest for series in same), default=0.0):.1%} to each side, and a planted "
-        f"slowdown of {SLOWDOWN - 1:.0%} is found in {said(slower, 'held')}, half of them beside a busy process; "
-        f"pytest-benchmark's comparison of plain means of up to as many rounds ({study.plain}) raises "
+        f"the ratio contains 1 in {said(same, 'held')} trials and reaches at most {widest(False)} to each side, and a "
+        f"planted slowdown of {SLOWDOWN - 1:.0%} is found in {said(slower, 'held')}; half of them are beside a busy "
+        f"process, where the widest reaches {widest(True)}. "
+        f"Pytest-benchmark's comparison of plain means of up to as many rounds ({study.plain}) raises "
         f"{said(same, 'plain')} false alarms and finds it in {said(slower, 'plain')}."
     )
 
