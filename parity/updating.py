@@ -106,11 +106,11 @@ class Updates:
         warmed = [point for _, point in course.alone(itertools.islice(itertools.cycle(batches), WARMED_UP))][-1]
         point = Point(state, *warmed.map(np.asarray)[1:])
         course = course.begun_at(point)
+        artifact = harness.bundle / "saved_model"  # first: it is exported under the remedy, where one is needed
         readable_by = harness.remedy.requirement if harness.remedy else None
         handover = hand_over(
-            case, point, step, self._folder / variant, harness.bundle / "saved_model", harness.dataset.train, pipeline,
-            readable_by,
-        )  # fmt: skip
+            case, point, step, self._folder / variant, artifact, harness.dataset.train, pipeline, readable_by
+        )
         follower = Follower(course, {way: resume(way, handover) for name, way in asked() if name == variant})
         for number, batch in enumerate(batches):
             expected, _ = follower.step(batch)

@@ -180,7 +180,7 @@ def test_latency_says_who_is_slower_what_is_wide_and_whether_threads_differ():
     shown = views(run())["latency"]
     assert "Of 2 timings 2 are slower than JAX and 0 faster" in shown["ratios"].caption
     assert f"{numbers.times(1.5)} (1.40 to 1.60), predict on tf_xla" in shown["ratios"].caption
-    assert shown["wide"] == ["reference: eval on tf_xla at batch size 13"]
+    assert shown["wide"] == ["reference: eval at batch size 13 (cpu:0) on tf_xla"]
     assert shown["threads"].startswith("The processes differ in their threads")
     alike = [dataclasses.replace(footprint, threads={"python": 3}) for footprint in run().footprints]
     assert views(run(footprints=alike))["latency"]["threads"] == "Every process has the same threads: 3 python."
