@@ -140,12 +140,16 @@ def ways(run: Run) -> list[Way]:
 
 
 def _remedied(run: Run) -> Iterator[Way]:
+    alike: dict[tuple[str, str, str], list[str]] = {}
     for remedy in run.remedies:
+        alike.setdefault((remedy.requirement, remedy.failure, remedy.evidence), []).append(remedy.case)
+    for (requirement, failure, evidence), cases in alike.items():
+        need, them = ("need", "them") if len(cases) > 1 else ("needs", "it")
         yield Way(
-            f"{remedy.case} needs a remedy: as exported by default TensorFlow cannot run it "
-            f"({_why(remedy.failure, remedy.evidence)}). Every check here was made on an export written for what this "
-            "TensorFlow can read. Put this around everything that converts and saves:",
-            REMEDY.format(requirement=remedy.requirement),
+            f"{' and '.join(cases)} {need} a remedy: as exported by default TensorFlow cannot run {them} "
+            f"({_why(failure, evidence)}). Every check here was made on an export written for what this TensorFlow can "
+            "read. Put this around everything that converts and saves:",
+            REMEDY.format(requirement=requirement),
         )
 
 

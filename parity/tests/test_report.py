@@ -342,3 +342,10 @@ def test_every_specification_is_one_by_altair_s_copy_of_the_schema(specs, tmp_pa
     broken = json.loads(specs[0][0].replace('"filled"', '"fillled"'))
     with pytest.raises(Exception, match="Failed validating"):
         altair.Chart.from_dict(broken)
+
+
+def test_a_remedy_of_several_cases_is_said_once():
+    known = ("tensorflow==2.21.0", "stablehlo_skew", "vhlo.custom_call_v2 in StableHLO 1.18.0")
+    found = facts.ways(samples.run(remedies=[records.Remedy(case, *known) for case in ("reference", "optimizers")]))
+    [said] = [way.text for way in found if way.code]
+    assert said.startswith("reference and optimizers need a remedy: as exported by default TensorFlow cannot run them")
