@@ -44,7 +44,7 @@ class Visit:
     def __init__(self, browser, path, fragment="", ready=True, **context):
         self.context = browser.new_context(**context)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(5_000)
+        self.page.set_default_timeout(30_000)
         self.page.set_default_navigation_timeout(60_000)
         self.wrong = []
         address = path.as_uri()
