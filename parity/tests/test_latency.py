@@ -45,6 +45,14 @@ def test_that_is_no_benchmark():
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def not_in_a_worker():
+    """What is run here is no part of the tests' own xdist, in whose workers pytest-benchmark turns itself off."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTEST_XDIST_WORKER", raising=False)
+        yield
+
+
 @pytest.fixture
 def replayed(pytester):
     """Runs benchmarks that replay, JAX's slower by a factor, beside a user's own: the exit code, and what was said."""
