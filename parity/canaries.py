@@ -15,9 +15,10 @@ import numpy as np
 
 from parity import judging
 from parity.case import State
-from parity.harness import FIRST_CPU, Answers, Harness
+from parity.harness import Answers, Harness
 from parity.judging import Budget, Judgement
 from parity.power import PowerStudy
+from parity.preparation import FIRST_CPU
 from parity.records import FAIL, IN_ORDER, NO_DEVICE, PASS, Planned
 from parity.runtimes import CONVERTED, EVALUATION_OF, JAX, JAX_FLOAT64, SAVED_MODEL, SAVED_MODEL_FRESH, BaseRuntime
 from parity.specs import Answer, Array, Batch

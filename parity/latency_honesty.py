@@ -128,21 +128,6 @@ def of(data: dict[str, Any] | None) -> Study | None:
     return found
 
 
-def read(path: Path) -> Study:
-    """The study in `path`.
-
-    Raises:
-        RecordError: there is none, it is cut off, or something else.
-    """
-    try:
-        found = of(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise RecordError(f"cannot read {path}: {error}. Measure it again: {COMMAND}.") from None
-    if found is None:
-        raise RecordError(f"{path} holds no study of latency. Measure it again: {COMMAND}.")
-    return found
-
-
 def write(study: Study, folder: Path) -> Path:
     """Write `study` to `folder`/latency-honesty.json, a series a line."""
     data = {name: value for name, value in msgspec.to_builtins(study).items() if name != "series"}

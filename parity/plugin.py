@@ -216,7 +216,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     questions = {q: item for item in session.items if (q := _question(item)) is not None}
     if not questions or session.config.getoption("collectonly"):
         return
-    _require_benchmarks(session.config, questions.values())
+    if any("benchmark" in getattr(item, "fixturenames", ()) for item in questions.values()):
+        _require_benchmarks(session.config)
     modules = {q.item: item.module.__name__ for q, item in questions.items() if isinstance(item, pytest.Function)}
     try:
         _examination(session.config).plan(list(questions), modules)
@@ -225,10 +226,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     _remember_interrupts(session.config)
 
 
-def _require_benchmarks(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+def _require_benchmarks(config: pytest.Config) -> None:
     from parity.latency import benchmarking
 
-    if benchmarking.missing(config) and any("benchmark" in getattr(item, "fixturenames", ()) for item in items):
+    if refused := benchmarking.refused(config):
+        raise pytest.UsageError(
+            f"{', '.join(refused)}: latency is measured by parity, in a process of each runtime and after rounds to "
+            "warm up, and replayed by pytest-benchmark, which calls nothing. Leave it out; --benchmark-max-time and "
+            "--benchmark-min-rounds say how much is measured."
+        )
+    if benchmarking.missing(config):
         raise pytest.UsageError(
             "latency is measured through pytest-benchmark, which is not installed or is blocked. Install it: pip "
             "install 'parity[test]'; do not give -p no:benchmark; or do not ask for latency."

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 
 import numpy as np
 
 from parity.compare import is_float
-from parity.errors import ParityError
+from parity.errors import ParityError, RuntimeFailureError
 from parity.harness import Harness
 from parity.judging import ACCURACY, Budget
 from parity.kinks import NOTE
@@ -31,13 +30,12 @@ _DIGITS = 4
 
 
 def of_case(harness: Harness, checks: Iterable[Check]) -> Iterator[Profile]:
-    """Profiles of the worst of `checks`, which are asked again; none of what fails now, or answers in another shape."""
+    """Profiles of the worst of `checks`, which are asked again; what fails now has one that says how."""
     for check in worst(check for check in checks if check.case == harness.case.name):
-        found = None
-        with suppress(ParityError):
-            found = of_check(harness, check)
-        if found is not None:
-            yield found
+        try:
+            yield of_check(harness, check)
+        except ParityError as error:
+            yield Profile(*_of(check), failed=str(error))
 
 
 def worst(checks: Iterable[Check]) -> list[Check]:
@@ -58,26 +56,31 @@ def _badness(check: Check) -> tuple[bool, float]:
     return check.status not in IN_ORDER, math.inf if math.isnan(score) else score
 
 
-def of_check(harness: Harness, check: Check) -> Profile | None:
-    """The profile of the leaf that `check` is about; None where it cannot be held against JAX's.
+def of_check(harness: Harness, check: Check) -> Profile:
+    """The profile of the leaf that `check` is about.
 
     Raises:
-        ParityError: a runtime failed.
+        ParityError: a runtime failed, or answers in another shape than before.
     """
     evaluation, probe, leaf, size = EVALUATION_OF[check.probe], check.probe, check.leaf, check.batch_size
     actual = harness.answers(check.runtime, evaluation, size, check.tf_device).get(probe, {}).get(leaf)
     jax = harness.kept(JAX, evaluation, size, check.jax_device)[probe].get(leaf)
     oracle = harness.kept(JAX_FLOAT64, evaluation, size)[probe].get(leaf)
     if actual is None or jax is None or oracle is None or not actual.shape == jax.shape == oracle.shape:
-        return None
+        shapes = [getattr(array, "shape", None) for array in (actual, jax, oracle)]
+        raise RuntimeFailureError("{} has shape {}, JAX's {}, and the oracle's {}".format(leaf, *shapes))
     budget = harness.budgets(evaluation, size)[probe].get(leaf, Budget(0.0, 0.0))
     expected = oracle if is_float(jax) else jax
     apart = distances(actual, expected, budget.max)
     found, block = position_map(apart)
     return Profile(
-        check.item, leaf, check.case, probe, check.runtime, size, list(actual.shape), list(EDGES), histogram(apart),
-        histogram(distances(jax, expected, budget.max)), found, block,
+        *_of(check), list(actual.shape), list(EDGES), histogram(apart), histogram(distances(jax, expected, budget.max)),
+        found, block,
     )  # fmt: skip
+
+
+def _of(check: Check) -> tuple[str, str, str, str, str, int]:
+    return check.item, check.leaf, check.case, check.probe, check.runtime, check.batch_size
 
 
 def distances(answer: Array, expected: Array, budget: float) -> Array:

@@ -17,8 +17,9 @@ import tensorflow as tf
 
 from parity import artifact, checks, export, judging
 from parity.errors import ParityError, RuntimeFailureError
-from parity.harness import FIRST_CPU, Answers, Harness
+from parity.harness import Answers, Harness
 from parity.judging import Judgement
+from parity.preparation import FIRST_CPU
 from parity.runtimes import (
     CONVERTED,
     EVALUATION_OF,

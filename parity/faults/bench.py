@@ -23,9 +23,10 @@ from parity.case import Case, State
 from parity.errors import StorageError
 from parity.examination import Examination
 from parity.faults import HARNESS, Fault
-from parity.harness import FIRST_CPU, Harness
+from parity.harness import Harness
 from parity.judging import LIMIT
 from parity.power import PowerStudy
+from parity.preparation import FIRST_CPU
 from parity.records import COMPLETE, NO_DEVICE, Planned, Run
 from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL
 from parity.runtimes._tensorflow import Questioned

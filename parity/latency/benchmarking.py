@@ -16,6 +16,9 @@ from parity.errors import ParityError
 from parity.latency import Effort, Group
 from parity.records import Planned, Timing
 
+REFUSED = tuple(f"--benchmark-{name}" for name in ("timer", "min-time", "calibration-precision", "warmup", "cprofile"))
+"""How its options begin that say how it calls a function: here it calls none."""
+
 
 class Recorded:
     """A timer, in seconds, that shows durations which were measured before: between its calls, `step` is run."""
@@ -50,6 +53,11 @@ def parameter(question: Planned) -> Any:
 def missing(config: pytest.Config) -> bool:
     """Whether pytest-benchmark is not there: not installed, or blocked."""
     return not config.pluginmanager.hasplugin("pytest-benchmark")
+
+
+def refused(config: pytest.Config) -> list[str]:
+    """The options that were given and cannot be obeyed."""
+    return [option for option in map(str, config.invocation_params.args) if option.startswith(REFUSED)]
 
 
 def skipped_by(config: pytest.Config, item: pytest.Function) -> str | None:

@@ -107,11 +107,17 @@ def test_its_options_say_how_much_is_measured(pytester, options, budget_s, least
 
 
 def test_latency_without_pytest_benchmark_says_what_to_install(pytester):
-    [timed, other] = pytester.getitems("def test_latency(benchmark): pass\ndef test_predict(): pass")
-    blocked = pytester.parseconfig("-p", "no:benchmark")
-    plugin._require_benchmarks(blocked, [other])
     with pytest.raises(pytest.UsageError, match=r"pip install 'parity\[test\]'"):
-        plugin._require_benchmarks(blocked, [timed])
+        plugin._require_benchmarks(pytester.parseconfig("-p", "no:benchmark"))
+
+
+@pytest.mark.parametrize(
+    "option", ["--benchmark-timer=time.time", "--benchmark-cprofile=tottime", "--benchmark-warmup"]
+)
+def test_an_option_that_cannot_be_obeyed_is_refused_by_name(pytester, option):
+    assert benchmarking.refused(pytester.parseconfig("--benchmark-max-time=3")) == []
+    with pytest.raises(pytest.UsageError, match=rf"^{option}: .*--benchmark-max-time"):
+        plugin._require_benchmarks(pytester.parseconfig(option))
 
 
 def pytest_of_the_suites(cwd, *options):
@@ -282,7 +288,11 @@ def test_a_step_that_lacks_something_is_another_program(of_tiny, monkeypatch, st
 
     timed, right = of_tiny[0]._subject, in_jax.functions
     found = measuring.Found(scalars={"jax": told(timed, step), "tf_xla": told(timed, step)})
-    assert measuring._same_program(found, "tf_xla").status == PASS
+
+    def judged(batch_size=13):
+        return measuring._same_program(found, "tf_xla", batch_size).status
+
+    assert judged() == PASS
 
     def planted(case, steps_per_epoch):
         real = right(case, steps_per_epoch)
@@ -290,9 +300,16 @@ def test_a_step_that_lacks_something_is_another_program(of_tiny, monkeypatch, st
 
     monkeypatch.setattr(in_jax, "functions", planted)
     found.scalars["tf_xla"] = told(timed, step)
-    assert measuring._same_program(found, "tf_xla").status == FAIL
+    assert judged(1) == FAIL
     found.scalars["tf_xla"] = []
-    assert measuring._same_program(found, "tf_xla").status == FAIL
+    assert judged() == FAIL
+
+
+def test_only_the_gradient_of_one_example_may_be_off_by_more_than_rounding():
+    from parity.latency import measuring
+
+    found = measuring.Found(scalars={"jax": [{"gradient": 1.0}], "tf_xla": [{"gradient": 1.01}]})
+    assert [measuring._same_program(found, "tf_xla", size).status for size in (1, 13)] == [PASS, FAIL]
 
 
 def test_a_step_that_takes_no_time_by_its_clock_is_an_error(of_tiny, monkeypatch):

@@ -127,10 +127,15 @@ class Reshaped(Failing):
 
 
 @pytest.mark.parametrize("runtime", [Failing, Reshaped])
-def test_what_fails_when_it_is_asked_again_has_no_profile_and_loses_nothing(tiny_harness, runtime):
+def test_what_fails_when_it_is_asked_again_says_how(tiny_harness, runtime):
     checks = checks_of(tiny_harness, asked("predict"), asked("eval_loss"))
     with tiny_harness.instead({"tf_graph": runtime(tiny_harness.runtime("tf_graph").subject)}):
-        assert list(profiles.of_case(tiny_harness, checks)) == []
+        found = list(profiles.of_case(tiny_harness, checks))
+    assert {profile.probe for profile in found} == {"predict", "eval_loss"}
+    for profile in found:
+        assert profile.failed
+        assert not profile.counts
+        assert records.decode(records.Profile, records.encode(profile)) == profile
 
 
 def test_the_worst_of_each_probe_failing_first_and_no_more_than_eight():

@@ -206,6 +206,13 @@ def test_any_map_is_drawn(found):
     assert figure.svg.startswith("<svg")
 
 
+def test_a_runtime_that_failed_when_it_was_asked_again_is_named():
+    bare = {key: [] for key in ("shape", "edges", "counts", "jax_counts", "map", "block")}
+    [(title, why)] = views(run(profiles=[profile(**bare, failed="it answers no more")]))["profiles"]["failed"]
+    assert title.startswith("Dense_0/kernel of predict on ")
+    assert why == "it answers no more"
+
+
 def ways(**changes):
     return facts.ways(run(**changes))
 

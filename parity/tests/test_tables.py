@@ -11,7 +11,7 @@ from parity.records import SPLIT
 from parity.report import every_check, footprints, newest, tables
 from parity.report.tables import Group
 from parity.tests import large, samples
-from parity.tests.test_atlas import bad, of, row
+from parity.tests.atlas_rows import bad, of, row
 
 
 def decoded(text):

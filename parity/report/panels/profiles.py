@@ -18,18 +18,22 @@ BLOCKS = 32
 
 
 def view(cell: Cell) -> dict[str, Any] | None:
-    """A figure for each profile with the row of its check; None without a check."""
+    """A figure for each profile with the row of its check, and what has none and why; None without a check."""
     checks = {(check.item, check.leaf): check for check in cell.checks}
     figures = []
-    for profile in cell.run.profiles:
+    for profile in (profile for profile in cell.run.profiles if not profile.failed):
         check = checks.get((profile.item, profile.leaf))
         figures.append((_figure(profile, check.limit if check else None), check and cell.row(check)))
-    return {"figures": figures} if figures or checks else None
+    failed = [(_title(profile), profile.failed) for profile in cell.run.profiles if profile.failed]
+    return {"figures": figures, "failed": failed} if figures or failed or checks else None
+
+
+def _title(of: Profile) -> str:
+    return f"{of.leaf} of {of.probe} on {of.runtime}, {facts.size_words(of.batch_size)}"
 
 
 def _figure(profile: Profile, limit: float | None) -> charts.Figure:
     of = profile
-    title = f"{of.leaf} of {of.probe} on {of.runtime}, {facts.size_words(of.batch_size)}"
     bins = list(zip(of.edges, of.edges[1:], of.counts, of.jax_counts, strict=False))
     rows = [
         (f"{number(low)} to {number(high)}", f"{mine:,}", f"{jax:,}") for low, high, mine, jax in bins if mine or jax
@@ -42,7 +46,7 @@ def _figure(profile: Profile, limit: float | None) -> charts.Figure:
         "spacing": 40,
         "resolve": {"scale": {"color": "independent", "opacity": "independent"}},
     }
-    return charts.figure(title, _conclusion(profile, limit), spec, columns, rows)
+    return charts.figure(_title(of), _conclusion(profile, limit), spec, columns, rows)
 
 
 def _conclusion(profile: Profile, limit: float | None) -> str:

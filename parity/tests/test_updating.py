@@ -1,0 +1,30 @@
+"""The optimizers that are handed over on a small model are exported as its artifact is."""
+
+import pytest
+
+from parity.records import Remedy
+
+
+class HandedOverError(Exception):
+    """Ends the hand-over where it begins."""
+
+
+def test_the_first_optimizer_is_exported_under_the_remedy_too(tiny_harness, monkeypatch, tmp_path):
+    """Whether one is needed is known once the artifact has been tried."""
+    from parity import updating
+    from parity.handover import EXPORTED
+    from parity.harness import Harness
+    from parity.ledger import Ledger
+
+    def tried(harness):
+        monkeypatch.setattr(harness, "remedy", Remedy("tiny", "tensorflow==2.21.0", "stablehlo_skew", "planted"))
+        return tmp_path
+
+    def handed(*given):
+        raise HandedOverError(given[-1])
+
+    monkeypatch.setattr(Harness, "bundle", property(tried))
+    monkeypatch.setattr(updating, "hand_over", handed)
+    monkeypatch.setattr(updating, "Harness", lambda *_: tiny_harness)
+    with pytest.raises(HandedOverError, match=r"tensorflow==2\.21\.0"):
+        updating.Updates(Ledger()).judgements("adam_exponential", EXPORTED)
