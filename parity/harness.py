@@ -29,7 +29,7 @@ Answers = dict[str, Answer]
 
 
 class Harness(Preparation):
-    """One case under test: what it was prepared from, and what is found about it.
+    """One case under test, prepared, and what is found about it.
 
     Args:
         case, ledger, progress, workdir: as of `Preparation`.

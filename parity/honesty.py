@@ -34,8 +34,8 @@ from parity.runtimes import JAX, TF_GRAPH
 from parity.timing import Way
 
 BUDGET_S = 60.0
-"""For a trial. Most end after a fraction of it, when the interval of the ratio is narrow enough: beside a busy process
-on two cores after up to 1,400 rounds, for which the default budget is too short, and the record then says so."""
+"""For a trial. It ends as soon as the interval of the ratio is narrow enough: beside a busy process on two cores after
+up to 1,400 rounds, for which the default budget is too short, and the record then says so."""
 MAX_ROUNDS = 2000
 PROCESSES = 4
 """Of each step; trials take their ordered pairs in turn."""

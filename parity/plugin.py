@@ -217,7 +217,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not questions or session.config.getoption("collectonly"):
         return
     if any("benchmark" in getattr(item, "fixturenames", ()) for item in questions.values()):
-        _require_benchmarks(session.config)
+        _check_benchmarks(session.config)
     modules = {q.item: item.module.__name__ for q, item in questions.items() if isinstance(item, pytest.Function)}
     try:
         _examination(session.config).plan(list(questions), modules)
@@ -226,14 +226,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     _remember_interrupts(session.config)
 
 
-def _require_benchmarks(config: pytest.Config) -> None:
+def _check_benchmarks(config: pytest.Config) -> None:
     from parity.latency import benchmarking
 
     if refused := benchmarking.refused(config):
         raise pytest.UsageError(
             f"{', '.join(refused)}: latency is measured by parity, in a process of each runtime and after rounds to "
-            "warm up, and replayed by pytest-benchmark, which calls nothing. Leave it out; --benchmark-max-time and "
-            "--benchmark-min-rounds say how much is measured."
+            "warm up, with intervals at 99 %, and replayed by pytest-benchmark, which calls nothing. Leave this out, "
+            "and run other benchmarks apart; --benchmark-max-time, --benchmark-min-rounds and --benchmark-precision "
+            "say how much is measured."
         )
     if benchmarking.missing(config):
         raise pytest.UsageError(

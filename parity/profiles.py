@@ -30,12 +30,12 @@ _DIGITS = 4
 
 
 def of_case(harness: Harness, checks: Iterable[Check]) -> Iterator[Profile]:
-    """Profiles of the worst of `checks`, which are asked again; what fails now has one that says how."""
+    """Profiles of the worst of `checks`, which are asked again; of what cannot be, why."""
     for check in worst(check for check in checks if check.case == harness.case.name):
         try:
             yield of_check(harness, check)
         except ParityError as error:
-            yield Profile(*_of(check), failed=str(error))
+            yield Profile(*_about(check), [], [], [], [], [], [], str(error))
 
 
 def worst(checks: Iterable[Check]) -> list[Check]:
@@ -60,26 +60,26 @@ def of_check(harness: Harness, check: Check) -> Profile:
     """The profile of the leaf that `check` is about.
 
     Raises:
-        ParityError: a runtime failed, or answers in another shape than before.
+        ParityError: a runtime failed, or their answers are not of one shape.
     """
     evaluation, probe, leaf, size = EVALUATION_OF[check.probe], check.probe, check.leaf, check.batch_size
     actual = harness.answers(check.runtime, evaluation, size, check.tf_device).get(probe, {}).get(leaf)
     jax = harness.kept(JAX, evaluation, size, check.jax_device)[probe].get(leaf)
     oracle = harness.kept(JAX_FLOAT64, evaluation, size)[probe].get(leaf)
     if actual is None or jax is None or oracle is None or not actual.shape == jax.shape == oracle.shape:
-        shapes = [getattr(array, "shape", None) for array in (actual, jax, oracle)]
-        raise RuntimeFailureError("{} has shape {}, JAX's {}, and the oracle's {}".format(leaf, *shapes))
+        shapes = ["no such leaf" if found is None else f"shape {found.shape}" for found in (actual, jax, oracle)]
+        raise RuntimeFailureError("{} has {}, JAX {}, and the oracle {}".format(check.runtime, *shapes))
     budget = harness.budgets(evaluation, size)[probe].get(leaf, Budget(0.0, 0.0))
     expected = oracle if is_float(jax) else jax
     apart = distances(actual, expected, budget.max)
     found, block = position_map(apart)
     return Profile(
-        *_of(check), list(actual.shape), list(EDGES), histogram(apart), histogram(distances(jax, expected, budget.max)),
-        found, block,
+        *_about(check), list(actual.shape), list(EDGES), histogram(apart),
+        histogram(distances(jax, expected, budget.max)), found, block,
     )  # fmt: skip
 
 
-def _of(check: Check) -> tuple[str, str, str, str, str, int]:
+def _about(check: Check) -> tuple[str, str, str, str, str, int]:
     return check.item, check.leaf, check.case, check.probe, check.runtime, check.batch_size
 
 

@@ -41,8 +41,8 @@ def load(name: str) -> dict[str, Any] | None:
         if path.is_file():
             try:
                 found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), object_hook=_with_numbers)
-            except json.JSONDecodeError as error:
-                raise RecordError(f"{path} is not JSON: {error}. Measure it again.") from None
+            except (OSError, ValueError) as error:
+                raise RecordError(f"{path} cannot be read as JSON: {error}. Measure it again.") from None
             if not isinstance(found, dict) or found.get("schema") != SCHEMA:
                 raise RecordError(f"{path} is not of schema {SCHEMA}. Measure it again.")
             return found

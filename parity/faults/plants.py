@@ -121,13 +121,18 @@ def function(target: Any, name: str, make: Callable[[Any], Any]) -> Patch:
 
 
 def patched(*patches: tuple[Any, str, Callable[[Any], Any]]) -> Plant:
-    """Functions of parity replaced by what `make` makes of them."""
+    """Functions of parity replaced by what `make` makes of them.
+
+    Raises:
+        AttributeError: there is none of that name.
+    """
+    honest = [getattr(target, name) for target, name, _ in patches]
 
     @contextmanager
     def plant(bench: Bench) -> Iterator[None]:
         with ExitStack() as stack:
-            for target, name, make in patches:
-                stack.enter_context(mock.patch.object(target, name, make(getattr(target, name))))
+            for (target, name, make), function in zip(patches, honest, strict=True):
+                stack.enter_context(mock.patch.object(target, name, make(function)))
             yield
 
     return plant

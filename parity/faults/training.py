@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import tensorflow as tf
 
-from parity import finetuning, harness
+from parity import finetuning, preparation
 from parity.faults import Fault, Plant
 from parity.faults.plants import accuracy, grouped, patched
 
@@ -86,7 +86,7 @@ FAULTS = grouped(
         "learning rate decayed at every step", "finetuning.keras_schedule",
         patched((finetuning, "keras_schedule", _smooth)), ONGOING,
     ),
-    Fault("schedule begun anew", "finetuning.finetune", patched((harness, "finetune", _restarted)), ONGOING),
+    Fault("schedule begun anew", "finetuning.finetune", patched((preparation, "finetune", _restarted)), ONGOING),
     Fault(
         "one tensor left out of the update", "keras.optimizers.Adam",
         patched((OPTIMISER, "Adam", _without_last)), ONGOING,

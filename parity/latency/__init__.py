@@ -47,10 +47,11 @@ class Effort:
     """How much is measured: the time for each runtime in seconds, and the rounds that are measured in any case.
 
     `collect_garbage` is whether the collectors of the workers may run meanwhile; without `timed`, each step is taken
-    once and none is timed.
+    once and none is timed; `precision` is the relative half-width at which an interval is narrow enough.
     """
 
     budget_s: float = 1.0
     min_rounds: int = timing.MIN_ROUNDS
     collect_garbage: bool = True
     timed: bool = True
+    precision: float = timing.PRECISION

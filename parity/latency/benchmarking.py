@@ -6,6 +6,8 @@ of a group are measured round by round, and each benchmark replays its own round
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,8 +18,10 @@ from parity.errors import ParityError
 from parity.latency import Effort, Group
 from parity.records import Planned, Timing
 
-REFUSED = tuple(f"--benchmark-{name}" for name in ("timer", "min-time", "calibration-precision", "warmup", "cprofile"))
-"""How its options begin that say how it calls a function: here it calls none."""
+REFUSED = tuple(
+    f"--benchmark-{name}" for name in ("timer", "min-time", "calibration-precision", "warmup", "cprofile", "confidence")
+)
+"""How its options begin that cannot be obeyed: it calls no function here, and the level of intervals is fixed."""
 
 
 class Recorded:
@@ -56,8 +60,9 @@ def missing(config: pytest.Config) -> bool:
 
 
 def refused(config: pytest.Config) -> list[str]:
-    """The options that were given and cannot be obeyed."""
-    return [option for option in map(str, config.invocation_params.args) if option.startswith(REFUSED)]
+    """The options that were given, wherever, and cannot be obeyed."""
+    given = [*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *config.getini("addopts")]
+    return [option for option in [*given, *map(str, config.invocation_params.args)] if option.startswith(REFUSED)]
 
 
 def skipped_by(config: pytest.Config, item: pytest.Function) -> str | None:
@@ -72,6 +77,7 @@ def effort(config: pytest.Config) -> Effort:
     return Effort(
         budget_s=float(config.getoption("benchmark_max_time", Effort.budget_s)),
         min_rounds=max(timing.MIN_ROUNDS, config.getoption("benchmark_min_rounds", 0)),
+        precision=config.getoption("benchmark_precision", None) or Effort.precision,
         collect_garbage=not config.getoption("benchmark_disable_gc", False),
         timed=not disabled,
     )

@@ -27,7 +27,7 @@ from parity.timing import Interval, Measured
 TOLERANCE = 1e-3
 """By how much each scalar of a step may differ from JAX's, relative: what tells it from another step, no more. What it
 computes is judged by the probes."""
-OF_ONE_GRADIENT = 0.25
+OF_ONE_EXAMPLE = 0.25
 """The same for the size of the gradient at batch size 1: what lies in front of a batch normalisation then has a
 gradient of exactly zero in JAX and of rounding in TensorFlow, 3 % of the whole in the reference case."""
 SAME_PROGRAM, ROUNDS = "same_program", "rounds"
@@ -146,7 +146,8 @@ class Latency:
             if self.effort.timed and ways:
                 found.measured = timing.interleaved(
                     ways, reference=JAX if JAX in ways else None, budget_s=self.effort.budget_s * len(ways),
-                    min_rounds=self.effort.min_rounds, seed=zlib.crc32(repr(group).encode()),
+                    min_rounds=self.effort.min_rounds, precision=self.effort.precision,
+                    seed=zlib.crc32(repr(group).encode()),
                 )  # fmt: skip
             else:
                 for way in ways.values():
@@ -242,7 +243,7 @@ def _same_program(found: Found, runtime: str, batch_size: int) -> Judgement:
         return Judgement(SAME_PROGRAM, records.FAIL, failure=NUMERIC, evidence=why, message=why)
     pairs = [(name, a[name], b[name]) for a, b in zip(own, jax, strict=True) for name in b]
     apart = max(abs(a - b) for _, a, b in pairs)
-    tolerances = {steps.GRADIENT: OF_ONE_GRADIENT} if batch_size == 1 else {}
+    tolerances = {steps.GRADIENT: OF_ONE_EXAMPLE} if batch_size == 1 else {}
     bad = [
         f"{name} {a:.6g}, expected {b:.6g}" for name, a, b in pairs
         if not abs(a - b) <= tolerances.get(name, TOLERANCE) * abs(b)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class Profile:
         map: the largest distance of the runtime's answer in each block; the leaf seen as a matrix, its last axis across
             and all others down.
         block: rows and columns of the leaf in a block.
-        failed: how its runtime failed when it was asked again; there is no spread and no map then.
+        failed: why it could not be asked again; there is no spread and no map then.
     """
 
     item: str
@@ -236,12 +236,12 @@ class Profile:
     probe: str
     runtime: str
     batch_size: int
-    shape: list[int] = field(default_factory=list)
-    edges: list[float] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-    jax_counts: list[int] = field(default_factory=list)
-    map: list[list[float]] = field(default_factory=list)
-    block: list[int] = field(default_factory=list)
+    shape: list[int]
+    edges: list[float]
+    counts: list[int]
+    jax_counts: list[int]
+    map: list[list[float]]
+    block: list[int]
     failed: str = ""
 
 

@@ -123,7 +123,9 @@ def full_run(text="plain", **changes):
                 jax_counts=[4],
                 map=[[1.0, float("inf")]],
                 block=[2, 1],
-            )
+                failed="",
+            ),
+            of_text(records.Profile, text, shape=[], edges=[], counts=[], jax_counts=[], map=[], block=[]),
         ],
         remedies=[of_text(records.Remedy, text)],
         programs=[of_text(records.Program, text, operations={text: 1})],

@@ -97,27 +97,48 @@ def test_pytest_benchmark_can_be_told_to_leave_out(replayed, option, expected):
 
 
 @pytest.mark.parametrize(
-    ("options", "budget_s", "least", "collect", "timed"),
-    [((), 1.0, 8, True, True), (("--benchmark-max-time=3", "--benchmark-min-rounds=20"), 3.0, 20, True, True),
-     (("--benchmark-disable-gc",), 1.0, 8, False, True), (("--benchmark-disable",), 1.0, 8, True, False),
-     (("--benchmark-disable", "--benchmark-enable"), 1.0, 8, True, True), (("-p", "no:benchmark"), 1.0, 8, True, True)],
+    ("options", "changed"),
+    [((), {}), (("-p", "no:benchmark"), {}), (("--benchmark-disable", "--benchmark-enable"), {}),
+     (("--benchmark-max-time=3", "--benchmark-min-rounds=20"), {"budget_s": 3.0, "min_rounds": 20}),
+     (("--benchmark-disable-gc",), {"collect_garbage": False}), (("--benchmark-disable",), {"timed": False}),
+     (("--benchmark-precision=0.02",), {"precision": 0.02})],
 )  # fmt: skip
-def test_its_options_say_how_much_is_measured(pytester, options, budget_s, least, collect, timed):
-    assert benchmarking.effort(pytester.parseconfig(*options)) == Effort(budget_s, least, collect, timed)
+def test_its_options_say_how_much_is_measured(pytester, options, changed):
+    assert benchmarking.effort(pytester.parseconfig(*options)) == Effort(**changed)
 
 
 def test_latency_without_pytest_benchmark_says_what_to_install(pytester):
     with pytest.raises(pytest.UsageError, match=r"pip install 'parity\[test\]'"):
-        plugin._require_benchmarks(pytester.parseconfig("-p", "no:benchmark"))
+        plugin._check_benchmarks(pytester.parseconfig("-p", "no:benchmark"))
+
+
+QUESTIONED = """
+import pytest
+from parity.records import Planned
+
+QUESTION = Planned("test_latency[c-jax-predict-b1]", "c", "latency", "jax", 1, "cpu:0", "none")
+
+
+@pytest.mark.parametrize("question", [QUESTION])
+def test_latency(question, benchmark):
+    pass
+"""
 
 
 @pytest.mark.parametrize(
-    "option", ["--benchmark-timer=time.time", "--benchmark-cprofile=tottime", "--benchmark-warmup"]
-)
-def test_an_option_that_cannot_be_obeyed_is_refused_by_name(pytester, option):
-    assert benchmarking.refused(pytester.parseconfig("--benchmark-max-time=3")) == []
-    with pytest.raises(pytest.UsageError, match=rf"^{option}: .*--benchmark-max-time"):
-        plugin._require_benchmarks(pytester.parseconfig(option))
+    "options",
+    [("--benchmark-timer=time.time",), ("--benchmark-min-time", "1"), ("--benchmark-warmup",),
+     ("-o", "addopts=--benchmark-cprofile=tottime")],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_option_that_cannot_be_obeyed_is_refused_by_name(pytester, monkeypatch, options):
+    pytester.makepyfile(QUESTIONED)
+    found = pytester.runpytest("-p", "no:cacheprovider", *options)
+    refused = options[-1].removeprefix("addopts=") if len(options) > 1 and options[0] == "-o" else options[0]
+    assert found.ret == pytest.ExitCode.USAGE_ERROR
+    found.stderr.fnmatch_lines(f"ERROR: {refused}: *--benchmark-precision*")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--benchmark-confidence=0.9 --benchmark-max-time=3")
+    assert benchmarking.refused(pytester.parseconfig("--benchmark-precision=0.02")) == ["--benchmark-confidence=0.9"]
 
 
 def pytest_of_the_suites(cwd, *options):

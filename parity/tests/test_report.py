@@ -133,6 +133,7 @@ def test_no_number_of_a_record_breaks_a_panel(value, monkeypatch):
         filled |= {"map": [[value, 1.0]]} if "map" in hints else {}
         setattr(made, name, [dataclasses.replace(row, **filled) for row in getattr(made, name)])
     assert views(made)["latency"]
+    assert views(made)["profiles"]["figures"]
     assert terminal.show(made)
     assert markdown.summary([(made, None)])
 
@@ -206,11 +207,15 @@ def test_any_map_is_drawn(found):
     assert figure.svg.startswith("<svg")
 
 
-def test_a_runtime_that_failed_when_it_was_asked_again_is_named():
+def test_what_could_not_be_asked_again_is_named(tmp_path):
     bare = {key: [] for key in ("shape", "edges", "counts", "jax_counts", "map", "block")}
-    [(title, why)] = views(run(profiles=[profile(**bare, failed="it answers no more")]))["profiles"]["failed"]
-    assert title.startswith("Dense_0/kernel of predict on ")
-    assert why == "it answers no more"
+    found = run(profiles=[profile(**bare, failed="it answers no more")])
+    assert views(found)["profiles"]["figures"] == []
+    text = page(found, tmp_path)
+    assert re.search(
+        r"None of Dense_0/kernel of predict on .*, which could not be asked again: it answers no more", text
+    )
+    assert "Not recorded in this run: <code>parity run --out" not in text
 
 
 def ways(**changes):

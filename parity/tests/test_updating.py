@@ -26,5 +26,7 @@ def test_the_first_optimizer_is_exported_under_the_remedy_too(tiny_harness, monk
     monkeypatch.setattr(Harness, "bundle", property(tried))
     monkeypatch.setattr(updating, "hand_over", handed)
     monkeypatch.setattr(updating, "Harness", lambda *_: tiny_harness)
+    updates = updating.Updates(Ledger())
+    updates._folder = tmp_path
     with pytest.raises(HandedOverError, match=r"tensorflow==2\.21\.0"):
-        updating.Updates(Ledger()).judgements("adam_exponential", EXPORTED)
+        updates.judgements("adam_exponential", EXPORTED)

@@ -21,7 +21,7 @@ def view(cell: Cell) -> dict[str, Any] | None:
     """A figure for each profile with the row of its check, and what has none and why; None without a check."""
     checks = {(check.item, check.leaf): check for check in cell.checks}
     figures = []
-    for profile in (profile for profile in cell.run.profiles if not profile.failed):
+    for profile in (found for found in cell.run.profiles if not found.failed):
         check = checks.get((profile.item, profile.leaf))
         figures.append((_figure(profile, check.limit if check else None), check and cell.row(check)))
     failed = [(_title(profile), profile.failed) for profile in cell.run.profiles if profile.failed]
