@@ -201,9 +201,9 @@ def test_a_footprint_is_that_of_the_runtimes_own_process(planted):
     assert jax.threads["tf_XLAEigen"] == fresh.threads["tf_XLAEigen"] == run.environment["machine"]["cores"]
 
 
-def test_what_is_not_wanted_is_left_out_and_says_how_to_ask_also_without_pytest_benchmark(tmp_path):
-    asked = ("--parity-case", PLANTED, "--parity-runtime=jax", "--parity-batch-size=13", "-k", "predict and b13")
-    done = pytest_of_the_suites(tmp_path, "-p", "no:benchmark", *asked)
+def test_what_is_not_wanted_is_left_out_and_says_how_to_ask_also_without_pytest_benchmark(tmp_path, frameworks):
+    asked = ("--case", PLANTED, "--runtime", "jax", "--batch-size", 13, "-k", "predict and b13", "--out", "out")
+    done = samples.inside("run", *asked, "-p", "no:benchmark", cwd=tmp_path)
     assert "left out; ask for them with --latency (in pytest --parity-latency" in " ".join(done.stdout.split())
     assert "3 passed" in done.stdout, done.stdout + done.stderr
 

@@ -189,6 +189,7 @@ def test_a_try_does_not_take_the_place_of_the_study():
 
 def test_a_study_of_real_processes(tiny_harness, monkeypatch):
     monkeypatch.setattr(honesty, "BUDGET_S", 0.2)
+    monkeypatch.setattr(honesty, "PROCESSES", 2)
     found = honesty.measure(tiny_harness, f"{tiny.__file__}:tiny", 1, [honesty.Step(JAX, "train_step", 13)])
     assert [(s.step, s.loaded, s.slowdown, len(s.trials)) for s in found.series] == [
         ("train_step", loaded, by, 1) for loaded in (False, True) for by in (1.0, SLOWDOWN)

@@ -28,14 +28,14 @@ def run(*arguments, cwd):
 
 
 @pytest.fixture(scope="module")
-def iris(tmp_path_factory):
+def iris(tmp_path_factory, frameworks):
     """A user's own case, in a file outside the package, on every runtime.
 
     Of relations, which have tests of their own like the canaries, one; `test_resuming` kills processes.
     """
     folder = tmp_path_factory.mktemp("iris")
     asked = "not resumption and not bfloat16 and not canaries and (not relations or split_batch)"
-    done = run("--case", IRIS, "--out", "out", "--batch-size", 13, "-k", asked, cwd=folder)
+    done = samples.inside("run", "--case", IRIS, "--out", "out", "--batch-size", 13, "-k", asked, cwd=folder)
     return done, folder / "out"
 
 
