@@ -47,9 +47,11 @@ class Point(NamedTuple):
 
 
 def view(atlas: Atlas) -> dict[str, Any]:
-    """The figures of footprints and of latencies; none where nothing was measured."""
+    """The figures of footprints and of latencies, none where nothing was measured; and in how many cells it was."""
     rows = [row for row in atlas.cells if row["mode"] == JOINT and row["jax"] and row["tensorflow"]]
-    return {"footprints": _footprints(rows), "latency": _latencies(rows)}
+    ran = [row for row in rows if row["checks"]]
+    measured = {name: f"{sum(bool(row.get(name)) for row in ran)} of {len(ran)}" for name in ("footprints", "latency")}
+    return {"footprints": _footprints(rows), "latency": _latencies(rows), "measured": measured}
 
 
 def _footprints(rows: Sequence[Row]) -> list[Any]:

@@ -140,7 +140,14 @@ def test_costs_of_one_release_are_shown_and_none_are_none():
     view = footprints.view(of(costs(1e9, "0.9.2")))
     assert view["footprints"][1].caption.startswith("The most is 1.00 s, of tf_xla with jax 0.9.2")
     assert view["latency"] == []
-    assert footprints.view(of(row(), row(footprints=None, latency=None))) == {"latency": [], "footprints": []}
+    nothing = footprints.view(of(row(), row(footprints=None, latency=None)))
+    assert (nothing["latency"], nothing["footprints"]) == ([], [])
+
+
+def test_costs_say_in_how_many_of_the_pairs_that_ran_they_were_measured():
+    apart = bad("error", "resolver", jax="0.7.2", checks=0)
+    view = footprints.view(of(costs(1e9, "0.9.2"), costs(1e9, "0.8.3", [1.0, 0.9, 1.1]), row("0.10.2"), apart))
+    assert view["measured"] == {"footprints": "2 of 3", "latency": "1 of 3"}
 
 
 def test_every_check_is_in_the_table_and_the_worst_of_each_cell_is_in_the_page():
