@@ -1,6 +1,7 @@
 """Latency as it is asked for: through pytest-benchmark, of runtimes in processes of their own."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -246,6 +247,18 @@ def test_a_process_that_ends_is_a_crash_of_its_runtime(of_tiny):
     with pytest.raises(RuntimeFailureError, match="the process of jax ended with code -9") as caught:
         found.timing(group, "jax")
     assert caught.value.status == CRASH
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what is asked of glibc, and seen in /proc")
+def test_what_a_step_takes_of_memory_is_kept_for_the_next():
+    """By the page faults of a process that takes 8 MiB and lets go of them, 50 times."""
+    from parity.latency.process import _changes
+
+    code = "import resource\nfor _ in range(50): bytearray(8 << 20)\nprint(resource.getrusage(0).ru_minflt)"
+    kept = {name: value for name, value in _changes().items() if name.startswith("MALLOC_")}
+    given_back = {**kept, "MALLOC_MMAP_THRESHOLD_": "131072"}
+    faults = [int(samples.python("-c", code, env={**os.environ, **env}).stdout) for env in (given_back, kept)]
+    assert faults[0] > 50 * 2000 > 20_000 > faults[1]
 
 
 def test_every_group_begins_where_training_had_arrived(asking):
