@@ -1,15 +1,60 @@
-"""Parity tests for models trained in JAX and shipped in TensorFlow."""
+"""Conformance tests for models trained in JAX and shipped in TensorFlow.
+
+    case -> train briefly -> export -> runtimes answer -> score -> record -> gate, report
+
+A *case* (`parity.cases`) is a model with data. *Runtimes* (`parity.runtimes`) answer *probes* (`parity.probes`) about
+it: JAX, JAX in float64 (the oracle), TensorFlow in its several ways. Answers are *scored* (`parity.scoring`) against
+the oracle, in units of rounding error. A *run* (`parity.session`) plans, asks and *records* (`parity.records`). The
+*gate* (`parity.gate`) compares two records; the *report* (`parity.report`) shows one.
+
+The names in `__all__` are the public API; everything else is private and may change without notice.
+"""
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from parity.cases.case import Case, Dataset, Limit, State, Training
+    from parity.cases.optimizers import Optimizer, Schedule
+    from parity.cases.specs import Batch, Spec
+    from parity.compat.remedies import readable_by
+    from parity.core.errors import ParityError
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "Batch",
+    "Case",
+    "Dataset",
+    "Limit",
+    "Optimizer",
+    "ParityError",
+    "Schedule",
+    "Spec",
+    "State",
+    "Training",
+    "readable_by",
+]
+
+_MODULES = {
+    "parity.cases.case": ("Case", "Dataset", "Limit", "State", "Training"),
+    "parity.cases.optimizers": ("Optimizer", "Schedule"),
+    "parity.cases.specs": ("Batch", "Spec"),
+    "parity.compat.remedies": ("readable_by",),
+    "parity.core.errors": ("ParityError",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
 
 def __getattr__(name: str) -> Any:
-    """`parity.remedies`, which imports jax when it is used."""
-    if name == "remedies":
-        return importlib.import_module("parity.remedies")
-    raise AttributeError(f"module 'parity' has no attribute {name!r}")
+    """Import a public name when it is first used, so that `import parity` imports neither numpy nor a framework."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'parity' has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names beside those that are imported already."""
+    return sorted({*globals(), *__all__})

@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from parity.errors import NotComparableError, NotInOrderError, RecordError, UsageError
+from parity.core.errors import NotComparableError, NotInOrderError, RecordError, UsageError
 from parity.gate import outputs
 from parity.gate.comparing import digits, disorder
 from parity.gate.judging import is_power, judge
@@ -24,7 +24,7 @@ from parity.gate.policy import load_policy
 from parity.gate.standing import Standing, read
 from parity.gate.text import one_line
 from parity.gate.views import BASELINE_SCHEMA, PACKAGES, PAIR, Check
-from parity.words import COMPLETE, IN_ORDER
+from parity.records.vocabulary import COMPLETE, IN_ORDER
 
 SHOWN = 30
 """Changed scores that are shown."""

@@ -10,7 +10,7 @@ from parity.gate.policy import Drift
 from parity.gate.text import one_line
 from parity.gate.verdict import BLOCK, NOTE, WARN
 from parity.gate.views import Check
-from parity.words import CRASH, ERROR, FAIL, FIXED, IN_ORDER, KNOWN, MISSING, PASS, REMEDIED, TIMEOUT
+from parity.records.vocabulary import CRASH, ERROR, FAIL, FIXED, IN_ORDER, KNOWN, MISSING, PASS, REMEDIED, TIMEOUT
 
 # A check with one of these blocks whatever it was before: there is no answer, or the list of known issues is wrong.
 _NEVER = {

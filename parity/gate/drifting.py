@@ -11,7 +11,7 @@ from parity.gate.policy import Drift, Policy
 from parity.gate.standing import Standing
 from parity.gate.verdict import BLOCK, NOTE, WARN, Finding
 from parity.gate.views import PAIR
-from parity.words import CRASH, ERROR, MISSING, TIMEOUT
+from parity.records.vocabulary import CRASH, ERROR, MISSING, TIMEOUT
 
 NO_VERDICT = (ERROR, CRASH, TIMEOUT, MISSING)
 

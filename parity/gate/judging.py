@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from parity.errors import NotComparableError
+from parity.core.errors import NotComparableError
 from parity.gate import drifting, machines, slowing
 from parity.gate import verdict as words
 from parity.gate.comparing import Pair, compare, remarkable
@@ -13,7 +13,7 @@ from parity.gate.standing import Standing
 from parity.gate.text import one_line
 from parity.gate.verdict import BLOCK, NOTE, STAY, UPGRADE, WARN, WITH_REMEDY, Finding, Verdict
 from parity.gate.views import PACKAGES, PAIR, Check
-from parity.words import COMPLETE, CRASH, MISSING, TIMEOUT
+from parity.records.vocabulary import COMPLETE, CRASH, MISSING, TIMEOUT
 
 _INEXCUSABLE = (CRASH, TIMEOUT, MISSING)
 """Statuses that block under every policy."""
@@ -159,7 +159,7 @@ def _remedy(mended: list[Finding], candidate: Standing) -> str:
         return "with a remedy" + (f" (as exported by default: {detail})" if detail else "")
     first = named[0]
     failure = ", ".join(one_line(text, 200) for text in (first.failure, first.evidence) if text)
-    return f'exported under parity.remedies.readable_by("{one_line(first.requirement)}") (by default: {failure})'
+    return f'exported under parity.readable_by("{one_line(first.requirement)}") (by default: {failure})'
 
 
 def _move(baseline: Standing, candidate: Standing) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from parity.errors import UsageError
+from parity.core.errors import UsageError
 from parity.gate.text import one_line
 
 if sys.version_info >= (3, 11):

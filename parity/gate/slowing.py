@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from parity.errors import NotComparableError
+from parity.core.errors import NotComparableError
 from parity.gate import machines
 from parity.gate import verdict as words
 from parity.gate.comparing import digits
@@ -23,8 +23,8 @@ from parity.gate.standing import Standing
 from parity.gate.text import one_line
 from parity.gate.verdict import BLOCK, NOTE, WARN, Finding
 from parity.gate.views import PACKAGES, Timing
-from parity.measures import BATCH_SIZES, BETWEEN_PROCESSES
-from parity.words import COMPLETE
+from parity.records.measures import BATCH_SIZES, BETWEEN_PROCESSES
+from parity.records.vocabulary import COMPLETE
 
 AGAIN = "AGAIN"
 """Stands for the folder of a repeat that is yet to be made."""

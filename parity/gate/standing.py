@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from parity.errors import NotComparableError, RecordError
+from parity.core.errors import NotComparableError, RecordError
+from parity.core.storage import ESCAPED
 from parity.gate.text import one_line
 from parity.gate.views import (
     BASELINE_SCHEMA,
@@ -29,8 +30,7 @@ from parity.gate.views import (
     Stopped,
     Timing,
 )
-from parity.storage import ESCAPED
-from parity.words import ANSWERED, COMPLETE, NO_DEVICE, SCHEMA
+from parity.records.vocabulary import ANSWERED, COMPLETE, NO_DEVICE, SCHEMA
 
 T = TypeVar("T")
 Buffer = bytes | mmap.mmap

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from parity.words import NO_DEVICE
+from parity.records.vocabulary import NO_DEVICE
 
 # The words of `records.STATUSES` and `records.MODES`, which a type cannot be made of; a test holds them equal.
 Status = Literal["pass", "fail", "known", "fixed", "remedied", "error", "crash", "timeout", "missing"]

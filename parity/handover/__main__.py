@@ -13,7 +13,7 @@ from parity.runtimes.saved_model_fresh import make_jax_impossible
 
 make_jax_impossible()
 
-from parity import artifact  # noqa: E402
+from parity.export import artifact  # noqa: E402
 from parity.handover import files, resuming  # noqa: E402
 
 artifact.configure_devices(VIRTUAL_CPUS)

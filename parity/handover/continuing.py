@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from parity import artifact
-from parity.errors import RuntimeFailureError, UsageError
+from parity.cases.specs import Answer, Batch
+from parity.core.errors import RuntimeFailureError, UsageError
+from parity.export import artifact
 from parity.handover import (
     BATCH_STATS,
     CARRIED,
@@ -25,7 +26,6 @@ from parity.handover import (
 )
 from parity.handover.counterparts import carried, carry, keras_optimizer
 from parity.handover.files import Handover
-from parity.specs import Answer, Batch
 
 
 class Continuation(ABC):

@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from parity.case import Training
-from parity.errors import CaseError
+from parity.cases.case import Training
+from parity.core.errors import CaseError
 from parity.handover import EXPORTED
 from parity.handover.slots import carried, carry
 from parity.handover.updates import SGD, Adam, Lion, keras

@@ -18,15 +18,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from parity import judging, kinks
-from parity.case import Case, State
-from parity.compare import distance, is_float
+from parity.cases.case import Case, State
+from parity.cases.specs import MOST_BYTES, Answer, Batch
+from parity.cases.training import Trained, optimizer, schedule, training_step
 from parity.handover import BATCH_STATS, GRADIENT, KEY, LEARNING_RATE, LOSS, MOMENTS, PARAMETERS, STEP, rung
-from parity.judging import Budget, Ensemble
-from parity.programs import in_float64, with_rounding
 from parity.runtimes.jax import named
-from parity.specs import MOST_BYTES, Answer, Batch
-from parity.training import Trained, optimizer, schedule, training_step
+from parity.scoring import judging, kinks
+from parity.scoring.compare import distance, is_float
+from parity.scoring.judging import Budget, Ensemble
+from parity.scoring.programs import in_float64, with_rounding
 
 SOURCE = f"{judging.MEMBERS} float32 courses of training, begun with everything perturbed by up to 1 ulp"
 
@@ -209,7 +209,7 @@ class Course:
     def power(self, expected: Expected) -> dict[str, float]:
         """By weight tensor, the smallest relative error before the last step that any rung of it would catch.
 
-        The response is measured at a smaller error, signs drawn at random, in float64; see `parity.power`.
+        The response is measured at a smaller error, signs drawn at random, in float64; see `parity.probes.power`.
         """
         point, _, batch = self._before
         leaves, tree = jax.tree_util.tree_flatten(point.state.params)

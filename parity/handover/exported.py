@@ -10,16 +10,16 @@ from typing import Any
 import jax
 import tensorflow as tf
 
-from parity import export
-from parity.artifact import Wrap, graph, tensor_specs
-from parity.case import Case
-from parity.errors import ParityError, RuntimeFailureError
-from parity.export import Exported
+from parity.cases.case import Case
+from parity.cases.specs import Batch
+from parity.core.errors import ParityError, RuntimeFailureError
+from parity.export import conversion as export
+from parity.export.artifact import Wrap, graph, tensor_specs
+from parity.export.conversion import Exported
 from parity.handover import BATCH_STATS, CARRIED, GRADIENT, KEY, LEARNING_RATE, LOSS, MOMENTS, PARAMETERS, STEP
 from parity.handover.course import Point, Step
 from parity.handover.files import Batches, Handover, digest, write
 from parity.runtimes.jax import named
-from parity.specs import Batch
 
 EVALUATING = ("predict", "accuracy", "eval_loss")
 

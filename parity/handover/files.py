@@ -9,19 +9,20 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from parity import bundles, storage
-from parity.bundles import Signature
-from parity.case import Training
-from parity.errors import CaseError, RecordError, UsageError
-from parity.optimizers import Optimizer, Schedule
-from parity.specs import Answer, Batch, by_name, like
+from parity.cases.case import Training
+from parity.cases.optimizers import Optimizer, Schedule
+from parity.cases.specs import Answer, Batch, by_name, like
+from parity.core import storage
+from parity.core.errors import CaseError, RecordError, UsageError
+from parity.export import bundles
+from parity.export.bundles import Signature
 
 MANIFEST, MOMENTS, EXAMPLES = "handover.json", "moments.npz", "examples.npz"
 ARTIFACT, TRAINING = "saved_model", "training"
 
 
 class Batches(Protocol):
-    """The input pipeline; see `parity.pipeline.Pipeline`."""
+    """The input pipeline; see `parity.cases.pipeline.Pipeline`."""
 
     steps_per_epoch: int
 

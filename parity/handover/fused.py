@@ -10,10 +10,10 @@ import jax
 import numpy as np
 import optax
 
-from parity.case import Case, Dataset, State
-from parity.errors import CaseError
-from parity.specs import BATCH, Answer, Array, Batch, Spec, by_name
-from parity.training import leaf_name
+from parity.cases.case import Case, Dataset, State
+from parity.cases.specs import BATCH, Answer, Array, Batch, Spec, by_name
+from parity.cases.training import leaf_name
+from parity.core.errors import CaseError
 
 RATE, MOMENTUM = 0.01, 0.9
 """Of stochastic gradient descent, which Optax and Keras define alike; Keras keeps -RATE times Optax's moment."""

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from parity import judging, kinks, programs
-from parity.case import Case, Dataset, State
-from parity.errors import CaseError
-from parity.failures import classify
+from parity.cases.case import Case, Dataset, State
+from parity.cases.specs import Answer, Batch
+from parity.core.errors import CaseError
+from parity.core.failures import classify
 from parity.handover import fused, keras_head
 from parity.handover.fused import MOMENTUM, RATE, Fused, trajectory
 from parity.handover.keras_head import Network, Settings, trunk_layer
 from parity.handover.trunk import save
-from parity.judging import Budget, Ensemble, Judgement
 from parity.records import ERROR, FAIL, PASS
-from parity.specs import Answer, Batch
+from parity.scoring import judging, kinks, programs
+from parity.scoring.judging import Budget, Ensemble, Judgement
 
 if TYPE_CHECKING:
-    from parity.harness import Harness
+    from parity.runtimes.harness import Harness
 
 STEPS = 3
 BATCH_SIZE = 32

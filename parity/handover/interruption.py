@@ -8,14 +8,15 @@ from pathlib import Path
 from threading import Timer
 from typing import IO
 
-from parity import bundles, judging
-from parity.errors import RuntimeFailureError
+from parity.cases.specs import Answer
+from parity.core.errors import RuntimeFailureError
+from parity.export import bundles
 from parity.handover import EXPORTED, RUNGS, STATE, resuming, rung
 from parity.handover.files import Handover
-from parity.judging import Judgement
 from parity.records import FAIL, PASS
 from parity.runtimes.saved_model_fresh import ProcessEndedError
-from parity.specs import Answer
+from parity.scoring import judging
+from parity.scoring.judging import Judgement
 
 LONGEST_S = 600
 """Seconds after which a process that has not answered is killed."""

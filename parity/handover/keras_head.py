@@ -21,9 +21,9 @@ import numpy as np
 import tensorflow as tf
 from packaging.specifiers import SpecifierSet
 
-from parity import artifact
-from parity.artifact import FEATURES, FEATURES_TRAIN
-from parity.specs import Answer, Batch, Specs, by_name, like
+from parity.cases.specs import Answer, Batch, Specs, by_name, like
+from parity.export import artifact
+from parity.export.artifact import FEATURES, FEATURES_TRAIN
 
 KERASES = {"keras3": "keras", "keras2": "tf_keras"}
 """The packages by what is said of them."""

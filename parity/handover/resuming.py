@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from parity import artifact, bundles
-from parity.errors import RecordError, UsageError
+from parity.cases.pipeline import Pipeline
+from parity.cases.specs import Batch
+from parity.core.errors import RecordError, UsageError
+from parity.export import artifact, bundles
 from parity.handover import EXPORTED
 from parity.handover.continuing import Continuation, resume
 from parity.handover.files import Handover
-from parity.pipeline import Pipeline
-from parity.specs import Batch
 
 AGAIN = "exported_again"
 SAVED, TRAINING = "saved", "training"

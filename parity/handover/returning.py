@@ -5,12 +5,12 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from parity.errors import RuntimeFailureError, UsageError
+from parity.cases.specs import Answer, Batch
+from parity.core.errors import RuntimeFailureError, UsageError
 from parity.handover import BATCH_STATS, KEY, MOMENTS, PARAMETERS, STEP
 from parity.handover.continuing import Continuation
 from parity.handover.course import Course, Point, answer
 from parity.runtimes.jax import named
-from parity.specs import Answer, Batch
 
 
 def returned(state: Answer, like: Point) -> Point:

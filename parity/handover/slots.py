@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.errors import UsageError
+from parity.core.errors import UsageError
 from parity.handover.updates import Counterpart
 
 Trainable = list[tuple[str, Any]]

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from parity import judging, kinks
-from parity.compare import distance
-from parity.errors import ParityError
+from parity.cases.specs import Answer, Batch
+from parity.core.errors import ParityError
 from parity.handover import GRADIENT, LOSS, PARAMETERS, RUNGS, rung
 from parity.handover.course import Course, Expected
-from parity.judging import POWERLESS, Judgement
 from parity.records import FAIL, PASS
-from parity.specs import Answer, Batch
+from parity.scoring import judging, kinks
+from parity.scoring.compare import distance
+from parity.scoring.judging import POWERLESS, Judgement
 
 
 class Followable(Protocol):

@@ -8,13 +8,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from parity import artifact
-from parity.artifact import FEATURES, FEATURES_TRAIN, graph, tensor_specs
-from parity.errors import CaseError, ParityError, RuntimeFailureError
-from parity.export import Exported, remedied, state_leaves
+from parity.cases.specs import by_name, like
+from parity.core.errors import CaseError, ParityError, RuntimeFailureError
+from parity.export import artifact
+from parity.export.artifact import FEATURES, FEATURES_TRAIN, graph, tensor_specs
+from parity.export.conversion import Exported, remedied, state_leaves
 from parity.handover.fused import Trunk
 from parity.handover.keras_head import plain_name
-from parity.specs import by_name, like
 
 
 def save(trunk: Trunk, path: Path, readable_by: str | None = None) -> dict[str, str]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from parity import timing
-from parity.measures import BATCH_SIZES as BATCH_SIZES
+from parity.latency import timing
 from parity.records import Planned
+from parity.records.measures import BATCH_SIZES as BATCH_SIZES
 from parity.runtimes import JAX, SAVED_MODEL, SAVED_MODEL_FRESH, TF_GRAPH, TF_XLA
 
 PREDICT, EVAL, FORWARD_BACKWARD, TRAIN_STEP = "predict", "eval", "forward_backward", "train_step"

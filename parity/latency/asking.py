@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from parity import records
-from parity.case import Case
-from parity.failures import NUMERIC
-from parity.harness import Harness
-from parity.judging import Judgement
+from parity.cases.case import Case
+from parity.core.failures import NUMERIC
+from parity.core.ledger import Ledger
 from parity.latency import Effort, Group, device_of
 from parity.latency.measuring import Latency
-from parity.ledger import Ledger
 from parity.records import Footprint, Planned, Timing
-from parity.selection import LATENCY as SPENT
+from parity.runtimes.harness import Harness
+from parity.scoring.judging import Judgement
+from parity.session.selection import LATENCY as SPENT
 
 LATENCY = "test_latency"
 """The test that times a step; the other of the probe is about a runtime."""

@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from parity import timing
-from parity.errors import ParityError
-from parity.latency import Effort, Group
+from parity.core.errors import ParityError
+from parity.latency import Effort, Group, timing
 from parity.records import Planned, Timing
 
 REFUSED = tuple(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from parity import artifact, export
-from parity.artifact import Wrap, tensor_specs
-from parity.case import Case, load
+from parity.cases.case import Case, load
+from parity.export import artifact
+from parity.export import conversion as export
+from parity.export.artifact import Wrap, tensor_specs
 from parity.handover.course import Point, Step, stepping
 from parity.handover.exported import Trainable
 from parity.latency import in_jax, in_tensorflow

@@ -8,14 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from parity.case import Case, State, load
+from parity.cases.case import Case, State, load
+from parity.cases.training import optimizer
 from parity.handover import BATCH_STATS, GRADIENT, KEY, LOSS
 from parity.handover.course import Point, stepping
 from parity.latency import EVAL, FORWARD_BACKWARD, PREDICT, TRAIN_STEP, steps
 from parity.latency.steps import Inputs
 from parity.latency.subject import Timed
 from parity.runtimes.jax import device, pure_functions
-from parity.training import optimizer
 
 
 def point(case: Case, timed: Timed) -> Point:

@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from parity import artifact
-from parity.bundles import Signature
+from parity.export import artifact
+from parity.export.bundles import Signature
 from parity.handover import GRADIENT, LOSS
 from parity.latency import EVAL, FORWARD_BACKWARD, PREDICT, TRAIN_STEP, steps
 from parity.latency.steps import Inputs

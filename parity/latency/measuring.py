@@ -11,18 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parity import environment, export, records, timing
-from parity.errors import ParityError, RuntimeFailureError
-from parity.failures import NUMERIC, classify
+from parity import records
+from parity.core import environment
+from parity.core.errors import ParityError, RuntimeFailureError
+from parity.core.failures import NUMERIC, classify
+from parity.export import conversion as export
 from parity.handover.course import Point
-from parity.harness import Harness
-from parity.judging import Judgement
-from parity.latency import PREDICT, Effort, Group, in_jax, steps, subject
+from parity.latency import PREDICT, Effort, Group, in_jax, steps, subject, timing
 from parity.latency.process import Worker
-from parity.preparation import outcome
+from parity.latency.timing import Interval, Measured
 from parity.records import Footprint, Timing
 from parity.runtimes import JAX, SAVED_MODEL, SAVED_MODEL_FRESH
-from parity.timing import Interval, Measured
+from parity.runtimes.harness import Harness
+from parity.runtimes.preparation import outcome
+from parity.scoring.judging import Judgement
 
 TOLERANCE = 1e-3
 """By how much each scalar of a step may differ from JAX's, relative: what tells it from another step, no more. What it
@@ -61,7 +63,7 @@ class Latency:
 
     Args:
         harness: the case.
-        name: by which `parity.case.load` finds it.
+        name: by which `parity.cases.case.load` finds it.
         asked: the runtimes that are asked of each group; JAX is measured beside them all.
         largest: the largest batch size, at which each runtime is first called.
         effort: how much is measured.

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from parity import environment
-from parity.errors import ParityError, RuntimeFailureError
+from parity.core import environment
+from parity.core.errors import ParityError, RuntimeFailureError
+from parity.core.processes import Answering
 from parity.latency.worker import FOOTPRINT, LOAD, PREPARE, RESET, TIME
-from parity.processes import Answering
 
 
 class Worker:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from parity.cases.specs import Batch, outputs
 from parity.latency import PREDICT
-from parity.specs import Batch, outputs
 
 LOSS, GRADIENT, MOVED = "loss", "gradient", "moved"
 """Scalars of a step; see `Steps.scalars`."""

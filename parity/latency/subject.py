@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parity import bundles
-from parity.bundles import Bundle, Signature
-from parity.specs import Answer, Batch
+from parity.cases.specs import Answer, Batch
+from parity.export import bundles
+from parity.export.bundles import Bundle, Signature
 
 SUBJECT, TRAINED, SAVED_MODEL = "subject.json", "trained.npz", "saved_model"
 
@@ -21,7 +21,7 @@ class Timed:
 
     Attributes:
         path: the folder.
-        case: by the name that `parity.case.load` takes.
+        case: by the name that `parity.cases.case.load` takes.
         signature: of the case.
         steps_per_epoch: of its training.
         readable_by: the requirement of the remedy under which it is exported; None for jax's default.

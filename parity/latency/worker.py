@@ -84,7 +84,8 @@ class Worker:
 
         self._around.enter_context(in_tensorflow.on_device(self._device))
         if self._runtime in (TF_GRAPH, TF_XLA):
-            from parity import artifact, export
+            from parity.export import artifact
+            from parity.export import conversion as export
             from parity.latency import converted
 
             wrap = {TF_GRAPH: artifact.graph, TF_XLA: artifact.xla}[self._runtime]
@@ -169,7 +170,7 @@ def threads() -> dict[str, int]:
 
 def serve(runtime: str, folder: Path, threads: int, device: str) -> None:
     """Answer the requests on standard input until it closes."""
-    from parity import processes
+    from parity.core import processes
 
     if runtime == SAVED_MODEL_FRESH:
         processes.make_jax_impossible()

@@ -14,12 +14,13 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from parity import environment, records
-from parity.cells import LATEST, VERIFY, Cell
-from parity.errors import UsageError
-from parity.failures import RESOLVER, UNKNOWN, headline
+from parity import records
+from parity.core import environment
+from parity.core.errors import UsageError
+from parity.core.failures import RESOLVER, UNKNOWN, headline
 from parity.matrix.supervising import Ended, cut_short
 from parity.records import MISSING, Stopped
+from parity.records.cells import LATEST, VERIFY, Cell
 
 WITH_JAX = ("flax>=0.8", "optax>=0.2", "scikit-learn>=1.4")
 LONGEST = 1000

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from parity import __version__, cells, records
-from parity.cells import ARCHIVE, EXPORT, VERIFY, Cell
-from parity.errors import NotComparableError, UsageError
-from parity.failures import CRASH
+from parity import __version__, records
+from parity.core.errors import NotComparableError, UsageError
+from parity.core.failures import CRASH
+from parity.core.storage import output_folder
 from parity.matrix import running
 from parity.matrix.scheduling import Show, run_tox, settled, stages, stop, teller
-from parity.records import MISSING, Stopped
-from parity.storage import output_folder
+from parity.records import MISSING, Stopped, cells
+from parity.records.cells import ARCHIVE, EXPORT, VERIFY, Cell
 
 try:
     from distributed import Client, Future, KilledWorker, get_worker

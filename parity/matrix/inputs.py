@@ -8,9 +8,10 @@ from pathlib import Path
 from packaging.version import Version
 
 import parity
-from parity import bundles, readers
-from parity.cells import EXPORT, Cell
+from parity.compat import readers
+from parity.export import bundles
 from parity.matrix.building import requirements
+from parity.records.cells import EXPORT, Cell
 
 # What tells of records, and does not make them.
 _TELLING = ("__init__", "atlas", "baseline", "bisect", "doctor", "gate", "matrix", "report", "upgrade")

@@ -12,15 +12,16 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from parity import atlas as atlases
-from parity import cells, known_issues, readers, records, report
-from parity.atlas import Atlas
-from parity.errors import RecordError
-from parity.failures import headline
-from parity.readers import Limits
-from parity.records import ARCHIVE, EXPORT, FLEET, JOINT, MISSING, SPLIT, Run, Stopped
+from parity import records, report
+from parity.compat import known_issues, readers
+from parity.compat.readers import Limits
+from parity.core.errors import RecordError
+from parity.core.failures import headline
+from parity.core.storage import output_folder
+from parity.matrix import atlas as atlases
+from parity.matrix.atlas import Atlas
+from parity.records import ARCHIVE, EXPORT, FLEET, JOINT, MISSING, SPLIT, Run, Stopped, cells
 from parity.report import atlas as pages
-from parity.storage import output_folder
 
 
 @dataclass

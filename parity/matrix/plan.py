@@ -7,9 +7,9 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from parity.cells import Cell
-from parity.errors import UsageError
+from parity.core.errors import UsageError
 from parity.matrix.building import uv
+from parity.records.cells import Cell
 
 DEFAULT = "default"
 """Stands for what `tox` runs without being told."""

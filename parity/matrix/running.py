@@ -15,14 +15,17 @@ from typing import Any
 
 from packaging.version import Version
 
-from parity import archives, bundles, cells, environment, known_issues, readers, records, report, storage
-from parity.cells import ARCHIVE, EXPORT, LATEST, VERIFY, Cell
-from parity.errors import RecordError, UsageError
-from parity.failures import UNKNOWN
+from parity import records, report
+from parity.compat import known_issues, readers
+from parity.core import environment, storage
+from parity.core.errors import RecordError, UsageError
+from parity.core.failures import UNKNOWN
+from parity.export import archives, bundles
 from parity.matrix.building import installing, installing_keras2, refused
 from parity.matrix.inputs import fingerprint
 from parity.matrix.supervising import INTERRUPTED, LOG, Ended, Interrupt, python, settle, watch
-from parity.records import ERROR, FLEET, JOINT, MISSING, PASS, SPLIT, Run, Stopped
+from parity.records import ERROR, FLEET, JOINT, MISSING, PASS, SPLIT, Run, Stopped, cells
+from parity.records.cells import ARCHIVE, EXPORT, LATEST, VERIFY, Cell
 
 SIZES = ("1", "13", "256")
 """The batch sizes of a cell: one, an odd one, and the one trained with."""

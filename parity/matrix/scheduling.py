@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import parity
-from parity import cells, records
-from parity.cells import ARCHIVE, EXPORT, VERIFY, Cell
-from parity.errors import RecordError, UsageError
+from parity import records
+from parity.core.errors import RecordError, UsageError
+from parity.core.storage import output_folder
 from parity.matrix import leash, running
 from parity.matrix.plan import archive_of, why_absent
 from parity.matrix.running import Task
-from parity.records import Run, Stopped
-from parity.storage import output_folder
+from parity.records import Run, Stopped, cells
+from parity.records.cells import ARCHIVE, EXPORT, VERIFY, Cell
 
 Show = Callable[[str], Any]
 WIDTH = 80

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from parity import records
-from parity.errors import RecordError
-from parity.failures import CRASH, TIMEOUT, UNKNOWN, Failure, classify, headline
+from parity.core.errors import RecordError
+from parity.core.failures import CRASH, TIMEOUT, UNKNOWN, Failure, classify, headline
 from parity.records import MISSING, Check, Run, Stopped
 
 LOG = "log.txt"

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import IO, Any
 
-from parity.errors import RecordError
+from parity.core.errors import RecordError
+from parity.core.storage import ESCAPED, output_folder, storage_error, write_atomically
 from parity.records.codec import decode, dumps, encode, now, number
 from parity.records.run import EVENTS, JOINT, SCHEMA, Event, Run, Stopped, append
-from parity.storage import ESCAPED, output_folder, storage_error, write_atomically
 
 
 class Recorder:

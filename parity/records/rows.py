@@ -33,8 +33,8 @@ class Check:
     """The verdict on one leaf of one probe of one runtime.
 
     `score` and `jax_score` are distances from the float64 oracle in units of the leaf's budget; `max_abs_diff`,
-    `max_ulp` and `bits_equal` compare with JAX's float32 answer. `failure` is a class of `parity.failures`, with its
-    `evidence`; `known_issue` is the id of the listed issue that the check is an instance of.
+    `max_ulp` and `bits_equal` compare with JAX's float32 answer. `failure` is a class of `parity.core.failures`, with
+    its `evidence`; `known_issue` is the id of the listed issue that the check is an instance of.
     """
 
     item: str
@@ -282,7 +282,7 @@ class Deprecation:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Why a run ended before its plan did, seen from outside: a status, a class of `parity.failures`, the evidence."""
+    """Why a run ended before its plan did, seen from outside: its status, class of failure and evidence."""
 
     status: str
     failure: str

@@ -22,7 +22,7 @@ from parity.records.rows import (
     Stopped,
     Timing,
 )
-from parity.words import (  # noqa: F401 - the record and its words are used as one
+from parity.records.vocabulary import (  # noqa: F401 - the record and its words are used as one
     ABORTED,
     ANSWERED,
     ARCHIVE,
@@ -140,7 +140,7 @@ class Run:
         return (
             f"{self._pair()} are in parity with a remedy: {passed}. As exported by default they are not: "
             f"{first.failure}, {first.evidence}. Export under "
-            f'parity.remedies.readable_by("{first.requirement}").'
+            f'parity.readable_by("{first.requirement}").'
         )
 
     def _pair(self) -> str:

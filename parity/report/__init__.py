@@ -10,11 +10,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from parity.errors import UsageError
+from parity.core.errors import UsageError
+from parity.core.storage import write_atomically
 from parity.gate import Verdict
 from parity.records import Run
 from parity.report import facts, numbers, panels
-from parity.storage import write_atomically
 
 NEEDED = ("jinja2", "vl_convert", "itables")
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from parity import atlas as atlases
-from parity import measures
-from parity.atlas import AGREES, APART, MENDED, UNSEEN, Atlas, Change, Grid, Row
-from parity.records import ARCHIVE, FLEET, JOINT, SPLIT, Run
+from parity.core.storage import output_folder, write_atomically
+from parity.matrix import atlas as atlases
+from parity.matrix.atlas import AGREES, APART, MENDED, UNSEEN, Atlas, Change, Grid, Row
+from parity.records import ARCHIVE, FLEET, JOINT, SPLIT, Run, measures
 from parity.report import every_check, footprints, handover, newest, render, trust
-from parity.storage import output_folder, write_atomically
 
 DATA, PAGE = "atlas.json", "index.html"
 WHOLE = f"handover/{PAGE}"

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from parity import known_issues
-from parity.failures import REMEDIABLE, RESOLVER
+from parity.compat import known_issues
+from parity.core.failures import REMEDIABLE, RESOLVER
 from parity.gate.text import one_line
 from parity.records import COMPLETE, FIXED, IN_ORDER, KNOWN, MISSING, NO_DEVICE, Check, Run
 from parity.report.numbers import listed, plural
@@ -20,9 +20,9 @@ RUNTIMES = {name: place for place, name in enumerate(_IN_ORDER)}
 POWER = "power: "
 
 REMEDY = """\
-import parity.remedies
+import parity
 
-with parity.remedies.readable_by("{requirement}"):
+with parity.readable_by("{requirement}"):
     ...  # convert and save here"""
 APART = """\
 parity export reports/bundle    # where jax is installed
@@ -178,7 +178,7 @@ def _remediable(run: Run, bad: list[Check]) -> Iterator[Way]:
             said += "An export written for what this TensorFlow can read may pass. Put this around everything that "
             yield Way(f"{said}converts and saves:", REMEDY.format(requirement=f"tensorflow=={version}"), check)
         else:
-            yield Way(f"{said}Export under parity.remedies.readable_by with the version of that TensorFlow.", "", check)
+            yield Way(f"{said}Export under parity.readable_by with the version of that TensorFlow.", "", check)
 
 
 def _out_of_order(run: Run, bad: list[Check]) -> Iterator[Way]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from parity.atlas import Atlas, Row
+from parity.matrix.atlas import Atlas, Row
 from parity.records import JOINT
 from parity.report.numbers import MIB, duration, memory, times
 

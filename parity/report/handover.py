@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from parity import costs, published
 from parity.handover import HANDOVERS
-from parity.records import Curve, Run
+from parity.records import Curve, Run, published
+from parity.report import costs
 
 
 def view(run: Run) -> dict[str, Any] | None:

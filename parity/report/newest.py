@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from parity import atlas as atlases
-from parity.atlas import AGREES, MENDED, Atlas, Row
+from parity.matrix import atlas as atlases
+from parity.matrix.atlas import AGREES, MENDED, Atlas, Row
 from parity.records import JOINT, SPLIT
 from parity.report.facts import REMEDY
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from parity.storage import ESCAPED
+from parity.core.storage import ESCAPED
 
 _BUNDLE = Path("html") / "dt_bundle.js"
 _EXPORT = re.compile(r"\bexport\s*\{([^}]*)\}")

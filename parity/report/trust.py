@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from parity import false_alarms, latency_honesty, published
+from parity.records import false_alarms, published
+from parity.records import timing_calibration as latency_honesty
 
 TENSORFLOW, HARNESS = "TensorFlow", "harness"
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from parity.bundles import Signature
-from parity.case import Case, State
-from parity.errors import RuntimeFailureError, UsageError
-from parity.specs import Answer, Batch, validate
+from parity.cases.case import Case, State
+from parity.cases.specs import Answer, Batch, validate
+from parity.core.errors import RuntimeFailureError, UsageError
+from parity.export.bundles import Signature
 
 JAX, JAX_FLOAT64 = "jax", "jax_float64"
 CONVERTED = TF_EAGER, TF_GRAPH, TF_XLA = "tf_eager", "tf_graph", "tf_xla"

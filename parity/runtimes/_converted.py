@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from parity import export
+from parity.cases.specs import Answer, Batch
+from parity.export import conversion as export
 from parity.runtimes._tensorflow import TensorFlowRuntime
-from parity.specs import Answer, Batch
 
 
 class ConvertedRuntime(TensorFlowRuntime):
-    """`parity.export.Exported`, its functions wrapped as the subclass says."""
+    """`parity.export.conversion.Exported`, its functions wrapped as the subclass says."""
 
     def module(self) -> Any:
         """The exported module, before it is saved."""

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from parity import artifact
-from parity.errors import RuntimeFailureError
+from parity.cases.specs import Answer, Array, Batch, outputs
+from parity.core.errors import RuntimeFailureError
+from parity.export import artifact
 from parity.runtimes import CALLS, BaseRuntime, Subject
-from parity.specs import Answer, Array, Batch, outputs
 
 
 class Questioned:

@@ -10,12 +10,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from parity.case import Case, State
-from parity.errors import RuntimeFailureError
-from parity.programs import with_rounding
+from parity.cases.case import Case, State
+from parity.cases.specs import Answer, Batch, outputs
+from parity.cases.training import leaf_name
+from parity.core.errors import RuntimeFailureError
 from parity.runtimes import CALLS, BaseRuntime, Subject
-from parity.specs import Answer, Batch, outputs
-from parity.training import leaf_name
+from parity.scoring.programs import with_rounding
 
 
 def configure_devices(cpus: int) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import jax
 
-from parity.case import State
-from parity.errors import RuntimeFailureError
-from parity.programs import in_float64
+from parity.cases.case import State
+from parity.cases.specs import Answer, Batch
+from parity.core.errors import RuntimeFailureError
 from parity.runtimes import BaseRuntime, Subject
 from parity.runtimes.jax import ask, device, devices, pure_functions
-from parity.specs import Answer, Batch
+from parity.scoring.programs import in_float64
 
 
 class Runtime(BaseRuntime):

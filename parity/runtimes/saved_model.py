@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from parity import artifact
+from parity.export import artifact
 from parity.runtimes._tensorflow import TensorFlowRuntime
 
 

@@ -14,11 +14,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from parity import bundles
-from parity.errors import RuntimeFailureError
-from parity.processes import BLOCKED, Answering, ProcessEndedError, make_jax_impossible, replies
+from parity.cases.specs import Answer, Batch
+from parity.core.errors import RuntimeFailureError
+from parity.core.processes import BLOCKED, Answering, ProcessEndedError, make_jax_impossible, replies
+from parity.export import bundles
 from parity.runtimes import VIRTUAL_CPUS, BaseRuntime, Request, Subject
-from parity.specs import Answer, Batch
 
 __all__ = ["BLOCKED", "SAVE_AGAIN", "ProcessEndedError", "Runtime", "make_jax_impossible", "serve", "split_by_probe"]
 
@@ -38,7 +38,7 @@ class Runtime(BaseRuntime):
 
     def devices(self) -> list[str]:
         """The virtual CPUs, and the GPUs that this process's TensorFlow sees as well."""
-        from parity import artifact
+        from parity.export import artifact
 
         return artifact.devices()
 
@@ -101,7 +101,7 @@ def serve(bundle_path: Path, folder: Path) -> None:
     """Answer the requests on standard input until it closes."""
     make_jax_impossible()
     written = replies()
-    from parity import artifact
+    from parity.export import artifact
     from parity.runtimes.saved_model import Runtime as SavedModel
 
     artifact.configure_devices(VIRTUAL_CPUS)
@@ -120,7 +120,7 @@ def serve(bundle_path: Path, folder: Path) -> None:
 
 def _serve(request: Request, runtime: BaseRuntime, bundle: bundles.Bundle, folder: Path) -> Path:
     if request.evaluation == SAVE_AGAIN:
-        from parity import artifact
+        from parity.export import artifact
 
         module = artifact.load(bundle.path / "saved_model")
         artifact.save(module, folder / SAVE_AGAIN / "saved_model", module.signatures["serving_default"], gradients=True)

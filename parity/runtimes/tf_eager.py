@@ -1,6 +1,6 @@
 """The converted functions called eagerly: TensorFlow runs the program of each as one operation."""
 
-from parity import artifact
+from parity.export import artifact
 from parity.runtimes._converted import ConvertedRuntime
 
 

@@ -1,6 +1,6 @@
 """The converted functions compiled whole by TensorFlow's XLA."""
 
-from parity import artifact
+from parity.export import artifact
 from parity.runtimes._converted import ConvertedRuntime
 
 

@@ -1,7 +1,7 @@
 """What is checked once per case, beside the probes."""
 
-from parity.examination import Examination
 from parity.records import Planned
+from parity.session.examination import Examination
 
 
 def test_training(examination: Examination, question: Planned) -> None:

@@ -1,7 +1,7 @@
 """A head of TensorFlow on a trunk of JAX."""
 
-from parity.examination import Examination
 from parity.records import Planned
+from parity.session.examination import Examination
 
 
 def test_fusion(examination: Examination, question: Planned) -> None:

@@ -1,7 +1,7 @@
 """Gradients with respect to every parameter."""
 
-from parity.examination import Examination
 from parity.records import Planned
+from parity.session.examination import Examination
 
 
 def test_eval_gradient(examination: Examination, question: Planned) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from parity.examination import Examination
 from parity.records import Planned
+from parity.session.examination import Examination
 
 
 def test_trajectory(examination: Examination, question: Planned) -> None:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from parity.examination import Examination
 from parity.latency import benchmarking
 from parity.records import Planned
+from parity.session.examination import Examination
 
 
 @pytest.mark.latency

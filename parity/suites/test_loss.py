@@ -1,7 +1,7 @@
 """The loss, evaluated and trained."""
 
-from parity.examination import Examination
 from parity.records import Planned
+from parity.session.examination import Examination
 
 
 def test_eval_loss(examination: Examination, question: Planned) -> None:

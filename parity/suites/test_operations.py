@@ -1,7 +1,7 @@
 """Single operations that are known to be trouble: which of them this pair can run, by default or with a remedy."""
 
-from parity.examination import Examination
 from parity.records import Planned
+from parity.session.examination import Examination
 
 
 def test_operations(examination: Examination, question: Planned) -> None:

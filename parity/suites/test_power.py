@@ -1,7 +1,7 @@
 """Whether the probes could fail: a check that cannot is a defect."""
 
-from parity.examination import Examination
 from parity.records import Planned
+from parity.session.examination import Examination
 
 
 def test_power(examination: Examination, question: Planned) -> None:

@@ -1,7 +1,7 @@
 """What is served: predictions, and the accuracy that they have."""
 
-from parity.examination import Examination
 from parity.records import Planned
+from parity.session.examination import Examination
 
 
 def test_predict(examination: Examination, question: Planned) -> None:

@@ -1,7 +1,7 @@
 """Relations that need no reference: what a runtime's answers must be to each other."""
 
-from parity.examination import Examination
 from parity.records import Planned
+from parity.session.examination import Examination
 
 
 def test_relations(examination: Examination, question: Planned) -> None:

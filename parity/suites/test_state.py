@@ -1,7 +1,7 @@
 """What training carries from one step to the next: statistics and the random key."""
 
-from parity.examination import Examination
 from parity.records import Planned
+from parity.session.examination import Examination
 
 
 def test_batch_stats(examination: Examination, question: Planned) -> None:

@@ -2,7 +2,8 @@
 
 from html.parser import HTMLParser
 
-from parity import atlas, cells
+from parity.matrix import atlas
+from parity.records import cells
 from parity.tests import samples
 
 SKEW, CONVENTION = "stablehlo_skew", "calling_convention"

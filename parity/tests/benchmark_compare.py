@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from parity.compare import compare
+from parity.scoring.compare import compare
 
 SIZE, ROUNDS, MIB = 50_000_000, 11, 1 << 20
 LEAST_RATIO, MOST_MEMORY = 2.0, 64 * MIB

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from parity import artifact
+from parity.export import artifact
 from parity.runtimes import VIRTUAL_CPUS
 from parity.runtimes import jax as jax_runtime
 
@@ -25,12 +25,12 @@ def main() -> None:
     """Measure, and print."""
     jax_runtime.configure_devices(VIRTUAL_CPUS)
     artifact.configure_devices(VIRTUAL_CPUS)
-    from parity.case import load
-    from parity.finetuning import keras_loop, restarted_optimizer
+    from parity.cases.case import load
+    from parity.core.ledger import Ledger
     from parity.handover.continuing import resume
-    from parity.harness import Harness
-    from parity.ledger import Ledger
-    from parity.trajectories import CARRIED, EXPORTED, RESTARTED, Trajectories
+    from parity.handover.finetuning import keras_loop, restarted_optimizer
+    from parity.handover.trajectories import CARRIED, EXPORTED, RESTARTED, Trajectories
+    from parity.runtimes.harness import Harness
 
     harness = Harness(load("reference"), Ledger())
     harness.batch(1)

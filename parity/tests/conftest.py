@@ -34,7 +34,7 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def frameworks():
     """Both frameworks, started as a run starts them."""
-    from parity import artifact
+    from parity.export import artifact
     from parity.runtimes import jax
 
     jax.configure_devices(2)
@@ -44,9 +44,9 @@ def frameworks():
 @pytest.fixture(scope="session")
 def reference(frameworks):
     """The reference case, trained and exported once."""
-    from parity.case import load
-    from parity.harness import Harness
-    from parity.ledger import Ledger
+    from parity.cases.case import load
+    from parity.core.ledger import Ledger
+    from parity.runtimes.harness import Harness
 
     harness = Harness(load("reference"), Ledger())
     harness.batch(13)
@@ -57,8 +57,8 @@ def reference(frameworks):
 @pytest.fixture(scope="session")
 def tiny_harness(frameworks):
     """The tiny case, trained and exported once; whoever plants something in it puts it back."""
-    from parity.harness import Harness
-    from parity.ledger import Ledger
+    from parity.core.ledger import Ledger
+    from parity.runtimes.harness import Harness
     from parity.tests import tiny
 
     harness = Harness(tiny.tiny, Ledger())
@@ -70,10 +70,10 @@ def tiny_harness(frameworks):
 @pytest.fixture(scope="session")
 def trajectories(frameworks):
     """Those of the tiny training, made once."""
-    from parity.harness import Harness
-    from parity.ledger import Ledger
+    from parity.core.ledger import Ledger
+    from parity.handover.trajectories import Trajectories
+    from parity.runtimes.harness import Harness
     from parity.tests import planting, tiny_training
-    from parity.trajectories import Trajectories
 
     harness = Harness(tiny_training.case(), Ledger())
     found = Trajectories(harness, planting.STEPS)
@@ -94,8 +94,8 @@ def begun(trajectories):
 @pytest.fixture
 def harness_of(frameworks):
     """Makes harnesses, and closes them."""
-    from parity.harness import Harness
-    from parity.ledger import Ledger
+    from parity.core.ledger import Ledger
+    from parity.runtimes.harness import Harness
 
     made = []
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import optax
 
-from parity import training
+from parity.cases import training
 
 EPOCH, STEPS, MORE = 16, 30, 5
 EPS = float(np.finfo(np.float32).eps)

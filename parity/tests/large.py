@@ -2,7 +2,8 @@
 
 import random
 
-from parity import atlas, cells
+from parity.matrix import atlas
+from parity.records import cells
 from parity.tests import samples
 
 JAX = ("0.4.30", "0.4.38", "0.5.3", "0.6.2", "0.7.2", "0.8.3", "0.9.2", "0.10.2", "0.11.2", "0.12.0.1")

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from parity import failures, records
-from parity.cells import Cell
+from parity import records
+from parity.core import failures
 from parity.matrix import plan, running, scheduling
 from parity.records import NO_DEVICE, PASS, Planned, Program, Remedy
+from parity.records.cells import Cell
 from parity.tests import samples
 from parity.upgrade import bisecting, making, releases
 from parity.upgrade.making import Bench

@@ -49,8 +49,8 @@ class Begun:
     def __init__(self, trajectories, way):
         self.trajectories, self.trainings = trajectories, {}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("parity.trajectories.Course", self._course)
-            patch.setattr("parity.trajectories.resume", self._resume)
+            patch.setattr("parity.handover.trajectories.Course", self._course)
+            patch.setattr("parity.handover.trajectories.resume", self._resume)
             self.honest = trajectories.of(way)
 
     def _course(self, *args):

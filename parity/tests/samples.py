@@ -51,7 +51,7 @@ def run(**changes):
 
 def inside(*arguments, cwd):
     """`parity` with these arguments, in this process: for what is not about processes, where imports are most of it."""
-    from parity import cli
+    from parity.cli import main as cli
 
     said, before = io.StringIO(), Path.cwd()
     os.chdir(cwd)

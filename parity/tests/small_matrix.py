@@ -73,7 +73,8 @@ class Project:
 
     def outcomes(self):
         """The status of every sealed record, by name."""
-        from parity import cells, records
+        from parity import records
+        from parity.records import cells
 
         found = {path.parent.name: records.read(path) for path in self.reports.glob("*/run.json")}
         assert all(run.cell == name for name, run in found.items())

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from parity import gate, records
+from parity.core.storage import ESCAPED
 from parity.gate.standing import parse
 from parity.records import Power, Program
-from parity.storage import ESCAPED
 from parity.tests import samples
 
 POLICY = gate.load_policy()

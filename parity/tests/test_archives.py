@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from parity import archives, bundles, judging, storage, verification
-from parity.errors import RecordError, UsageError
+from parity.core import storage
+from parity.core.errors import RecordError, UsageError
+from parity.export import archives, bundles
+from parity.scoring import judging
+from parity.session import verification
 from parity.tests import samples
 from parity.tests.test_bundle_files import ANSWER, BUDGETS, SOLE, assert_same, write
 
@@ -125,8 +128,8 @@ FULL = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from parity import bundles
-from parity.errors import StorageError
+from parity.export import bundles
+from parity.core.errors import StorageError
 from parity.tests.test_bundle_files import SOLE, fill
 
 noise = np.random.default_rng(0).normal(size=4_000)
@@ -264,7 +267,8 @@ def test_every_jax_that_the_atlas_exports_is_archived_within_two_megabytes_and_s
 @pytest.mark.skipif(not OURS.is_dir(), reason="parity is installed without its project")
 def test_the_newest_of_them_is_read_here_and_its_record_says_what_it_is(tmp_path, frameworks):
     """In this process: `test_run` has a verification in its own."""
-    from parity import cli, records
+    from parity import records
+    from parity.cli import main as cli
 
     newest = archives.path_of(OURS, "0.12.0.1")
     assert cli.main(["verify", str(newest), "--out", str(tmp_path / "out")]) == 0

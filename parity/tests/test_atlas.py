@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from parity import atlas, cells, records
-from parity.errors import RecordError, UsageError
-from parity.records import ARCHIVE, FLEET, SPLIT
+from parity import records
+from parity.core.errors import RecordError, UsageError
+from parity.matrix import atlas
+from parity.records import ARCHIVE, FLEET, SPLIT, cells
 from parity.tests import samples
 from parity.tests.atlas_rows import CONVENTION, KINDS, SKEW, bad, of, row
 

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from parity import atlas
-from parity.atlas import Atlas
+from parity.matrix import atlas
+from parity.matrix.atlas import Atlas
 from parity.records import ARCHIVE, FLEET, SPLIT
 from parity.report import atlas as page
 from parity.report import tables
@@ -33,7 +33,7 @@ def test_the_page_says_what_became_of_every_cell_in_words(written):
     for said, cell in KINDS.items():
         assert text.count(said) >= 2, said
         assert cell["cell"] in text
-    assert 'with parity.remedies.readable_by("tensorflow==2.17.1"):' in text
+    assert 'with parity.readable_by("tensorflow==2.17.1"):' in text
     assert "score 18.3, bit-exact" in text
 
 

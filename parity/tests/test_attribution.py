@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from parity import failures
+from parity.core import failures
 from parity.gate import load_policy
 from parity.records import ERROR, FAIL, REMEDIED, BudgetRecord, Stopped
 from parity.tests.pairs import NEW, OLD, READS, SKEW, operations, run

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity import cli, gate
-from parity.errors import RecordError
+from parity import gate
+from parity.cli import main as cli
+from parity.core.errors import RecordError
 from parity.gate import baselines
 from parity.gate.standing import parse
 from parity.records import Deprecation, Power, Remedy, Stopped

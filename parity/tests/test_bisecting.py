@@ -3,8 +3,10 @@
 
 import pytest
 
-from parity import cli, failures, records
-from parity.errors import NotComparableError, UsageError
+from parity import records
+from parity.cli import main as cli
+from parity.core import failures
+from parity.core.errors import NotComparableError, UsageError
 from parity.records import ERROR, REMEDIED, Stopped
 from parity.tests import samples
 from parity.tests.pairs import SKEW, bench, leave, machine, reports  # noqa: F401

@@ -8,12 +8,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from parity import bundles
-from parity.bundles import Signature, StateLeaf
-from parity.errors import RecordError, StorageError, UsageError
-from parity.judging import Budget
+from parity.cases.specs import Batch, Spec
+from parity.core.errors import RecordError, StorageError, UsageError
+from parity.export import bundles
+from parity.export.bundles import Signature, StateLeaf
 from parity.records import BudgetRecord
-from parity.specs import Batch, Spec
+from parity.scoring.judging import Budget
 from parity.tests import samples
 
 SOLE = Signature(
@@ -109,7 +109,7 @@ def test_budgets_come_back_by_leaf(bundle):
 def test_a_bundle_can_be_moved_and_needs_no_framework(tmp_path):
     write(tmp_path / "written", NAMED).rename(tmp_path / "moved")
     code = (
-        "import sys; from pathlib import Path; from parity.bundles import open_bundle\n"
+        "import sys; from pathlib import Path; from parity.export.bundles import open_bundle\n"
         "batch = open_bundle(Path(sys.argv[1])).batch(3)\n"
         "print(batch.data['item'].dtype, {'jax', 'tensorflow'} & {*sys.modules})"
     )
@@ -269,8 +269,8 @@ FULL = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from parity import bundles
-from parity.errors import StorageError
+from parity.export import bundles
+from parity.core.errors import StorageError
 from parity.tests.test_bundle_files import SOLE, fill
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))

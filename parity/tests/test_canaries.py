@@ -5,14 +5,15 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from parity import canaries, judging
-from parity.examination import Examination
-from parity.judging import Budget, Judgement
-from parity.ledger import Ledger
-from parity.power import PowerStudy
+from parity.core.ledger import Ledger
+from parity.probes import seeded_defects as canaries
+from parity.probes.power import PowerStudy
 from parity.records import FAIL, PASS, Planned
 from parity.runtimes import JAX, JAX_FLOAT64, RUNTIMES, SAVED_MODEL
-from parity.selection import Selection
+from parity.scoring import judging
+from parity.scoring.judging import Budget, Judgement
+from parity.session.examination import Examination
+from parity.session.selection import Selection
 from parity.tests import tiny
 
 SIZE = 13

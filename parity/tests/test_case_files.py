@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from parity import case
-from parity.errors import CaseError
-from parity.specs import Batch, Spec
+from parity.cases import case
+from parity.cases.specs import Batch, Spec
+from parity.core.errors import CaseError
 
 GOOD = """\
 import numpy as np
-from parity.case import Case, Dataset
-from parity.specs import Batch, Spec
+from parity.cases.case import Case, Dataset
+from parity.cases.specs import Batch, Spec
 
 examples = Batch(np.zeros((4, 2), np.float32), np.zeros(4, np.int32))
 mine = Case(
@@ -99,7 +99,7 @@ def test_a_name_that_is_not_a_case(tmp_path):
 
 def test_a_file_without_a_case(tmp_path):
     path = written(tmp_path, "x = 1\n")
-    assert_refused(f"{path}:mine", "'mine' is not in it; it has no case at all; assign a parity.case.Case.$")
+    assert_refused(f"{path}:mine", "'mine' is not in it; it has no case at all; assign a parity.cases.case.Case.$")
 
 
 @pytest.mark.parametrize("name", ["no_such_case", "", "cases.py", "__init__"])

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from parity import checks, power
-from parity.case import PROBES, Training, load
-from parity.errors import CaseError, InputError
+from parity.cases.case import PROBES, Training, load
+from parity.cases.specs import Spec
+from parity.core.errors import CaseError, InputError
+from parity.probes import checks, power
 from parity.records import FAIL, PASS, Planned
-from parity.specs import Spec
 from parity.tests import tiny
 
 
@@ -216,7 +216,7 @@ def test_a_trained_model_passes(tiny_harness):
 def test_cases_that_ship_are_small():
     from pathlib import Path
 
-    from parity.cases import ratings
+    from parity.cases.shipped import ratings
 
     assert len(Path(ratings.__file__).read_text().splitlines()) <= 80
     assert load("ratings").data.keys() == {"user", "context"}
@@ -230,8 +230,8 @@ def test_the_same_case_is_trained_to_the_same_bits(tiny_harness, harness_of):
 
 @pytest.fixture(scope="module")
 def miniature(frameworks):
-    from parity.harness import Harness
-    from parity.ledger import Ledger
+    from parity.core.ledger import Ledger
+    from parity.runtimes.harness import Harness
 
     harness = Harness(load("miniature"), Ledger())
     yield harness

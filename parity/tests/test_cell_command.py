@@ -19,10 +19,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from parity import cells, failures, records
-from parity.cells import outcome
+from parity import records
+from parity.core import failures
 from parity.matrix import building
-from parity.records import ABORTED, COMPLETE, CRASH, ERROR, MISSING, PASS, TIMEOUT, Stopped
+from parity.records import ABORTED, COMPLETE, CRASH, ERROR, MISSING, PASS, TIMEOUT, Stopped, cells
+from parity.records.cells import outcome
 from parity.tests import samples
 from parity.tests.test_bundle_files import write as write_bundle
 

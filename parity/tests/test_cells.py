@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity import cells, failures, records
-from parity.cells import EXPORT, LATEST, VERIFY, Cell, of_record, outcome
-from parity.errors import UsageError
+from parity import records
+from parity.core import failures
+from parity.core.errors import UsageError
 from parity.records import (
     ABORTED,
     COMPLETE,
@@ -25,7 +25,9 @@ from parity.records import (
     TIMEOUT,
     Remedy,
     Stopped,
+    cells,
 )
+from parity.records.cells import EXPORT, LATEST, VERIFY, Cell, of_record, outcome
 from parity.tests import samples
 
 # The names of cells

@@ -13,7 +13,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from parity import records
-from parity.errors import UsageError
+from parity.core.errors import UsageError
 from parity.matrix import cluster as clusters
 from parity.matrix.cluster import Parcel, run_there
 from parity.tests import samples
@@ -194,7 +194,7 @@ def test_a_folder_that_git_does_not_know_is_refused(tmp_path):
 
 
 def test_without_distributed_the_extra_is_named(project):
-    code = "import sys; sys.modules['distributed'] = None; from parity.cli import main; sys.exit(main())"
+    code = "import sys; sys.modules['distributed'] = None; from parity.cli.main import main; sys.exit(main())"
     done = samples.python("-c", code, "matrix", PAIRS[0], "--scheduler", "tcp://127.0.0.1:9", cwd=project.folder)
     assert done.returncode == 2
     assert done.stderr == "parity: --scheduler needs dask.distributed. Install it: pip install 'parity[cluster]'\n"

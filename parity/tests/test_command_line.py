@@ -12,8 +12,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from parity import cli, records
-from parity.commands import doctor
+from parity import records
+from parity.cli import doctor
+from parity.cli import main as cli
 from parity.records import Curve, Power, Worst
 from parity.report import tables
 from parity.tests import samples

@@ -10,8 +10,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from parity import compare as engine
-from parity.compare import NOWHERE, Difference, Distance, compare, distance, is_float
+from parity.scoring import compare as engine
+from parity.scoring.compare import NOWHERE, Difference, Distance, compare, distance, is_float
 
 CHUNK = 8
 THREADED = 8 * CHUNK + 1

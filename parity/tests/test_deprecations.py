@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from parity.deprecations import listening, of
+from parity.compat.deprecations import listening, of
 from parity.records import Deprecation
 from parity.tests import samples
 

@@ -6,12 +6,12 @@ import socket
 
 import pytest
 
-from parity import environment
+from parity.core import environment
 from parity.tests import samples
 
 ONE_CPU = """
 import json, os
-from parity import environment
+from parity.core import environment
 os.sched_setaffinity(0, [max(os.sched_getaffinity(0))])
 print(json.dumps([environment.cores(), len(environment.machine()["affinity"])], separators=(",", ":")))
 """

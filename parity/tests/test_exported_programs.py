@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from parity import remedies, writer
+from parity.compat import remedies, writer
 from parity.tests import tiny
 
 pytestmark = pytest.mark.usefixtures("frameworks")

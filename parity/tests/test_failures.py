@@ -2,8 +2,8 @@
 
 import pytest
 
-from parity import failures
-from parity.failures import (
+from parity.core import failures
+from parity.core.failures import (
     CALLING_CONVENTION,
     IMPORT,
     MISSING_FFI,

@@ -5,9 +5,10 @@ import math
 
 import pytest
 
-from parity import false_alarms, judging, study
-from parity.errors import NotComparableError, RecordError
-from parity.records import PASS
+from parity.core.errors import NotComparableError, RecordError
+from parity.records import PASS, false_alarms
+from parity.scoring import judging
+from parity.studies import study
 from parity.tests import samples, tiny
 
 CELL = "py311-jax0.9.2-tf2.21.0"

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity import faults
-from parity.case import PROBES
-from parity.errors import UsageError
-from parity.faults import GROUPS, HARNESS, Fault
-from parity.faults.bench import Bench
-from parity.faults.outcomes import BELOW_POWER, CAUGHT, NOT_CAUGHT, sentence, settle, write
-from parity.faults.plants import grouped, module, variable
-from parity.faults.running import NotHonestError, examination, plant
+from parity.cases.case import PROBES
+from parity.core.errors import UsageError
 from parity.records import IN_ORDER
+from parity.studies import faults
+from parity.studies.faults import GROUPS, HARNESS, Fault
+from parity.studies.faults.bench import Bench
+from parity.studies.faults.outcomes import BELOW_POWER, CAUGHT, NOT_CAUGHT, sentence, settle, write
+from parity.studies.faults.plants import grouped, module, variable
+from parity.studies.faults.running import NotHonestError, examination, plant
 
 ROOT = Path(__file__).parents[2]
 LOSSES_AND_GRADIENTS = {"eval_loss", "train_loss", "eval_gradient", "train_gradient"}
@@ -195,7 +195,7 @@ def test_every_row_names_a_check_a_verdict_and_how_far_above_the_limit(quick):
 
 
 def test_the_table_fits_80_columns(quick, capsys):
-    from parity.faults import table
+    from parity.studies.faults import table
 
     table.show(list(quick.values()))
     shown = capsys.readouterr().out

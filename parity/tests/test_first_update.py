@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from parity import checks, finetuning
+from parity.handover import finetuning
+from parity.probes import checks
 from parity.records import FAIL, PASS
 from parity.tests import tiny
 

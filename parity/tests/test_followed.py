@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from parity import judging, kinks
-from parity.errors import RuntimeFailureError
+from parity.cases.specs import Batch
+from parity.cases.training import optimizer
+from parity.core.errors import RuntimeFailureError
 from parity.handover import LOSS, RUNGS, rung
 from parity.handover.course import Course, Point, _of_squares, answer, stepping
 from parity.handover.trajectory import Follower
-from parity.judging import Budget
-from parity.programs import with_rounding
 from parity.records import FAIL, MISSING, PASS
-from parity.specs import Batch
+from parity.scoring import judging, kinks
+from parity.scoring.judging import Budget
+from parity.scoring.programs import with_rounding
 from parity.tests import tiny
 from parity.tests.planting import rewound
-from parity.training import optimizer
 
 UNIT, FAR = 3, 6.0
 """The unit that lies at a kink, and how far beside it in ulp: more than the ensemble sees, less than 16 ulp."""

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from parity import export, kinks
-from parity.case import Dataset
-from parity.errors import CaseError
+from parity.cases.case import Dataset
+from parity.cases.specs import Batch, Spec
+from parity.cases.training import begin
+from parity.core.errors import CaseError
+from parity.export import conversion as export
 from parity.handover import keras_head
 from parity.handover.fused import trunk
 from parity.handover.fusion import Fusion
-from parity.judging import LIMIT
 from parity.records import ERROR, FAIL, MISSING, PASS
-from parity.specs import Batch, Spec
+from parity.scoring import kinks
+from parity.scoring.judging import LIMIT
 from parity.tests import tiny
-from parity.training import begin
 
 
 def hidden(params, data):

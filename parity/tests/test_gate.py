@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from parity import gate, records
-from parity.errors import NotComparableError
+from parity.core.errors import NotComparableError
 from parity.gate import policy, standing, views
 from parity.gate import verdict as words
 from parity.records import Deprecation, Remedy, Stopped
@@ -385,7 +385,7 @@ def test_every_key_that_is_read_is_a_field_of_the_record():
 
 
 def test_the_environment_that_is_read_is_the_one_that_is_written():
-    from parity import environment
+    from parity.core import environment
 
     assert set(views.Machine.__struct_fields__) <= environment.machine().keys()
     assert set(views.PACKAGES) <= set(environment.PACKAGES)

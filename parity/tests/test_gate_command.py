@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from parity import cli, gate, records
+from parity import gate, records
+from parity.cli import main as cli
 from parity.gate import outputs
 from parity.gate.verdict import Finding, Verdict, grouped
 from parity.tests import samples

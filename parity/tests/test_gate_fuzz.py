@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from parity import gate, records
-from parity.errors import NotComparableError, RecordError
+from parity.core.errors import NotComparableError, RecordError
 from parity.gate import comparing, outputs
 from parity.gate.standing import parse
 from parity.records import Deprecation, Planned, Power, Remedy, Stopped
@@ -289,7 +289,7 @@ def test_one_line_is_one_line(text, longest):
 
 
 def test_the_command_line_survives_a_hostile_record(tmp_path):
-    from parity.cli import main
+    from parity.cli.main import main
 
     one, other = run(), newer()
     for of, status in ((one, "pass"), (other, "fail")):

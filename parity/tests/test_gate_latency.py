@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from parity import cli, gate
-from parity.errors import NotComparableError
+from parity import gate
+from parity.cli import main as cli
+from parity.core.errors import NotComparableError
 from parity.gate import baselines
 from parity.gate.standing import parse
-from parity.measures import BATCH_SIZES, BETWEEN_PROCESSES
+from parity.records.measures import BATCH_SIZES, BETWEEN_PROCESSES
 from parity.tests import samples, standings
 from parity.tests.standings import judge, kinds, newer, run
 from parity.tests.test_gate_policy import DRIFT, policy, rule  # noqa: F401 - a fixture

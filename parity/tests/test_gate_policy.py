@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from parity import gate, records
-from parity.errors import UsageError
+from parity.core.errors import UsageError
 from parity.tests import samples, standings
 from parity.tests.standings import judge, kinds, with_check
 

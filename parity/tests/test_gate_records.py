@@ -5,7 +5,7 @@ import json
 import pytest
 
 from parity import gate, records
-from parity.errors import NotComparableError, RecordError
+from parity.core.errors import NotComparableError, RecordError
 from parity.gate.standing import parse
 from parity.records import Recorder
 from parity.tests import standings

@@ -13,18 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity.errors import RecordError, UsageError
-from parity.examination import Examination
+from parity.cases.optimizers import Optimizer, Schedule
+from parity.cases.pipeline import Pipeline
+from parity.cases.specs import Batch
+from parity.core.errors import RecordError, UsageError
+from parity.core.ledger import Ledger
 from parity.handover import CARRIED, EXPORTED
 from parity.handover.counterparts import keras_optimizer, keras_schedule
 from parity.handover.files import MANIFEST, read, write
-from parity.ledger import Ledger
-from parity.optimizers import Optimizer, Schedule
-from parity.pipeline import Pipeline
-from parity.selection import BESIDE, TRAJECTORY, Selection
-from parity.specs import Batch
+from parity.handover.trajectories import WAYS, asked, why_not_carried
+from parity.session.examination import Examination
+from parity.session.selection import BESIDE, TRAJECTORY, Selection
 from parity.tests import tiny_training
-from parity.trajectories import WAYS, asked, why_not_carried
 
 MAKE = Optimizer(make=lambda rate: optax.chain(optax.scale_by_adam(), optax.scale_by_learning_rate(rate)))
 

@@ -4,8 +4,10 @@ import types
 
 import pytest
 
-from parity import failures, handshake, records
-from parity.handshake import Reader, Writer, foresee
+from parity import records
+from parity.compat import handshake
+from parity.compat.handshake import Reader, Writer, foresee
+from parity.core import failures
 
 WRITER = Writer("1.9.0", 9)
 SKEW, CONVENTION = failures.STABLEHLO_SKEW, failures.CALLING_CONVENTION
@@ -54,8 +56,8 @@ def test_a_reader_that_does_not_say_is_looked_up():
 
 
 def test_the_operations_of_a_program_are_compared_with_an_older_version():
-    from parity import writer
-    from parity.case import load
+    from parity.cases.case import load
+    from parity.compat import writer
 
     wrote, case = writer.describe(), load("ratings")
     assert writer.newer_operations(case, wrote.stablehlo) == []
@@ -65,7 +67,7 @@ def test_the_operations_of_a_program_are_compared_with_an_older_version():
 
 @pytest.mark.parametrize(("tensorflow", "failure"), [("2.18.1", SKEW), ("2.19.1", CONVENTION), ("2.21.0", SKEW)])
 def test_what_a_reader_alone_fails_on_first_depends_on_its_release(tensorflow, failure):
-    from parity.verification import _prediction
+    from parity.session.verification import _prediction
 
     writer = {"stablehlo": "1.15.0", "calling_convention": 10, "newer": {"1.9.1": ["vhlo.log_v2"]}}
     reader = Reader("1.9.1", 10 if tensorflow == "2.21.0" else 9)

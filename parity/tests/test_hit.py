@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity.costs import sentences
 from parity.handover.hit import hit
 from parity.records import Hit
+from parity.report.costs import sentences
 
 losses = st.lists(st.floats(0.01, 10), min_size=3, max_size=30)
 EPOCH = [1.0, 3.0]

@@ -2,11 +2,12 @@
 
 import pytest
 
-from parity import atlas, cells, known_issues, readers, records
-from parity.atlas import in_order
-from parity.commands.atlas import join
-from parity.matrix import joining
-from parity.readers import Limits
+from parity import records
+from parity.cli.atlas import join
+from parity.compat import known_issues, readers
+from parity.compat.readers import Limits
+from parity.matrix import atlas, joining
+from parity.matrix.atlas import in_order
 from parity.records import (
     ABORTED,
     ARCHIVE,
@@ -22,6 +23,7 @@ from parity.records import (
     PASS,
     SPLIT,
     Recorder,
+    cells,
 )  # fmt: skip
 from parity.tests import samples
 from parity.tests.test_known_issues import ENTRY, EVIDENCE, toml

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity import judging, records
-from parity.compare import Distance, compare
-from parity.judging import LIMIT, UNIT_ROUNDOFF, Budget, Ensemble, judge, judge_accuracy, judge_oracle, perturb
+from parity import records
+from parity.scoring import judging
+from parity.scoring.compare import Distance, compare
+from parity.scoring.judging import LIMIT, UNIT_ROUNDOFF, Budget, Ensemble, judge, judge_accuracy, judge_oracle, perturb
 
 RNG = np.random.default_rng(7)
 INPUTS = {

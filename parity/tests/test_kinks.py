@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from parity import kinks
-from parity.canaries import Planted
-from parity.case import Limit, State
-from parity.harness import Harness
-from parity.judging import Judgement
-from parity.ledger import Ledger
+from parity.cases.case import Limit, State
+from parity.core.ledger import Ledger
+from parity.probes.seeded_defects import Planted
 from parity.records import FAIL, MISSING, PASS, Planned
 from parity.runtimes import JAX_FLOAT64
+from parity.runtimes.harness import Harness
+from parity.scoring import kinks
+from parity.scoring.judging import Judgement
 from parity.tests import tiny
 
 SIZE, UNIT = 13, 3

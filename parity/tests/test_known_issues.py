@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity import failures, known_issues, records
-from parity.errors import UsageError
-from parity.failures import MISSING_FFI, NUMERIC, SHAPE_REFINEMENT, UNKNOWN
-from parity.known_issues import KEYS, RANGES, REQUIRED, settle, unmatched, unsettled
+from parity import records
+from parity.compat import known_issues
+from parity.compat.known_issues import KEYS, RANGES, REQUIRED, settle, unmatched, unsettled
+from parity.core import failures
+from parity.core.errors import UsageError
+from parity.core.failures import MISSING_FFI, NUMERIC, SHAPE_REFINEMENT, UNKNOWN
 from parity.records import CRASH, ERROR, FAIL, FIXED, IN_ORDER, KNOWN, MISSING, NO_DEVICE, PASS, REMEDIED, TIMEOUT
 from parity.tests import samples
 
@@ -384,6 +386,6 @@ def test_a_file_that_is_missing_or_no_toml_is_refused(tmp_path, content):
 
 
 def test_reading_the_list_is_plain():
-    done = samples.python("-c", "import sys, parity.known_issues as k; k.load(); print(*sys.modules)")
+    done = samples.python("-c", "import sys, parity.compat.known_issues as k; k.load(); print(*sys.modules)")
     assert not {"numpy", "jax", "tensorflow"} & set(done.stdout.split())
-    assert "parity.known_issues" in done.stdout
+    assert "parity.compat.known_issues" in done.stdout

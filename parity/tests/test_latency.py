@@ -9,10 +9,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from parity import latency, plugin, records, timing
-from parity.errors import RuntimeFailureError
-from parity.latency import Effort, Group, benchmarking
+from parity import latency, records
+from parity.core.errors import RuntimeFailureError
+from parity.latency import Effort, Group, benchmarking, timing
 from parity.records import CRASH, FAIL, PASS
+from parity.session import plugin
 from parity.tests import planted_latency, samples
 from parity.tests.test_run import SCHEMA
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from parity import honesty, published
-from parity import latency_honesty as promises
-from parity.errors import RecordError
-from parity.latency_honesty import SLOWDOWN, TRIALS, Series, Study, Trial
+from parity.core.errors import RecordError
+from parity.records import published
+from parity.records import timing_calibration as promises
+from parity.records.timing_calibration import SLOWDOWN, TRIALS, Series, Study, Trial
 from parity.runtimes import JAX
+from parity.studies import timing_calibration as honesty
 from parity.tests import samples, tiny
 
 SAME, FOUND = Trial(1.0, 0.97, 1.03, 16, 1.0), Trial(1.1, 1.06, 1.14, 16, 1.1)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from parity.ledger import FRAMEWORKS, IMPORTING, OWN_CODE, TRAINING, Ledger
+from parity.core.ledger import FRAMEWORKS, IMPORTING, OWN_CODE, TRAINING, Ledger
 
 TICK = 0.05
 

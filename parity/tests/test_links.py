@@ -8,7 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from parity import cli, report
+from parity import report
+from parity.cli import main as cli
 from parity.report import facts
 
 ROOT = Path(__file__).parents[2]

@@ -3,7 +3,8 @@
 import json
 import math
 
-from parity import cells, latency, measures, records
+from parity import latency, records
+from parity.records import cells, measures
 from parity.tests import samples
 
 

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from parity import judging, operations, records
-from parity.errors import UsageError
-from parity.failures import MISSING_FFI, SHAPE_REFINEMENT, STABLEHLO_SKEW, UNKNOWN
-from parity.operations import OPERATIONS, Operation, judge, judgement
+from parity import records
+from parity.core.errors import UsageError
+from parity.core.failures import MISSING_FFI, SHAPE_REFINEMENT, STABLEHLO_SKEW, UNKNOWN
+from parity.probes import operations
+from parity.probes.operations import OPERATIONS, Operation, judge, judgement
+from parity.scoring import judging
 
 pytestmark = pytest.mark.usefixtures("frameworks")
 

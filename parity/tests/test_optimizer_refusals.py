@@ -7,11 +7,11 @@ import optax
 import pytest
 import tensorflow as tf
 
-from parity import training
-from parity.case import Training
-from parity.errors import CaseError, UsageError
+from parity.cases import training
+from parity.cases.case import Training
+from parity.cases.optimizers import Optimizer, Schedule
+from parity.core.errors import CaseError, UsageError
 from parity.handover.counterparts import carry, keras_optimizer
-from parity.optimizers import Optimizer, Schedule
 from parity.tests import tiny
 from parity.tests.declared import EPOCH, STEPS, declare, named, own, parameters
 

@@ -11,12 +11,12 @@ import optax
 import pytest
 import tensorflow as tf
 
-from parity import training
-from parity.case import Training
-from parity.errors import UsageError
+from parity.cases import training
+from parity.cases.case import Training
+from parity.cases.optimizers import Optimizer, Schedule
+from parity.core.errors import UsageError
 from parity.handover import counterparts, slots
 from parity.handover.counterparts import carried, carry, keras_optimizer, keras_schedule
-from parity.optimizers import Optimizer, Schedule
 from parity.tests.declared import EPOCH, EPS, MORE, STEPS, declare, gradients, named, own, parameters
 
 WARM_UP = {"init_value": 1e-3, "peak_value": 0.02, "warmup_steps": 33, "decay_steps": 50, "end_value": 1e-4}

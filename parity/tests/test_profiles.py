@@ -6,12 +6,13 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from parity import profiles, records
-from parity.canaries import Planted
-from parity.errors import RuntimeFailureError
-from parity.judging import Budget, judge
+from parity import records
+from parity.core.errors import RuntimeFailureError
+from parity.probes import profiles
+from parity.probes.seeded_defects import Planted
 from parity.records import Check
 from parity.runtimes import EVALUATION_OF, BaseRuntime
+from parity.scoring.judging import Budget, judge
 from parity.tests import samples
 
 SIZE = 13

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from parity.errors import CaseError
-from parity.programs import in_float64, with_rounding
+from parity.core.errors import CaseError
+from parity.scoring.programs import in_float64, with_rounding
 
 pytestmark = pytest.mark.usefixtures("frameworks")
 
@@ -63,7 +63,7 @@ def test_random_draws_are_replayed():
 
 def test_tracing_under_x64_would_draw_other_masks():
     """What replaying is for: without it, the oracle would drop other units."""
-    from parity.programs import _x64
+    from parity.scoring.programs import _x64
 
     key = np.asarray(jax.random.PRNGKey(3))
     with _x64():

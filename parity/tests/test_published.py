@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from parity import costs, false_alarms, judging, latency_honesty, published
-from parity.errors import RecordError
+from parity.core.errors import RecordError
 from parity.handover import HANDOVERS
-from parity.report import handover, trust
+from parity.records import false_alarms, published
+from parity.records import timing_calibration as latency_honesty
+from parity.report import costs, handover, trust
+from parity.scoring import judging
 
 ROOT = Path(__file__).parents[2]
 README = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())

@@ -1,12 +1,12 @@
 """Which questions a run asks."""
 
 from parity import latency
-from parity.case import TEST_SET
-from parity.examination import Examination
-from parity.ledger import Ledger
-from parity.questions import _of_runtime, gpu_pairs
+from parity.cases.case import TEST_SET
+from parity.core.ledger import Ledger
 from parity.records import NO_DEVICE
-from parity.selection import Selection
+from parity.session.examination import Examination
+from parity.session.questions import _of_runtime, gpu_pairs
+from parity.session.selection import Selection
 from parity.tests import tiny
 
 

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity import failures, records
-from parity.errors import RecordError
+from parity import records
+from parity.core import failures
+from parity.core.errors import RecordError
 from parity.records import Curve, Recorder, Run, Stopped, Worst
 from parity.tests import samples
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from parity import judging, relations
-from parity.case import Training, load
-from parity.judging import Budget
+from parity.cases.case import Training, load
+from parity.probes import relations
 from parity.records import FAIL, MISSING, PASS, Planned
 from parity.runtimes import JAX, RUNTIMES, SAVED_MODEL, saved_model, saved_model_fresh
+from parity.scoring import judging
+from parity.scoring.judging import Budget
 from parity.tests import tiny
 
 SIZE = 13
@@ -196,7 +197,7 @@ def test_a_load_that_differs_in_anything_is_seen(harness, fault, red):
 
 def save_from(change, folder):
     def saved_again(self):
-        from parity import artifact
+        from parity.export import artifact
 
         module = artifact.load(self.subject.bundle / "saved_model")
         serving = module.signatures["serving_default"]
@@ -219,7 +220,8 @@ def test_a_model_that_changes_when_it_is_saved_again_is_seen(harness, monkeypatc
 
 
 def test_a_model_that_is_saved_again_without_a_signature_is_seen(harness, monkeypatch, tmp_path):
-    from parity import artifact, export
+    from parity.export import artifact
+    from parity.export import conversion as export
 
     module = export.Exported(tiny.tiny, harness.trained.state, artifact.graph)
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from packaging.tags import platform_tags
 
-from parity.errors import NotComparableError, UsageError
+from parity.core.errors import NotComparableError, UsageError
 from parity.upgrade import releases
 from parity.upgrade.releases import Release
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from parity import cli, environment, records
+from parity import records
+from parity.cli import main as cli
+from parity.core import environment
 from parity.tests import samples
 
 FOUND = environment.versions()
@@ -25,7 +27,7 @@ def loss(params, other, rng, data, labels, train):
 probes = ("predict",)
 case = dataclasses.replace(tiny.tiny, name="skewed", predict=predict, loss=loss, accuracy=None, probes=probes)
 """
-REMEDY = 'parity.remedies.readable_by("tensorflow==2.21.0")'
+REMEDY = 'parity.readable_by("tensorflow==2.21.0")'
 
 
 @pytest.fixture(scope="module")

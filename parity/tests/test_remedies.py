@@ -11,10 +11,10 @@ import tensorflow as tf
 from jax._src.export import _export
 from packaging.version import Version
 
-from parity import readers, writer
-from parity.errors import RemedyError, UsageError
-from parity.readers import Limits, limits_of
-from parity.remedies import readable_by
+from parity.compat import readers, writer
+from parity.compat.readers import Limits, limits_of
+from parity.compat.remedies import readable_by
+from parity.core.errors import RemedyError, UsageError
 from parity.tests import samples
 
 pytestmark = pytest.mark.usefixtures("frameworks")
@@ -251,8 +251,8 @@ def test_without_jax_a_clear_error():
     code = """
 import sys
 sys.modules["jax"] = None
-from parity.errors import NotComparableError
-from parity.remedies import readable_by
+from parity.core.errors import NotComparableError
+from parity.compat.remedies import readable_by
 try:
     with readable_by("tensorflow==2.17.1"):
         print("entered")
@@ -321,7 +321,7 @@ def test_the_oldest_release_reads_least():
 
 
 def test_the_table_has_what_the_installed_tensorflow_says_of_itself():
-    from parity import reader
+    from parity.compat import reader
 
     says, has = reader.describe(), limits_of(f"tensorflow=={tf.__version__}")
     if says.stablehlo is not None:

@@ -9,7 +9,8 @@ from importlib import import_module
 
 import pytest
 
-from parity import cli, gate, records, report
+from parity import gate, records, report
+from parity.cli import main as cli
 from parity.gate.verdict import BLOCK, Group, Verdict
 from parity.records import Curve, Footprint, Profile, Remedy, Stopped
 from parity.report import charts, facts, markdown, numbers, panels, terminal

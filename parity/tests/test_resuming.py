@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from parity import artifact
-from parity.errors import RecordError, RuntimeFailureError, UsageError
+from parity.cases.optimizers import Optimizer
+from parity.cases.training import optimizer
+from parity.core.errors import RecordError, RuntimeFailureError, UsageError
+from parity.export import artifact
 from parity.handover import CARRIED, EXPORTED, MOMENTS, STATE, resuming, rung
 from parity.handover.continuing import ExportedContinuation, resume
 from parity.handover.course import Point, stepping
 from parity.handover.exported import Trainable
 from parity.handover.interruption import Interruption, judge
 from parity.handover.returning import Returned, returned
-from parity.optimizers import Optimizer
+from parity.handover.trajectories import INTERRUPTED_AFTER
 from parity.records import FAIL, PASS
 from parity.runtimes.jax import named
 from parity.runtimes.saved_model_fresh import BLOCKED
 from parity.tests import planting, tiny_training
 from parity.tests.planting import BEGIN, EPOCH
-from parity.training import optimizer
-from parity.trajectories import INTERRUPTED_AFTER
 
 BOTH = [CARRIED, EXPORTED]
 

@@ -13,13 +13,14 @@ import jsonschema
 import pytest
 
 import parity
-from parity import plugin, records
-from parity.case import PROBES
+from parity import records
+from parity.cases.case import PROBES
+from parity.session import plugin
 from parity.tests import samples
 
 ROOT = Path(parity.__file__).parents[1]
 IRIS = f"{ROOT / 'fixtures' / 'cases' / 'iris.py'}:case"
-SCHEMA = json.loads((Path(parity.__file__).parent / "schemas" / "run.schema.json").read_text())
+SCHEMA = json.loads((Path(parity.__file__).parent / "records" / "run.schema.json").read_text())
 
 
 def run(*arguments, cwd):
@@ -82,7 +83,7 @@ def test_the_curves_span_the_hand_over(iris):
 
 MINE = """
 import dataclasses
-from parity.case import Limit
+from parity.cases.case import Limit
 from parity.tests import tiny
 
 case = dataclasses.replace(tiny.tiny, name="mine")
@@ -215,7 +216,7 @@ def test_jax_alone_is_no_verdict_and_an_old_report_does_not_stay(tmp_path, frame
 def test_a_framework_that_is_not_there(tmp_path, absent):
     code = (
         f"import sys\nsys.modules[{absent!r}] = None\n"
-        "from parity.cli import main\nraise SystemExit(main(['run', '--out', 'out', '--probe', 'predict']))\n"
+        "from parity.cli.main import main\nraise SystemExit(main(['run', '--out', 'out', '--probe', 'predict']))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stdout + done.stderr
@@ -254,7 +255,7 @@ def test_a_bundle_is_exported_and_verified_where_jax_is_impossible(tmp_path):
     assert subprocess.run(export, cwd=tmp_path, check=False).returncode == 0
     verify = (
         "from parity.runtimes.saved_model_fresh import make_jax_impossible\nmake_jax_impossible()\n"
-        "from parity.cli import main\nraise SystemExit(main(['verify', 'bundle', '--out', 'out']))\n"
+        "from parity.cli.main import main\nraise SystemExit(main(['verify', 'bundle', '--out', 'out']))\n"
     )
     done = subprocess.run([sys.executable, "-c", verify], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

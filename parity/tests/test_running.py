@@ -4,14 +4,17 @@ import sys
 
 import pytest
 
-from parity import archives, cells, failures, readers, records
-from parity.cells import LATEST, Cell, outcome
-from parity.errors import RecordError, UsageError
+from parity import records
+from parity.compat import readers
+from parity.core import failures
+from parity.core.errors import RecordError, UsageError
+from parity.export import archives
 from parity.matrix import building, plan, running
 from parity.matrix.inputs import fingerprint
 from parity.matrix.running import Task, begin, bundle, exports, make, run_cell, standing, tasks
 from parity.matrix.supervising import INTERRUPTED, Interrupt, python, watch
-from parity.records import ARCHIVE, CRASH, ERROR, EXPORT, FLEET, JOINT, MISSING, PASS, SPLIT, Stopped
+from parity.records import ARCHIVE, CRASH, ERROR, EXPORT, FLEET, JOINT, MISSING, PASS, SPLIT, Stopped, cells
+from parity.records.cells import LATEST, Cell, outcome
 from parity.tests import samples
 from parity.tests.test_bundle_files import write as write_bundle
 

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from parity import artifact, checks, export
-from parity.case import Dataset
-from parity.errors import RemedyError, RuntimeFailureError, UsageError
-from parity.pipeline import Pipeline
+from parity.cases.case import Dataset
+from parity.cases.pipeline import Pipeline
+from parity.core.errors import RemedyError, RuntimeFailureError, UsageError
+from parity.export import artifact
+from parity.export import conversion as export
+from parity.probes import checks
 from parity.records import FAIL, PASS, Planned
 from parity.runtimes import RUNTIMES, Request, jax_float64, saved_model, saved_model_fresh
 from parity.runtimes._tensorflow import _require_device

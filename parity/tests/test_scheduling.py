@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 import parity
-from parity import archives, records
-from parity.cells import Cell
+from parity import records
+from parity.export import archives
 from parity.matrix import leash, running, scheduling
 from parity.records import MISSING, Stopped
+from parity.records.cells import Cell
 from parity.tests import samples
 from parity.tests.small_matrix import BROKEN, EXPORT, NO_PYTHON, PAIRS, VERIFY, Project, ends, started
 from parity.tests.test_bundle_files import write as write_bundle

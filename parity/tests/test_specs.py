@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from parity import specs
-from parity.errors import InputError
-from parity.specs import Batch, Spec, validate
+from parity.cases import specs
+from parity.cases.specs import Batch, Spec, validate
+from parity.core.errors import InputError
 from parity.tests import samples
 
 IMAGES, LABELS = Spec("b", 4, 4, 1), Spec("b", dtype="int32")
@@ -137,7 +137,7 @@ def test_a_spec_says_what_it_is():
 
 
 def test_a_bfloat16_spec_needs_no_framework():
-    code = "import sys; from parity.specs import Spec; print(Spec('b', dtype='bfloat16'), 'jax' in sys.modules)"
+    code = "import sys; from parity.cases.specs import Spec; print(Spec('b', dtype='bfloat16'), 'jax' in sys.modules)"
     assert samples.python("-c", code).stdout == "bfloat16[b] False\n"
 
 

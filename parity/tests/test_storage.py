@@ -2,8 +2,9 @@
 
 import pytest
 
-from parity import records, storage
-from parity.errors import StorageError, UsageError
+from parity import records
+from parity.core import storage
+from parity.core.errors import StorageError, UsageError
 from parity.records import Recorder
 from parity.tests import samples
 
@@ -48,8 +49,9 @@ def test_an_old_record_that_cannot_be_removed_is_a_storage_error(tmp_path):
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from parity import failures, records, storage
-from parity.errors import StorageError
+from parity.core import failures, storage
+from parity import records
+from parity.core.errors import StorageError
 from parity.tests import samples
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))

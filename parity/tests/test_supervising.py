@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from parity import failures, records
+from parity import records
+from parity.core import failures
 from parity.matrix import supervising
 from parity.matrix.supervising import Interrupt, python, settle, watch
 from parity.records import ABORTED, COMPLETE, CRASH, ERROR, MISSING, PASS, TIMEOUT

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from parity import atlas
+from parity.matrix import atlas
 from parity.records import SPLIT
 from parity.report import every_check, footprints, newest, tables
 from parity.report.tables import Group
@@ -88,7 +88,7 @@ SKEW = {"class": "stablehlo_skew"}
         (
             [row(*NEW, status="remedied", remedy="tensorflow==2.21.0", **SKEW), row(*OLD)],
             "fails as exported by default (stablehlo_skew), and agrees with this around the export:",
-            'with parity.remedies.readable_by("tensorflow==2.21.0"):',
+            'with parity.readable_by("tensorflow==2.21.0"):',
         ),
         (
             [bad("error", "stablehlo_skew", jax=NEW[0]), row(*OLD)],

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from parity import timing
+from parity.latency import timing
 
 MS = 1_000_000
 

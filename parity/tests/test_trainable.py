@@ -6,20 +6,21 @@ import jax
 import numpy as np
 import pytest
 
-from parity import artifact, bundles, export
-from parity.errors import RuntimeFailureError
-from parity.exporting import _that_fit, export_case
+from parity.cases.optimizers import Optimizer
+from parity.cases.training import optimizer
+from parity.core.errors import RuntimeFailureError
+from parity.export import artifact, bundles
+from parity.export import conversion as export
 from parity.handover import CARRIED, EXPORTED, files
 from parity.handover.continuing import resume
 from parity.handover.course import Point, answer, stepping
 from parity.handover.exported import hand_over
 from parity.handover.files import MANIFEST
 from parity.handover.returning import returned
-from parity.optimizers import Optimizer
 from parity.runtimes.jax import named
+from parity.session.exporting import _that_fit, export_case
 from parity.tests import tiny, tiny_training
 from parity.tests.planting import BEGIN, EPOCH
-from parity.training import optimizer
 
 ROUNDING = "hidden/bias"
 """A gradient that is nothing but rounding, of which some updates take the sign."""

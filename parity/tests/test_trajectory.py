@@ -7,18 +7,18 @@ import jax
 import pytest
 import tensorflow as tf
 
-from parity import artifact
+from parity.cases.optimizers import Schedule
+from parity.cases.training import schedule
+from parity.export import artifact
 from parity.handover import CARRIED, EXPORTED, PARAMETERS, counterparts, updates
 from parity.handover.continuing import ExportedContinuation, KerasContinuation
 from parity.handover.course import stepping
 from parity.handover.exported import Trainable
+from parity.handover.trajectories import NARROW, RETURNED
 from parity.handover.trajectory import power
-from parity.optimizers import Schedule
 from parity.records import FAIL, PASS
 from parity.tests import planting, tiny_training
 from parity.tests.planting import BEGIN, EPOCH, Begun, Planted
-from parity.training import schedule
-from parity.trajectories import NARROW, RETURNED
 
 MU, NU = "moments/0/mu", "moments/0/nu"
 BOTH = (CARRIED, EXPORTED)

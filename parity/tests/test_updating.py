@@ -11,10 +11,10 @@ class HandedOverError(Exception):
 
 def test_the_first_optimizer_is_exported_under_the_remedy_too(tiny_harness, monkeypatch, tmp_path):
     """Whether one is needed is known once the artifact has been tried."""
-    from parity import updating
+    from parity.core.ledger import Ledger
     from parity.handover import EXPORTED
-    from parity.harness import Harness
-    from parity.ledger import Ledger
+    from parity.probes import optimizers as updating
+    from parity.runtimes.harness import Harness
 
     def tried(harness):
         monkeypatch.setattr(harness, "remedy", Remedy("tiny", "tensorflow==2.21.0", "stablehlo_skew", "planted"))

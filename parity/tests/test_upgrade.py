@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from parity import atlas, cells, failures, readers, records
-from parity.cells import Cell
-from parity.errors import NotComparableError, UsageError
-from parity.matrix import running, scheduling
-from parity.records import ERROR, MISSING, Stopped
+from parity import records
+from parity.compat import readers
+from parity.core import failures
+from parity.core.errors import NotComparableError, UsageError
+from parity.matrix import atlas, running, scheduling
+from parity.records import ERROR, MISSING, Stopped, cells
+from parity.records.cells import Cell
 from parity.tests import samples
 from parity.tests.pairs import NEW, OLD, SKEW, bench, four, leave, listed, machine, reports, run, skewed  # noqa: F401
 from parity.tests.small_matrix import PAIRS, Project
@@ -242,7 +244,7 @@ def found(bench, four, machine, monkeypatch, leave):
 
 def test_the_remedy_is_given_as_code_with_its_proof(found):
     said = telling.terminal(found)
-    assert '    with parity.remedies.readable_by("tensorflow==2.21.0"):\n        ...' in said
+    assert '    with parity.readable_by("tensorflow==2.21.0"):\n        ...' in said
     compile(found.proof.code, "pasted", "exec")
     assert readers.limits_of(found.proof.requirement)
     assert "ran 1 checks under it, all of them in order; the worst score is 2, the limit 64." in " ".join(said.split())
@@ -300,7 +302,7 @@ def test_json_and_markdown_say_the_same(found):
     assert data["between"]["newest"] == {"jax": "0.10.2", "tensorflow": "2.21.0"}
     assert "readable_by" in data["remedy"]["code"]
     told = telling.markdown(found)
-    assert "```python\nimport parity.remedies" in told
+    assert "```python\nimport parity.compat.remedies" in told
     assert told.startswith("**May upgrade with remedy")
     assert "| new/new | 0.12.0.1 |" in told
 
@@ -406,7 +408,7 @@ def parity(*arguments, cwd):
     code = """
 import os, sys
 os.environ["UV_DEFAULT_INDEX"] = "http://127.0.0.1:1/"
-from parity.cli import main
+from parity.cli.main import main
 code = main(sys.argv[1:])
 sys.exit("a framework was imported" if {"jax", "tensorflow"} & {*sys.modules} else code)
 """

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from parity.cells import Cell
-from parity.errors import UsageError
+from parity.core.errors import UsageError
+from parity.records.cells import Cell
 from parity.tests.test_layers import ROOT
 
 GITHUB = ROOT / ".github"

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from parity.case import Case, Dataset, Training
-from parity.specs import Batch, Spec
+from parity.cases.case import Case, Dataset, Training
+from parity.cases.specs import Batch, Spec
 
 
 def init(rng):

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from parity.case import Dataset, Training
-from parity.specs import Batch
+from parity.cases.case import Dataset, Training
+from parity.cases.specs import Batch
 from parity.tests import tiny
 
 KEPT, UNITS = 0.9, 1e-6

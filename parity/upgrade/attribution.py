@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from parity import cells
-from parity.failures import REMEDIABLE, RESOLVER
-from parity.handshake import Reader, Writer
-from parity.records import PASS, Program, Run
+from parity.compat.handshake import Reader, Writer
+from parity.core.failures import REMEDIABLE, RESOLVER
+from parity.records import PASS, Program, Run, cells
 from parity.upgrade import numbers
 from parity.upgrade.corners import OTHERS, PROGRAM, READER, UPGRADE, Corners, Moved
 from parity.upgrade.pins import JAX, PACKAGES, TENSORFLOW, Pair, corners

@@ -11,13 +11,12 @@ from itertools import product
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from parity import atlas as atlases
-from parity import cells
-from parity.atlas import AGREES, APART, Row
-from parity.cells import Cell
-from parity.errors import ParityError, RecordError
+from parity.core.errors import ParityError, RecordError
+from parity.matrix import atlas as atlases
 from parity.matrix import building
-from parity.records import JOINT, MISSING
+from parity.matrix.atlas import AGREES, APART, Row
+from parity.records import JOINT, MISSING, cells
+from parity.records.cells import Cell
 from parity.upgrade import releases
 from parity.upgrade.making import Bench, of_cell
 from parity.upgrade.pins import JAX, PACKAGES, Pair

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 
 from packaging.version import Version
 
-from parity.atlas import score
-from parity.cells import Outcome
-from parity.errors import NotComparableError, UsageError
-from parity.failures import RESOLVER
+from parity.core.errors import NotComparableError, UsageError
+from parity.core.failures import RESOLVER
+from parity.matrix.atlas import score
 from parity.records import MISSING, PASS, REMEDIED
+from parity.records.cells import Outcome
 from parity.upgrade import releases
 from parity.upgrade.between import installs
 from parity.upgrade.bisection import BAD, GOOD, SKIP, Boundary, bisect, questions

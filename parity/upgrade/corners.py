@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from parity import cells
-from parity.failures import RESOLVER
-from parity.records import Run
+from parity.core.failures import RESOLVER
+from parity.records import Run, cells
 from parity.upgrade.pins import JAX, TENSORFLOW, Pair
 
 UPGRADE, CONVERTED, PROGRAM, READER, OTHERS = "upgrade", "converted", "program", "reader", "others"

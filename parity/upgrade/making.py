@@ -13,14 +13,15 @@ from typing import Any
 
 from packaging.version import Version
 
-from parity import cells, known_issues, records
-from parity.case import available
-from parity.cells import Cell, Outcome
-from parity.errors import NotComparableError, RecordError, UsageError
-from parity.failures import RESOLVER
+from parity import records
+from parity.cases.case import available
+from parity.compat import known_issues
+from parity.core.errors import NotComparableError, RecordError, UsageError
+from parity.core.failures import RESOLVER
 from parity.matrix import building, plan, running, scheduling
 from parity.matrix.supervising import Ended
-from parity.records import COMPLETE, MISSING, Run
+from parity.records import COMPLETE, MISSING, Run, cells
+from parity.records.cells import Cell, Outcome
 from parity.upgrade.pins import Pair
 
 PYTHONS = ("3.13", "3.12", "3.11", "3.10")

@@ -9,7 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from parity.errors import UsageError
+from parity.core.errors import UsageError
 
 JAX, TENSORFLOW = "jax", "tensorflow"
 PACKAGES = (JAX, TENSORFLOW)

@@ -15,7 +15,7 @@ from packaging.tags import Tag, compatible_tags, cpython_tags, platform_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from parity.errors import NotComparableError, UsageError
+from parity.core.errors import NotComparableError, UsageError
 
 if TYPE_CHECKING:
     from pypi_simple import DistributionPackage

@@ -12,10 +12,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from parity.atlas import score
 from parity.gate import outputs
 from parity.gate.text import markdown as plain
 from parity.gate.text import one_line
+from parity.matrix.atlas import score
 from parity.records import REMEDIED, encode
 from parity.upgrade.between import counted, measure
 from parity.upgrade.making import Recorded

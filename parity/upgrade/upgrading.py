@@ -9,14 +9,14 @@ from pathlib import Path
 from packaging.version import Version
 
 from parity import gate, records
-from parity.errors import NotComparableError, UsageError
+from parity.compat.handshake import remedy_code
+from parity.core.errors import NotComparableError, UsageError
+from parity.core.storage import ESCAPED
 from parity.gate import Standing, Verdict
 from parity.gate.standing import parse
 from parity.gate.text import one_line
 from parity.gate.verdict import STAY, UPGRADE
-from parity.handshake import remedy_code
 from parity.records import PASS, REMEDIED
-from parity.storage import ESCAPED
 from parity.upgrade import between
 from parity.upgrade.attribution import attribute
 from parity.upgrade.between import Between

@@ -1,0 +1,145 @@
+"""Shapes and dtypes of what a case takes, and the batches that fill them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from parity.core.errors import InputError
+
+Array = np.ndarray
+Answer = dict[str, Array]
+"""Arrays by leaf name, such as `Conv_0/kernel`."""
+
+BATCH = "b"
+MOST_BYTES = 4
+"""Of an element: what JAX computes with by default."""
+SOLE = "data"
+"""The name of the only input of a case whose data is one array, and of the only label likewise."""
+
+
+def dtype_of(name: str) -> np.dtype:
+    """The dtype of that name; numpy learns bfloat16 from ml_dtypes, which comes with jax and tensorflow."""
+    try:
+        return np.dtype(name)
+    except TypeError:
+        with contextlib.suppress(ImportError):
+            import ml_dtypes  # noqa: F401
+        return np.dtype(name)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An array with a symbolic batch size: `Spec("b", 28, 28, 1)`, or `Spec("b", dtype="int32")`."""
+
+    shape: tuple[str | int, ...]
+    dtype: str
+
+    def __init__(self, *shape: str | int, dtype: str = "float32") -> None:
+        object.__setattr__(self, "shape", tuple(shape))
+        object.__setattr__(self, "dtype", dtype_of(dtype).name)
+        if dtype_of(dtype).itemsize > MOST_BYTES:
+            raise InputError(
+                f"Spec{shape} has dtype {self.dtype}; JAX computes in 32 bits unless told otherwise. "
+                f"Give {self.dtype.replace('64', '32')}, and convert the data with .astype."
+            )
+        if not shape or shape[0] != BATCH or not all(isinstance(n, int) and n > 0 for n in shape[1:]):
+            raise InputError(
+                f'Spec{shape} does not start with the batch size. Expected "{BATCH}" and then whole numbers, '
+                f'such as Spec("{BATCH}", 28, 28, 1).'
+            )
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+Specs = Spec | Mapping[str, Spec]
+"""One array, or named arrays."""
+
+
+def by_name(tree: Any) -> dict[str, Any]:
+    """`tree`, which is one thing or a mapping of named things, as a mapping in order of names."""
+    return {name: tree[name] for name in sorted(tree)} if isinstance(tree, Mapping) else {SOLE: tree}
+
+
+def like(specs: Specs, named: Mapping[str, Any]) -> Any:
+    """The inverse of `by_name`: one thing where `specs` is one array, else a mapping."""
+    return dict(named) if isinstance(specs, Mapping) else named[SOLE]
+
+
+def outputs(predicted: Any) -> dict[str, Any]:
+    """What `predict` returned, by leaf name; one array alone is `output`."""
+    return dict(predicted) if isinstance(predicted, Mapping) else {"output": predicted}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples: `data` and `labels` are one array each, or mappings of named arrays, [b, ...]."""
+
+    data: Any
+    labels: Any
+
+    @property
+    def size(self) -> int:
+        """The number of examples."""
+        return len(next(iter(by_name(self.data).values())))
+
+    def take(self, size: int) -> Batch:
+        """The first `size` examples.
+
+        Raises:
+            InputError: `size` is not between 1 and the number of examples.
+        """
+        if not 1 <= size <= self.size:
+            raise InputError(
+                f"batch size {size}: expected 1 to {self.size}, the number of examples in the test set. "
+                "Choose another --batch-size."
+            )
+        return self.map(lambda array: array[:size])
+
+    def map(self, function: Any) -> Batch:
+        """Apply `function` to every array."""
+
+        def over(tree: Any) -> Any:
+            return {k: function(v) for k, v in tree.items()} if isinstance(tree, Mapping) else function(tree)
+
+        return Batch(over(self.data), over(self.labels))
+
+
+def validate(batch: Batch, data: Specs, labels: Specs, owner: str) -> None:
+    """Check that `batch` fills the specs of `owner`.
+
+    Raises:
+        InputError: a name, shape or dtype differs, the batch is empty, or arrays differ in length.
+    """
+    for kind, specs, arrays in (("data", data, batch.data), ("labels", labels, batch.labels)):
+        wanted, given = by_name(specs), by_name(arrays)
+        if list(wanted) != list(given):
+            raise InputError(
+                f"{owner}: {kind} has {list(given)}, expected {list(wanted)}. Name the arrays as the case does."
+            )
+        for name, spec in wanted.items():
+            _validate_array(given[name], spec, f"{owner}: {kind} {name!r}")
+    for kind, arrays in (("data", batch.data), ("labels", batch.labels)):
+        for name, array in by_name(arrays).items():
+            if len(array) != batch.size:
+                raise InputError(
+                    f"{owner}: {kind} {name!r} has {len(array)} rows, other inputs have {batch.size}. "
+                    "Give every input the same number."
+                )
+
+
+def _validate_array(array: Any, spec: Spec, what: str) -> None:
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{what} is a {type(array).__name__}, expected a numpy array {spec}.")
+    found = f"{array.dtype.name}[{', '.join(map(str, array.shape))}]"
+    if array.dtype.name != spec.dtype:
+        raise InputError(f"{what} is {found}, expected {spec}. Convert it with .astype({spec.dtype!r}).")
+    if array.ndim != len(spec.shape) or array.shape[1:] != spec.shape[1:]:
+        raise InputError(f"{what} is {found}, expected {spec}. Reshape the data, or correct the case's spec.")
+    if not len(array):
+        raise InputError(f"{what} is empty. Expected a batch size of at least 1.")

@@ -1,0 +1,83 @@
+"""Writing files so that nothing half-written stays behind."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from parity.core.errors import StorageError, UsageError
+
+ESCAPED = "backslashreplace"
+"""How a file name that is not UTF-8, and so holds lone surrogates, is written: as the escapes that JSON reads back."""
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` to `path` by an atomic rename; on failure the old file stays and no half-written one.
+
+    Raises:
+        StorageError: the disk is full, or the folder cannot be written.
+    """
+    with replacing(path) as file:
+        file.write(text.encode("utf-8", ESCAPED))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that becomes `path` by an atomic rename; on failure the old file stays and no half-written one.
+
+    Raises:
+        StorageError: the disk is full, or the folder cannot be written.
+    """
+    temporary: str | None = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise storage_error(path, error) from error
+        raise
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """The error to raise when writing `path` failed."""
+    reason = error.strerror or str(error)
+    return StorageError(
+        f"cannot write {path}: {reason}. Expected a writable folder with free space; "
+        "free some, or choose another with --out."
+    )
+
+
+def output_folder(path: Path) -> Path:
+    """`path` as an existing folder to write into.
+
+    Raises:
+        UsageError: it is a file, or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{path} is a file; --out expects a folder. Name another, or remove it.") from error
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {path}: {error.strerror}. Choose another with --out.") from error
+    return path

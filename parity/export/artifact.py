@@ -1,0 +1,111 @@
+"""The exported module as TensorFlow sees it: wrapping, loading, and what a saved artifact must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import absl.logging
+import tensorflow as tf
+
+from parity.cases.specs import Specs, by_name, like
+from parity.core.errors import RuntimeFailureError
+
+Wrap = Callable[[Callable[..., Any], list[Any]], Callable[..., Any]]
+"""Makes a callable of a Python function and its input signature."""
+
+FEATURES, FEATURES_TRAIN = "features", "features_train"
+"""The functions of an exported trunk: with running statistics and dropout off, and as in training."""
+
+LARGEST_CONSTANT = 64 * 1024
+"""Bytes. A larger constant in the graph is a weight that can no longer be trained or replaced."""
+
+
+def tensor_specs(specs: Specs, batch_size: int | None = None) -> Any:
+    """`specs` as `tf.TensorSpec`s with that batch size; None for an unknown one."""
+    named = {n: tf.TensorSpec((batch_size, *s.shape[1:]), s.dtype, name=n) for n, s in by_name(specs).items()}
+    return like(specs, named)
+
+
+def eager(function: Callable[..., Any], specs: list[Any]) -> Callable[..., Any]:
+    """The function itself, called eagerly."""
+    return function
+
+
+def graph(function: Callable[..., Any], specs: list[Any]) -> Callable[..., Any]:
+    """The function as a `tf.function`."""
+    return tf.function(function, autograph=False, input_signature=specs)
+
+
+def xla(function: Callable[..., Any], specs: list[Any]) -> Callable[..., Any]:
+    """The function compiled whole by TensorFlow's XLA."""
+    return tf.function(function, autograph=False, input_signature=specs, jit_compile=True)
+
+
+def quiet() -> None:
+    """Keep TensorFlow from warning, on loading, that gradients of gradients were not saved: nobody asked for them."""
+    absl.logging.set_verbosity(absl.logging.ERROR)
+
+
+def load(path: Path) -> Any:
+    """The SavedModel in `path`.
+
+    Raises:
+        RuntimeFailureError: this TensorFlow cannot load it.
+    """
+    quiet()
+    try:
+        return tf.saved_model.load(str(path))
+    except Exception as error:
+        raise RuntimeFailureError(f"TensorFlow {tf.__version__} cannot load {path.name}: {error}") from error
+
+
+def save(module: Any, path: Path, serving: Any, gradients: bool) -> None:
+    """Write the SavedModel of `module`, whose `serving_default` signature is the concrete function `serving`."""
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=gradients)
+    tf.saved_model.save(module, str(path), signatures={"serving_default": serving}, options=options)
+
+
+def constants(path: Path) -> Iterator[tuple[str, int | bytes]]:
+    """Every constant in the graphs of the SavedModel in `path`: its name, and its size in bytes.
+
+    Of an exported program, instead of a size, the serialised StableHLO.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    for meta_graph in saved.meta_graphs:
+        yield from _constants(meta_graph.graph_def.node)
+        for function in meta_graph.graph_def.library.function:
+            yield from _constants(function.node_def)
+
+
+def _constants(nodes: Any) -> Iterator[tuple[str, int | bytes]]:
+    for node in nodes:
+        if node.op == "Const":
+            yield node.name, tf.make_ndarray(node.attr["value"].tensor).nbytes
+        elif node.op == "XlaCallModule":
+            yield node.name, node.attr["module"].s
+
+
+def configure_devices(cpus: int) -> None:
+    """Give TensorFlow `cpus` virtual CPUs, and let it take GPU memory as it grows, so that JAX can share it.
+
+    Does nothing where TensorFlow has already started; `devices` tells what there is.
+    """
+    try:
+        [cpu] = tf.config.list_physical_devices("CPU")
+        if not tf.config.get_logical_device_configuration(cpu):
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * cpus)
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
+    except RuntimeError:
+        return  # started by somebody else; a device that is wanted and not there is an error where it is asked for
+
+
+def devices() -> list[str]:
+    """The devices, such as `cpu:0`."""
+    return [
+        f"{kind.lower()}:{i}" for kind in ("CPU", "GPU") for i, _ in enumerate(tf.config.list_logical_devices(kind))
+    ]

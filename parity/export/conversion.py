@@ -1,0 +1,302 @@
+"""Conversion: the one place that needs both frameworks.
+
+`Exported` is the module of the workflow: state in `tf.Variable`s, functions converted by jax2tf with a symbolic batch
+size. Wrapped in different ways it is three runtimes; saved, it is what the others load.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import tensorflow as tf
+
+from parity.cases.case import Case, State
+from parity.cases.specs import BATCH, Spec, Specs, by_name, like, outputs
+from parity.cases.training import leaf_name
+from parity.compat import readers, remedies, writer
+from parity.compat.handshake import Reader
+from parity.compat.writer import traced_loss
+from parity.core.environment import versions
+from parity.core.errors import ParityError, RuntimeFailureError
+from parity.export import artifact, bundles
+from parity.export.artifact import FEATURES, FEATURES_TRAIN, Wrap, graph, tensor_specs
+from parity.export.bundles import Signature, StateLeaf
+from parity.scoring.judging import LIMIT
+
+
+def without_source_locations() -> None:
+    """Keep source locations out of exported programs.
+
+    Equal programs are then equal to the byte wherever they were exported from, so TensorFlow compiles each of them
+    once, and an artifact carries no path of the machine that wrote it.
+    """
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    jax.config.update("jax_hlo_source_file_canonicalization_regex", ".*")  # jax up to 0.6 writes one in spite of that
+
+
+def state_leaves(state: State) -> tuple[StateLeaf, ...]:
+    """The variables of the artifact, in order: parameters, then the other state."""
+    names = [
+        [leaf_name(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
+        for tree in (state.params, state.other)
+    ]
+    return (*(StateLeaf(n, True) for n in names[0]), *(StateLeaf(n, False) for n in names[1]))
+
+
+def signature(case: Case, state: State) -> Signature:
+    """What a process without JAX needs to know of the case."""
+    return Signature(
+        case=case.name,
+        data=case.data,
+        labels=case.labels,
+        state=state_leaves(state),
+        probes=case.probes,
+        limit=case.limit.score if case.limit else LIMIT,
+        limit_reason=case.limit.reason if case.limit else None,
+    )
+
+
+class Exported(tf.Module):
+    """Everything: `predict`, `accuracy`, `train_loss` and `eval_loss` over variables.
+
+    Args:
+        case: what to export.
+        state: its trained state.
+        wrap: makes callables of the functions.
+        only: which functions; None for all of the case, and none of its trunk.
+        batch_size: the only one that it is converted for; None for a symbolic one.
+
+    Attributes:
+        state_vars: flat list of variables, parameters first, for fine-tuning.
+        rng: the key, [2] uint32; `train_loss` splits it, draws with one half and keeps the other.
+        features, features_train: of the case's trunk, where asked for; the second updates statistics and splits the key
+            as `train_loss` does.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        state: State,
+        wrap: Wrap,
+        only: tuple[str, ...] | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        super().__init__(name=case.name)
+        self._symbolic = batch_size is None
+        leaves, self._tree = jax.tree_util.tree_flatten((state.params, state.other))
+        named = zip(state_leaves(state), leaves, strict=True)
+        self.state_vars = [tf.Variable(v, trainable=s.trainable, name=variable_name(s.leaf)) for s, v in named]
+        data, labels = tensor_specs(case.data, batch_size), tensor_specs(case.labels, batch_size)
+        functions = {
+            "predict": (self._predict(case), [data]),
+            "accuracy": (self._accuracy(case), [data, labels]),
+            "eval_loss": (self._loss(case, train=False), [data, labels]),
+            "train_loss": (self._loss(case, train=True), [data, labels]),
+        }
+        if case.accuracy is None:
+            del functions["accuracy"]
+        if only is not None and case.trunk is not None:
+            functions |= {n: (self._features(case, n == FEATURES_TRAIN), [data]) for n in (FEATURES, FEATURES_TRAIN)}
+        if only is None or set(only) - {"predict", "accuracy"}:
+            self.rng = tf.Variable(state.rng, trainable=False, name="rng")
+        for name, (function, specs) in functions.items():
+            if only is None or name in only:
+                setattr(self, name, wrap(function, specs))
+
+    def _trees(self) -> tuple[Any, Any]:
+        return jax.tree_util.tree_unflatten(self._tree, self.state_vars)
+
+    def _shapes(self, specs: Specs) -> Any:
+        return _polymorphic(specs) if self._symbolic else "..."
+
+    def _predict(self, case: Case) -> Callable[..., Any]:
+        converted = convert(
+            lambda p, o, x: case.predict((p, o), x), ["...", "...", self._shapes(case.data)], gradient=False
+        )
+
+        def predict(data: Any) -> Any:
+            return converted(*self._trees(), data)
+
+        return predict
+
+    def _accuracy(self, case: Case) -> Callable[..., Any]:
+        of: Any = case.accuracy
+        shapes = ["...", "...", self._shapes(case.data), self._shapes(case.labels)]
+        converted = convert(lambda p, o, x, y: of((p, o), x, y), shapes, gradient=False)
+
+        def accuracy(data: Any, labels: Any) -> Any:
+            return converted(*self._trees(), data, labels)
+
+        return accuracy
+
+    def _loss(self, case: Case, train: bool) -> Callable[..., Any]:
+        shapes = ["...", "...", "...", self._shapes(case.data), self._shapes(case.labels), "..."]
+        converted = convert(traced_loss(case), shapes, gradient=True)
+        split = _key_split()
+
+        def train_loss(data: Any, labels: Any) -> Any:
+            kept, drawn = split(self.rng)
+            loss, other = converted(*self._trees(), drawn, data, labels, tf.constant(True))
+            self._advance(other, kept)
+            return loss
+
+        def eval_loss(data: Any, labels: Any) -> Any:
+            _, drawn = split(self.rng)
+            return converted(*self._trees(), drawn, data, labels, tf.constant(False))[0]
+
+        return train_loss if train else eval_loss
+
+    def _features(self, case: Case, train: bool) -> Callable[..., Any]:
+        function: Any = case.trunk
+        shapes = ["...", "...", "...", self._shapes(case.data)]
+        converted = convert(lambda p, o, rng, x: function(p, o, rng, x, train), shapes, gradient=True)
+        split = _key_split()
+
+        def features(data: Any) -> Any:
+            kept, drawn = split(self.rng)
+            found, other = converted(*self._trees(), drawn, data)
+            if train:
+                self._advance(other, kept)
+            return found
+
+        return features
+
+    def _advance(self, other: Any, key: Any) -> None:
+        """Write what a training step leaves behind, apart from parameters."""
+        updated = jax.tree_util.tree_leaves(other)
+        for variable, value in zip(self.state_vars[len(self.state_vars) - len(updated) :], updated, strict=True):
+            variable.assign(value)
+        self.rng.assign(key)
+
+
+def _key_split() -> Callable[..., Any]:
+    """Splits a key, apart from whatever is differentiated.
+
+    A differentiated function with integer results is another program in eager mode than in a graph, and would be
+    compiled twice.
+    """
+    return convert(lambda rng: tuple(jax.random.split(rng)), ["..."], gradient=False)
+
+
+def _polymorphic(specs: Specs) -> Any:
+    def shape(spec: Spec) -> str:
+        return f"({BATCH}, ...)" if len(spec.shape) > 1 else f"({BATCH},)"
+
+    return like(specs, {name: shape(spec) for name, spec in by_name(specs).items()})
+
+
+def convert(function: Callable[..., Any], shapes: list[Any], gradient: bool) -> Callable[..., Any]:
+    """`function` for TensorFlow, for arguments of those polymorphic shapes, with or without its gradient."""
+    from jax.experimental import jax2tf
+
+    without_source_locations()
+    return jax2tf.convert(function, polymorphic_shapes=shapes, with_gradient=gradient)
+
+
+def variable_name(leaf: str) -> str:
+    """`leaf` as the name of a TensorFlow variable."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "_./-") else "_" for c in leaf)
+
+
+def remedied(readable_by: str | None) -> AbstractContextManager[None]:
+    """The remedy for that requirement; for None, jax's default."""
+    return nullcontext() if readable_by is None else remedies.readable_by(readable_by)
+
+
+def save(case: Case, state: State, folder: Path, readable_by: str | None = None) -> None:
+    """Write the two SavedModels of the workflow: `folder/saved_model` with everything, `folder/inference`.
+
+    Both have a `serving_default` signature that predicts, so that a model server has something to call.
+
+    Raises:
+        RuntimeFailureError: conversion or saving failed.
+    """
+    try:
+        with remedied(readable_by):
+            save_module(Exported(case, state, graph), case, folder / "saved_model", gradients=True)
+            save_module(Exported(case, state, graph, only=("predict",)), case, folder / "inference", gradients=False)
+    except (OSError, ParityError):
+        raise
+    except Exception as error:
+        raise RuntimeFailureError(
+            f"case {case.name!r} cannot be exported: {type(error).__name__}: {error}. "
+            "Run parity doctor to see whether this pair of releases can work together."
+        ) from error
+
+
+def save_module(module: Exported, case: Case, path: Path, gradients: bool) -> None:
+    """Write the SavedModel of `module` to `path`, with a `serving_default` signature that predicts."""
+    names = list(by_name(case.data))
+
+    def serve(**named: Any) -> dict[str, Any]:
+        return outputs(module.predict(like(case.data, {name: named[name] for name in names})))
+
+    serving = tf.function(serve, autograph=False)
+    artifact.save(module, path, serving.get_concrete_function(**by_name(tensor_specs(case.data))), gradients)
+
+
+def program_constants(program: bytes) -> list[int]:
+    """The sizes in bytes of the constants in a serialised StableHLO program, those of one repeated value left out."""
+    from jax._src.interpreters.mlir import make_ir_context
+    from jaxlib.mlir import ir
+
+    with make_ir_context() as context:
+        module = writer.deserialised(context, program)
+        values = [o.attributes["value"] for o in writer.walked(module.operation) if o.name == "stablehlo.constant"]
+        return [
+            math.prod(value.type.shape) * -(-value.type.element_type.width // 8)
+            for value in values
+            if not ir.DenseElementsAttr(value).is_splat
+        ]
+
+
+def map_leaves(function: Callable[[np.ndarray], np.ndarray], tree: Any) -> Any:
+    """Apply `function` to every array of a pytree."""
+    return jax.tree_util.tree_map(function, tree)
+
+
+def handshake(case: Case) -> dict[str, Any]:
+    """What JAX writes, for a bundle's manifest; by StableHLO version of the known readers, what of it is newer."""
+    wrote = writer.describe()
+    known = sorted({limits.stablehlo for limits in readers.table().values()})
+    return {
+        **vars(wrote),
+        "newer": {version: writer.newer_for(case, wrote, Reader(version, None)) for version in known},
+    }
+
+
+def write_bundle(
+    path: Path,
+    case: Case,
+    state: State,
+    batches: dict[int, Any],
+    fill: Callable[[Path], None],
+    readable_by: str | None = None,
+    also_readable_by: str | None = None,
+) -> None:
+    """Export `case` into a new bundle.
+
+    Args:
+        path: the new folder.
+        case: what to export.
+        state: its trained state.
+        batches: the examples to store, by batch size.
+        fill: called with the folder, to add answers and budgets.
+        readable_by: the requirement of the remedy under which it is exported; None for jax's default.
+        also_readable_by: that of the remedy under which it is exported once more, into `remedied`.
+    """
+    sizes = tuple(batches)
+    wrote = handshake(case) if also_readable_by else vars(writer.describe())
+    with bundles.create(path, signature(case, state), sizes, versions(), wrote, also_readable_by) as folder:
+        save(case, state, folder, readable_by)
+        if also_readable_by:
+            save(case, state, folder / bundles.REMEDIED, also_readable_by)
+        for size, batch in batches.items():
+            bundles.save_inputs(folder, size, batch.map(np.asarray))
+        fill(folder)

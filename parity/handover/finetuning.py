@@ -1,0 +1,188 @@
+"""Training goes on in TensorFlow: Keras' Adam and schedule over the reloaded variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import numpy as np
+import tensorflow as tf
+
+from parity.cases.case import Training
+from parity.cases.optimizers import Optimizer
+from parity.cases.specs import Answer, Array, Batch
+from parity.core.errors import RuntimeFailureError
+from parity.core.progress import Report, silent
+from parity.export import artifact
+from parity.export.bundles import Signature
+from parity.handover.counterparts import keras_optimizer, keras_schedule
+
+
+class Batches(Protocol):
+    """The input pipeline; see `parity.cases.pipeline.Pipeline`."""
+
+    steps_per_epoch: int
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of one epoch."""
+
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+"""The defaults that Keras documents for Adam; declared here, so that an optimiser with others is found."""
+
+
+@dataclass(frozen=True)
+class FirstUpdate:
+    """The first update in TensorFlow: by leaf the gradient that was applied, and the parameter before and after.
+
+    `iterations` is the optimiser's count before and after.
+    """
+
+    gradient: Answer
+    before: Answer
+    after: Answer
+    learning_rate: float
+    iterations: tuple[int, int]
+
+
+def adam_powers(step: int) -> tuple[float, float]:
+    """beta_1 and beta_2, as float32 stores them, to the power of `step`, which counts from 1."""
+    one, two = (float(np.float32(beta)) ** step for beta in (BETA_1, BETA_2))
+    return one, two
+
+
+def adam_update(gradient: Array, learning_rate: float, step: int) -> Array:
+    """What Keras' Adam subtracts from a parameter at `step` when its moments are zero before, in float64.
+
+    lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon): epsilon stands beside the biased sqrt(v),
+    which is where Kingma and Ba (2015) put it in the version before section 2.1, and Optax does not.
+    """
+    wide = gradient.astype(np.float64)
+    one, two = adam_powers(step)
+    rate = learning_rate * np.sqrt(1 - two) / (1 - one)
+    return np.asarray(rate * (1 - BETA_1) * wide / (np.sqrt((1 - BETA_2) * wide**2) + EPSILON))
+
+
+@dataclass
+class Finetuned:
+    """What was recorded in TensorFlow, per step and per epoch as in `training.Metrics`.
+
+    `steps` is the final count of the optimiser, `unmoved` names the parameters that training left as they were, and
+    `first` is None where no step was taken.
+
+    `eval_loss` and `accuracy` have one entry more than there were epochs: the first is from before the first step.
+    """
+
+    step_loss: list[float]
+    train_loss: list[float]
+    eval_loss: list[float]
+    accuracy: list[float]
+    learning_rate: list[float]
+    steps: int
+    unmoved: list[str]
+    first: FirstUpdate | None = None
+
+
+def finetune(
+    bundle: Path,
+    signature: Signature,
+    training: Training,
+    steps: int,
+    batches: Batches,
+    test: Batch,
+    progress: Report = silent,
+) -> Finetuned:
+    """Go on for `training.epochs_after` epochs.
+
+    Args:
+        bundle: the exported case.
+        signature: its signature.
+        training: how it was trained in JAX.
+        steps: optimiser steps taken there; the schedule goes on from them.
+        batches: the same input pipeline.
+        test: the whole test set, one batch.
+        progress: called after every step.
+
+    Raises:
+        RuntimeFailureError: the artifact cannot be loaded, or cannot be trained.
+    """
+    module = artifact.load(bundle / "saved_model")
+    trainable = [v for v, s in zip(module.state_vars, signature.state, strict=True) if s.trainable]
+    names = [s.leaf for s in signature.state if s.trainable]
+    begin = _values(names, trainable)
+    optimizer = restarted_optimizer(training, batches.steps_per_epoch)
+    optimizer.build(trainable)
+    optimizer.iterations.assign(steps)
+    step = keras_loop(module, optimizer, trainable)
+    has_accuracy = "accuracy" in signature.probes
+    done, total = 0, training.epochs_after * batches.steps_per_epoch
+    result = Finetuned([], [], [], [], [], steps, [])
+
+    def evaluate() -> None:
+        result.eval_loss.append(float(module.eval_loss(test.data, test.labels)))
+        result.accuracy.append(float(module.accuracy(test.data, test.labels)) if has_accuracy else float("nan"))
+
+    try:
+        evaluate()
+        for epoch in range(training.epochs, training.epochs + training.epochs_after):
+            losses = []
+            for batch in batches.epoch(epoch):
+                result.learning_rate.append(float(optimizer.learning_rate))
+                loss, gradients = step(batch.data, batch.labels)
+                losses.append(float(loss))
+                done += 1
+                if result.first is None:
+                    count = int(optimizer.iterations.numpy())
+                    applied, after = _values(names, gradients), _values(names, trainable)
+                    result.first = FirstUpdate(applied, begin, after, result.learning_rate[0], (steps, count))
+                progress(f"TensorFlow, epoch {epoch + 1}, loss {losses[-1]:.3f}", done, total)
+            result.step_loss += losses
+            result.train_loss.append(sum(losses) / len(losses))
+            evaluate()
+    except Exception as error:
+        raise RuntimeFailureError(f"TensorFlow cannot train the artifact: {type(error).__name__}: {error}") from error
+    result.steps = int(optimizer.iterations.numpy())
+    final = _values(names, trainable)
+    result.unmoved = [name for name in names if (final[name] == begin[name]).all()]
+    return result
+
+
+def _values(names: list[str], tensors: list[Any]) -> Answer:
+    """By leaf name; a gradient that is not connected moves nothing, and is left out."""
+    return {name: t.numpy() for name, t in zip(names, tensors, strict=True) if t is not None}
+
+
+def restarted_optimizer(training: Training, steps_per_epoch: int) -> Any:
+    """A new Keras optimizer: for Adam Keras' own, as in the published workflow; for another, what does the same.
+
+    Raises:
+        CaseError: Keras has none that does the same.
+    """
+    if not published(training):
+        return keras_optimizer(training, steps_per_epoch)
+    return tf.keras.optimizers.Adam(keras_schedule(training, steps_per_epoch))
+
+
+def published(training: Training) -> bool:
+    """Whether it is trained with Adam as the published workflow does, whatever the schedule."""
+    return training.optimizer == Optimizer()
+
+
+def keras_loop(module: Any, optimizer: Any, trainable: list[Any]) -> Callable[..., Any]:
+    """The usual training step over a reloaded artifact, as a function of data and labels: the loss, and gradients."""
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def step(data: Any, labels: Any) -> Any:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(trainable)
+            loss = module.train_loss(data, labels)
+        gradients = tape.gradient(loss, trainable)
+        optimizer.apply_gradients(zip(gradients, trainable, strict=True))
+        return loss, gradients
+
+    return step

@@ -1,0 +1,203 @@
+"""The false-alarm study, joined: what honest releases score, the limit that follows, and what it still catches.
+
+`parity study` measures one pair of releases; here the measurements of several become `false-alarms.json`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from parity import records
+from parity.core.errors import NotComparableError, RecordError
+from parity.core.storage import write_atomically
+from parity.records import PASS
+
+SCHEMA = 1
+DATA = "false-alarms.json"
+MARGIN = 1.25
+"""How far above the highest honest score the limit must stay: another machine's kernels add in another order."""
+BINS_PER_DOUBLING = 2
+"""Of the histogram of scores."""
+
+Row = dict[str, Any]
+
+
+def limit_for(highest: float) -> float:
+    """The limit that follows from the highest honest score: the first power of two at least `MARGIN` times as high."""
+    return 2.0 ** math.ceil(math.log2(MARGIN * highest))
+
+
+def read(folder: Path) -> dict[str, Row]:
+    """What `parity study` measured, by cell.
+
+    Raises:
+        NotComparableError: there is nothing.
+        RecordError: a file is cut off, or not of a study.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            measured = json.loads(path.read_text(encoding="utf-8"))
+            for row in (*measured["checks"], *measured["powers"]):
+                for name in ("score", "smallest_relative_error"):
+                    if name in row:
+                        row[name] = records.number(row[name])
+            found[path.stem] = {name: measured[name] for name in ("seeds", "versions", "remedy", "checks", "powers")}
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise RecordError(f"{path} is no file of parity study, or cut off: {error!r}. Measure it again.") from None
+    if not found:
+        raise NotComparableError(f"{folder} has no file of parity study. Measure: tox run-parallel -m false-alarms")
+    return found
+
+
+def join(studies: dict[str, Row], limit: float) -> Row:
+    """The study of all pairs as JSON data.
+
+    Args:
+        studies: by cell, what was measured; see `read`.
+        limit: the limit that the project uses.
+
+    Raises:
+        NotComparableError: there is no score to take a limit from.
+    """
+    checks = [{"cell": cell, **row} for cell, study in studies.items() for row in study["checks"]]
+    honest = [row for row in checks if row["score"] is not None and math.isfinite(row["score"])]
+    powers = list(_by_weight([row for study in studies.values() for row in study["powers"]], limit))
+    if not any(row["score"] for row in honest):
+        raise NotComparableError("no check has a finite score over 0, and no limit follows. Measure with parity study.")
+    highest = max(honest, key=lambda row: row["score"])
+    alarms = [row for row in checks if row["status"] != PASS or not (row["score"] or 0.0) <= limit]
+    return {
+        "schema": SCHEMA,
+        "case": "reference",
+        "limit": limit,
+        "margin": MARGIN,
+        "follows": limit_for(highest["score"]),
+        "checks": len(checks),
+        "false_alarms": [_place(row) for row in alarms],
+        "kinks": [_place(row) for row in checks if row.get("kink")],
+        "highest": _place(highest),
+        "held_out": _held_out(honest),
+        "pairs": [_pair(cell, study, checks) for cell, study in studies.items()],
+        "scores": list(_by_probe(honest)),
+        "histogram": _histogram(honest),
+        "power": list(_powers(powers)),
+        "weights": [{**row, "smallest_relative_error": _rounded(row["smallest_relative_error"])} for row in powers],
+    }
+
+
+def _held_out(honest: list[Row]) -> Row:
+    """The limit that follows from even seeds alone, and how many of the other trainings would have raised an alarm."""
+    known = limit_for(max(row["score"] for row in honest if row["seed"] % 2 == 0) or 1.0)
+    others: dict[tuple[str, int], float] = {}
+    for row in honest:
+        if row["seed"] % 2:
+            key = row["cell"], row["seed"]
+            others[key] = max(row["score"], others.get(key, 0.0))
+    return {"limit": known, "trainings": len(others), "alarmed": sum(high > known for high in others.values())}
+
+
+def _place(row: Row) -> Row:
+    kept = ("cell", "seed", "runtime", "probe", "batch_size", "leaf", "status", "score")
+    return {name: _rounded(row[name]) for name in kept}
+
+
+def _pair(cell: str, study: Row, checks: list[Row]) -> Row:
+    own = [row for row in checks if row["cell"] == cell]
+    highest = max((row for row in own if row["score"] is not None), key=lambda row: row["score"])
+    versions = study["versions"]
+    return {
+        "cell": cell, "jax": versions["jax"], "tensorflow": versions["tensorflow"], "remedy": study["remedy"],
+        "trainings": study["seeds"], "checks": len(own), "highest": _rounded(highest["score"]),
+        "where": f"{highest['probe']} {highest['leaf']} on {highest['runtime']} at batch size {highest['batch_size']}",
+    }  # fmt: skip
+
+
+def _by_probe(honest: list[Row]) -> Iterator[Row]:
+    for probe, runtime, size in sorted({(r["probe"], r["runtime"], r["batch_size"]) for r in honest}):
+        own = [r for r in honest if (r["probe"], r["runtime"], r["batch_size"]) == (probe, runtime, size)]
+        values = sorted(r["score"] for r in own)
+        yield {
+            "probe": probe, "runtime": runtime, "batch_size": size, "checks": len(own),
+            **{name: _rounded(_quantile(values, q)) for name, q in (("median", 0.5), ("p99", 0.99), ("highest", 1.0))},
+        }  # fmt: skip
+
+
+def _quantile(ordered: Sequence[float], q: float) -> float:
+    """The smallest value that at least the share `q` does not exceed."""
+    return ordered[max(math.ceil(q * len(ordered)) - 1, 0)]
+
+
+def _histogram(honest: Iterable[Row]) -> list[Row]:
+    """How many scores lie in each bin; a score of 0 has a bin of its own."""
+    counts = Counter(
+        (row["runtime"], math.ceil(BINS_PER_DOUBLING * math.log2(row["score"])) if row["score"] else None)
+        for row in honest
+    )
+    return [
+        {"runtime": runtime, "up_to": 0.0 if edge is None else _rounded(2 ** (edge / BINS_PER_DOUBLING)), "checks": n}
+        for (runtime, edge), n in sorted(counts.items(), key=lambda item: (item[0][0], item[0][1] or -math.inf))
+    ]
+
+
+def _by_weight(rows: list[Row], limit: float) -> Iterator[Row]:
+    """Per probe, batch size and weight tensor the smallest error that is caught, the worst over pairs and trainings.
+
+    An answer that moves linearly does so with the limit: measured at one limit, the error for another follows.
+    """
+    worst: dict[tuple[str, int, str], float] = {}
+    for row in rows:
+        scale = 1.0 if row["probe"] in ("accuracy", "rng") else limit / row["limit"]
+        key = (row["probe"], row["batch_size"], row["weight"])
+        worst[key] = max(row["smallest_relative_error"] * scale, worst.get(key, 0.0))
+    for (probe, size, weight), error in sorted(worst.items()):
+        yield {"probe": probe, "batch_size": size, "weight": weight, "smallest_relative_error": error}
+
+
+def _powers(rows: list[Row]) -> Iterator[Row]:
+    """Per probe and batch size the error that is caught in the tensor seen best, and in every tensor."""
+    for (probe, size), group in itertools.groupby(rows, key=lambda row: (row["probe"], row["batch_size"])):
+        own = sorted(group, key=lambda row: row["smallest_relative_error"])
+        yield {
+            "probe": probe, "batch_size": size, "best_seen": own[0]["weight"],
+            "in_best_seen": _rounded(own[0]["smallest_relative_error"]),
+            "in_every_tensor": _rounded(own[-1]["smallest_relative_error"]),
+        }  # fmt: skip
+
+
+def _rounded(value: Any) -> Any:
+    """A float with three significant digits: more would be another machine's noise."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value
+
+
+def dumps(study: Row) -> str:
+    """`study` as text, a row a line."""
+    parts = []
+    for name, value in records.encode(study).items():
+        rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in value) if isinstance(value, list) else ""
+        parts.append(f'"{name}": ' + (f"[\n  {rows}\n ]" if rows else json.dumps(value, allow_nan=False)))
+    return "{\n " + ",\n ".join(parts) + "\n}\n"
+
+
+def write(study: Row, folder: Path) -> Path:
+    """Write `study` to `folder`/false-alarms.json."""
+    path = folder / DATA
+    write_atomically(path, dumps(study))
+    return path
+
+
+def sentence(study: Row) -> str:
+    """What the study says, in one sentence."""
+    trainings = sum(pair["trainings"] for pair in study["pairs"])
+    alarms = len(study["false_alarms"])
+    return (
+        f"{alarms:,} false alarms in {study['checks']:,} checks of {trainings:,} trainings over {len(study['pairs'])} "
+        f"pairs that agree; the highest honest score is {study['highest']['score']:.3g}, the limit {study['limit']:g}. "
+        f"{len(study['kinks']):,} of the checks passed at a kink, where a gradient jumps."
+    )

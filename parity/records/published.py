@@ -1,0 +1,59 @@
+"""What was measured of the suite itself, and ships with it: false alarms, planted faults, hand-overs, and latency."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from parity import records
+from parity.core.errors import RecordError
+from parity.records import Run, number
+
+FALSE_ALARMS, FAULTS, HANDOVER = "false-alarms.json", "faults.json", "handover/run.json"
+LATENCY_HONESTY = "latency-honesty.json"
+"""Read it with `latency_honesty.of(load(LATENCY_HONESTY))`."""
+SCHEMA = 1
+"""Of all but the hand-over, which is the record of a run."""
+_PROJECT = Path(__file__).parents[2]
+_PLACES = (
+    Path(__file__).parents[1] / "published",
+    *([_PROJECT / "reports"] if (_PROJECT / "pyproject.toml").is_file() else []),
+)
+"""In a wheel; and in a checkout, where they are made."""
+
+NUMBERS = ("score", "over", "highest", "in_best_seen", "in_every_tensor", "smallest_relative_error", "smallest_caught")
+"""The keys whose values are numbers, and texts where they are not finite; a leaf may be named like one."""
+
+
+def _with_numbers(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: number(v) if k in NUMBERS and isinstance(v, str) else v for k, v in row.items()}
+
+
+def load(name: str) -> dict[str, Any] | None:
+    """The measurement `name`; None where it has not been made.
+
+    Raises:
+        RecordError: it is cut off, or of another schema.
+    """
+    for folder in _PLACES:
+        path = folder / name
+        if path.is_file():
+            try:
+                found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), object_hook=_with_numbers)
+            except (OSError, ValueError) as error:
+                raise RecordError(f"{path} cannot be read as JSON: {error}. Measure it again.") from None
+            if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+                raise RecordError(f"{path} is not of schema {SCHEMA}. Measure it again.")
+            return found
+    return None
+
+
+def run(name: str) -> Run | None:
+    """The run whose record is `name`; None where it has not been made.
+
+    Raises:
+        RecordError: it is cut off, or of another schema.
+    """
+    path = next((folder / name for folder in _PLACES if (folder / name).is_file()), None)
+    return None if path is None else records.read(path)

@@ -1,0 +1,205 @@
+"""What the study of the latency measurement promises and says; `parity.studies.timing_calibration` measures it.
+
+A step is measured against itself in another process, with a planted slowdown and without, on the machine as it is and
+on a loaded one. Beside it stands what pytest-benchmark's comparison of plain means makes of up to as many rounds, those
+that fit into `honesty.PLAIN_S`, first all of one side and then all of the other.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from parity.core.errors import RecordError
+from parity.core.storage import write_atomically
+
+DATA = "latency-honesty.json"
+SCHEMA = 1
+COMMAND = "tox run -e latency-honesty"
+
+TRIALS = 100
+"""Of every slowdown and load, in a study that counts."""
+SHARE = 0.95
+"""Of them, that hold."""
+HALF_WIDTH = 0.05
+"""The most that the interval of a step against itself may reach to each side, where the step takes over `LONG_NS`."""
+LONG_NS = 1e6
+SLOWDOWN = 1.1
+"""The factor that is planted, and found."""
+PLAIN = "mean:5%"
+"""What pytest-benchmark is given as `--benchmark-compare-fail`."""
+PLAIN_RATIO = 1.05
+
+
+class Trial(msgspec.Struct, frozen=True, array_like=True):
+    """One measurement: a step over a step, with its interval, after that many rounds; and the ratio of plain means."""
+
+    ratio: float
+    low: float
+    high: float
+    rounds: int
+    means: float
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval, relative to the ratio."""
+        return (self.high - self.low) / 2 / self.ratio
+
+
+class Series(msgspec.Struct, frozen=True):
+    """Trials of one step; `slowdown` is the factor that was planted, 1 where there is none."""
+
+    runtime: str
+    step: str
+    batch_size: int
+    loaded: bool
+    slowdown: float
+    median_ns: float
+    trials: list[Trial]
+
+    @property
+    def held(self) -> int:
+        """Trials whose interval contains 1 where nothing was planted, and lies above it where something was."""
+        return sum(t.low <= 1 <= t.high if self.slowdown == 1 else t.low > 1 for t in self.trials)
+
+    @property
+    def plain(self) -> int:
+        """Trials in which the comparison of means failed: false alarms, or what was planted."""
+        return sum(trial.means > PLAIN_RATIO for trial in self.trials)
+
+    @property
+    def widest(self) -> float:
+        """The largest half-width."""
+        return max((trial.half_width for trial in self.trials), default=math.inf)
+
+
+class Study(msgspec.Struct, frozen=True):
+    """All of it.
+
+    Attributes:
+        schema: of this file.
+        command: repeats it.
+        made_at: ISO 8601, UTC.
+        seconds: it took.
+        versions, machine: as `parity.core.environment` tells them, when it began.
+        loads: the load average when each half began and when it ended: of the machine as it was, and loaded.
+        level, precision: of the intervals; see `parity.latency.timing`.
+        budget_s: the most time for a trial; it ends when the interval of the ratio is narrow enough.
+        plain: what pytest-benchmark was given.
+        series: the trials.
+        max_rounds: the most rounds of a trial.
+    """
+
+    schema: int
+    command: str
+    made_at: str
+    seconds: float
+    versions: dict[str, str | None]
+    machine: dict[str, Any]
+    loads: dict[str, list[float]]
+    level: float
+    precision: float
+    budget_s: float
+    plain: str
+    series: list[Series]
+    max_rounds: int = 2000
+
+
+def of(data: dict[str, Any] | None) -> Study | None:
+    """The study that `published.load` found; None where it found none.
+
+    Raises:
+        RecordError: it is cut off, or something else.
+    """
+    if data is None:
+        return None
+    try:
+        found = msgspec.convert(data, Study)
+    except msgspec.ValidationError as error:
+        raise RecordError(f"{DATA} is no study of latency: {error}. Measure it again: {COMMAND}.") from None
+    if found.schema != SCHEMA:
+        raise RecordError(f"{DATA} has schema {found.schema}, expected {SCHEMA}. Measure it again: {COMMAND}.")
+    return found
+
+
+def write(study: Study, folder: Path) -> Path:
+    """Write `study` to `folder`/latency-honesty.json, a series a line."""
+    data = {name: value for name, value in msgspec.to_builtins(study).items() if name != "series"}
+    series = ",\n  ".join(json.dumps(one, allow_nan=False) for one in msgspec.to_builtins(study.series))
+    path = folder / DATA
+    write_atomically(path, f'{json.dumps(data, allow_nan=False)[:-1]},\n "series": [\n  {series}\n ]}}\n')
+    return path
+
+
+def broken(study: Study) -> Iterator[str]:
+    """What of the promises does not hold, in sentences."""
+    load = study.loads.get("loaded", [0.0])[-1]
+    if load < 1:
+        yield f"The load average beside a busy process was {load:g} in the end, expected 1 or more: nothing was busy."
+    for loaded, slowdown in product((False, True), (1.0, SLOWDOWN)):
+        where = "beside a busy process" if loaded else "on the machine as it was"
+        mine = [series for series in study.series if (series.loaded, series.slowdown) == (loaded, slowdown)]
+        held, total = _counted(mine, "held")
+        what = "contains 1" if slowdown == 1 else f"finds a factor {slowdown:g}"
+        if total < TRIALS:
+            yield f"{total} trials of a factor {slowdown:g} {where} are too few, expected {TRIALS}."
+        if held < SHARE * total:
+            yield f"The interval {what} in {held} of {total} trials {where}, expected {SHARE:.0%}."
+        wide = max((s.widest for s in mine if s.median_ns > LONG_NS), default=0.0)
+        if slowdown == 1 and wide > HALF_WIDTH:
+            yield f"An interval reaches {wide:.1%} to each side {where}, expected at most {HALF_WIDTH:.0%}."
+
+
+def sentence(study: Study) -> str:
+    """What the study says."""
+    same = [series for series in study.series if series.slowdown == 1]
+    slower = [series for series in study.series if series.slowdown != 1]
+
+    def said(series: list[Series], what: str) -> str:
+        return "{:,} of {:,}".format(*_counted(series, what))
+
+    def widest(loaded: bool) -> str:
+        return f"{max((series.widest for series in same if series.loaded == loaded), default=0.0):.1%}"
+
+    return (
+        f"Of a step measured against itself in another process, given at most {study.budget_s:g} s, the interval of "
+        f"the ratio contains 1 in {said(same, 'held')} trials and reaches at most {widest(False)} to each side, and a "
+        f"planted slowdown of {SLOWDOWN - 1:.0%} is found in {said(slower, 'held')}; half of them are beside a busy "
+        f"process, where the widest reaches {widest(True)}. "
+        f"Pytest-benchmark's comparison of plain means of up to as many rounds ({study.plain}) raises "
+        f"{said(same, 'plain')} false alarms and finds it in {said(slower, 'plain')}."
+    )
+
+
+def _counted(series: list[Series], what: str) -> tuple[int, int]:
+    return sum(getattr(one, what) for one in series), sum(len(one.trials) for one in series)
+
+
+def table(study: Study) -> list[dict[str, Any]]:
+    """A row for each step, load and slowdown: what held, how wide, and in how many trials plain means were apart."""
+    return [
+        {
+            "runtime": series.runtime, "step": series.step, "batch_size": series.batch_size, "loaded": series.loaded,
+            "slowdown": series.slowdown, "median_ms": series.median_ns / 1e6, "trials": len(series.trials),
+            "held": series.held, "widest": series.widest, "plain": series.plain,
+        }
+        for series in study.series
+    ]  # fmt: skip
+
+
+def lines(study: Study) -> Iterator[str]:
+    """The same for a terminal."""
+    yield f"{'step':<32}    ms  busy  factor   held    widest   means"
+    for row in table(study):
+        step = f"{row['step']}, {row['runtime']}, {row['batch_size']}"
+        held = f"{row['held']}/{row['trials']}"
+        yield (
+            f"{step:<32}{row['median_ms']:6.2f}  {'yes' if row['loaded'] else 'no':<5} {row['slowdown']:5.1f}   "
+            f"{held:<7}{row['widest']:6.1%}  {row['plain']:6}"
+        )

@@ -1,0 +1,66 @@
+"""`parity export`: a case, trained and judged in JAX, as a bundle."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from parity.compat import readers
+from parity.export.bundles import require_new
+
+DEFAULT_SIZES = (1, 13, 256)
+
+
+def export_case(
+    name: str, sizes: tuple[str, ...], path: Path, readable_by: str | None = None, training: bool = False
+) -> None:
+    """Train the case `name` and write a bundle of it to `path`; given `readable_by`, with exports under that remedy.
+
+    With `training`, the bundle's folder `handover` has what training needs to go on in TensorFlow; see
+    `handover.files.Handover`.
+
+    Raises:
+        ParityError: the case, a batch size or the path cannot be used.
+    """
+    require_new(path)
+    if readable_by is not None:
+        readers.limits_of(readable_by)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from parity.core.ledger import Ledger
+    from parity.core.progress import Bar
+    from parity.session.selection import Selection, not_installed
+
+    ledger = Ledger()
+    selection = Selection.of([name], (), (), sizes, ledger)
+    try:
+        from parity.export import conversion as export
+        from parity.handover import course, exported
+        from parity.runtimes.harness import Harness
+    except ImportError as error:
+        raise not_installed("tensorflow", error) from error
+    harness = Harness(selection.cases[name], ledger, Bar())
+    try:
+        chosen = selection.sizes if sizes else _that_fit(harness.dataset.test.size)
+        batches = {batch.size: batch for batch in map(harness.batch, chosen)}
+        state = harness.trained.state
+
+        def fill(folder: Path) -> None:
+            harness.fill_bundle(folder, batches)
+            if training:
+                step = course.stepping(harness.case, harness.pipeline.steps_per_epoch)
+                exported.hand_over(
+                    harness.case, course.Point.of(harness.trained), step, folder / "handover", folder / "saved_model",
+                    harness.dataset.train, harness.pipeline, readable_by,
+                )  # fmt: skip
+
+        export.write_bundle(path, harness.case, state, batches, fill, also_readable_by=readable_by)
+    finally:
+        harness.close()
+
+
+def _that_fit(most: int) -> list[int]:
+    """The default batch sizes that a test set of `most` examples can fill; the others are named."""
+    left_out = ", ".join(str(size) for size in DEFAULT_SIZES if size > most)
+    if left_out:
+        print(f"Batch size {left_out} left out: the test set has {most} examples.")
+    return [size for size in DEFAULT_SIZES if size <= most]

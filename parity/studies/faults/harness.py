@@ -1,0 +1,242 @@
+"""Faults in parity itself. The artifact is honest: what must turn red is what proves that parity can see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from parity.cases.specs import Answer
+from parity.runtimes import _tensorflow, jax, jax_float64
+from parity.runtimes._tensorflow import TensorFlowRuntime
+from parity.scoring import judging
+from parity.scoring.judging import Ensemble
+from parity.session.examination import Examination
+from parity.session.questions import Questions
+from parity.studies.faults import Fault, Plant
+from parity.studies.faults.bench import Bench
+from parity.studies.faults.plants import grouped, patched
+
+SIZES = (13,)
+ALL = ("predict", "eval_gradient", "canaries")
+"""What canaries are planted in, and the canaries."""
+
+
+def _judged(change: Any) -> Any:
+    """`judging.judge` given other answers: `change(actual, jax, oracle)` gives the three."""
+
+    def make(honest: Any) -> Any:
+        return lambda actual, jax, oracle, *rest: honest(*change(actual, jax, oracle), *rest)
+
+    return patched((judging, "judge", make))
+
+
+def _each(change: Any) -> Any:
+    """Every array of all three answers changed before it is compared."""
+
+    def all_three(*answers: Answer) -> list[Answer]:
+        return [{leaf: change(array) for leaf, array in answer.items()} for answer in answers]
+
+    return all_three
+
+
+def _sorted(array: Any) -> Any:
+    return np.sort(array, axis=0) if array.ndim else array
+
+
+def _finite(array: Any) -> Any:
+    return np.nan_to_num(array) if judging.is_float(array) else array
+
+
+def _only_finite(actual: Answer, jax: Answer, oracle: Answer) -> list[Answer]:
+    """What is not finite in the answer left out, as a maximum that ignores NaN does."""
+
+    def compared(leaf: str, array: Any) -> Any:
+        comparable = leaf in jax and array.shape == jax[leaf].shape and judging.is_float(array)
+        return np.where(np.isfinite(array), array, jax[leaf]).astype(array.dtype) if comparable else array
+
+    return [{leaf: compared(leaf, array) for leaf, array in actual.items()}, jax, oracle]
+
+
+def _first_thousand(array: Any) -> Any:
+    return array.reshape(-1)[:1000]
+
+
+def _float32(actual: Answer, jax: Answer, oracle: Answer) -> list[Answer]:
+    def cast(array: Any) -> Any:
+        return array.astype(np.float32) if judging.is_float(array) else array
+
+    return [{leaf: cast(array) for leaf, array in answer.items()} for answer in (actual, jax)] + [oracle]
+
+
+def _only_common(actual: Answer, jax: Answer, oracle: Answer) -> list[Answer]:
+    common = set(actual) & set(jax) & set(oracle)
+    return [{leaf: array for leaf, array in answer.items() if leaf in common} for answer in (actual, jax, oracle)]
+
+
+def _without_first(actual: Answer, jax: Answer, oracle: Answer) -> list[Answer]:
+    first = min(jax)
+    return [{leaf: array for leaf, array in answer.items() if leaf != first} for answer in (actual, jax, oracle)]
+
+
+def _empty(honest: Any) -> Any:
+    def compute(self: Any, *arguments: Any) -> dict[str, Answer]:
+        return {probe: {} for probe in honest(self, *arguments)}
+
+    return compute
+
+
+def _no_rows(honest: Any) -> Any:
+    def compute(self: Any, *arguments: Any) -> dict[str, Answer]:
+        answers = honest(self, *arguments)
+        return {p: {leaf: a[:0] if a.ndim else a for leaf, a in answer.items()} for p, answer in answers.items()}
+
+    return compute
+
+
+def _in_float32(honest: Any) -> Any:
+    """The oracle computed by JAX in float32, its numbers then written as float64."""
+    narrow: dict[int, Any] = {}
+
+    def compute_from(self: Any, state: Any, evaluation: str, batch: Any, on: str) -> dict[str, Answer]:
+        runtime = narrow.setdefault(id(self), jax.Runtime(self.subject))
+        wide = runtime.compute_from(state, evaluation, batch, on)
+        return {
+            probe: {leaf: a.astype(np.float64) if judging.is_float(a) else a for leaf, a in answer.items()}
+            for probe, answer in wide.items()
+        }
+
+    return compute_from
+
+
+def _inflated(honest: Any) -> Any:
+    def budget(self: Any, *arguments: Any) -> Any:
+        found = honest(self, *arguments)
+        return replace(found, rms=1e6 * found.rms, max=1e6 * found.max)
+
+    return budget
+
+
+def _cached(honest: Any) -> Any:
+    kept: dict[str, Any] = {}
+
+    def compute(self: Any, evaluation: str, *arguments: Any) -> Any:
+        if evaluation not in kept:
+            kept[evaluation] = honest(self, evaluation, *arguments)
+        return kept[evaluation]
+
+    return compute
+
+
+@contextmanager
+def _limitless(bench: Bench) -> Iterator[None]:
+    bench.harness.limit = float("inf")
+    yield
+
+
+@contextmanager
+def _untrained(bench: Bench) -> Iterator[None]:
+    honest = bench.harness.trained
+    metrics = replace(honest.metrics, eval_loss=[honest.initial_eval_loss])
+    bench.harness.__dict__["trained"] = replace(honest, state=honest.initial, metrics=metrics)
+    yield
+
+
+def _not_asked(honest: Any) -> Any:
+    return lambda self, function: [] if function == "test_batch_stats" else honest(self, function)
+
+
+def _failing(artifact: Any, data: Any) -> Any:
+    raise ValueError("planted")
+
+
+@contextmanager
+def _swallowed(bench: Bench) -> Iterator[None]:
+    """A runtime that raises, and a question that ends in silence then."""
+
+    def swallow(honest: Any) -> Any:
+        def check(self: Any, question: Any) -> None:
+            try:
+                honest(self, question)
+            except Exception:
+                return
+
+        return check
+
+    with bench.replaced({"predict": _failing}), mock.patch.object(Examination, "check", swallow(Examination.check)):
+        yield
+
+
+def _forgetting(*patches: tuple[Any, str, Any]) -> Plant:
+    """Functions of parity patched that what is kept of JAX and the oracle is made with, so it is made anew."""
+
+    @contextmanager
+    def plant(bench: Bench) -> Iterator[None]:
+        bench.harness.forget()
+        with patched(*patches)(bench):
+            yield
+
+    return plant
+
+
+def _everywhere(change: Any) -> Plant:
+    """Answers of TensorFlow, of JAX and of the oracle changed alike."""
+    return _forgetting(
+        (TensorFlowRuntime, "compute", change),
+        (jax.Runtime, "compute_from", change),
+        (jax_float64.Runtime, "compute_from", change),
+    )
+
+
+def _first_call(calls: Any) -> Any:
+    return calls[:1]
+
+
+def _judging(name: str, change: Any) -> Fault:
+    return Fault(name, "judging.judge", _judged(change), ALL, SIZES)
+
+
+def _runtime(name: str, change: Any, asks: tuple[str, ...] = ALL, sizes: tuple[int, ...] | None = SIZES) -> Fault:
+    return Fault(name, "TensorFlowRuntime.compute", patched((TensorFlowRuntime, "compute", change)), asks, sizes)
+
+
+FAULTS = grouped(
+    "harness",
+    _judging("JAX's answer compared with itself", lambda actual, jax, oracle: (jax, jax, oracle)),
+    _judging("the answer taken for its own oracle", lambda actual, jax, oracle: (actual, jax, actual)),
+    _judging("answers sorted before they are compared", _each(_sorted)),
+    _judging("leaves that one side lacks skipped", _only_common),
+    _judging("the first leaf never judged", _without_first),
+    _judging("NaN and infinity replaced before comparing", _each(_finite)),
+    _judging("NaN and infinity left out of the comparison", _only_finite),
+    _judging("only the first thousand elements compared", _each(_first_thousand)),
+    _judging("every dtype taken for float32", _float32),
+    _runtime("TensorFlow's answers empty", _empty),
+    _runtime("answers kept across batch sizes", _cached, ("predict",), None),
+    Fault("all answers empty", "every runtime", _everywhere(_empty), ALL, SIZES),
+    Fault("answers of no rows", "every runtime", _everywhere(_no_rows), ("predict",), SIZES),
+    Fault(
+        "the oracle equal to JAX", "jax_float64.Runtime",
+        _forgetting((jax_float64.Runtime, "compute_from", _in_float32)), ALL, SIZES,
+    ),
+    Fault("an infinite limit", "Harness.limit", _limitless, (*ALL, "power"), SIZES),
+    Fault(
+        "budgets a million times too large", "Ensemble._budget", _forgetting((Ensemble, "_budget", _inflated)),
+        (*ALL, "power"), SIZES,
+    ),
+    Fault(
+        "only the first call recorded", "runtimes.CALLS",
+        _forgetting((jax, "CALLS", _first_call), (_tensorflow, "CALLS", _first_call)), ("train_loss", "batch_stats"),
+        SIZES,
+    ),
+    Fault("a runtime's error swallowed", "Examination.check", _swallowed, ("predict",), SIZES),
+    Fault(
+        "a probe no longer asked", "Questions.of", patched((Questions, "of", _not_asked)),
+        ("batch_stats", "predict"), SIZES,
+    ),
+    Fault("a model that was not trained", "training.train", _untrained, ("training",)),
+)  # fmt: skip

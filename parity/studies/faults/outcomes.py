@@ -1,0 +1,216 @@
+"""What became of planted faults: the verdict on each, computed from the record of what was asked."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from parity import records
+from parity.core import storage
+from parity.gate import judge, load_policy
+from parity.gate.standing import parse
+from parity.gate.verdict import BLOCK
+from parity.records import Check, Planned, Power, Run
+from parity.records import published as publications
+from parity.runtimes import JAX_FLOAT64
+from parity.scoring import judging
+from parity.studies.faults import GROUPS, HARNESS, Fault
+from parity.studies.faults.bench import Bench
+
+SCHEMA = 1
+FILE = "faults.json"
+CAUGHT, BELOW_POWER, NOT_CAUGHT = "caught", "below power", "not caught"
+DIGITS = 3
+"""Of scores that are written: what two runs on one machine agree in."""
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """A weight tensor's relative error, and the smallest that a probe asked about it would have caught."""
+
+    weight: str
+    error: float
+    smallest_caught: float
+    probe: str
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one fault.
+
+    Attributes:
+        fault: its name.
+        group: of `GROUPS`.
+        where: what is wrong.
+        verdict: `CAUGHT`, `BELOW_POWER` or `NOT_CAUGHT`.
+        asked: checks in all.
+        red: those not in order.
+        probes: the probes that have some.
+        check: the strongest of them, or where none is, the one with the highest score: the id of its question.
+        leaf: the leaf.
+        status: its status.
+        score: its score; None where it is exact, or ended in an error.
+        limit: what the score must not exceed.
+        over: the score in units of the limit.
+        message: what the check says.
+        shortfalls: for a fault below power, why.
+    """
+
+    fault: str
+    group: str
+    where: str
+    verdict: str
+    asked: int
+    red: int
+    probes: list[str]
+    check: str
+    leaf: str
+    status: str
+    score: float | None
+    limit: float | None
+    over: float | None
+    message: str | None
+    shortfalls: list[Shortfall]
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the fault was caught, or need not be: one in parity itself must."""
+        return self.verdict == CAUGHT or (self.verdict == BELOW_POWER and self.group != HARNESS)
+
+
+def settle(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
+    """The verdict on a fault that has just been asked about, in `run`; `honest` is what was asked with none."""
+    checks = run.all_checks()
+    red = [check for check in checks if check.status not in records.IN_ORDER]
+    if not red and fault.group == HARNESS:
+        red = _blocking(honest, run, bench.questions(fault))
+    shortfalls = [] if red else list(_shortfalls(fault, run, bench))
+    below = bool(shortfalls) and all(s.error < s.smallest_caught for s in shortfalls)
+    strongest = max(red or checks, key=lambda check: _over(check) or -math.inf)
+    over = _over(strongest)
+    return Outcome(
+        fault=fault.name,
+        group=fault.group,
+        where=fault.where,
+        verdict=CAUGHT if red else BELOW_POWER if below else NOT_CAUGHT,
+        asked=len(checks),
+        red=len(red),
+        probes=sorted({check.probe for check in red}),
+        check=strongest.item,
+        leaf=strongest.leaf,
+        status=strongest.status,
+        score=_rounded(strongest.score) if over is not None else None,
+        limit=_limit(strongest) if over is not None else None,
+        over=_rounded(over),
+        message=(strongest.evidence or strongest.message) if over is None else None,
+        shortfalls=shortfalls if below else [],
+    )
+
+
+def _blocking(honest: Run, run: Run, questions: list[Planned]) -> list[Check]:
+    """The checks over which the gate would block: in the honest run and not, or worse, in this one."""
+    items = {question.item for question in questions}
+    baseline = replace(
+        honest,
+        cell="honest",
+        state=records.COMPLETE,
+        plan=questions,
+        checks=[c for c in honest.checks if c.item in items],
+    )
+    before, after = (parse(records.dumps(side).encode(), side.cell) for side in (baseline, run))
+    findings = judge(before, after, load_policy(None)).findings
+    blocked = {(f.item, f.leaf): f for f in findings if f.level == BLOCK}
+    return [
+        replace(check, status=records.MISSING, score=None, message=blocked[check.item, check.leaf].sentence)
+        for check in baseline.checks
+        if (check.item, check.leaf) in blocked
+    ]
+
+
+def _limit(check: Check) -> float | None:
+    """What the check's score is held against."""
+    if check.runtime == JAX_FLOAT64:
+        return judging.BIAS_LIMIT
+    return 1.0 if check.probe == judging.ACCURACY else check.limit
+
+
+def _over(check: Check) -> float | None:
+    """The score in units of the limit; None where the check is exact, or is red for something else."""
+    limit = _limit(check)
+    if check.score is None or not limit or not math.isfinite(check.score) or not math.isfinite(limit):
+        return None
+    over = check.score / limit
+    return over if over > 1 or check.status in records.IN_ORDER else None
+
+
+def _digits(number: float) -> float:
+    return float(f"{number:.{DIGITS}g}")
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else _digits(number)
+
+
+def _shortfalls(fault: Fault, run: Run, bench: Bench) -> Iterable[Shortfall]:
+    """The error in each weight tensor beside the published power of what was asked about it.
+
+    Nothing where other variables are wrong: power is stated for weights.
+    """
+    values = {leaf: variable.numpy() for leaf, variable in bench.variables.items()}
+    published = _published(bench)
+    errors = fault.equals(values) if fault.equals else bench.moved
+    if None in errors.values():
+        return
+    asked = {(check.probe, check.batch_size) for check in run.checks if check.probe in bench.case.probes}
+    for weight, error in sorted(errors.items()):
+        powers = [p for probe, size in sorted(asked) for p in published(probe, size) if p.weight == weight]
+        best = min(powers, key=lambda p: p.smallest_relative_error)
+        smallest = _digits(best.smallest_relative_error)
+        yield Shortfall(weight, _digits(error or 0.0), smallest, best.probe, best.batch_size)
+
+
+def _published(bench: Bench) -> Callable[[str, int], list[Power]]:
+    """The power of a probe at a batch size: the worst over all trainings of the study that is published.
+
+    Where that does not tell of the size, it is this training's alone.
+    """
+    study = publications.load(publications.FALSE_ALARMS) or {"weights": []}
+    rows: dict[tuple[str, int], list[Power]] = {}
+    for row in study["weights"]:
+        found = records.decode(Power, {"case": bench.case.name, **row})
+        rows.setdefault((found.probe, found.batch_size), []).append(found)
+    return lambda probe, size: rows.get((probe, size)) or bench.study.of(probe, size)
+
+
+def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
+    """How many faults have each verdict."""
+    verdicts = [outcome.verdict for outcome in outcomes]
+    return {verdict: verdicts.count(verdict) for verdict in (CAUGHT, BELOW_POWER, NOT_CAUGHT)}
+
+
+def sentence(outcomes: list[Outcome]) -> str:
+    """The verdict on the catalogue."""
+    found, own = counts(outcomes), [outcome for outcome in outcomes if outcome.group == HARNESS]
+    parts = [f"{found[CAUGHT]} of {len(outcomes)} planted faults caught"]
+    if found[BELOW_POWER]:
+        parts.append(f"{found[BELOW_POWER]} below the published power")
+    if found[NOT_CAUGHT]:
+        parts.append(f"{found[NOT_CAUGHT]} not caught")
+    if own:
+        parts.append(f"of the {len(own)} in parity itself {sum(o.verdict == CAUGHT for o in own)}")
+    return "; ".join(parts) + "."
+
+
+def write(folder: Path, outcomes: list[Outcome], facts: dict[str, Any]) -> Path:
+    """Write the outcomes, sorted, with the facts that they hold for; the same on every run of one machine."""
+    rows = [asdict(outcome) for outcome in sorted(outcomes, key=lambda o: (GROUPS.index(o.group), o.fault))]
+    document = {"schema": SCHEMA, **facts, "counts": counts(outcomes), "faults": rows}
+    path = storage.output_folder(folder) / FILE
+    text = json.dumps(records.encode(document), indent=1, allow_nan=False, ensure_ascii=False)
+    storage.write_atomically(path, text + "\n")
+    return path

@@ -1,0 +1,115 @@
+"""Running the catalogue: honest first, then every fault, then honest again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from parity import records
+from parity.core.errors import ParityError
+from parity.core.ledger import Ledger
+from parity.core.progress import Bar, Report, silent
+from parity.records import Planned, Run
+from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL
+from parity.session.examination import Examination
+from parity.session.selection import Selection
+from parity.studies.faults import Fault
+from parity.studies.faults.bench import Bench
+from parity.studies.faults.outcomes import Outcome, settle
+
+CASE = "reference"
+SIZES = (13, 1)
+"""An odd one, and the one at which a dimension is easily lost."""
+
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "tensorflow", "keras", "numpy")
+"""Whose versions the outcomes hold for."""
+
+
+class NotHonestError(ParityError):
+    """The checks are red where nothing is wrong, so that red says nothing of a fault."""
+
+    exit_code = 1
+
+
+def run(faults: Sequence[Fault], quick: bool) -> tuple[list[Outcome], dict[str, Any]]:
+    """Train and export the reference case and plant the faults, with a progress bar; the outcomes, and their facts.
+
+    Raises:
+        ParityError: the case cannot be trained or exported with these releases, or see `plant`.
+    """
+    asking, bar = examination(), Bar()
+    tf.get_logger().setLevel("ERROR")  # it warns that functions are traced anew, as every fault in one is
+    try:
+        harness = asking.harness(CASE)
+        asked = [q for probe in harness.case.probes for q in asking.asked.of(f"test_{probe}")]
+        harness.expect(question for question in asked if question.runtime == SAVED_MODEL)
+        outcomes, honest = plant(Bench(asking, harness), faults, quick, bar)
+    finally:
+        bar.close()
+        asking.finish(records.COMPLETE)
+    return outcomes, {
+        "case": CASE,
+        "batch_sizes": list(SIZES),
+        "limit": harness.limit,
+        "versions": {name: asking.run.environment["versions"].get(name) for name in PACKAGES},
+        "honest": {"asked": honest, "red": 0},
+    }
+
+
+def examination() -> Examination:
+    """What is asked: of the reference case, by JAX, its oracle and the reloaded artifact."""
+    ledger = Ledger()
+    selection = Selection.of((CASE,), (JAX, JAX_FLOAT64, SAVED_MODEL), (), tuple(str(size) for size in SIZES), ledger)
+    asking = Examination(selection, "faults", None, ledger)
+    asking.import_frameworks()
+    return asking
+
+
+def plant(
+    bench: Bench, faults: Iterable[Fault], quick: bool = False, progress: Report = silent
+) -> tuple[list[Outcome], int]:
+    """Plant the faults one after the other; the outcomes, and how many checks an honest artifact has.
+
+    Args:
+        bench: an honest one.
+        faults: of the catalogue.
+        quick: ask predictions alone at the other batch sizes.
+        progress: called before each.
+
+    Raises:
+        NotHonestError: a check is red before any fault is planted, or after the last is undone.
+    """
+    chosen = list(faults)
+    every = list(dict.fromkeys(q for fault in chosen for q in bench.questions(fault, quick)))
+    honest = _honest(bench, every, "before any fault was planted")
+    outcomes = []
+    for done, fault in enumerate(chosen):
+        progress(fault.name, done, len(chosen))
+        outcomes.append(settle(fault, bench.ask(fault, quick), bench, honest))
+    progress("honest again", len(chosen), len(chosen))
+    again = _honest(bench, every, "after the last fault was undone")
+    if moved := sorted(_rows(again) ^ _rows(honest)):
+        raise NotHonestError(
+            f"a fault was not undone: {len(moved)} rows of the honest artifact differ from those before the first "
+            f"fault, such as {moved[0]}."
+        )
+    return outcomes, len(honest.checks)
+
+
+def _rows(run: Run) -> set[tuple[str, str, str]]:
+    return {(check.item, check.leaf, f"{check.score}") for check in run.checks}
+
+
+def _honest(bench: Bench, questions: list[Planned], when: str) -> Run:
+    run = bench.honest(questions)
+    red = [check for check in run.all_checks() if check.status not in records.IN_ORDER]
+    if red or not run.checks:
+        first = f"{red[0].item} {red[0].leaf}: {red[0].message}" if red else "nothing was asked"
+        raise NotHonestError(
+            f"{when}, {len(red)} of {len(run.checks)} checks were not in order: {first}. A fault can be seen only "
+            "where honest answers pass; see parity run."
+        )
+    return run

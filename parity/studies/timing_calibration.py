@@ -1,0 +1,186 @@
+"""Measures whether the latency measurement is honest; what it promises stands in `parity.records.timing_calibration`.
+
+A step is measured against itself in another process, since that is how runtimes are: two processes of one program
+differ in their speed, by what `parity.records.measures.BETWEEN_PROCESSES` allows for. There are 4 processes of each
+step, and trials take their 12 ordered pairs in turn.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from itertools import permutations
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from pytest_benchmark.stats import Stats
+from pytest_benchmark.utils import parse_compare_fail
+
+from parity import records
+from parity.core import environment
+from parity.core.progress import Report, silent
+from parity.export import conversion as export
+from parity.handover.course import Point
+from parity.latency import FORWARD_BACKWARD, in_jax, subject, timing
+from parity.latency.process import Worker
+from parity.latency.subject import Timed
+from parity.latency.timing import Way
+from parity.records.timing_calibration import COMMAND, PLAIN, SCHEMA, SLOWDOWN, Series, Study, Trial
+from parity.runtimes import JAX, TF_GRAPH
+from parity.runtimes.harness import Harness
+
+BUDGET_S = 60.0
+"""For a trial. It ends as soon as the interval of the ratio is narrow enough: beside a busy process on two cores after
+up to 1,400 rounds, for which the default budget is too short, and the record then says so."""
+MAX_ROUNDS = 2000
+PROCESSES = 4
+"""Of each step; trials take their ordered pairs in turn."""
+PLAIN_S, PLAIN_LEAST = 0.4, 5
+"""For the plain mean of a side: seconds, fewer than the one that pytest-benchmark takes by default, so that the study
+ends after about 40 minutes; and the rounds that it measures in any case."""
+FIRST, SECOND = "first", "second"
+BUSY = """
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+while True:
+    pass
+"""
+"""Ends when its standard input is closed, however this process ends."""
+
+
+class Step(NamedTuple):
+    """What is measured."""
+
+    runtime: str
+    step: str
+    batch_size: int
+
+
+STEPS = (Step(JAX, FORWARD_BACKWARD, 13), Step(TF_GRAPH, FORWARD_BACKWARD, 13))
+"""Of the reference case; half of the trials each. Both take some milliseconds: few enough for many rounds."""
+
+
+def measure(
+    harness: Harness, name: str, trials: int, steps: Sequence[Step] = STEPS, progress: Report = silent
+) -> Study:
+    """Measure all steps, on the machine as it is and then beside a busy process.
+
+    Args:
+        harness: of the case.
+        name: by which `parity.cases.case.load` finds it.
+        trials: of each slowdown and load, divided among the steps.
+        steps: what to measure.
+        progress: called after each trial.
+
+    Raises:
+        RuntimeFailureError: a runtime failed.
+    """
+    began, machine, versions, made_at = time.monotonic(), environment.machine(), environment.versions(), records.now()
+    loads: dict[str, list[float]] = {}
+    series: list[Series] = []
+    with tempfile.TemporaryDirectory(prefix="parity-honesty-") as folder:
+        timed = _subject(Path(folder), harness, name, {step.batch_size for step in steps})
+        for loaded in (False, True):
+            before = environment.load() or 0.0
+            with _busy() if loaded else nullcontext():
+                series += _half(timed, steps, trials, loaded, progress)
+                loads["loaded" if loaded else "as it was"] = [before, environment.load() or 0.0]
+    return Study(
+        SCHEMA, COMMAND, made_at, round(time.monotonic() - began, 1), versions, machine, loads, timing.LEVEL,
+        timing.PRECISION, BUDGET_S, PLAIN, series, MAX_ROUNDS,
+    )  # fmt: skip
+
+
+def _subject(folder: Path, harness: Harness, name: str, sizes: set[int]) -> Timed:
+    trained, case = harness.trained, harness.case
+    timed = Timed(folder / "timed", name, export.signature(case, trained.state), trained.steps_per_epoch, None)
+    examples = {size: subject.tiled(harness.dataset.test, size) for size in sizes}
+    subject.write(timed, in_jax.leaves(Point.of(trained)), examples)
+    return timed
+
+
+@contextmanager
+def _busy() -> Iterator[subprocess.Popen[bytes]]:
+    """Beside a process that is always busy."""
+    process = subprocess.Popen([sys.executable, "-c", BUSY], stdin=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.communicate()  # closes its standard input, and waits
+
+
+def _half(timed: Timed, steps: Sequence[Step], trials: int, loaded: bool, progress: Report) -> list[Series]:
+    """The trials of all steps, in turn, so that what changes in time meets all of them."""
+    found = [Series(*step, loaded, by, 0.0, []) for step in steps for by in (1.0, SLOWDOWN)]
+    times: dict[Step, list[float]] = {step: [] for step in steps}
+    with ExitStack() as opened:
+        pairs = {step: list(permutations(_ways(opened, timed, step), 2)) for step in steps}
+        for number in range(trials):
+            turn, at = divmod(number, len(steps))
+            step = steps[at]
+            first, second = pairs[step][turn % len(pairs[step])]
+            for series in found:
+                if (series.runtime, series.step, series.batch_size) == step:
+                    one, median_ns = trial(first, slowed(second, series.slowdown), number)
+                    series.trials.append(one)
+                    times[step].append(median_ns)
+            progress("beside a busy process" if loaded else "on the machine as it is", number + 1, trials)
+    return [
+        msgspec.structs.replace(s, median_ns=round(statistics.median(times[Step(s.runtime, s.step, s.batch_size)])))
+        for s in found
+        if s.trials
+    ]
+
+
+def _ways(opened: ExitStack, timed: Timed, step: Step) -> list[Way]:
+    """Take the step, each in a process of its own, which ends with `opened`."""
+
+    def way() -> Way:
+        worker = Worker(step.runtime, timed.path, "cpu:0")
+        opened.callback(worker.close)
+        worker.prepare(step.step, step.batch_size)
+        return lambda: worker.time(step.step, step.batch_size)[0]
+
+    return [way() for _ in range(PROCESSES)]
+
+
+def slowed(way: Way, by: float) -> Way:
+    """`way`, each time followed by a spin until `by` times its own duration has passed."""
+    if by == 1:
+        return way
+
+    def slower() -> int:
+        ns, began = way(), time.perf_counter_ns()
+        while time.perf_counter_ns() - began < (by - 1) * ns:
+            pass
+        return ns + time.perf_counter_ns() - began
+
+    return slower
+
+
+def trial(first: Way, second: Way, seed: int) -> tuple[Trial, float]:
+    """The second way over the first, as latency is measured and by plain means; and the median of the first in ns."""
+    measured = timing.interleaved(
+        {FIRST: first, SECOND: second}, reference=FIRST, budget_s=BUDGET_S, max_rounds=MAX_ROUNDS, seed=seed,
+        enough=lambda found: found.ratios[SECOND].half_width <= found.precision,
+    )  # fmt: skip
+    ratio = measured.ratios[SECOND]
+    means = [_mean(way, measured.rounds) for way in (first, second)]
+    growth = 1 + parse_compare_fail(PLAIN).compute(means[1], means[0]) / 100
+    value, low, high, growth = (float(f"{number:.6g}") for number in (ratio.value, ratio.low, ratio.high, growth))
+    return Trial(value, low, high, measured.rounds, growth), measured.medians[FIRST].value
+
+
+def _mean(way: Way, rounds: int) -> dict[str, float]:
+    """The mean that pytest-benchmark would compare: of one way alone, after a round to warm up."""
+    way()
+    stats, began = Stats(), time.monotonic()
+    while len(stats.data) < rounds and (len(stats.data) < PLAIN_LEAST or time.monotonic() - began < PLAIN_S):
+        stats.update(way() / 1e9)
+    return {"mean": stats.mean}
