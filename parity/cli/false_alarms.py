@@ -28,7 +28,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
 
     from parity.core.storage import output_folder
     from parity.records import false_alarms
-    from parity.scoring.judging import LIMIT
+    from parity.scoring.rules import LIMIT
 
     study = false_alarms.join(false_alarms.read(arguments.studies), LIMIT)
     path = false_alarms.write(study, output_folder(arguments.out))
@@ -39,7 +39,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
     if len(study["pairs"]) < PAIRS or few:
         print(f"Expected at least {PAIRS} pairs with {TRAININGS} trainings each; found {len(study['pairs'])} pairs.")
     if study["follows"] != LIMIT:
-        print(f"The limit that follows is {study['follows']:g}, and judging.LIMIT is {LIMIT:g}.")
+        print(f"The limit that follows is {study['follows']:g}, and rules.LIMIT is {LIMIT:g}.")
     print(f"Study: {path}")
     wanting = len(study["pairs"]) < PAIRS or few
     return 1 if wanting or study["false_alarms"] or study["follows"] != LIMIT else 0

@@ -44,18 +44,18 @@ def main(arguments: Namespace, further: list[str]) -> int:
         from parity.cases.case import load
         from parity.core.ledger import Ledger
         from parity.core.progress import Bar
-        from parity.runtimes.harness import Harness
+        from parity.runtimes.subject import Subject
         from parity.studies import timing_calibration as honesty
     except ImportError as error:
         raise UsageError(
             f"parity latency-honesty needs both frameworks and pytest-benchmark ({error}). Install them: "
             "pip install 'parity[jax,tensorflow,test]'"
         ) from None
-    harness = Harness(load(CASE), Ledger(), Bar())
+    subject = Subject(load(CASE), Ledger(), Bar())
     try:
-        study = honesty.measure(harness, CASE, arguments.trials, progress=Bar())
+        study = honesty.measure(subject, CASE, arguments.trials, progress=Bar())
     finally:
-        harness.close()
+        subject.close()
     broken = list(latency_honesty.broken(study))
     for line in latency_honesty.lines(study):
         print(line)

@@ -35,7 +35,7 @@ from parity.core import storage
 from parity.core.errors import InputError, RecordError, StorageError, UsageError
 from parity.export import archives
 from parity.records import BudgetRecord
-from parity.scoring.judging import LIMIT, Budget
+from parity.scoring.rules import LIMIT, Budget
 
 SCHEMA = 1
 REMEDIED = "remedied"

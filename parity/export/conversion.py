@@ -27,7 +27,7 @@ from parity.core.errors import ParityError, RuntimeFailureError
 from parity.export import artifact, bundles
 from parity.export.artifact import FEATURES, FEATURES_TRAIN, Wrap, graph, tensor_specs
 from parity.export.bundles import Signature, StateLeaf
-from parity.scoring.judging import LIMIT
+from parity.scoring.rules import LIMIT
 
 
 def without_source_locations() -> None:

@@ -26,7 +26,7 @@ PACKAGES = (*PAIR, "flax", "optax", "keras", "numpy")
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
-    """Where an item asks: fields of `records.Planned`."""
+    """Where an item asks: fields of `records.PlanItem`."""
 
     item: str
     case: str

@@ -23,12 +23,12 @@ from parity.cases.specs import MOST_BYTES, Answer, Batch
 from parity.cases.training import Trained, optimizer, schedule, training_step
 from parity.handover import BATCH_STATS, GRADIENT, KEY, LEARNING_RATE, LOSS, MOMENTS, PARAMETERS, STEP, rung
 from parity.runtimes.jax import named
-from parity.scoring import judging, kinks
+from parity.scoring import kinks, rules
 from parity.scoring.compare import distance, is_float
-from parity.scoring.judging import Budget, Ensemble
 from parity.scoring.programs import in_float64, with_rounding
+from parity.scoring.rules import Budget, Ensemble
 
-SOURCE = f"{judging.MEMBERS} float32 courses of training, begun with everything perturbed by up to 1 ulp"
+SOURCE = f"{rules.MEMBERS} float32 courses of training, begun with everything perturbed by up to 1 ulp"
 
 
 class Point(NamedTuple):
@@ -139,7 +139,7 @@ class Course:
     def _begin_at(self, point: Point, batch: Batch) -> None:
         self._storage = jax.tree_util.tree_map(lambda leaf: leaf.dtype, point.state.params)
         self._begin, self._jax, self._oracle = point, point, point
-        self._members = [_perturbed(point, np.random.default_rng(m)) for m in range(judging.MEMBERS)]
+        self._members = [_perturbed(point, np.random.default_rng(m)) for m in range(rules.MEMBERS)]
         self._before: tuple[Point, list[Point], Batch] = (point, self._members, batch)
 
     def alone(self, batches: Iterable[Batch]) -> Iterator[tuple[float, Point]]:
@@ -164,7 +164,7 @@ class Course:
         halves = _halves(wide, raw)
         own, ensemble = _before_rounding(raw, wide, halves), Ensemble(wide)
         with ThreadPoolExecutor(2) as pool:
-            for found in pool.map(lambda m: self._member(m, batch), range(judging.MEMBERS)):
+            for found in pool.map(lambda m: self._member(m, batch), range(rules.MEMBERS)):
                 ensemble.add(_before_rounding(found, wide, halves))
         budgets = ensemble.budgets(SOURCE)
         if any(not budget.max for budget in budgets.values()):
@@ -188,7 +188,7 @@ class Course:
 
     def _member(self, member: int, batch: Batch) -> Answer:
         rng = np.random.default_rng((member, int(self._members[member].step)))
-        seen = batch.map(lambda array: judging.perturb(array, rng))
+        seen = batch.map(lambda array: rules.perturb(array, rng))
         found = self._step(*self._members[member], seen.data, seen.labels)
         self._members[member] = Point.after(found)
         return answer(found)
@@ -196,7 +196,7 @@ class Course:
     def _by_rounding(self, oracle: Answer, batch: Batch, leaves: list[str]) -> dict[str, Budget]:
         """Budgets where JAX cancels exactly, whatever is perturbed by an ulp: every rounded result is."""
         ensemble = Ensemble(oracle)
-        for seed in range(judging.MEMBERS):
+        for seed in range(rules.MEMBERS):
             ensemble.add(answer(self._rounded(seed, *self._jax, batch.data, batch.labels)))
         found = ensemble.budgets("one step with every rounded result perturbed by up to 1 ulp")
         return {leaf: found[leaf] for leaf in leaves}
@@ -216,13 +216,13 @@ class Course:
         found = {}
         for index, name in enumerate(named(point.state.params)):
             signs = 2 * np.random.default_rng(index).integers(0, 2, leaves[index].shape) - 1
-            moved = np.asarray(leaves[index], np.float64) * (1 + judging.PROBED_WITH * signs)
+            moved = np.asarray(leaves[index], np.float64) * (1 + rules.PROBED_WITH * signs)
             params = jax.tree_util.tree_unflatten(tree, [*leaves[:index], moved, *leaves[index + 1 :]])
             step = answer(self._oracle_step(point._replace(state=point.state._replace(params=params)), batch))
             seen = {leaf: budget for leaf, budget in expected.budgets.items() if leaf not in expected.halves}
             apart = {leaf: distance(step[leaf], expected.oracle[leaf]) for leaf in seen}
-            response = max(judging.score(apart[leaf], budget) for leaf, budget in seen.items())
-            found[name] = judging.PROBED_WITH * self.limit / response if response else math.inf
+            response = max(rules.score(apart[leaf], budget) for leaf, budget in seen.items())
+            found[name] = rules.PROBED_WITH * self.limit / response if response else math.inf
         return found
 
     def beyond_kinks(self, expected: Expected) -> Iterator[Answer]:
@@ -241,7 +241,7 @@ class Course:
 
 def _perturbed(point: Point, rng: np.random.Generator) -> Point:
     """`point` with every parameter, statistic and moment off by up to one ulp; narrow parameters are as they are."""
-    return point.map(lambda a: judging.perturb(np.asarray(a), rng) if _is_wide(a) else a)
+    return point.map(lambda a: rules.perturb(np.asarray(a), rng) if _is_wide(a) else a)
 
 
 def _is_wide(array: Any) -> bool:

@@ -11,22 +11,22 @@ from parity.cases.case import Case
 from parity.core.ledger import Ledger
 from parity.handover import CARRIED, EXPORTED
 from parity.handover.trajectories import JAX_ALONE, STEPS, Trajectories, asked
-from parity.records import FAIL, PASS, Event, Hit
-from parity.runtimes.harness import Harness
-from parity.scoring.judging import Judgement, renamed
+from parity.records import FAIL, PASS, Event, HandoverCost
+from parity.runtimes.subject import Subject
+from parity.scoring.rules import LeafResult, renamed
 
 SEEDS = range(5)
 SMALL_BATCH = 32
 """Beside the case's own batches: the more steps the moments were made of, the more it costs to lose them."""
 
 
-def judgements(case: Case, ledger: Ledger) -> tuple[list[Judgement], list[Event]]:
+def results(case: Case, ledger: Ledger) -> tuple[list[LeafResult], list[Event]]:
     """Training handed over from each seed, by rung; and whether it ends as accurate as JAX alone.
 
     Raises:
         ParityError: a training cannot be handed over, or fails.
     """
-    found: list[Judgement] = []
+    found: list[LeafResult] = []
     events: list[Event] = []
     ends: list[dict[str, float]] = []
     for seed in SEEDS:
@@ -42,19 +42,19 @@ def judgements(case: Case, ledger: Ledger) -> tuple[list[Judgement], list[Event]
 
 @contextmanager
 def _opened(case: Case, ledger: Ledger, steps: int | None, **changes: Any) -> Iterator[Trajectories]:
-    harness = Harness(replace(case, training=replace(case.training, **changes)), ledger)
-    trajectories = Trajectories(harness, steps)
+    subject = Subject(replace(case, training=replace(case.training, **changes)), ledger)
+    trajectories = Trajectories(subject, steps)
     try:
-        harness.batch(1)
+        subject.batch(1)
         yield trajectories
     finally:
         trajectories.close()
-        harness.close()
+        subject.close()
 
 
-def _judged(trajectories: Trajectories, prefix: str) -> list[Judgement]:
+def _judged(trajectories: Trajectories, prefix: str) -> list[LeafResult]:
     ways = [way for way in asked(trajectories.case) if way in (CARRIED, EXPORTED)]
-    return [renamed(j, f"{prefix}/{way}/{j.leaf}") for way in ways for j in trajectories.judgements(way, by_rung=True)]
+    return [renamed(j, f"{prefix}/{way}/{j.leaf}") for way in ways for j in trajectories.results(way, by_rung=True)]
 
 
 def _recorded(trajectories: Trajectories, accuracies: dict[str, float], curves: bool) -> list[Event]:
@@ -62,13 +62,15 @@ def _recorded(trajectories: Trajectories, accuracies: dict[str, float], curves: 
     events = [*trajectories.restarted(), *(event for way in ways for event in trajectories.records(way))]
     alone = accuracies.get(JAX_ALONE)
     return [
-        replace(event, accuracy=accuracies.get(event.way), accuracy_alone=alone) if isinstance(event, Hit) else event
+        replace(event, accuracy=accuracies.get(event.way), accuracy_alone=alone)
+        if isinstance(event, HandoverCost)
+        else event
         for event in events
-        if curves or isinstance(event, Hit)
+        if curves or isinstance(event, HandoverCost)
     ]
 
 
-def _accurate(ends: list[dict[str, float]]) -> list[Judgement]:
+def _accurate(ends: list[dict[str, float]]) -> list[LeafResult]:
     """Whether the ways end as accurate as JAX alone, to within what another seed makes of JAX."""
     alone = [end[JAX_ALONE] for end in ends if end]
     found = []
@@ -78,5 +80,5 @@ def _accurate(ends: list[dict[str, float]]) -> list[Judgement]:
             spread = max(alone) - min(alone)
             message = f"an accuracy is {max(apart):.4f} from that of JAX alone, whose seeds spread over {spread:.4f}"
             off = not all(one <= spread for one in apart)
-            found.append(Judgement(f"accuracy/{way}", FAIL if off else PASS, message=message if off else None))
+            found.append(LeafResult(f"accuracy/{way}", FAIL if off else PASS, message=message if off else None))
     return found

@@ -21,11 +21,11 @@ from parity.handover.fused import MOMENTUM, RATE, Fused, trajectory
 from parity.handover.keras_head import Network, Settings, trunk_layer
 from parity.handover.trunk import save
 from parity.records import ERROR, FAIL, PASS
-from parity.scoring import judging, kinks, programs
-from parity.scoring.judging import Budget, Ensemble, Judgement
+from parity.scoring import kinks, programs, rules
+from parity.scoring.rules import Budget, Ensemble, LeafResult
 
 if TYPE_CHECKING:
-    from parity.runtimes.harness import Harness
+    from parity.runtimes.subject import Subject
 
 STEPS = 3
 BATCH_SIZE = 32
@@ -34,7 +34,7 @@ BATCH_SIZE = 32
 Layer = Callable[[Any, Path], Any]
 
 
-def judgements(harness: Harness) -> list[Judgement]:
+def results(subject: Subject) -> list[LeafResult]:
     """Of every leaf under every Keras that is here, such as `keras3/step_1/loss`; see `Fusion`.
 
     What is not here, `keras_head.left_out` says.
@@ -42,11 +42,11 @@ def judgements(harness: Harness) -> list[Judgement]:
     Raises:
         ParityError: the case cannot be fused, or its trunk not be exported; see `fused.trunk` and `trunk.save`.
     """
-    fusion = Fusion(harness.case, harness.trained.state, harness.dataset, harness.limit)
-    _ = harness.bundle  # whether a remedy is needed is known when the case has been exported
-    readable_by = harness.remedy.requirement if harness.remedy else None
+    fusion = Fusion(subject.case, subject.trained.state, subject.dataset, subject.limit)
+    _ = subject.bundle  # whether a remedy is needed is known when the case has been exported
+    readable_by = subject.remedy.requirement if subject.remedy else None
     with TemporaryDirectory(prefix="parity-") as folder:
-        return fusion.judgements(Path(folder) / "trunk", keras_head.usable(), readable_by=readable_by)
+        return fusion.results(Path(folder) / "trunk", keras_head.usable(), readable_by=readable_by)
 
 
 class Fusion:
@@ -91,9 +91,9 @@ class Fusion:
     def budgets(self) -> dict[str, Budget]:
         """By leaf, from the ensemble."""
         ensemble = Ensemble(self.oracle)
-        for member in range(judging.MEMBERS):
+        for member in range(rules.MEMBERS):
             ensemble.add(self._in_jax(*self._perturbed(member)))
-        return ensemble.budgets(f"{judging.MEMBERS} float32 trainings; inputs and parameters perturbed by up to 1 ulp")
+        return ensemble.budgets(f"{rules.MEMBERS} float32 trainings; inputs and parameters perturbed by up to 1 ulp")
 
     @cached_property
     def _compiled(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -113,12 +113,12 @@ class Fusion:
 
     def _perturbed(self, member: int) -> tuple[Fused, list[Batch]]:
         rng = np.random.default_rng(member)
-        begin = jax.tree_util.tree_map(lambda a: judging.perturb(a, rng), self._begin)
-        return begin, [batch.map(lambda a: judging.perturb(a, rng)) for batch in self.batches]
+        begin = jax.tree_util.tree_map(lambda a: rules.perturb(a, rng), self._begin)
+        return begin, [batch.map(lambda a: rules.perturb(a, rng)) for batch in self.batches]
 
-    def judgements(
+    def results(
         self, folder: Path, kerases: Iterable[str], layer: Layer = trunk_layer, readable_by: str | None = None
-    ) -> list[Judgement]:
+    ) -> list[LeafResult]:
         """Of every leaf under every one of `kerases`, or of `<keras>/*` where it fails.
 
         Args:
@@ -132,19 +132,19 @@ class Fusion:
         """
         leaves = save(self.trunk, folder, readable_by)
         return [
-            judging.renamed(judgement, f"{name}/{judgement.leaf}")
+            rules.renamed(result, f"{name}/{result.leaf}")
             for name in kerases
-            for judgement in self._judgements(name, folder, layer, leaves)
+            for result in self._judgements(name, folder, layer, leaves)
         ]
 
-    def _judgements(self, name: str, folder: Path, layer: Layer, leaves: dict[str, str]) -> list[Judgement]:
+    def _judgements(self, name: str, folder: Path, layer: Layer, leaves: dict[str, str]) -> list[LeafResult]:
         try:
             keras = keras_head.load(name)
             return self.judge(self._in_keras(keras, layer(keras, folder), leaves))
         except Exception as error:  # one Keras may fail and the other not
             message = f"{type(error).__name__}: {error}"
             failure = classify(message)
-            return [Judgement("*", ERROR, failure=failure.kind, evidence=failure.evidence, message=message)]
+            return [LeafResult("*", ERROR, failure=failure.kind, evidence=failure.evidence, message=message)]
 
     def _in_keras(self, keras: Any, layer: Any, leaves: dict[str, str]) -> Answer:
         head = self._begin.params["head"]
@@ -152,8 +152,8 @@ class Fusion:
         network = Network(keras, layer, leaves, self.trunk.case.data, settings)
         return network.by_hand(self.batches) | network.fitted(self.batches)
 
-    def judge(self, actual: Answer) -> list[Judgement]:
-        """The judgement of every leaf of an answer."""
+    def judge(self, actual: Answer) -> list[LeafResult]:
+        """The result of every leaf of an answer."""
         first = self._judge(actual, self.oracle)
         failed = [j for j in first if j.status != PASS]
         if failed and all(j.status == FAIL and j.score is not None and math.isfinite(j.score) for j in failed):
@@ -163,8 +163,8 @@ class Fusion:
                     return explained[""]
         return first
 
-    def _judge(self, actual: Answer, oracle: Answer) -> list[Judgement]:
-        return judging.judge(actual, self.jax, oracle, self.budgets, self._limit)
+    def _judge(self, actual: Answer, oracle: Answer) -> list[LeafResult]:
+        return rules.judge(actual, self.jax, oracle, self.budgets, self._limit)
 
     @cached_property
     def _beyond_kinks(self) -> list[Answer]:
@@ -175,7 +175,7 @@ class Fusion:
         return [answer[kinks.GRADIENT] for answer in far]
 
     def _around(self) -> Iterator[Answer]:
-        for member in range(judging.MEMBERS):
+        for member in range(rules.MEMBERS):
             begin, batches = self._perturbed(member)
             for times in kinks.SCALES:
                 moved = [

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from parity.records import Hit
+from parity.records import HandoverCost
 
 
 def hit(
     case: str, way: str, step: int, before: Sequence[float], alone: Sequence[float], losses: Sequence[float]
-) -> Hit:
+) -> HandoverCost:
     """The hit of a training.
 
     Args:
@@ -30,7 +30,7 @@ def hit(
     last = max((i for i, mean in enumerate(means, 1) if mean > 0), default=0)
     last = max(last, after)  # a mean may hide the height itself
     tail = slice(max(0, len(excess) - epoch), len(excess))
-    return Hit(
+    return HandoverCost(
         case=case,
         way=way,
         step=step,

@@ -15,8 +15,8 @@ from parity.handover import EXPORTED, RUNGS, STATE, resuming, rung
 from parity.handover.files import Handover
 from parity.records import FAIL, PASS
 from parity.runtimes.saved_model_fresh import ProcessEndedError
-from parity.scoring import judging
-from parity.scoring.judging import Judgement
+from parity.scoring import rules
+from parity.scoring.rules import LeafResult
 
 LONGEST_S = 600
 """Seconds after which a process that has not answered is killed."""
@@ -108,20 +108,20 @@ class Interruption:
             errors.close()
 
 
-def judge(arrived: Answer, uninterrupted: Answer, prefix: str) -> list[Judgement]:
-    """Whether training that was interrupted arrives at the same bits: a judgement for each rung.
+def judge(arrived: Answer, uninterrupted: Answer, prefix: str) -> list[LeafResult]:
+    """Whether training that was interrupted arrives at the same bits: a result for each rung.
 
     Args:
         arrived: the state that it arrives at.
         uninterrupted: all that the other training answers to the same step.
-        prefix: of the names of the judgements.
+        prefix: of the names of the results.
     """
     state = {leaf: array for leaf, array in uninterrupted.items() if rung(leaf) in STATE}
-    found = judging.judge_identical(arrived, state, "training without an interruption")
-    judgements = []
+    found = rules.judge_identical(arrived, state, "training without an interruption")
+    results = []
     for name in RUNGS:
         leaves = [j for j in found if rung(j.leaf) == name]
         off = [f"{j.leaf} {j.message}" for j in leaves if j.status != PASS]
         if leaves:
-            judgements.append(Judgement(f"{prefix}/{name}", FAIL if off else PASS, message=off[0] if off else None))
-    return judgements
+            results.append(LeafResult(f"{prefix}/{name}", FAIL if off else PASS, message=off[0] if off else None))
+    return results

@@ -27,9 +27,9 @@ from parity.handover.interruption import Interruption, judge
 from parity.handover.resuming import AGAIN
 from parity.handover.returning import Returned
 from parity.handover.trajectory import Followed, Follower, has_power, judge_power, power
-from parity.records import Curve, Event, Hit, Power
-from parity.runtimes.harness import Harness
-from parity.scoring.judging import Judgement
+from parity.records import Curve, Event, HandoverCost, Power
+from parity.runtimes.subject import Subject
+from parity.scoring.rules import LeafResult
 
 RETURNED, NARROW = "returned", "exported_bfloat16"
 WAYS = {
@@ -71,12 +71,12 @@ class Trajectories:
     """The trajectories of one case; what they share is made once.
 
     Args:
-        harness: of the case.
+        subject: of the case.
         steps: how far they are followed; None for all of training.
     """
 
-    def __init__(self, harness: Harness, steps: int | None = STEPS) -> None:
-        self.harness, self.case = harness, harness.case
+    def __init__(self, subject: Subject, steps: int | None = STEPS) -> None:
+        self.subject, self.case = subject, subject.case
         self._steps = steps
         self._powers: dict[str, dict[int, dict[str, float]]] = {}
         self._uninterrupted: dict[str, Answer] = {}
@@ -91,7 +91,7 @@ class Trajectories:
     @cached_property
     def batches(self) -> list[Batch]:
         """The batches to come, in order."""
-        training, pipeline = self.case.training, self.harness.pipeline
+        training, pipeline = self.case.training, self.subject.pipeline
         epochs = range(training.epochs, training.epochs + training.epochs_after)
         return [batch for epoch in epochs for batch in pipeline.epoch(epoch)]
 
@@ -110,27 +110,27 @@ class Trajectories:
 
     @cached_property
     def _step(self) -> Step:
-        return stepping(self.case, self.harness.pipeline.steps_per_epoch)
+        return stepping(self.case, self.subject.pipeline.steps_per_epoch)
 
     @cached_property
     def _point(self) -> Point:
-        return Point.of(self.harness.trained)
+        return Point.of(self.subject.trained)
 
     @cached_property
     def course(self) -> Course:
         """JAX's own course."""
-        return Course(self._step, self._point, self.batches[0], self.harness.limit)
+        return Course(self._step, self._point, self.batches[0], self.subject.limit)
 
     @cached_property
     def handover(self) -> Handover:
         """What TensorFlow is told."""
-        return self._hand_over(self._point, self.harness.bundle / "saved_model", "handover")
+        return self._hand_over(self._point, self.subject.bundle / "saved_model", "handover")
 
     def _hand_over(self, point: Point, artifact: Path | None, name: str) -> Handover:
-        harness = self.harness
-        readable_by = harness.remedy.requirement if harness.remedy else None
+        subject = self.subject
+        readable_by = subject.remedy.requirement if subject.remedy else None
         return hand_over(
-            self.case, point, self._step, self._folder / name, artifact, harness.dataset.train, harness.pipeline,
+            self.case, point, self._step, self._folder / name, artifact, subject.dataset.train, subject.pipeline,
             readable_by,
         )  # fmt: skip
 
@@ -152,12 +152,12 @@ class Trajectories:
         Raises:
             ParityError: TensorFlow cannot say.
         """
-        test, of, state = self.harness.dataset.test, self.case.accuracy, self._alone[1].state
+        test, of, state = self.subject.dataset.test, self.case.accuracy, self._alone[1].state
         if of is None:
             return {}
         ends = {way: training.accuracy(test) for way, training in self._trainings.items() if way in (CARRIED, EXPORTED)}
         alone = float(jax.jit(of)((state.params, state.other), test.data, test.labels))
-        restarted = {} if why_not_carried(self.case) else {RESTARTED: self.harness.finetuned.accuracy[-1]}
+        restarted = {} if why_not_carried(self.case) else {RESTARTED: self.subject.finetuned.accuracy[-1]}
         return {JAX_ALONE: alone, **restarted, **ends}
 
     @cached_property
@@ -194,7 +194,7 @@ class Trajectories:
         state = self._point.state
         params = jax.tree_util.tree_map(lambda a: a.astype(jax.numpy.bfloat16), state.params)
         point = self._point._replace(state=state._replace(params=params))
-        course = Course(self._step, point, self.batches[0], self.harness.limit)
+        course = Course(self._step, point, self.batches[0], self.subject.limit)
         training = resume(EXPORTED, self._hand_over(point, None, "narrow"))
         return self._follow(course, {NARROW: training}, NARROW_STEPS)
 
@@ -213,11 +213,11 @@ class Trajectories:
             raise found.with_traceback(None)
         return found
 
-    def judgements(self, way: str, by_rung: bool = False) -> list[Judgement]:
+    def results(self, way: str, by_rung: bool = False) -> list[LeafResult]:
         """The trajectory as a whole, its worst step on every leaf or rung, and whether a defect would be seen."""
         found = self.of(way)
         first = next(iter(self._powers[way].values()))
-        return [*(found.by_rung() if by_rung else found.judgements()), *judge_power(first)]
+        return [*(found.by_rung() if by_rung else found.results()), *judge_power(first)]
 
     def records(self, way: str) -> list[Event]:
         """What is worth keeping of a trajectory: its curves, its power, and what the hand-over costs."""
@@ -230,11 +230,11 @@ class Trajectories:
             kept += [Power(name, STATES_POWER[way], size, weight, smallest) for weight, smallest in last.items()]
         return kept
 
-    def _cost(self, way: str, found: Followed, powers: dict[int, dict[str, float]]) -> Hit:
+    def _cost(self, way: str, found: Followed, powers: dict[int, dict[str, float]]) -> HandoverCost:
         """The hit of a training that was followed: none where every loss was judged, and lies within budget."""
         judged = len(found.scores[LOSS])
         seen = list(itertools.takewhile(lambda step: has_power(powers[step]), found.steps[:judged]))
-        within = bool(judged) and all(score <= self.harness.limit for score in found.scores[LOSS])
+        within = bool(judged) and all(score <= self.subject.limit for score in found.scores[LOSS])
         cost = replace(
             self._hit(way, found.losses), steps=judged, within=within, kink=found.kink,
             power_until=seen[-1] if seen else None,
@@ -245,7 +245,7 @@ class Trajectories:
     def _scores(self, way: str, found: Followed) -> list[Curve]:
         x = [float(step) for step in found.steps]
         return [
-            Curve(self.case.name, f"score by step, {way}", rung, "step", x[: len(y)], y, limit=self.harness.limit)
+            Curve(self.case.name, f"score by step, {way}", rung, "step", x[: len(y)], y, limit=self.subject.limit)
             for rung, y in found.scores.items()
             if any(y)
         ]
@@ -254,11 +254,11 @@ class Trajectories:
         """The same of the published workflow, and JAX alone; of that alone where Keras has no such optimizer."""
         if why_not_carried(self.case):
             return self._losses_alone()
-        losses = self.harness.finetuned.step_loss
+        losses = self.subject.finetuned.step_loss
         return [self._hit(RESTARTED, losses), *self._losses_alone(), self._losses(RESTARTED, losses)]
 
-    def _hit(self, way: str, losses: list[float]) -> Hit:
-        trained = self.harness.trained
+    def _hit(self, way: str, losses: list[float]) -> HandoverCost:
+        trained = self.subject.trained
         before = trained.metrics.step_loss[-trained.steps_per_epoch :]
         found = hit(self.case.name, way, trained.steps, before, self.alone, losses)
         return replace(found, batch_size=self.case.training.batch_size, seed=self.case.training.seed)
@@ -269,8 +269,8 @@ class Trajectories:
         return [] if drawn else [self._losses(JAX_ALONE, self.alone)]
 
     def _losses(self, series: str, losses: list[float]) -> Curve:
-        begin = self.harness.trained.steps
-        before = self.harness.trained.metrics.step_loss if series == JAX_ALONE else []
+        begin = self.subject.trained.steps
+        before = self.subject.trained.metrics.step_loss if series == JAX_ALONE else []
         losses = [*before, *losses]
         x = [float(begin - len(before) + i) for i in range(1, len(losses) + 1)]
         return Curve(self.case.name, "loss, handed over", series, "step", x, losses, handover=float(begin))
@@ -281,13 +281,13 @@ class Trajectories:
             self.handover, self._folder / "interrupted", self._resumed, self._at_most(INTERRUPTED_AFTER)
         )
 
-    def resumption(self) -> list[Judgement]:
+    def resumption(self) -> list[LeafResult]:
         """Whether training that is interrupted, and training that is exported a second time, go on to the same bits."""
         self.begin_interruption()
         self.follow()
         assert self._interruption is not None
         self._interruption.interrupt()
-        found: list[Judgement] = []
+        found: list[LeafResult] = []
         for end, state in self._interruption.arrived().items():
             found += judge(state, self._uninterrupted.get(EXPORTED if end == AGAIN else end, {}), end)
         return found

@@ -12,9 +12,9 @@ from parity.core.errors import ParityError
 from parity.handover import GRADIENT, LOSS, PARAMETERS, RUNGS, rung
 from parity.handover.course import Course, Expected
 from parity.records import FAIL, PASS
-from parity.scoring import judging, kinks
+from parity.scoring import kinks, rules
 from parity.scoring.compare import distance
-from parity.scoring.judging import POWERLESS, Judgement
+from parity.scoring.rules import POWERLESS, LeafResult
 
 
 class Followable(Protocol):
@@ -29,12 +29,12 @@ class Departure:
     """Where a trajectory first left its budget: at which step, counted from the start, and on which leaf."""
 
     step: int
-    judgement: Judgement
+    result: LeafResult
 
     @property
     def rung(self) -> str:
         """The first rung of the ladder that is off there."""
-        return rung(self.judgement.leaf)
+        return rung(self.result.leaf)
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Followed:
     """What became of one training that went on.
 
     Attributes:
-        worst: of every leaf the worst judgement over the steps up to the departure: what is off later follows from it.
+        worst: of every leaf the worst result over the steps up to the departure: what is off later follows from it.
         departure: where it first left its budget, if it did.
         kink: the step from which nothing is judged, because its gradients lawfully lie beyond a kink, if there is one.
         steps: the steps taken, counted from the start of training.
@@ -50,7 +50,7 @@ class Followed:
         scores: by rung, the highest score at each step that was judged.
     """
 
-    worst: dict[str, Judgement] = field(default_factory=dict)
+    worst: dict[str, LeafResult] = field(default_factory=dict)
     departure: Departure | None = None
     kink: int | None = None
     steps: list[int] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Followed:
         if self.kink is not None:
             return
         answer = expected.comparable(answer)
-        found = judging.judge(answer, expected.jax, expected.oracle, expected.budgets, course.limit)
+        found = rules.judge(answer, expected.jax, expected.oracle, expected.budgets, course.limit)
         if self.departure is None and _lies_beyond_kink(answer, found, expected, course):
             self.kink = expected.number
             return
@@ -74,38 +74,38 @@ class Followed:
             return  # what is off later follows from it
         failed = sorted((j for j in found if j.status != PASS), key=lambda j: (_place(j.leaf), -_score(j)))
         self.departure = Departure(expected.number, failed[0]) if failed else None
-        for judgement in found:
-            self._keep(judgement, expected.number)
+        for result in found:
+            self._keep(result, expected.number)
 
-    def _keep(self, judgement: Judgement, step: int) -> None:
-        before = self.worst.get(judgement.leaf)
-        if before is None or judgement.status != PASS or _score(before) < _score(judgement):
-            message = judgement.message and f"at step {step}: {judgement.message}"
-            self.worst[judgement.leaf] = replace(judgement, message=message)
+    def _keep(self, result: LeafResult, step: int) -> None:
+        before = self.worst.get(result.leaf)
+        if before is None or result.status != PASS or _score(before) < _score(result):
+            message = result.message and f"at step {step}: {result.message}"
+            self.worst[result.leaf] = replace(result, message=message)
 
-    def judgements(self) -> list[Judgement]:
+    def results(self) -> list[LeafResult]:
         """One for the trajectory as a whole, which names where it departs first; then one of every leaf."""
         ordered = sorted(self.worst.values(), key=lambda j: _place(j.leaf))
         return [self._whole(), *ordered]
 
-    def by_rung(self) -> list[Judgement]:
+    def by_rung(self) -> list[LeafResult]:
         """One for the trajectory as a whole; then the worst of each rung, under its name."""
         rungs = [[j for j in self.worst.values() if rung(j.leaf) == name] for name in RUNGS]
         worst = (max(found, key=lambda j: (j.status != PASS, _score(j))) for found in rungs if found)
-        return [self._whole(), *(judging.renamed(j, rung(j.leaf)) for j in worst)]
+        return [self._whole(), *(rules.renamed(j, rung(j.leaf)) for j in worst)]
 
-    def _whole(self) -> Judgement:
+    def _whole(self) -> LeafResult:
         if self.departure is not None:
             after = self.departure.step - self.steps[0] + 1
             message = (
                 f"leaves JAX's course at step {self.departure.step}, {after} after the hand-over, on the rung "
-                f"{self.departure.rung}: {self.departure.judgement.leaf}, {self.departure.judgement.message}"
+                f"{self.departure.rung}: {self.departure.result.leaf}, {self.departure.result.message}"
             )
-            return Judgement("trajectory", FAIL, message=message)
+            return LeafResult("trajectory", FAIL, message=message)
         if not self.scores[LOSS]:
-            return Judgement("trajectory", FAIL, message="no step could be judged: the first lies at a kink")
+            return LeafResult("trajectory", FAIL, message="no step could be judged: the first lies at a kink")
         note = None if self.kink is None else f"judged up to step {self.kink - 1}: {kinks.NOTE}"
-        return Judgement("trajectory", PASS, message=note)
+        return LeafResult("trajectory", PASS, message=note)
 
 
 class Follower:
@@ -156,14 +156,14 @@ def _own_power(expected: Expected, limit: float) -> dict[str, float]:
 
 def _smallest(expected: Expected, leaf: str, limit: float) -> float:
     oracle = expected.oracle[leaf]
-    response = judging.score(distance(oracle, 0 * oracle), expected.budgets[leaf])
+    response = rules.score(distance(oracle, 0 * oracle), expected.budgets[leaf])
     return limit / response if response else math.inf
 
 
-def judge_power(first: Mapping[str, float]) -> list[Judgement]:
+def judge_power(first: Mapping[str, float]) -> list[LeafResult]:
     """A failure where a defect would not even be seen at the first step, by the powers at it; else nothing."""
     powerless = "powerless: not even at the first step would an error of 1 % in a weight tensor be caught"
-    return [] if has_power(first) else [Judgement("power", FAIL, message=powerless)]
+    return [] if has_power(first) else [LeafResult("power", FAIL, message=powerless)]
 
 
 def has_power(powers: Mapping[str, float]) -> bool:
@@ -171,14 +171,14 @@ def has_power(powers: Mapping[str, float]) -> bool:
     return min(powers.values(), default=math.inf) <= POWERLESS
 
 
-def _lies_beyond_kink(answer: Answer, found: list[Judgement], expected: Expected, course: Course) -> bool:
+def _lies_beyond_kink(answer: Answer, found: list[LeafResult], expected: Expected, course: Course) -> bool:
     """Whether an answer that is off from the gradients on is that of a point a few ulp away, beyond a kink."""
     failed = {rung(j.leaf) for j in found if j.status != PASS}
     finite = all(math.isfinite(_score(j)) and j.status in (PASS, FAIL) for j in found)
     if GRADIENT not in failed or not finite or min(map(RUNGS.index, failed)) < RUNGS.index(GRADIENT):
         return False
     return any(
-        all(j.status == PASS for j in judging.judge(answer, expected.jax, beyond, expected.budgets, course.limit))
+        all(j.status == PASS for j in rules.judge(answer, expected.jax, beyond, expected.budgets, course.limit))
         for beyond in course.beyond_kinks(expected)
     )
 
@@ -188,7 +188,7 @@ def _place(leaf: str) -> int:
     return RUNGS.index(name) if name in RUNGS else -1
 
 
-def _score(judgement: Judgement) -> float:
-    if judgement.score is None:
-        return 0.0 if judgement.status == PASS else math.inf
-    return judgement.score
+def _score(result: LeafResult) -> float:
+    if result.score is None:
+        return 0.0 if result.status == PASS else math.inf
+    return result.score

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from parity.latency import timing
-from parity.records import Planned
+from parity.records import PlanItem
 from parity.records.measures import BATCH_SIZES as BATCH_SIZES
 from parity.runtimes import JAX, SAVED_MODEL, SAVED_MODEL_FRESH, TF_GRAPH, TF_XLA
 
@@ -19,7 +19,7 @@ STEPS = (PREDICT, EVAL, FORWARD_BACKWARD, TRAIN_STEP)
 """Predictions; the evaluation loss; the training loss with its gradient, statistics and key updated; a whole step of
 training, optimizer included."""
 PROBE_OF = {PREDICT: "predict", EVAL: "eval_loss", FORWARD_BACKWARD: "train_gradient", TRAIN_STEP: "train_gradient"}
-"""The probe that a case must have for a step to be timed."""
+"""The probe that a case must have for a step to be workload."""
 RUNTIMES = (JAX, TF_GRAPH, TF_XLA, SAVED_MODEL, SAVED_MODEL_FRESH)
 
 
@@ -31,13 +31,13 @@ class Group(NamedTuple):
     device: str
 
     @classmethod
-    def of(cls, question: Planned) -> Group:
+    def of(cls, question: PlanItem) -> Group:
         """That of a question; its id reads case-runtime-step-size, and none of the first three has a hyphen."""
         step = question.item.partition("[")[2].split("-")[2]
         return cls(step, question.batch_size, device_of(question))
 
 
-def device_of(question: Planned) -> str:
+def device_of(question: PlanItem) -> str:
     """The device that a question is about."""
     return question.jax_device if question.runtime == JAX else question.tf_device
 

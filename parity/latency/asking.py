@@ -1,4 +1,4 @@
-"""From questions to what is timed: the latency of every case of a run."""
+"""From questions to what is workload: the latency of every case of a run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from parity.core.failures import NUMERIC
 from parity.core.ledger import Ledger
 from parity.latency import Effort, Group, device_of
 from parity.latency.measuring import Latency
-from parity.records import Footprint, Planned, Timing
-from parity.runtimes.harness import Harness
-from parity.scoring.judging import Judgement
+from parity.records import Footprint, PlanItem, Timing
+from parity.runtimes.subject import Subject
+from parity.scoring.rules import LeafResult
 from parity.session.selection import LATENCY as SPENT
 
 LATENCY = "test_latency"
@@ -25,7 +25,7 @@ class Latencies:
     Args:
         cases: those of the run, by the name that they were given under.
         planned: all questions of the run.
-        harness: of a case, by its name.
+        subject: of a case, by its name.
         effort: how much is measured.
         ledger: where the time goes.
         record: takes what was measured.
@@ -34,19 +34,19 @@ class Latencies:
     def __init__(
         self,
         cases: Mapping[str, Case],
-        planned: Sequence[Planned],
-        harness: Callable[[str], Harness],
+        planned: Sequence[PlanItem],
+        subject: Callable[[str], Subject],
         effort: Effort,
         ledger: Ledger,
         record: Callable[[Timing | Footprint], None],
     ) -> None:
         self._names = {case.name: name for name, case in cases.items()}
-        self._planned, self._harness, self._effort = planned, harness, effort
+        self._planned, self._subject, self._effort = planned, subject, effort
         self._ledger, self._record = ledger, record
         self._opened: dict[str, Latency] = {}
 
-    def time(self, question: Planned) -> Timing | None:
-        """Measure the step that is asked, beside the other runtimes, and record it; None where none is to be timed.
+    def time(self, question: PlanItem) -> Timing | None:
+        """Measure the step that is asked, beside the other runtimes, and record it; None where none is to be workload.
 
         Raises:
             ParityError: the runtime failed.
@@ -57,15 +57,15 @@ class Latencies:
             self._record(found)
         return found
 
-    def judgements(self, question: Planned) -> list[Judgement]:
+    def results(self, question: PlanItem) -> list[LeafResult]:
         """Whether the right step was measured, and often enough.
 
         Raises:
             ParityError: the runtime failed.
         """
-        return self._of(question).judgements(Group.of(question), question.runtime)
+        return self._of(question).results(Group.of(question), question.runtime)
 
-    def footprint(self, question: Planned) -> list[Judgement]:
+    def footprint(self, question: PlanItem) -> list[LeafResult]:
         """Record what the runtime costs beside its steps; whether all of it was measured.
 
         Raises:
@@ -81,7 +81,7 @@ class Latencies:
         while self._opened:
             self._opened.popitem()[1].close()
 
-    def _of(self, question: Planned) -> Latency:
+    def _of(self, question: PlanItem) -> Latency:
         case = question.case
         if case not in self._opened:
             self.close()  # those of a case before: each takes a gigabyte
@@ -91,16 +91,16 @@ class Latencies:
                 if one.item.startswith(f"{LATENCY}["):
                     asked.setdefault(Group.of(one), []).append(one.runtime)
             largest = max(one.batch_size for one in mine)
-            self._opened[case] = Latency(self._harness(case), self._names[case], asked, largest, self._effort)
+            self._opened[case] = Latency(self._subject(case), self._names[case], asked, largest, self._effort)
         return self._opened[case]
 
 
-def judge(found: Footprint) -> Judgement:
+def judge(found: Footprint) -> LeafResult:
     """Whether everything about a runtime was measured; what it costs is for the gate to compare."""
     lacking = [
         name for name in ("import_ns", "load_ns", "first_call_ns", "peak_memory_bytes") if not getattr(found, name) > 0
     ]  # fmt: skip
     if not lacking:
-        return Judgement("measured", records.PASS)
+        return LeafResult("measured", records.PASS)
     why = f"{', '.join(lacking)} of {found.runtime} was not measured, expected more than nothing"
-    return Judgement("measured", records.FAIL, failure=NUMERIC, evidence=why, message=why)
+    return LeafResult("measured", records.FAIL, failure=NUMERIC, evidence=why, message=why)

@@ -15,7 +15,7 @@ import pytest
 
 from parity.core.errors import ParityError
 from parity.latency import Effort, Group, timing
-from parity.records import Planned, Timing
+from parity.records import PlanItem, Timing
 
 REFUSED = tuple(
     f"--benchmark-{name}" for name in ("timer", "min-time", "calibration-precision", "warmup", "cprofile", "confidence")
@@ -46,7 +46,7 @@ class Recorded:
         return now
 
 
-def parameter(question: Planned) -> Any:
+def parameter(question: PlanItem) -> Any:
     """A question whose benchmark replays what was measured, shown beside those of the same group."""
     group = Group.of(question)
     name = f"{question.case}: {group.step}, batch size {group.batch_size}, {group.device}"
@@ -83,7 +83,7 @@ def effort(config: pytest.Config) -> Effort:
 
 
 def replay(request: pytest.FixtureRequest, measure: Callable[[], Timing | None]) -> None:
-    """Show pytest-benchmark what `measure` has found of the benchmark that asks; nothing where nothing was timed.
+    """Show pytest-benchmark what `measure` has found of the benchmark that asks; nothing where nothing was workload.
 
     Raises:
         ParityError: it failed.

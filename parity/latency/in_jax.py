@@ -14,20 +14,20 @@ from parity.handover import BATCH_STATS, GRADIENT, KEY, LOSS
 from parity.handover.course import Point, stepping
 from parity.latency import EVAL, FORWARD_BACKWARD, PREDICT, TRAIN_STEP, steps
 from parity.latency.steps import Inputs
-from parity.latency.subject import Timed
+from parity.latency.workload import Workload
 from parity.runtimes.jax import device, pure_functions
 
 
-def point(case: Case, timed: Timed) -> Point:
-    """Where training has arrived, from the leaves in the folder of `timed`."""
+def point(case: Case, workload: Workload) -> Point:
+    """Where training has arrived, from the leaves in the folder of `workload`."""
 
     def begin() -> Any:
         params, other = case.init(jax.random.PRNGKey(0))
-        moments = optimizer(case.training, timed.steps_per_epoch).init(params)
+        moments = optimizer(case.training, workload.steps_per_epoch).init(params)
         return tuple(Point(State(params, other, jax.random.PRNGKey(0)), moments, np.int32(0)))
 
     tree = jax.tree_util.tree_structure(jax.eval_shape(begin))
-    return Point(*jax.tree_util.tree_unflatten(tree, timed.leaves()))
+    return Point(*jax.tree_util.tree_unflatten(tree, workload.leaves()))
 
 
 def leaves(point: Point) -> list[Any]:
@@ -42,11 +42,11 @@ class Steps(steps.Steps):
         CaseError: there is no such case.
     """
 
-    def __init__(self, timed: Timed, on: str) -> None:
-        case = load(timed.case)
+    def __init__(self, workload: Workload, on: str) -> None:
+        case = load(workload.case)
         self._device = device(on)
-        self._begin = jax.device_put(tuple(point(case, timed)), self._device)
-        self._pure = {step: jax.jit(function) for step, function in functions(case, timed.steps_per_epoch).items()}
+        self._begin = jax.device_put(tuple(point(case, workload)), self._device)
+        self._pure = {step: jax.jit(function) for step, function in functions(case, workload.steps_per_epoch).items()}
         self._compiled: dict[tuple[str, Any], Callable[..., Any]] = {}
         self.reset()
 

@@ -12,8 +12,8 @@ from parity.export.bundles import Signature
 from parity.handover import GRADIENT, LOSS
 from parity.latency import EVAL, FORWARD_BACKWARD, PREDICT, TRAIN_STEP, steps
 from parity.latency.steps import Inputs
-from parity.latency.subject import Timed
-from parity.runtimes import Subject
+from parity.latency.workload import Workload
+from parity.runtimes import Model
 from parity.runtimes._tensorflow import Questioned
 
 
@@ -42,7 +42,7 @@ class Steps(steps.Steps):
 
     def __init__(self, module: Any, signature: Signature, wrap: artifact.Wrap, on: str) -> None:
         self._awaits = not on.startswith("cpu")
-        questioned = Questioned(module, Subject(signature, None, None, None), wrap)
+        questioned = Questioned(module, Model(signature, None, None, None), wrap)
         self._functions = {
             PREDICT: module.predict, EVAL: module.eval_loss, FORWARD_BACKWARD: questioned.train,
             TRAIN_STEP: module.train_step,
@@ -90,10 +90,10 @@ class Steps(steps.Steps):
         return [variable.numpy() for variable, _ in begun], [value for _, value in begun]
 
 
-def loaded(timed: Timed, on: str) -> Steps:
+def loaded(workload: Workload, on: str) -> Steps:
     """The steps of the SavedModel.
 
     Raises:
         RuntimeFailureError: this TensorFlow cannot load it.
     """
-    return Steps(artifact.load(timed.saved_model), timed.signature, artifact.graph, on)
+    return Steps(artifact.load(workload.saved_model), workload.signature, artifact.graph, on)

@@ -1,4 +1,4 @@
-"""Times the steps of a case: asks the workers in turn, and judges whether the right program was timed."""
+"""Times the steps of a case: asks the workers in turn, and judges whether the right program was workload."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from parity.core.errors import ParityError, RuntimeFailureError
 from parity.core.failures import NUMERIC, classify
 from parity.export import conversion as export
 from parity.handover.course import Point
-from parity.latency import PREDICT, Effort, Group, in_jax, steps, subject, timing
+from parity.latency import PREDICT, Effort, Group, in_jax, steps, timing, workload
 from parity.latency.process import Worker
 from parity.latency.timing import Interval, Measured
 from parity.records import Footprint, Timing
 from parity.runtimes import JAX, SAVED_MODEL, SAVED_MODEL_FRESH
-from parity.runtimes.harness import Harness
 from parity.runtimes.preparation import outcome
-from parity.scoring.judging import Judgement
+from parity.runtimes.subject import Subject
+from parity.scoring.rules import LeafResult
 
 TOLERANCE = 1e-3
 """By how much each scalar of a step may differ from JAX's, relative: what tells it from another step, no more. What it
@@ -62,7 +62,7 @@ class Latency:
     """The latency of one case.
 
     Args:
-        harness: the case.
+        subject: the case.
         name: by which `parity.cases.case.load` finds it.
         asked: the runtimes that are asked of each group; JAX is measured beside them all.
         largest: the largest batch size, at which each runtime is first called.
@@ -70,29 +70,29 @@ class Latency:
     """
 
     def __init__(
-        self, harness: Harness, name: str, asked: dict[Group, list[str]], largest: int, effort: Effort
+        self, subject: Subject, name: str, asked: dict[Group, list[str]], largest: int, effort: Effort
     ) -> None:
         self.effort, self.largest = effort, largest
-        self._harness, self._name, self._asked = harness, name, asked
+        self._subject, self._name, self._asked = subject, name, asked
         self._folder = tempfile.TemporaryDirectory(prefix="parity-latency-")
         self._workers: dict[tuple[str, str], Worker] = {}
         self._found: dict[Group, Found] = {}
         self._unexported: ParityError | None = None
 
     @outcome
-    def _subject(self) -> subject.Timed:
-        """What is timed, but for the SavedModel; how that cannot be exported at all is kept."""
-        trained, case = self._harness.trained, self._harness.case
+    def _workload(self) -> workload.Workload:
+        """What is workload, but for the SavedModel; how that cannot be exported at all is kept."""
+        trained, case = self._subject.trained, self._subject.case
         try:
-            assert self._harness.bundle
+            assert self._subject.bundle
         except ParityError as error:
             self._unexported = error
-        timed = subject.Timed(
+        timed = workload.Workload(
             Path(self._folder.name) / case.name, self._name, export.signature(case, trained.state),
-            trained.steps_per_epoch, self._harness.remedy.requirement if self._harness.remedy else None,
+            trained.steps_per_epoch, self._subject.remedy.requirement if self._subject.remedy else None,
         )  # fmt: skip
-        examples, sizes = self._harness.dataset.test, {self.largest, *(group.batch_size for group in self._asked)}
-        subject.write(timed, in_jax.leaves(Point.of(trained)), {n: subject.tiled(examples, n) for n in sizes})
+        examples, sizes = self._subject.dataset.test, {self.largest, *(group.batch_size for group in self._asked)}
+        workload.write(timed, in_jax.leaves(Point.of(trained)), {n: workload.tiled(examples, n) for n in sizes})
         return timed
 
     @outcome
@@ -100,26 +100,26 @@ class Latency:
         """The SavedModel: how many ns its export took, and its bytes."""
         from parity.latency import converted
 
-        timed = self._subject
+        workload = self._workload
         began = time.perf_counter_ns()
         try:
-            converted.save(self._harness.case, Point.of(self._harness.trained), timed)
+            converted.save(self._subject.case, Point.of(self._subject.trained), workload)
         except Exception as error:
             raise RuntimeFailureError(
-                f"what is timed of case {self._harness.case.name!r} cannot be exported: {type(error).__name__}: {error}"
+                f"the workload of case {self._subject.case.name!r} cannot be exported: {type(error).__name__}: {error}"
             ) from error
         took = time.perf_counter_ns() - began
-        return took, sum(path.stat().st_size for path in timed.saved_model.rglob("*") if path.is_file())
+        return took, sum(path.stat().st_size for path in workload.saved_model.rglob("*") if path.is_file())
 
     def _worker(self, runtime: str, device: str) -> Worker:
-        timed = self._subject
+        workload = self._workload
         if runtime != JAX and self._unexported is not None:
             raise self._unexported.with_traceback(None)
         if runtime in (SAVED_MODEL, SAVED_MODEL_FRESH):
             assert self._exported
         key = (runtime, device)
         if key not in self._workers:
-            self._workers[key] = Worker(runtime, timed.path, device)
+            self._workers[key] = Worker(runtime, workload.path, device)
         assert self._workers[key].loaded
         with suppress(ParityError):  # it is kept for those who ask that; other steps may work
             self._workers[key].prepare(PREDICT, self.largest)  # first, so that its first call is a new process'
@@ -180,7 +180,7 @@ class Latency:
         return ns
 
     def timing(self, group: Group, runtime: str) -> Timing | None:
-        """What was measured of a runtime; None where nothing was to be timed.
+        """What was measured of a runtime; None where nothing was to be workload.
 
         Raises:
             ParityError: the runtime failed.
@@ -192,13 +192,13 @@ class Latency:
             return None
         median, times = measured.medians[runtime], measured.times_ns[runtime]
         return Timing(
-            case=self._harness.case.name, runtime=runtime, **group._asdict(), median_ns=median.value,
+            case=self._subject.case.name, runtime=runtime, **group._asdict(), median_ns=median.value,
             low_ns=median.low, high_ns=median.high, times_ns=times, narrow=measured.narrow(runtime),
             outliers=timing.outliers(times), load=found.load, **found.prepared[runtime],
             **_ratio(measured.ratios.get(runtime)),
         )  # fmt: skip
 
-    def judgements(self, group: Group, runtime: str) -> list[Judgement]:
+    def results(self, group: Group, runtime: str) -> list[LeafResult]:
         """Whether the step that was timed is JAX's, and how often it was."""
         found = self.of(group)
         found.require(runtime)
@@ -218,7 +218,7 @@ class Latency:
         export_ns, artifact_bytes = self._exported if loads else (None, None)
         first = opened.prepare(PREDICT, self.largest)
         return Footprint(
-            self._harness.case.name, runtime, self.largest, **opened.loaded,
+            self._subject.case.name, runtime, self.largest, **opened.loaded,
             first_call_ns=first["compile_ns"] + first["first_call_ns"], export_ns=export_ns,
             artifact_bytes=artifact_bytes, **opened.footprint(),
         )  # fmt: skip
@@ -234,15 +234,15 @@ def _ratio(found: Interval | None) -> dict[str, Any]:
     return {"ratio": found.value, "ratio_low": found.low, "ratio_high": found.high} if found else {}
 
 
-def _same_program(found: Found, runtime: str, batch_size: int) -> Judgement:
+def _same_program(found: Found, runtime: str, batch_size: int) -> LeafResult:
     if JAX in found.failed:
         failure = classify(str(found.failed[JAX]))
         why = f"nothing to compare with, because jax failed: {found.failed[JAX]}"
-        return Judgement(SAME_PROGRAM, records.ERROR, failure=failure.kind, evidence=failure.evidence, message=why)
+        return LeafResult(SAME_PROGRAM, records.ERROR, failure=failure.kind, evidence=failure.evidence, message=why)
     own, jax = found.scalars[runtime], found.scalars[JAX]
     if not own or [list(scalars) for scalars in own] != [list(scalars) for scalars in jax]:
         why = f"{len(own)} rounds of {runtime} were told, expected {len(jax)} of the scalars that jax has"
-        return Judgement(SAME_PROGRAM, records.FAIL, failure=NUMERIC, evidence=why, message=why)
+        return LeafResult(SAME_PROGRAM, records.FAIL, failure=NUMERIC, evidence=why, message=why)
     pairs = [(name, a[name], b[name]) for a, b in zip(own, jax, strict=True) for name in b]
     apart = max(abs(a - b) for _, a, b in pairs)
     tolerances = {steps.GRADIENT: OF_ONE_EXAMPLE} if batch_size == 1 else {}
@@ -251,14 +251,14 @@ def _same_program(found: Found, runtime: str, batch_size: int) -> Judgement:
         if not abs(a - b) <= tolerances.get(name, TOLERANCE) * abs(b)
     ]  # fmt: skip
     if not bad:
-        return Judgement(SAME_PROGRAM, records.PASS, max_abs_diff=apart)
+        return LeafResult(SAME_PROGRAM, records.PASS, max_abs_diff=apart)
     why = f"the step that was timed gives {'; '.join(bad)} as in jax: it is another program"
-    return Judgement(SAME_PROGRAM, records.FAIL, max_abs_diff=apart, failure=NUMERIC, evidence=why, message=why)
+    return LeafResult(SAME_PROGRAM, records.FAIL, max_abs_diff=apart, failure=NUMERIC, evidence=why, message=why)
 
 
-def _rounds(measured: Measured | None, runtime: str, least: int) -> Judgement:
+def _rounds(measured: Measured | None, runtime: str, least: int) -> LeafResult:
     times = measured.times_ns.get(runtime, []) if measured else []
     if len(times) >= least:
-        return Judgement(ROUNDS, records.PASS)
+        return LeafResult(ROUNDS, records.PASS)
     why = f"{len(times)} rounds were measured, expected at least {least}"
-    return Judgement(ROUNDS, records.FAIL, failure=NUMERIC, evidence=why, message=why)
+    return LeafResult(ROUNDS, records.FAIL, failure=NUMERIC, evidence=why, message=why)

@@ -18,7 +18,7 @@ class Worker:
 
     Args:
         runtime: one of `latency.RUNTIMES`.
-        folder: what is timed; see `subject`.
+        folder: the workload; see `workload`.
         device: where it computes.
     """
 
@@ -35,7 +35,7 @@ class Worker:
         """`import_ns` and `load_ns`; see `worker.Worker.load`.
 
         Raises:
-            RuntimeFailureError: it could not load what is timed.
+            RuntimeFailureError: it could not load what is workload.
         """
         if self._loaded is None:
             self._loaded = self._ask(LOAD, fatal=True)

@@ -21,10 +21,10 @@ from parity.runtimes import JAX, SAVED_MODEL_FRESH, TF_GRAPH, TF_XLA
 
 if TYPE_CHECKING:
     from parity.latency.steps import Inputs, Steps
-    from parity.latency.subject import Timed
+    from parity.latency.workload import Workload
 
 LOAD, PREPARE, RESET, TIME, FOOTPRINT = "load", "prepare", "reset", "time", "footprint"
-"""What is asked, in this order: to load what is timed; to prepare a step at a batch size; to go back to where training
+"""What is asked, in this order: to load the workload; to prepare a step at a batch size; to go back to where training
 had arrived; to time a step; what it cost."""
 TRANSFERS = 5
 
@@ -34,7 +34,7 @@ class Worker:
 
     Args:
         runtime: one of `latency.RUNTIMES`.
-        folder: what is timed.
+        folder: the workload.
         threads: to compute with.
         device: where.
     """
@@ -42,12 +42,12 @@ class Worker:
     def __init__(self, runtime: str, folder: Path, threads: int, device: str) -> None:
         self._runtime, self._folder, self._threads, self._device = runtime, folder, threads, device
         self._steps: Steps
-        self._timed: Timed
+        self._workload: Workload
         self._around = ExitStack()
         self._placed: dict[tuple[str, int], Inputs] = {}
 
     def load(self) -> dict[str, Any]:
-        """Import what the runtime needs, and load what is timed.
+        """Import what the runtime needs, and load the workload.
 
         Returns:
             `import_ns` and `load_ns`.
@@ -55,9 +55,9 @@ class Worker:
         began = time.perf_counter_ns()
         self._import()
         imported = time.perf_counter_ns()
-        from parity.latency import subject
+        from parity.latency import workload
 
-        self._timed = subject.read(self._folder)
+        self._workload = workload.read(self._folder)
         self._steps = self._load()
         return {"import_ns": imported - began, "load_ns": time.perf_counter_ns() - imported}
 
@@ -79,7 +79,7 @@ class Worker:
         if self._runtime == JAX:
             from parity.latency import in_jax
 
-            return in_jax.Steps(self._timed, self._device)
+            return in_jax.Steps(self._workload, self._device)
         from parity.latency import in_tensorflow
 
         self._around.enter_context(in_tensorflow.on_device(self._device))
@@ -89,9 +89,9 @@ class Worker:
             from parity.latency import converted
 
             wrap = {TF_GRAPH: artifact.graph, TF_XLA: artifact.xla}[self._runtime]
-            self._around.enter_context(export.remedied(self._timed.readable_by))  # it is converted when it is called
-            return converted.steps(self._timed, wrap, self._device)
-        return in_tensorflow.loaded(self._timed, self._device)
+            self._around.enter_context(export.remedied(self._workload.readable_by))  # it is converted when it is called
+            return converted.steps(self._workload, wrap, self._device)
+        return in_tensorflow.loaded(self._workload, self._device)
 
     def close(self) -> None:
         """Leave the device, and the remedy."""
@@ -105,7 +105,7 @@ class Worker:
         """
         from parity.latency.steps import inputs
 
-        arrays = inputs(step, self._timed.batch(batch_size))
+        arrays = inputs(step, self._workload.batch(batch_size))
         transfers = []
         for _ in range(TRANSFERS):
             began = time.perf_counter_ns()

@@ -19,10 +19,10 @@ from parity.handover import fusion
 from parity.handover.finetuning import Finetuned, FirstUpdate, adam_powers, adam_update, published
 from parity.records import FAIL, PASS, Curve
 from parity.runtimes import JAX, JAX_FLOAT64
-from parity.runtimes.harness import Harness
 from parity.runtimes.jax import named
-from parity.scoring import judging
-from parity.scoring.judging import UNIT_ROUNDOFF, Judgement
+from parity.runtimes.subject import Subject
+from parity.scoring import rules
+from parity.scoring.rules import UNIT_ROUNDOFF, LeafResult
 
 RATE_TOLERANCE = 8 * UNIT_ROUNDOFF
 """Relative; 4 ulp. Both sides compute rate * decay**epoch in float32, with a `pow` of their own."""
@@ -35,11 +35,11 @@ POWER_ERROR = 4 * UNIT_ROUNDOFF
 """Relative, of a beta to the power of the step: 2 ulp of TensorFlow's `pow`."""
 
 
-def _verdict(leaf: str, message: str | None) -> Judgement:
-    return Judgement(leaf, FAIL if message else PASS, message=message)
+def _verdict(leaf: str, message: str | None) -> LeafResult:
+    return LeafResult(leaf, FAIL if message else PASS, message=message)
 
 
-def trained(model: Trained) -> list[Judgement]:
+def trained(model: Trained) -> list[LeafResult]:
     """Whether training moved the model: an untrained one hides stale statistics and swapped tensors."""
     before, after = model.initial_eval_loss, model.metrics.eval_loss[-1] if model.metrics.eval_loss else math.nan
     fell = f"untrained: the evaluation loss went from {before:.4g} to {after:.4g}; expected it to fall"
@@ -49,12 +49,12 @@ def trained(model: Trained) -> list[Judgement]:
     return [_verdict("evaluation_loss", None if after < before else fell), _verdict("state", stuck)]
 
 
-def saved(harness: Harness) -> list[Judgement]:
+def saved(subject: Subject) -> list[LeafResult]:
     """Whether the two SavedModels are what a server and a trainer need."""
-    everything, inference = harness.bundle / "saved_model", harness.bundle / "inference"
+    everything, inference = subject.bundle / "saved_model", subject.bundle / "inference"
     return [
         *(_verdict(f"{path.name}/constants", _large_constants(path)) for path in (everything, inference)),
-        *_served(harness, artifact.load(everything), artifact.load(inference)),
+        *_served(subject, artifact.load(everything), artifact.load(inference)),
     ]
 
 
@@ -77,20 +77,20 @@ def constants(path: Path) -> Iterator[tuple[str, int]]:
             yield from ((f"in the program {name}", size) for size in export.program_constants(found))
 
 
-def _served(harness: Harness, everything: Any, inference: Any) -> Iterator[Judgement]:
+def _served(subject: Subject, everything: Any, inference: Any) -> Iterator[LeafResult]:
     """Four ways to predict, on every batch size of the run: all must give the same bits.
 
     Raises:
         RuntimeFailureError: TensorFlow cannot run the artifact.
     """
     try:
-        yield from _predicted(harness, everything, inference)
+        yield from _predicted(subject, everything, inference)
     except tf.errors.OpError as error:
         raise RuntimeFailureError(f"TensorFlow cannot run the artifact: {error}") from error
 
 
-def _predicted(harness: Harness, everything: Any, inference: Any) -> Iterator[Judgement]:
-    for size, batch in harness.batches():
+def _predicted(subject: Subject, everything: Any, inference: Any) -> Iterator[LeafResult]:
+    for size, batch in subject.batches():
         wanted = {k: v.numpy() for k, v in outputs(everything.predict(batch.data)).items()}
         answers = {
             "saved_model/serving_default": serve(everything, batch),
@@ -116,10 +116,10 @@ def serve(module: Any, batch: Batch) -> dict[str, Any] | None:
     return {k: v.numpy() for k, v in signature(**{n: tf.constant(a) for n, a in by_name(batch.data).items()}).items()}
 
 
-def finetuned(harness: Harness) -> list[Judgement]:
+def finetuned(subject: Subject) -> list[LeafResult]:
     """Whether the artifact trains on: from JAX's loss, on JAX's schedule, every parameter moving, the loss falling."""
-    before, after = harness.trained, harness.finetuned
-    training = harness.case.training
+    before, after = subject.trained, subject.finetuned
+    training = subject.case.training
     expected = before.steps + training.epochs_after * before.steps_per_epoch
     count = None if after.steps == expected else f"the optimiser counts {after.steps} steps, expected {expected}"
     rates = schedule(training, before.steps_per_epoch)
@@ -133,7 +133,7 @@ def finetuned(harness: Harness) -> list[Judgement]:
     first, last = before.metrics.train_loss[-1], after.train_loss[-1] if after.train_loss else math.nan
     rose = f"the training loss of the last epoch is {last:.4g}, in JAX's last it was {first:.4g}; expected it to fall"
     return [
-        _handover(harness, after),
+        _handover(subject, after),
         _verdict("iterations", count),
         _verdict("learning_rate", off[0] if off else None),
         *([_verdict("first_update", _off_formula(after.first, before.steps))] if published(training) else []),
@@ -168,13 +168,13 @@ def _off_formula(first: FirstUpdate | None, steps: int) -> str | None:
     return None
 
 
-def _handover(harness: Harness, after: Finetuned) -> Judgement:
+def _handover(subject: Subject, after: Finetuned) -> LeafResult:
     """The evaluation loss before the first step in TensorFlow, judged like the probe `eval_loss`."""
-    size = harness.dataset.test.size
-    jax, oracle = (harness.kept(name, "evaluate", size)["eval_loss"] for name in (JAX, JAX_FLOAT64))
-    budgets = harness.budgets("evaluate", size)["eval_loss"]
-    [judgement] = judging.judge({"loss": np.float32(after.eval_loss[0])[()]}, jax, oracle, budgets, harness.limit)
-    return judging.renamed(judgement, "handover_loss")
+    size = subject.dataset.test.size
+    jax, oracle = (subject.kept(name, "evaluate", size)["eval_loss"] for name in (JAX, JAX_FLOAT64))
+    budgets = subject.budgets("evaluate", size)["eval_loss"]
+    [result] = rules.judge({"loss": np.float32(after.eval_loss[0])[()]}, jax, oracle, budgets, subject.limit)
+    return rules.renamed(result, "handover_loss")
 
 
 def jax_curves(case: str, metrics: Metrics) -> list[Curve]:
@@ -182,10 +182,10 @@ def jax_curves(case: str, metrics: Metrics) -> list[Curve]:
     return _curves(case, "JAX", metrics, 0, 0, None)
 
 
-def tensorflow_curves(harness: Harness) -> list[Curve]:
+def tensorflow_curves(subject: Subject) -> list[Curve]:
     """The curves of training that goes on in TensorFlow, from the hand-over."""
-    model, metrics = harness.trained, harness.finetuned
-    return _curves(harness.case.name, "TensorFlow", metrics, model.steps, harness.case.training.epochs, True)
+    model, metrics = subject.trained, subject.finetuned
+    return _curves(subject.case.name, "TensorFlow", metrics, model.steps, subject.case.training.epochs, True)
 
 
 def _curves(case: str, series: str, metrics: Any, steps: int, epochs: int, handed: bool | None) -> list[Curve]:
@@ -204,10 +204,10 @@ def _curves(case: str, series: str, metrics: Any, steps: int, epochs: int, hande
     return [c for c in found if c.y and not math.isnan(c.y[-1])]
 
 
-ONCE: dict[str, Callable[[Harness], tuple[list[Judgement], list[Curve]]]] = {
-    "training": lambda harness: (trained(harness.trained), []),
-    "artifact": lambda harness: (saved(harness), []),
-    "fusion": lambda harness: (fusion.judgements(harness), []),
-    "finetuning": lambda harness: (finetuned(harness), tensorflow_curves(harness)),
+ONCE: dict[str, Callable[[Subject], tuple[list[LeafResult], list[Curve]]]] = {
+    "training": lambda subject: (trained(subject.trained), []),
+    "artifact": lambda subject: (saved(subject), []),
+    "fusion": lambda subject: (fusion.results(subject), []),
+    "finetuning": lambda subject: (finetuned(subject), tensorflow_curves(subject)),
 }
 """By name, what is checked once per case, and the curves that it leaves."""

@@ -25,9 +25,9 @@ from parity.core.errors import ParityError
 from parity.core.failures import REMEDIABLE, classify, headline
 from parity.export.artifact import graph
 from parity.export.conversion import without_source_locations
-from parity.scoring import judging
-from parity.scoring.judging import Ensemble, Judgement
+from parity.scoring import rules
 from parity.scoring.programs import in_float64
+from parity.scoring.rules import Ensemble, LeafResult
 
 
 @dataclass(frozen=True)
@@ -82,18 +82,18 @@ OPERATIONS = {
 """By name."""
 
 
-def judgement(name: str, tensorflow: str) -> Judgement:
-    """The judgement on an operation, with the remedy where that is called for.
+def result(name: str, tensorflow: str) -> LeafResult:
+    """The result on an operation, with the remedy where that is called for.
 
     Where the default export fails in a way that a remedy may mend, the operation is exported again, readable by
     release `tensorflow`. If it then passes it is `REMEDIED`, with the failure of the default export; if not, the
-    judgement is that of the second export: what no remedy mends.
+    result is that of the second export: what no remedy mends.
     """
     found = judge(name)
     return _mended(found, f"tensorflow=={tensorflow}") if found.failure in REMEDIABLE else found
 
 
-def _mended(default: Judgement, requirement: str) -> Judgement:
+def _mended(default: LeafResult, requirement: str) -> LeafResult:
     before = f"as exported by default: {default.failure}: {default.evidence}"
     try:
         found = judge(default.leaf, requirement)
@@ -110,8 +110,8 @@ def _mended(default: Judgement, requirement: str) -> Judgement:
     return replace(found, message=f"{found.message}; {before}")
 
 
-def judge(name: str, remedy: str | None = None) -> Judgement:
-    """The judgement on an operation: TensorFlow's answer, judged as every answer is.
+def judge(name: str, remedy: str | None = None) -> LeafResult:
+    """The result on an operation: TensorFlow's answer, judged as every answer is.
 
     Args:
         name: of `OPERATIONS`.
@@ -128,11 +128,11 @@ def judge(name: str, remedy: str | None = None) -> Judgement:
             answer = _named(_in_tensorflow(operation))
         except Exception as error:
             failure = classify(f"{type(error).__name__}: {error}")
-            return Judgement(
+            return LeafResult(
                 name, records.ERROR, failure=failure.kind, evidence=failure.evidence, message=headline(str(error))
             )
-    [found] = judging.judge(answer, jax_answer, oracle, budgets, judging.LIMIT)
-    return judging.renamed(found, name)
+    [found] = rules.judge(answer, jax_answer, oracle, budgets, rules.LIMIT)
+    return rules.renamed(found, name)
 
 
 def _in_tensorflow(operation: Operation) -> Any:
@@ -151,9 +151,9 @@ def _expected(function: Callable[[Any], Any], shape: tuple[int, ...]) -> tuple[A
     array, compiled = _input(shape), jax.jit(function)
     oracle = _named(in_float64(function, array)(array))
     ensemble = Ensemble(oracle)
-    for member in range(judging.MEMBERS):
-        ensemble.add(_named(compiled(judging.perturb(array, np.random.default_rng(member)))))
-    source = f"{judging.MEMBERS} float32 evaluations, jax {jax.__version__}; the input perturbed by up to 1 ulp"
+    for member in range(rules.MEMBERS):
+        ensemble.add(_named(compiled(rules.perturb(array, np.random.default_rng(member)))))
+    source = f"{rules.MEMBERS} float32 evaluations, jax {jax.__version__}; the input perturbed by up to 1 ulp"
     return _named(compiled(array)), oracle, ensemble.budgets(source)
 
 

@@ -23,8 +23,8 @@ from parity.handover.exported import hand_over
 from parity.handover.trajectories import why_not_carried
 from parity.handover.trajectory import Followed, Follower, judge_power, power
 from parity.records import Remedy
-from parity.runtimes.harness import Harness
-from parity.scoring.judging import Judgement
+from parity.runtimes.subject import Subject
+from parity.scoring.rules import LeafResult
 from parity.session.selection import OPTIMIZERS
 
 ON = "ratings"
@@ -87,29 +87,29 @@ class Updates:
     """Every variant, followed once; they share the trained model and its artifact."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._harness = Harness(load(ON), ledger)
+        self._subject = Subject(load(ON), ledger)
         self._followed: dict[str, dict[str, Followed | ParityError]] = {}
-        self._power: dict[str, list[Judgement]] = {}
+        self._power: dict[str, list[LeafResult]] = {}
 
     @cached_property
     def _folder(self) -> Path:
         return Path(tempfile.mkdtemp(prefix="parity-updates-"))
 
     def _follow(self, variant: str) -> dict[str, Followed | ParityError]:
-        harness, case = self._harness, replace(self._harness.case, training=training(variant))
-        pipeline, state = harness.pipeline, harness.trained.state
+        subject, case = self._subject, replace(self._subject.case, training=training(variant))
+        pipeline, state = subject.pipeline, subject.trained.state
         batches = list(itertools.islice(pipeline.epoch(case.training.epochs), STEPS))
         step = stepping(case, pipeline.steps_per_epoch)
         moments = optimizer(case.training, pipeline.steps_per_epoch).init(state.params)
         begin = Point(state, moments, np.int32(0)).map(np.asarray)
-        course = Course(step, begin, batches[0], harness.limit)
+        course = Course(step, begin, batches[0], subject.limit)
         warmed = [point for _, point in course.alone(itertools.islice(itertools.cycle(batches), WARMED_UP))][-1]
         point = Point(state, *warmed.map(np.asarray)[1:])
         course = course.begun_at(point)
-        artifact = harness.bundle / "saved_model"  # first: it is exported under the remedy, where one is needed
-        readable_by = harness.remedy.requirement if harness.remedy else None
+        artifact = subject.bundle / "saved_model"  # first: it is exported under the remedy, where one is needed
+        readable_by = subject.remedy.requirement if subject.remedy else None
         handover = hand_over(
-            case, point, step, self._folder / variant, artifact, harness.dataset.train, pipeline, readable_by
+            case, point, step, self._folder / variant, artifact, subject.dataset.train, pipeline, readable_by
         )
         follower = Follower(course, {way: resume(way, handover) for name, way in asked() if name == variant})
         for number, batch in enumerate(batches):
@@ -121,11 +121,11 @@ class Updates:
     @property
     def remedy(self) -> Remedy | None:
         """The remedy under which all of them are exported, if one is needed."""
-        found = self._harness.remedy
+        found = self._subject.remedy
         return replace(found, case=OPTIMIZERS) if found else None
 
-    def judgements(self, variant: str, way: str) -> list[Judgement]:
-        """The trajectory as a whole, and its worst judgement on each rung.
+    def results(self, variant: str, way: str) -> list[LeafResult]:
+        """The trajectory as a whole, and its worst result on each rung.
 
         Raises:
             ParityError: it could not be handed over, or failed.
@@ -139,6 +139,6 @@ class Updates:
 
     def close(self) -> None:
         """Remove temporary files, and end processes."""
-        self._harness.close()
+        self._subject.close()
         if "_folder" in vars(self):
             shutil.rmtree(self._folder, ignore_errors=True)

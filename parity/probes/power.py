@@ -16,10 +16,10 @@ from parity.cases.specs import Answer
 from parity.export.conversion import map_leaves, state_leaves
 from parity.records import FAIL, PASS, Power
 from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64
-from parity.runtimes.harness import Harness
-from parity.scoring import judging
+from parity.runtimes.subject import Subject
+from parity.scoring import rules
 from parity.scoring.compare import distance
-from parity.scoring.judging import POWERLESS, PROBED_WITH, Judgement
+from parity.scoring.rules import POWERLESS, PROBED_WITH, LeafResult
 
 LADDER = (1e-2, 1e-1, 1.0, 10.0)
 """Relative errors tried one after the other where an answer is discrete, and does not respond linearly."""
@@ -28,9 +28,9 @@ LADDER = (1e-2, 1e-1, 1.0, 10.0)
 class PowerStudy:
     """The power of the probes of one case; what they share is computed once."""
 
-    def __init__(self, harness: Harness) -> None:
-        self._harness = harness
-        self._weights = [s.leaf for s in state_leaves(harness.trained.state) if s.trainable]
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._weights = [s.leaf for s in state_leaves(subject.trained.state) if s.trainable]
         self._states: dict[tuple[int, float], State] = {}
         self._responses: dict[tuple[str, int, int], dict[str, Answer]] = {}
 
@@ -39,40 +39,40 @@ class PowerStudy:
 
         `rng` has one row for the key: exact, so any error is caught, unless the key does not move at all.
         """
-        size = self._harness.batch(size).size
-        case = self._harness.case.name
+        size = self._subject.batch(size).size
+        case = self._subject.case.name
         if probe == "rng":
             return [Power(case, probe, size, "key", self._key(size))]
         smallest = self._discrete if probe == "accuracy" else self._continuous
         return [Power(case, probe, size, name, smallest(probe, size, i)) for i, name in enumerate(self._weights)]
 
     def _key(self, size: int) -> float:
-        keys = self._harness.kept(JAX, "train", size)["rng"].values()
-        distinct = {self._harness.trained.state.rng.tobytes(), *(key.tobytes() for key in keys)}
+        keys = self._subject.kept(JAX, "train", size)["rng"].values()
+        distinct = {self._subject.trained.state.rng.tobytes(), *(key.tobytes() for key in keys)}
         return 0.0 if len(distinct) == len(keys) + 1 else math.inf
 
     def _continuous(self, probe: str, size: int, index: int) -> float:
         evaluation = EVALUATION_OF[probe]
-        oracle = self._harness.kept(JAX_FLOAT64, evaluation, size)[probe]
-        budgets = self._harness.budgets(evaluation, size)[probe]
+        oracle = self._subject.kept(JAX_FLOAT64, evaluation, size)[probe]
+        budgets = self._subject.budgets(evaluation, size)[probe]
         moved = self._response(evaluation, size, index)[probe]
-        scores = (judging.score(distance(moved[leaf], oracle[leaf]), budgets[leaf]) for leaf in budgets)
+        scores = (rules.score(distance(moved[leaf], oracle[leaf]), budgets[leaf]) for leaf in budgets)
         response = max(scores, default=0.0)
-        return PROBED_WITH * self._harness.limit / response if response else math.inf
+        return PROBED_WITH * self._subject.limit / response if response else math.inf
 
     def _response(self, evaluation: str, size: int, index: int) -> dict[str, Answer]:
         """The oracle's answers with weight tensor `index` moved; one evaluation serves all its probes."""
         key = (evaluation, size, index)
         if key not in self._responses:
-            batch, moved = self._harness.batch(size), self.moved(index, PROBED_WITH)
-            self._responses[key] = self._harness.answers_from(JAX_FLOAT64, moved, evaluation, batch)
+            batch, moved = self._subject.batch(size), self.moved(index, PROBED_WITH)
+            self._responses[key] = self._subject.answers_from(JAX_FLOAT64, moved, evaluation, batch)
         return self._responses[key]
 
     def _discrete(self, probe: str, size: int, index: int) -> float:
-        before = float(self._harness.kept(JAX_FLOAT64, probe, size)[probe][probe]) * size
-        ambiguous = self._harness.ambiguous_rows(size)
+        before = float(self._subject.kept(JAX_FLOAT64, probe, size)[probe][probe]) * size
+        ambiguous = self._subject.ambiguous_rows(size)
         for error in LADDER:
-            answers = self._harness.answers_from(JAX, self.moved(index, error), probe, self._harness.batch(size))
+            answers = self._subject.answers_from(JAX, self.moved(index, error), probe, self._subject.batch(size))
             if round(abs(float(answers[probe][probe]) * size - before)) > ambiguous:
                 return error
         return math.inf
@@ -80,7 +80,7 @@ class PowerStudy:
     def moved(self, index: int, error: float) -> State:
         """The trained state with weight tensor `index` off by `error`, its signs drawn at random."""
         if (index, error) not in self._states:
-            self._states[index, error] = _move(self._harness.trained.state, index, error)
+            self._states[index, error] = _move(self._subject.trained.state, index, error)
         return self._states[index, error]
 
 
@@ -103,8 +103,8 @@ def threshold(probe: str) -> float:
     return LADDER[-1] if probe == "accuracy" else POWERLESS
 
 
-def judge(probe: str, powers: list[Power]) -> Judgement:
+def judge(probe: str, powers: list[Power]) -> LeafResult:
     """Whether the probe would catch a small error in at least one weight tensor."""
     smallest, most = min(p.smallest_relative_error for p in powers), threshold(probe)
     message = f"powerless: no relative error up to {most:g} in any weight tensor would be caught"
-    return Judgement("power", PASS) if smallest <= most else Judgement("power", FAIL, message=message)
+    return LeafResult("power", PASS) if smallest <= most else LeafResult("power", FAIL, message=message)

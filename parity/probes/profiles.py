@@ -2,7 +2,7 @@
 
 A distance is that of one element from the oracle over the leaf's budget for the largest error. The score of a leaf is
 its largest distance, or, where that is higher, its RMS error over the budget for that: see
-`parity.scoring.judging.score`.
+`parity.scoring.rules.score`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from parity.cases.specs import Array
 from parity.core.errors import ParityError, RuntimeFailureError
 from parity.records import IN_ORDER, NO_DEVICE, Check, Profile
 from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64
-from parity.runtimes.harness import Harness
+from parity.runtimes.subject import Subject
 from parity.scoring.compare import is_float
-from parity.scoring.judging import ACCURACY, Budget
 from parity.scoring.kinks import NOTE
+from parity.scoring.rules import ACCURACY, Budget
 
 EDGES = tuple(2.0**power for power in range(-7, 21))
 """Of the bins, in budgets; the project's limit is one of them. What lies beyond the last counts in the last bin."""
@@ -30,11 +30,11 @@ MOST = 8
 _DIGITS = 4
 
 
-def of_case(harness: Harness, checks: Iterable[Check]) -> Iterator[Profile]:
+def of_case(subject: Subject, checks: Iterable[Check]) -> Iterator[Profile]:
     """Profiles of the worst of `checks`, which are asked again; of what cannot be, why."""
-    for check in worst(check for check in checks if check.case == harness.case.name):
+    for check in worst(check for check in checks if check.case == subject.case.name):
         try:
-            yield of_check(harness, check)
+            yield of_check(subject, check)
         except ParityError as error:
             yield Profile(*_about(check), [], [], [], [], [], [], str(error))
 
@@ -57,20 +57,20 @@ def _badness(check: Check) -> tuple[bool, float]:
     return check.status not in IN_ORDER, math.inf if math.isnan(score) else score
 
 
-def of_check(harness: Harness, check: Check) -> Profile:
+def of_check(subject: Subject, check: Check) -> Profile:
     """The profile of the leaf that `check` is about.
 
     Raises:
         ParityError: a runtime failed, or their answers are not of one shape.
     """
     evaluation, probe, leaf, size = EVALUATION_OF[check.probe], check.probe, check.leaf, check.batch_size
-    actual = harness.answers(check.runtime, evaluation, size, check.tf_device).get(probe, {}).get(leaf)
-    jax = harness.kept(JAX, evaluation, size, check.jax_device)[probe].get(leaf)
-    oracle = harness.kept(JAX_FLOAT64, evaluation, size)[probe].get(leaf)
+    actual = subject.answers(check.runtime, evaluation, size, check.tf_device).get(probe, {}).get(leaf)
+    jax = subject.kept(JAX, evaluation, size, check.jax_device)[probe].get(leaf)
+    oracle = subject.kept(JAX_FLOAT64, evaluation, size)[probe].get(leaf)
     if actual is None or jax is None or oracle is None or not actual.shape == jax.shape == oracle.shape:
         shapes = ["no such leaf" if found is None else f"shape {found.shape}" for found in (actual, jax, oracle)]
         raise RuntimeFailureError("{} has {}, JAX {}, and the oracle {}".format(check.runtime, *shapes))
-    budget = harness.budgets(evaluation, size)[probe].get(leaf, Budget(0.0, 0.0))
+    budget = subject.budgets(evaluation, size)[probe].get(leaf, Budget(0.0, 0.0))
     expected = oracle if is_float(jax) else jax
     apart = distances(actual, expected, budget.max)
     found, block = position_map(apart)

@@ -31,10 +31,10 @@ from parity.runtimes import (
     TF_XLA,
     open_runtime,
 )
-from parity.runtimes.harness import Answers, Harness
 from parity.runtimes.preparation import FIRST_CPU
-from parity.scoring import judging
-from parity.scoring.judging import Judgement
+from parity.runtimes.subject import Answers, Subject
+from parity.scoring import rules
+from parity.scoring.rules import LeafResult
 
 ANY_BATCH = (JAX, *CONVERTED, SAVED_MODEL)
 """The runtimes that can be asked about batches that are not in the bundle."""
@@ -45,10 +45,10 @@ PREDICT, EVAL_LOSS = "predict", "eval_loss"
 class Relation:
     """A relation, the runtimes that it is asked of, the probe and all the runtimes that it needs.
 
-    `judge(harness, runtime, size)` gives a judgement per leaf; `size` is that of the batch that it is about.
+    `judge(subject, runtime, size)` gives a result per leaf; `size` is that of the batch that it is about.
     """
 
-    judge: Callable[[Harness, str, int], Iterable[Judgement]]
+    judge: Callable[[Subject, str, int], Iterable[LeafResult]]
     runtimes: tuple[str, ...]
     probe: str | None = None
     among: tuple[str, ...] = ()
@@ -64,30 +64,30 @@ def asked(probes: Sequence[str], runtimes: Sequence[str]) -> list[tuple[str, str
     ]  # fmt: skip
 
 
-def judgements(name: str, harness: Harness, runtime: str, size: int) -> list[Judgement]:
-    """The judgements on the relation `name` of a runtime, at a batch size.
+def results(name: str, subject: Subject, runtime: str, size: int) -> list[LeafResult]:
+    """The results on the relation `name` of a runtime, at a batch size.
 
     Raises:
         ParityError: the runtime failed.
     """
-    return list(RELATIONS[name].judge(harness, runtime, size))
+    return list(RELATIONS[name].judge(subject, runtime, size))
 
 
-def _split_batch(harness: Harness, runtime: str, size: int) -> Iterable[Judgement]:
+def _split_batch(subject: Subject, runtime: str, size: int) -> Iterable[LeafResult]:
     """A batch split in two, the last row alone, gives the same predictions."""
-    batch, whole = harness.batch(size), _predictions(harness, runtime, harness.batch(size))
+    batch, whole = subject.batch(size), _predictions(subject, runtime, subject.batch(size))
     for name, rows in (("first_rows", slice(0, batch.size - 1)), ("last_row", slice(batch.size - 1, None))):
-        part = _predictions(harness, runtime, batch.map(lambda a, rows=rows: a[rows]))
-        yield from _alike(harness, size, name, part, _rows(whole, rows), "the whole batch")
+        part = _predictions(subject, runtime, batch.map(lambda a, rows=rows: a[rows]))
+        yield from _alike(subject, size, name, part, _rows(whole, rows), "the whole batch")
 
 
-def _permuted_rows(harness: Harness, runtime: str, size: int) -> Iterable[Judgement]:
+def _permuted_rows(subject: Subject, runtime: str, size: int) -> Iterable[LeafResult]:
     """Predictions of permuted rows are the permuted predictions."""
-    batch = harness.batch(size)
+    batch = subject.batch(size)
     order = permutation(batch.size)
-    wanted = _rows(_predictions(harness, runtime, batch), order)
-    found = _predictions(harness, runtime, batch.map(lambda a: a[order]))
-    yield from _alike(harness, size, "", found, wanted, "the batch in its own order")
+    wanted = _rows(_predictions(subject, runtime, batch), order)
+    found = _predictions(subject, runtime, batch.map(lambda a: a[order]))
+    yield from _alike(subject, size, "", found, wanted, "the batch in its own order")
 
 
 def permutation(size: int) -> Array:
@@ -95,44 +95,44 @@ def permutation(size: int) -> Array:
     return np.random.default_rng(0).permutation(size)
 
 
-def _padding(harness: Harness, runtime: str, size: int) -> Iterable[Judgement]:
+def _padding(subject: Subject, runtime: str, size: int) -> Iterable[LeafResult]:
     """Rows added behind change nothing, be they examples or extreme."""
-    batch = harness.batch(size)
-    larger = [s for s in harness.expected_sizes(runtime, PREDICT) if s > batch.size]
+    batch = subject.batch(size)
+    larger = [s for s in subject.expected_sizes(runtime, PREDICT) if s > batch.size]
     # With no larger batch in the run, the batch is that without its last row, which splitting it compiles as well.
-    padded = harness.batch(larger[0]) if larger else batch
+    padded = subject.batch(larger[0]) if larger else batch
     batch = batch if larger else batch.take(batch.size - 1)
-    wanted, rows = _predictions(harness, runtime, batch), slice(0, batch.size)
+    wanted, rows = _predictions(subject, runtime, batch), slice(0, batch.size)
     for name, filled in (("examples", padded), ("extreme", padded.map(lambda a: _extreme(a, batch.size)))):
-        found = _rows(_predictions(harness, runtime, filled), rows)
-        yield from _alike(harness, size, name, found, wanted, "the batch without padding")
+        found = _rows(_predictions(subject, runtime, filled), rows)
+        yield from _alike(subject, size, name, found, wanted, "the batch without padding")
 
 
 def _extreme(array: Array, start: int) -> Array:
     """`array` with floats from row `start` on at the ends of their range; an integer may stand for something."""
-    if not judging.is_float(array):
+    if not rules.is_float(array):
         return array
     most = float(jnp.finfo(array.dtype).max)
     signs = np.where(np.arange(array[start:].size) % 2, -1.0, 1.0).reshape(array[start:].shape)
     return np.concatenate([array[:start], (most * signs).astype(array.dtype)])
 
 
-def _fixed_batch_size(harness: Harness, runtime: str, size: int) -> Iterable[Judgement]:
+def _fixed_batch_size(subject: Subject, runtime: str, size: int) -> Iterable[LeafResult]:
     """Converted for one batch size, the predictions and the evaluation loss are those of a symbolic one."""
-    batch, other = harness.batch(size), "the symbolic batch size"
-    fixed = _in_fixed_size(harness, batch)
-    yield from _alike(harness, size, PREDICT, fixed[PREDICT], _predictions(harness, runtime, batch), other)
-    if EVAL_LOSS in harness.case.probes:
-        evaluated = harness.ask(runtime, "evaluate", batch)
-        yield from _alike(harness, size, EVAL_LOSS, fixed[EVAL_LOSS], evaluated[EVAL_LOSS], other, EVAL_LOSS)
+    batch, other = subject.batch(size), "the symbolic batch size"
+    fixed = _in_fixed_size(subject, batch)
+    yield from _alike(subject, size, PREDICT, fixed[PREDICT], _predictions(subject, runtime, batch), other)
+    if EVAL_LOSS in subject.case.probes:
+        evaluated = subject.ask(runtime, "evaluate", batch)
+        yield from _alike(subject, size, EVAL_LOSS, fixed[EVAL_LOSS], evaluated[EVAL_LOSS], other, EVAL_LOSS)
 
 
-def _in_fixed_size(harness: Harness, batch: Batch) -> Answers:
-    case, state = harness.trained.case, harness.trained.state
+def _in_fixed_size(subject: Subject, batch: Batch) -> Answers:
+    case, state = subject.trained.case, subject.trained.state
     only = tuple(probe for probe in (PREDICT, EVAL_LOSS) if probe in case.probes)
     tensors, answers = batch.map(tf.constant), {}
     try:
-        with export.remedied(harness.remedy.requirement if harness.remedy else None), tf.device(FIRST_CPU.upper()):
+        with export.remedied(subject.remedy.requirement if subject.remedy else None), tf.device(FIRST_CPU.upper()):
             module: Any = export.Exported(case, state, artifact.graph, only, batch.size)
             answers[PREDICT] = _numpy(outputs(module.predict(tensors.data)))
             if EVAL_LOSS in only:
@@ -148,54 +148,54 @@ def _numpy(tensors: dict[str, Any]) -> Answer:
     return {leaf: tensor.numpy() for leaf, tensor in tensors.items()}
 
 
-def _two_loads(harness: Harness, runtime: str, size: int) -> Iterable[Judgement]:
+def _two_loads(subject: Subject, runtime: str, size: int) -> Iterable[LeafResult]:
     """The artifact, loaded a second time, answers everything the same to the bit."""
-    yield from _identical(harness, runtime, size, harness.runtime(runtime).subject, "the first load")
+    yield from _identical(subject, runtime, size, subject.runtime(runtime).model, "the first load")
 
 
-def _saved_again(harness: Harness, runtime: str, size: int) -> Iterable[Judgement]:
+def _saved_again(subject: Subject, runtime: str, size: int) -> Iterable[LeafResult]:
     """The artifact, saved again by a process that loaded it, answers everything the same to the bit."""
-    fresh: Any = harness.runtime(SAVED_MODEL_FRESH)
-    again, other, batch = fresh.saved_again(), "the model that was saved first", harness.batch(size)
-    subject = replace(harness.runtime(runtime).subject, bundle=again)
-    yield from _identical(harness, runtime, size, subject, other)
+    fresh: Any = subject.runtime(SAVED_MODEL_FRESH)
+    again, other, batch = fresh.saved_again(), "the model that was saved first", subject.batch(size)
+    model = replace(subject.runtime(runtime).model, bundle=again)
+    yield from _identical(subject, runtime, size, model, other)
     served = checks.serve(artifact.load(again / "saved_model"), batch) or {}
-    wanted = _predictions(harness, runtime, batch)
-    yield from _under("serving_default", judging.judge_identical(served, wanted, other))
+    wanted = _predictions(subject, runtime, batch)
+    yield from _under("serving_default", rules.judge_identical(served, wanted, other))
 
 
-def _identical(harness: Harness, runtime: str, size: int, subject: Any, other: str) -> Iterable[Judgement]:
-    batch = harness.batch(size)
-    evaluations = _evaluations(harness)
-    first = {e: harness.ask(runtime, e, batch) for e in evaluations}
-    with harness.instead({runtime: open_runtime(runtime, subject)}):
-        second = {e: harness.ask(runtime, e, batch) for e in evaluations}
-    for evaluation, probe in _probes(harness, evaluations):
+def _identical(subject: Subject, runtime: str, size: int, model: Any, other: str) -> Iterable[LeafResult]:
+    batch = subject.batch(size)
+    evaluations = _evaluations(subject)
+    first = {e: subject.ask(runtime, e, batch) for e in evaluations}
+    with subject.instead({runtime: open_runtime(runtime, model)}):
+        second = {e: subject.ask(runtime, e, batch) for e in evaluations}
+    for evaluation, probe in _probes(subject, evaluations):
         found, wanted = second[evaluation].get(probe, {}), first[evaluation].get(probe, {})
-        yield from _under(probe, judging.judge_identical(found, wanted, other))
+        yield from _under(probe, rules.judge_identical(found, wanted, other))
 
 
-def _modes_agree(harness: Harness, runtime: str, size: int) -> Iterable[Judgement]:
+def _modes_agree(subject: Subject, runtime: str, size: int) -> Iterable[LeafResult]:
     """Eager, graph and XLA agree with each other on every probe that has a budget; asked once, of the last of them."""
-    batch = harness.batch(size)
-    for evaluation in (e for e in _evaluations(harness) if e != judging.ACCURACY):
-        answers = {mode: harness.ask(mode, evaluation, batch) for mode in CONVERTED}
+    batch = subject.batch(size)
+    for evaluation in (e for e in _evaluations(subject) if e != rules.ACCURACY):
+        answers = {mode: subject.ask(mode, evaluation, batch) for mode in CONVERTED}
         for one, other in itertools.combinations(CONVERTED, 2):
-            for _, probe in _probes(harness, [evaluation]):
+            for _, probe in _probes(subject, [evaluation]):
                 found, wanted = answers[other].get(probe, {}), answers[one].get(probe, {})
-                yield from _alike(harness, size, f"{one}-{other}/{probe}", found, wanted, one, probe)
+                yield from _alike(subject, size, f"{one}-{other}/{probe}", found, wanted, one, probe)
 
 
-def _evaluations(harness: Harness) -> list[str]:
-    return list(dict.fromkeys(EVALUATION_OF[probe] for probe in harness.case.probes))
+def _evaluations(subject: Subject) -> list[str]:
+    return list(dict.fromkeys(EVALUATION_OF[probe] for probe in subject.case.probes))
 
 
-def _probes(harness: Harness, evaluations: Iterable[str]) -> Iterable[tuple[str, str]]:
-    return [(e, probe) for e in evaluations for probe in EVALUATIONS[e] if probe in harness.case.probes]
+def _probes(subject: Subject, evaluations: Iterable[str]) -> Iterable[tuple[str, str]]:
+    return [(e, probe) for e in evaluations for probe in EVALUATIONS[e] if probe in subject.case.probes]
 
 
-def _predictions(harness: Harness, runtime: str, batch: Batch) -> Answer:
-    return harness.ask(runtime, PREDICT, batch).get(PREDICT, {})
+def _predictions(subject: Subject, runtime: str, batch: Batch) -> Answer:
+    return subject.ask(runtime, PREDICT, batch).get(PREDICT, {})
 
 
 def _rows(answer: Answer, rows: Any) -> Answer:
@@ -204,14 +204,14 @@ def _rows(answer: Answer, rows: Any) -> Answer:
 
 
 def _alike(
-    harness: Harness, size: int, name: str, found: Answer, wanted: Answer, other: str, probe: str = PREDICT
-) -> Iterable[Judgement]:
-    budgets = harness.budgets(EVALUATION_OF[probe], size)[probe]
-    return _under(name, judging.judge_alike(found, wanted, budgets, harness.limit, other))
+    subject: Subject, size: int, name: str, found: Answer, wanted: Answer, other: str, probe: str = PREDICT
+) -> Iterable[LeafResult]:
+    budgets = subject.budgets(EVALUATION_OF[probe], size)[probe]
+    return _under(name, rules.judge_alike(found, wanted, budgets, subject.limit, other))
 
 
-def _under(name: str, found: Iterable[Judgement]) -> list[Judgement]:
-    return [judging.renamed(j, "/".join(filter(None, (name, j.leaf)))) for j in found]
+def _under(name: str, found: Iterable[LeafResult]) -> list[LeafResult]:
+    return [rules.renamed(j, "/".join(filter(None, (name, j.leaf)))) for j in found]
 
 
 RELATIONS = {

@@ -1,6 +1,6 @@
 """Canaries: planted defects that every run must see, or what it says of the pair is worth nothing.
 
-Each goes the way of the run's own questions, through `Harness.judgements`, so that whatever blinds those is seen here.
+Each goes the way of the run's own questions, through `Subject.results`, so that whatever blinds those is seen here.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 from parity.cases.case import State
 from parity.cases.specs import Answer, Array, Batch
 from parity.probes.power import PowerStudy
-from parity.records import FAIL, IN_ORDER, NO_DEVICE, PASS, Planned
+from parity.records import FAIL, IN_ORDER, NO_DEVICE, PASS, PlanItem
 from parity.runtimes import CONVERTED, EVALUATION_OF, JAX, JAX_FLOAT64, SAVED_MODEL, SAVED_MODEL_FRESH, BaseRuntime
-from parity.runtimes.harness import Answers, Harness
 from parity.runtimes.preparation import FIRST_CPU
-from parity.scoring import judging
-from parity.scoring.judging import Budget, Judgement
+from parity.runtimes.subject import Answers, Subject
+from parity.scoring import rules
+from parity.scoring.rules import Budget, LeafResult
 
 OVER_THE_LIMIT = 20.0
 """The score that a moved weight is to have, in limits."""
@@ -50,34 +50,34 @@ NOTHING = "no leaf can have this defect"
 
 @dataclass(frozen=True)
 class Bench:
-    """What a canary needs: the harness, its power study, the runtime and batch size that are asked."""
+    """What a canary needs: the subject, its power study, the runtime and batch size that are asked."""
 
-    harness: Harness
+    subject: Subject
     study: PowerStudy
     runtime: str
     size: int
 
-    def judgements(self, probe: str) -> list[Judgement]:
-        """What the harness says of the runtime now."""
+    def results(self, probe: str) -> list[LeafResult]:
+        """What the subject says of the runtime now."""
         device = NO_DEVICE if self.runtime in (JAX, JAX_FLOAT64) else FIRST_CPU
-        return self.harness.judgements(
-            Planned("canary", self.harness.case.name, probe, self.runtime, self.size, FIRST_CPU, device)
+        return self.subject.results(
+            PlanItem("canary", self.subject.case.name, probe, self.runtime, self.size, FIRST_CPU, device)
         )
 
     def answers(self, probe: str) -> Answers:
         """The runtime's own answers."""
-        return self.harness.ask(self.runtime, EVALUATION_OF[probe], self.harness.batch(self.size))
+        return self.subject.ask(self.runtime, EVALUATION_OF[probe], self.subject.batch(self.size))
 
     def budgets(self, probe: str) -> dict[str, Budget]:
         """The budgets of a probe."""
-        return self.harness.budgets(EVALUATION_OF[probe], self.size)[probe]
+        return self.subject.budgets(EVALUATION_OF[probe], self.size)[probe]
 
 
 class Planted(BaseRuntime):
     """Gives answers that were made beforehand."""
 
     def __init__(self, honest: BaseRuntime, answers: Answers) -> None:
-        super().__init__(honest.subject)
+        super().__init__(honest.model)
         self._honest, self._answers = honest, answers
 
     def devices(self) -> list[str]:
@@ -93,7 +93,7 @@ class FromState(BaseRuntime):
     """JAX or the oracle, from another state than the subject's."""
 
     def __init__(self, honest: Any, state: State) -> None:
-        super().__init__(honest.subject)
+        super().__init__(honest.model)
         self._honest, self._state = honest, state
 
     def devices(self) -> list[str]:
@@ -109,7 +109,7 @@ class FromState(BaseRuntime):
 
 def planted_in(probes: Sequence[str]) -> list[str]:
     """Those of `PLANTED_IN` that are among `probes`; else all that have a budget."""
-    mine = [probe for probe in probes if probe not in (judging.ACCURACY, "rng")]
+    mine = [probe for probe in probes if probe not in (rules.ACCURACY, "rng")]
     return [probe for probe in PLANTED_IN if probe in mine] or mine
 
 
@@ -128,42 +128,42 @@ def asked(probes: Sequence[str], runtimes: Sequence[str]) -> list[tuple[str, str
     return [(name, runtime) for name, on in known.items() for runtime in on]
 
 
-def judgement(name: str, harness: Harness, study: PowerStudy, runtime: str, size: int) -> Judgement:
-    """Whether the harness sees what the canary `name` plants.
+def result(name: str, subject: Subject, study: PowerStudy, runtime: str, size: int) -> LeafResult:
+    """Whether the subject sees what the canary `name` plants.
 
     Raises:
         ParityError: a runtime failed.
     """
-    bench = Bench(harness, study, runtime, size)
+    bench = Bench(subject, study, runtime, size)
     said = {}
-    for probe in planted_in(harness.case.probes):
+    for probe in planted_in(subject.case.probes):
         bench.budgets(probe)  # before anything is planted that they could be made from
         said[probe] = CANARIES[name](bench, probe)
     if all(sentence == NOTHING for sentence in said.values()):
-        return Judgement(name, FAIL, message=f"blind: {NOTHING}")
+        return LeafResult(name, FAIL, message=f"blind: {NOTHING}")
     blind = [f"{sentence}, in {probe}" for probe, sentence in said.items() if sentence not in (None, NOTHING)]
-    return Judgement(name, FAIL, message=f"blind: {blind[0]}") if blind else Judgement(name, PASS)
+    return LeafResult(name, FAIL, message=f"blind: {blind[0]}") if blind else LeafResult(name, PASS)
 
 
 def _moved_weight(bench: Bench, probe: str) -> str | None:
     """One weight tensor moved in the runtime's own variables."""
-    harness, runtime = bench.harness, bench.harness.runtime(bench.runtime)
+    subject, runtime = bench.subject, bench.subject.runtime(bench.runtime)
     powers = bench.study.of(probe, bench.size)
     index = min(range(len(powers)), key=lambda i: powers[i].smallest_relative_error)
     leaf, error = powers[index].weight, OVER_THE_LIMIT * powers[index].smallest_relative_error
     if not error <= LARGEST_ERROR:
         return f"{leaf} would have to be off by {error:.2g} relative to score {OVER_THE_LIMIT:g} limits"
-    state = _as_stored(bench.study.moved(index, error), harness.trained.state)
+    state = _as_stored(bench.study.moved(index, error), subject.trained.state)
     value = np.asarray(jax.tree_util.tree_leaves(state.params)[index])
     held: Any = runtime
     with held.holding(leaf, value, FIRST_CPU):
-        with harness.instead({}):
-            against_honest = bench.judgements(probe)
-        moved = {name: FromState(harness.runtime(name), state) for name in (JAX, JAX_FLOAT64)}
-        with harness.instead(moved):
-            against_moved = bench.judgements(probe)
+        with subject.instead({}):
+            against_honest = bench.results(probe)
+        moved = {name: FromState(subject.runtime(name), state) for name in (JAX, JAX_FLOAT64)}
+        with subject.instead(moved):
+            against_moved = bench.results(probe)
     score = max((j.score for j in against_honest if j.score is not None), default=0.0)
-    wanted = OVER_THE_LIMIT * harness.limit
+    wanted = OVER_THE_LIMIT * subject.limit
     if all(j.status in IN_ORDER for j in against_honest):
         return f"{leaf} off by {error:.2g} relative is not seen, it scores {score:.3g}"
     if not wanted / MEASURED_WITHIN <= score <= wanted * MEASURED_WITHIN:
@@ -180,13 +180,13 @@ def _as_stored(state: State, like: State) -> State:
 
 def _false_oracle(bench: Bench, probe: str) -> str | None:
     """JAX's float32 answer in the oracle's place."""
-    evaluation, batch = EVALUATION_OF[probe], bench.harness.batch(bench.size)
-    mine = bench.harness.ask(JAX, evaluation, batch)
-    wide = {p: {leaf: a.astype(np.float64) if judging.is_float(a) else a for leaf, a in answer.items()}
+    evaluation, batch = EVALUATION_OF[probe], bench.subject.batch(bench.size)
+    mine = bench.subject.ask(JAX, evaluation, batch)
+    wide = {p: {leaf: a.astype(np.float64) if rules.is_float(a) else a for leaf, a in answer.items()}
             for p, answer in mine.items()}  # fmt: skip
-    with bench.harness.instead({JAX_FLOAT64: Planted(bench.harness.runtime(JAX_FLOAT64), wide)}):
-        found = bench.judgements(probe)
-    several = {leaf for leaf, a in mine[probe].items() if judging.is_float(a) and a.size > 1 and a.any()}
+    with bench.subject.instead({JAX_FLOAT64: Planted(bench.subject.runtime(JAX_FLOAT64), wide)}):
+        found = bench.results(probe)
+    several = {leaf for leaf, a in mine[probe].items() if rules.is_float(a) and a.size > 1 and a.any()}
     if not several:
         return NOTHING
     unseen = sorted(several - {j.leaf for j in found if j.status not in IN_ORDER})
@@ -195,9 +195,9 @@ def _false_oracle(bench: Bench, probe: str) -> str | None:
 
 def _ninth_member(bench: Bench, probe: str) -> str | None:
     """A further evaluation of the ensemble's kind, which budgets that are too wide or too narrow do not fit."""
-    answers = bench.harness.further_member(EVALUATION_OF[probe], bench.size)
-    with bench.harness.instead({JAX: Planted(bench.harness.runtime(JAX), answers)}):
-        score = max((j.score for j in bench.judgements(probe) if j.score is not None), default=0.0)
+    answers = bench.subject.further_member(EVALUATION_OF[probe], bench.size)
+    with bench.subject.instead({JAX: Planted(bench.subject.runtime(JAX), answers)}):
+        score = max((j.score for j in bench.results(probe) if j.score is not None), default=0.0)
     least, most = NINTH_MEMBER
     fits = least <= score <= most
     return None if fits else f"an answer as good as those that budgets are made of scores {score:.3g}, expected about 1"
@@ -212,7 +212,7 @@ def _each(change: Callable[[Array], Array]) -> Plant:
 
 
 def _floats(change: Callable[[Array], Array]) -> Plant:
-    return _each(lambda array: change(array) if judging.is_float(array) else array)
+    return _each(lambda array: change(array) if rules.is_float(array) else array)
 
 
 def _with_one(value: float) -> Callable[[Array], Array]:
@@ -257,13 +257,13 @@ reversed rows one leaf, because another may have equal rows."""
 def _planted(name: str) -> Callable[[Bench, str], str | None]:
     def canary(bench: Bench, probe: str) -> str | None:
         honest = bench.answers(probe)
-        faulty = PLANTS[name](honest[probe], bench.budgets(probe), bench.harness.limit)
+        faulty = PLANTS[name](honest[probe], bench.budgets(probe), bench.subject.limit)
         changed = [leaf for leaf, array in honest[probe].items() if not _same(array, faulty.get(leaf))]
         if not changed:
             return NOTHING
         answers = {**honest, probe: faulty}
-        with bench.harness.instead({bench.runtime: Planted(bench.harness.runtime(bench.runtime), answers)}):
-            seen = {j.leaf for j in bench.judgements(probe) if j.status not in IN_ORDER}
+        with bench.subject.instead({bench.runtime: Planted(bench.subject.runtime(bench.runtime), answers)}):
+            seen = {j.leaf for j in bench.results(probe) if j.status not in IN_ORDER}
         unseen = [leaf for leaf in changed if leaf not in seen]
         if not unseen or (name == "reversed_rows" and len(unseen) < len(changed)):
             return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlanItem:
     """One item of the plan: a question that the run set out to ask."""
 
     item: str
@@ -104,7 +104,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Hit:
+class HandoverCost:
     """What a hand-over costs, beside JAX training on alone with the same batches.
 
     Attributes:

@@ -13,8 +13,8 @@ from parity.records.rows import (
     Curve,
     Deprecation,
     Footprint,
-    Hit,
-    Planned,
+    HandoverCost,
+    PlanItem,
     Power,
     Profile,
     Program,
@@ -65,12 +65,12 @@ class Run:
     state: str = ABORTED
     ended_at: str | None = None
     stopped: Stopped | None = None
-    plan: list[Planned] = field(default_factory=list)
+    plan: list[PlanItem] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     budgets: list[BudgetRecord] = field(default_factory=list)
     powers: list[Power] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
-    hits: list[Hit] = field(default_factory=list)
+    hits: list[HandoverCost] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
     footprints: list[Footprint] = field(default_factory=list)
     profiles: list[Profile] = field(default_factory=list)
@@ -150,12 +150,12 @@ class Run:
 
 
 EVENTS: dict[str, tuple[str, type]] = {
-    "planned": ("plan", Planned),
+    "planned": ("plan", PlanItem),
     "check": ("checks", Check),
     "budget": ("budgets", BudgetRecord),
     "power": ("powers", Power),
     "curve": ("curves", Curve),
-    "hit": ("hits", Hit),
+    "hit": ("hits", HandoverCost),
     "timing": ("timings", Timing),
     "footprint": ("footprints", Footprint),
     "profile": ("profiles", Profile),
@@ -165,7 +165,18 @@ EVENTS: dict[str, tuple[str, type]] = {
 }
 _KINDS = {cls: kind for kind, (_, cls) in EVENTS.items()}
 Event = (
-    Planned | Check | BudgetRecord | Power | Curve | Hit | Timing | Footprint | Profile | Remedy | Program | Deprecation
+    PlanItem
+    | Check
+    | BudgetRecord
+    | Power
+    | Curve
+    | HandoverCost
+    | Timing
+    | Footprint
+    | Profile
+    | Remedy
+    | Program
+    | Deprecation
 )
 
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from parity.records import Hit
+from parity.records import HandoverCost
 
 
-def sentences(hits: Iterable[Hit]) -> list[str]:
+def sentences(hits: Iterable[HandoverCost]) -> list[str]:
     """A sentence for each case, way and batch size; one for all its seeds."""
-    grouped: dict[tuple[str, str, int | None], list[Hit]] = {}
+    grouped: dict[tuple[str, str, int | None], list[HandoverCost]] = {}
     for hit in hits:
         grouped.setdefault((hit.case, hit.way, hit.batch_size), []).append(hit)
     return [f"{_whose(found)}: {_cost(found)}{_ending(found)}" for found in grouped.values()]
 
 
-def _whose(hits: list[Hit]) -> str:
+def _whose(hits: list[HandoverCost]) -> str:
     first, seeds = hits[0], f", {len(hits)} seeds" if len(hits) > 1 else ""
     return f"{first.case}, {first.way} after {first.step} steps in batches of {first.batch_size}{seeds}"
 
 
-def _cost(hits: list[Hit]) -> str:
+def _cost(hits: list[HandoverCost]) -> str:
     steps = min(hit.steps for hit in hits)
     if all(hit.within for hit in hits):
         hidden = any(hit.height for hit in hits)  # beyond a kink, where nothing is judged
@@ -38,7 +38,7 @@ def _cost(hits: list[Hit]) -> str:
     return f"{rise}, and its mean over an epoch stays above {until}"
 
 
-def _seen(hits: list[Hit]) -> str:
+def _seen(hits: list[HandoverCost]) -> str:
     kinks = [hit.kink for hit in hits if hit.kink is not None]
     untils = [hit.power_until for hit in hits]
     known = [until for until in untils if until is not None]
@@ -50,7 +50,7 @@ def _seen(hits: list[Hit]) -> str:
     return seen + (f"; from step {min(kinks)} on, where there is a kink, nothing is judged" if kinks else "")
 
 
-def _ending(hits: list[Hit]) -> str:
+def _ending(hits: list[HandoverCost]) -> str:
     """How training ends beside JAX alone, where it was followed to there and is not the same."""
     ends = [(hit.accuracy, hit.accuracy_alone) for hit in hits]
     apart = [abs(mine - alone) for mine, alone in ends if mine is not None and alone is not None]

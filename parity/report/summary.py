@@ -13,12 +13,12 @@ from rich.table import Table
 from parity import records
 from parity.cases.case import PROBES
 from parity.core.ledger import OWN_CODE
-from parity.records import Check, Planned, Run, Timing
+from parity.records import Check, PlanItem, Run, Timing
 from parity.report import costs
 from parity.runtimes import JAX, RUNTIMES
 
 
-def failure(question: Planned, bad: list[Check], total: int) -> str:
+def failure(question: PlanItem, bad: list[Check], total: int) -> str:
     """Why a question failed: per leaf the score, the worst element, who moved; and how to repeat it."""
     if not total:
         return f"{question.item}: no leaf was compared, so nothing was checked."

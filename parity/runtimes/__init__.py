@@ -37,7 +37,7 @@ CALLS = (1, 2)
 
 
 @dataclass(frozen=True)
-class Subject:
+class Model:
     """What runtimes are questioned about: a trained case, or the bundle it was exported to.
 
     `case` and `state` are None where JAX is not installed; `bundle` is None where no runtime reads one. `readable_by`
@@ -83,8 +83,8 @@ class Request:
 class BaseRuntime(ABC):
     """Answers probes about a subject."""
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
+    def __init__(self, subject: Model) -> None:
+        self.model = subject
 
     @abstractmethod
     def devices(self) -> list[str]:
@@ -104,7 +104,7 @@ class BaseRuntime(ABC):
             UsageError: there is no such device.
             RuntimeFailureError: the runtime failed.
         """
-        signature = self.subject.signature
+        signature = self.model.signature
         validate(batch, signature.data, signature.labels, f"case {signature.case!r}")
         if device not in self.devices():
             raise UsageError(
@@ -131,7 +131,7 @@ def failures(runtime: BaseRuntime, evaluations: Iterable[str], batch: Batch, dev
     return found
 
 
-def open_runtime(name: str, subject: Subject) -> BaseRuntime:
+def open_runtime(name: str, subject: Model) -> BaseRuntime:
     """The runtime `name`, about `subject`.
 
     Raises:

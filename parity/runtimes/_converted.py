@@ -12,10 +12,10 @@ class ConvertedRuntime(TensorFlowRuntime):
 
     def module(self) -> Any:
         """The exported module, before it is saved."""
-        case, state = self.subject.require_case()
+        case, state = self.model.require_case()
         return export.Exported(case, state, type(self).wrap)
 
     def compute(self, evaluation: str, batch: Batch, device: str) -> dict[str, Answer]:
         """Answers, converted under the subject's remedy: conversion happens when a function is first called."""
-        with export.remedied(self.subject.readable_by):
+        with export.remedied(self.model.readable_by):
             return super().compute(evaluation, batch, device)

@@ -13,13 +13,13 @@ import tensorflow as tf
 from parity.cases.specs import Answer, Array, Batch, outputs
 from parity.core.errors import RuntimeFailureError
 from parity.export import artifact
-from parity.runtimes import CALLS, BaseRuntime, Subject
+from parity.runtimes import CALLS, BaseRuntime, Model
 
 
 class Questioned:
     """A module on one device, ready to be asked: gradients wrapped like its functions, its first state kept."""
 
-    def __init__(self, module: Any, subject: Subject, wrap: artifact.Wrap) -> None:
+    def __init__(self, module: Any, subject: Model, wrap: artifact.Wrap) -> None:
         self.module = module
         named = [(s, v) for s, v in zip(subject.signature.state, module.state_vars, strict=True)]
         self._parameters = {s.leaf: v for s, v in named if s.trainable}
@@ -117,7 +117,7 @@ class TensorFlowRuntime(BaseRuntime):
 
     wrap: staticmethod[..., Any] = staticmethod(artifact.graph)
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Model) -> None:
         super().__init__(subject)
         self.questioned: dict[str, Questioned] = {}
         self._values: list[Any] = []
@@ -138,7 +138,7 @@ class TensorFlowRuntime(BaseRuntime):
 
     def _on(self, device: str) -> Questioned:
         if device not in self.questioned:
-            self.questioned[device] = Questioned(self.module(), self.subject, type(self).wrap)
+            self.questioned[device] = Questioned(self.module(), self.model, type(self).wrap)
             if self._values:
                 self.questioned[device].put(self._values)
         return self.questioned[device]

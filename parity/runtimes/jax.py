@@ -14,7 +14,7 @@ from parity.cases.case import Case, State
 from parity.cases.specs import Answer, Batch, outputs
 from parity.cases.training import leaf_name
 from parity.core.errors import RuntimeFailureError
-from parity.runtimes import CALLS, BaseRuntime, Subject
+from parity.runtimes import CALLS, BaseRuntime, Model
 from parity.scoring.programs import with_rounding
 
 
@@ -103,7 +103,7 @@ def named(tree: Any, prefix: str = "") -> Answer:
 class Runtime(BaseRuntime):
     """The case's functions, compiled by `jax.jit`."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Model) -> None:
         super().__init__(subject)
         case, self.state = subject.require_case()
         self._pure = pure_functions(case)

@@ -10,7 +10,7 @@ import jax
 from parity.cases.case import State
 from parity.cases.specs import Answer, Batch
 from parity.core.errors import RuntimeFailureError
-from parity.runtimes import BaseRuntime, Subject
+from parity.runtimes import BaseRuntime, Model
 from parity.runtimes.jax import ask, device, devices, pure_functions
 from parity.scoring.programs import in_float64
 
@@ -18,7 +18,7 @@ from parity.scoring.programs import in_float64
 class Runtime(BaseRuntime):
     """The case's functions, evaluated in float64."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Model) -> None:
         super().__init__(subject)
         case, self.state = subject.require_case()
         self._functions = pure_functions(case)

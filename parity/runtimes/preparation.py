@@ -20,15 +20,15 @@ from parity.core.ledger import FRAMEWORKS, TRAINING, Ledger
 from parity.core.progress import Report, silent
 from parity.export import conversion as export
 from parity.handover.finetuning import Finetuned, finetune
-from parity.records import Planned, Remedy
+from parity.records import PlanItem, Remedy
 from parity.runtimes import (
     EVALUATION_OF,
     JAX,
     JAX_FLOAT64,
     SAVED_MODEL,
     BaseRuntime,
+    Model,
     Request,
-    Subject,
     failures,
     open_runtime,
 )
@@ -148,7 +148,7 @@ class Preparation:
     def _tried(self, path: Path) -> list[RuntimeFailureError]:
         """How TensorFlow fails on the bundle at `path`, asked once for everything that will be asked of it."""
         expected = {r.evaluation for requests in self._expected.values() for r in requests}
-        runtime = open_runtime(SAVED_MODEL, self._subject(path, None))
+        runtime = open_runtime(SAVED_MODEL, self._model(path, None))
         batch = min(self._batches.values(), key=lambda batch: batch.size, default=None) or self.batch(1)
         with self._ledger.spend(FRAMEWORKS):
             found = failures(runtime, expected or {EVALUATION_OF["predict"]}, batch, FIRST_CPU)
@@ -156,8 +156,8 @@ class Preparation:
             self._runtimes[SAVED_MODEL] = runtime  # what it has compiled is of use
         return found
 
-    def _subject(self, bundle: Path | None, readable_by: str | None) -> Subject:
-        return Subject(
+    def _model(self, bundle: Path | None, readable_by: str | None) -> Model:
+        return Model(
             export.signature(self.case, self.trained.state), self.case, self.trained.state, bundle, readable_by
         )
 
@@ -196,7 +196,7 @@ class Preparation:
         """The batches that the run asks about, by size."""
         return sorted(self._batches.items())
 
-    def expect(self, questions: Iterable[Planned]) -> None:
+    def expect(self, questions: Iterable[PlanItem]) -> None:
         """Told beforehand what will be asked, so that a process of its own can work on it meanwhile."""
         for question in questions:
             try:
@@ -222,7 +222,7 @@ class Preparation:
         """The runtime `name` about this case, trained and exported."""
         if name not in self._runtimes:
             bundle = None if name in (JAX, JAX_FLOAT64) else self.bundle
-            opened = open_runtime(name, self._subject(bundle, self.remedy.requirement if self.remedy else None))
+            opened = open_runtime(name, self._model(bundle, self.remedy.requirement if self.remedy else None))
             self._runtimes.setdefault(name, opened)
             self._runtimes[name].expect(self._expected.get(name, ()))
         return self._runtimes[name]
@@ -235,6 +235,6 @@ class Preparation:
             shutil.rmtree(self._workdir, ignore_errors=True)
 
 
-def own_device(question: Planned) -> str:
+def own_device(question: PlanItem) -> str:
     """The device that a question is about on its runtime's side."""
     return question.jax_device if question.runtime in (JAX, JAX_FLOAT64) else question.tf_device

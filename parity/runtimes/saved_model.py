@@ -11,4 +11,4 @@ class Runtime(TensorFlowRuntime):
 
     def module(self) -> Any:
         """The artifact, loaded anew."""
-        return artifact.load(self.subject.require_bundle() / "saved_model")
+        return artifact.load(self.model.require_bundle() / "saved_model")

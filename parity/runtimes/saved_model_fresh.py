@@ -18,7 +18,7 @@ from parity.cases.specs import Answer, Batch
 from parity.core.errors import RuntimeFailureError
 from parity.core.processes import BLOCKED, Answering, ProcessEndedError, make_jax_impossible, replies
 from parity.export import bundles
-from parity.runtimes import VIRTUAL_CPUS, BaseRuntime, Request, Subject
+from parity.runtimes import VIRTUAL_CPUS, BaseRuntime, Model, Request
 
 __all__ = ["BLOCKED", "SAVE_AGAIN", "ProcessEndedError", "Runtime", "make_jax_impossible", "serve", "split_by_probe"]
 
@@ -29,7 +29,7 @@ SAVE_AGAIN = "save_again"
 class Runtime(BaseRuntime):
     """Questions the process; the process is started by the first request."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Model) -> None:
         super().__init__(subject)
         self._scratch = tempfile.TemporaryDirectory(prefix="parity-fresh-")
         self._process: Answering | None = None
@@ -82,7 +82,7 @@ class Runtime(BaseRuntime):
             return
         self._sent.add(request)
         if self._process is None:
-            bundle = self.subject.require_bundle()
+            bundle = self.model.require_bundle()
             arguments = ["-m", "parity.runtimes.saved_model_fresh", str(bundle), self._scratch.name]
             self._process = Answering("the fresh process", arguments)
         self._process.send(asdict(request))
@@ -106,7 +106,7 @@ def serve(bundle_path: Path, folder: Path) -> None:
 
     artifact.configure_devices(VIRTUAL_CPUS)
     bundle = bundles.open_bundle(bundle_path)
-    runtime = SavedModel(Subject(bundle.signature, None, None, bundle_path))
+    runtime = SavedModel(Model(bundle.signature, None, None, bundle_path))
     for line in sys.stdin:
         request = Request(**json.loads(line))
         reply: dict[str, Any] = {"request": asdict(request)}

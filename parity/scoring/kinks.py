@@ -22,14 +22,14 @@ import numpy as np
 
 from parity.cases.specs import Answer, Array
 from parity.records import FAIL, PASS
-from parity.scoring import judging
+from parity.scoring import rules
 from parity.scoring.compare import distance, is_float
-from parity.scoring.judging import Budget, Judgement
+from parity.scoring.rules import Budget, LeafResult
 
 GRADIENT = "gradient"
 """How the names of probes end whose answers may jump."""
 Answers = dict[str, Answer]
-Judged = dict[str, list[Judgement]]
+Results = dict[str, list[LeafResult]]
 
 SCALES = (-16.0, -4.0, 4.0, 16.0)
 """How far the questions lie from the one that was asked, in ulp: further than honest answers do, and both ways."""
@@ -41,7 +41,7 @@ RMS or maximum of 8 evaluations off by up to 1 ulp each."""
 NOTE = "at a kink: the answer is that of the oracle a few ulp away, on the other side of where the gradient jumps"
 
 
-def possible(judged: Judged) -> bool:
+def possible(judged: Results) -> bool:
     """Whether a kink may be what failed: gradients alone, by finite scores alone."""
     failed = [(probe, j) for probe, found in judged.items() for j in found if j.status != PASS]
     return bool(failed) and all(
@@ -68,7 +68,7 @@ def beyond(
     """Of the oracle's answers `around` a question those whose gradients jump, beyond `JUMP` and the limit."""
     for answers in around:
         scores = (
-            judging.score(distance(answers[probe][leaf], oracle[probe][leaf]), budget)
+            rules.score(distance(answers[probe][leaf], oracle[probe][leaf]), budget)
             for probe, by_leaf in budgets.items()
             if probe.endswith(GRADIENT)
             for leaf, budget in by_leaf.items()
@@ -77,7 +77,7 @@ def beyond(
             yield answers
 
 
-def explained(again: Judged, first: Judged) -> Judged | None:
+def explained(again: Results, first: Results) -> Results | None:
     """What is said of an answer that passes on the other side: its scores there, JAX's as first; None if it fails."""
     if any(j.status != PASS for found in again.values() for j in found):
         return None

@@ -35,27 +35,27 @@ def export_case(
     try:
         from parity.export import conversion as export
         from parity.handover import course, exported
-        from parity.runtimes.harness import Harness
+        from parity.runtimes.subject import Subject
     except ImportError as error:
         raise not_installed("tensorflow", error) from error
-    harness = Harness(selection.cases[name], ledger, Bar())
+    subject = Subject(selection.cases[name], ledger, Bar())
     try:
-        chosen = selection.sizes if sizes else _that_fit(harness.dataset.test.size)
-        batches = {batch.size: batch for batch in map(harness.batch, chosen)}
-        state = harness.trained.state
+        chosen = selection.sizes if sizes else _that_fit(subject.dataset.test.size)
+        batches = {batch.size: batch for batch in map(subject.batch, chosen)}
+        state = subject.trained.state
 
         def fill(folder: Path) -> None:
-            harness.fill_bundle(folder, batches)
+            subject.fill_bundle(folder, batches)
             if training:
-                step = course.stepping(harness.case, harness.pipeline.steps_per_epoch)
+                step = course.stepping(subject.case, subject.pipeline.steps_per_epoch)
                 exported.hand_over(
-                    harness.case, course.Point.of(harness.trained), step, folder / "handover", folder / "saved_model",
-                    harness.dataset.train, harness.pipeline, readable_by,
+                    subject.case, course.Point.of(subject.trained), step, folder / "handover", folder / "saved_model",
+                    subject.dataset.train, subject.pipeline, readable_by,
                 )  # fmt: skip
 
-        export.write_bundle(path, harness.case, state, batches, fill, also_readable_by=readable_by)
+        export.write_bundle(path, subject.case, state, batches, fill, also_readable_by=readable_by)
     finally:
-        harness.close()
+        subject.close()
 
 
 def _that_fit(most: int) -> list[int]:

@@ -21,7 +21,7 @@ from parity.compat import deprecations
 from parity.core import storage
 from parity.core.errors import ParityError, StorageError, UsageError
 from parity.core.ledger import IMPORTING, Ledger
-from parity.records import Deprecation, Planned
+from parity.records import Deprecation, PlanItem
 
 CASES, SIZES = ("reference",), "1, 13, 20, 256, and the whole test set"
 LONG, LATENCY = "long", "latency"
@@ -117,7 +117,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("question", [_parameter(metafunc, q) for q in questions], ids=ids)
 
 
-def _parameter(metafunc: pytest.Metafunc, question: Planned) -> Any:
+def _parameter(metafunc: pytest.Metafunc, question: PlanItem) -> Any:
     from parity.latency import benchmarking
 
     timed = "benchmark" in metafunc.fixturenames and not benchmarking.missing(metafunc.config)
@@ -175,10 +175,10 @@ def _asks(fixtures: Iterable[str]) -> bool:
     return {"examination", "question"} <= set(fixtures)
 
 
-def _question(item: pytest.Item) -> Planned | None:
+def _question(item: pytest.Item) -> PlanItem | None:
     callspec = getattr(item, "callspec", None)
     question = callspec.params.get("question") if callspec else None
-    return question if isinstance(question, Planned) else None
+    return question if isinstance(question, PlanItem) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

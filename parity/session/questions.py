@@ -8,7 +8,7 @@ from parity.cases.case import PROBES, TEST_SET, Case
 from parity.core.errors import ParityError
 from parity.handover import CARRIED
 from parity.latency import BATCH_SIZES, PROBE_OF, RUNTIMES
-from parity.records import NO_DEVICE, Planned
+from parity.records import NO_DEVICE, PlanItem
 from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL, TF_GRAPH, VIRTUAL_CPUS
 from parity.session.selection import (
     BESIDE,
@@ -53,7 +53,7 @@ class Questions:
         self.selection, self._start, self._test_size = selection, start, test_size
         self.left_out: dict[str, str] = {}
 
-    def of(self, function: str) -> list[Planned]:
+    def of(self, function: str) -> list[PlanItem]:
         """The questions that the test function `test_<probe>` asks."""
         probe = function.removeprefix("test_")
         if probe in OF_NO_CASE:
@@ -63,7 +63,7 @@ class Questions:
             return [q for case in cases for q in self._timed(function, case)]
         return [q for case in cases for q in self._questions(function, probe, case, self._sizes(case))]
 
-    def _of_no_case(self, function: str, probe: str) -> list[Planned]:
+    def _of_no_case(self, function: str, probe: str) -> list[PlanItem]:
         """Operations, or optimizers; by name, runtime and batch size."""
         runtime = {OPERATIONS: TF_GRAPH, OPTIMIZERS: SAVED_MODEL}[probe]
         select = self.selection
@@ -77,7 +77,7 @@ class Questions:
             OPERATIONS: [(name, operation.shape[0]) for name, operation in operations.OPERATIONS.items()],
             OPTIMIZERS: [(f"{variant}-{way}", updating.BATCH_SIZE) for variant, way in updating.asked()],
         }
-        return [Planned(f"{function}[{name}]", probe, probe, runtime, size, *FIRST) for name, size in named[probe]]
+        return [PlanItem(f"{function}[{name}]", probe, probe, runtime, size, *FIRST) for name, size in named[probe]]
 
     def _sizes(self, case: Case) -> tuple[int, ...]:
         """The selected batch sizes; of the default ones, those that the test set of `case` can fill."""
@@ -94,11 +94,11 @@ class Questions:
             self.left_out[case.name] = f"{case.name}: batch size {left_out} left out, the test set has {most} examples"
         return tuple(size for size in selected if size <= most)
 
-    def _questions(self, function: str, probe: str, case: Case, sizes: tuple[int, ...]) -> list[Planned]:
+    def _questions(self, function: str, probe: str, case: Case, sizes: tuple[int, ...]) -> list[PlanItem]:
         select = self.selection
 
-        def planned(ident: str, asked: str, runtime: str, size: int, devices: tuple[str, str]) -> Planned:
-            return Planned(f"{function}[{ident}]", case.name, asked, runtime, size, *devices)
+        def planned(ident: str, asked: str, runtime: str, size: int, devices: tuple[str, str]) -> PlanItem:
+            return PlanItem(f"{function}[{ident}]", case.name, asked, runtime, size, *devices)
 
         if probe == POWER:
             return [
@@ -171,7 +171,7 @@ class Questions:
             self.left_out[f"{case.name}-{TRAJECTORY}"] = f"{case.name}: training is not handed over, because {why}"
         return [f"{case.name}-{way}" for way in ways] if about == TRAJECTORY else [case.name][: len(ways)]
 
-    def _timed(self, function: str, case: Case) -> list[Planned]:
+    def _timed(self, function: str, case: Case) -> list[PlanItem]:
         """The steps of a case on every runtime at every batch size; or the runtimes, at the largest."""
         runtimes = [name for name in RUNTIMES if name in self.selection.runtimes]
         steps = [step for step, probe in PROBE_OF.items() if probe in case.probes]
@@ -186,7 +186,7 @@ class Questions:
                 for pair in self._timed_pairs() for size in sizes for step in steps for runtime in runtimes
             ]  # fmt: skip
         return [
-            Planned(f"{function}[{ident}]", case.name, LATENCY, runtime, size, *_of_runtime(runtime, [pair])[0])
+            PlanItem(f"{function}[{ident}]", case.name, LATENCY, runtime, size, *_of_runtime(runtime, [pair])[0])
             for ident, runtime, size, pair in named
         ]  # fmt: skip
 

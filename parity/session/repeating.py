@@ -7,22 +7,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from parity.records import Planned
+from parity.records import PlanItem
 from parity.records.measures import BATCH_SIZES
 from parity.session.selection import ENDURANCE, LATENCY
 
 
-def ident(question: Planned) -> str:
+def ident(question: PlanItem) -> str:
     """The id of a question: what pytest shows in brackets."""
     return question.item.partition("[")[2].removesuffix("]")
 
 
-def name(question: Planned) -> str:
+def name(question: PlanItem) -> str:
     """The relation or canary in an id, which reads case-name-runtime; none of the three has a hyphen."""
     return ident(question).split("-")[1]
 
 
-def command(question: Planned, module: str, cases: Sequence[str]) -> str:
+def command(question: PlanItem, module: str, cases: Sequence[str]) -> str:
     """The command that asks `question` of `module` again; `cases` are the names that its case was given under."""
     extra = [f"--parity-case={case}" for case in cases if list(cases) != ["reference"]]
     if question.probe == LATENCY:
@@ -32,7 +32,7 @@ def command(question: Planned, module: str, cases: Sequence[str]) -> str:
     return shlex.join([*_python(), "-m", "pytest", "--pyargs", f"{module}::{question.item}", *extra])
 
 
-def _size(question: Planned) -> list[str]:
+def _size(question: PlanItem) -> list[str]:
     """The option without which its batch size is not measured: a step's is in its id, a footprint has the largest."""
     usual = BATCH_SIZES if ident(question).count("-") > 1 else (max(BATCH_SIZES),)
     return [] if question.batch_size in usual else [f"--parity-batch-size={question.batch_size}"]

@@ -19,7 +19,7 @@ BESIDE = {
 }  # fmt: skip
 """What is checked beside the probes, once per case, and the runtime that it is about."""
 RELATIONS, CANARIES = "relations", "canaries"
-"""What a case's runtimes must be to each other, and whether its harness can see."""
+"""What a case's runtimes must be to each other, and whether its subject can see."""
 OPERATIONS, OPTIMIZERS = "operations", "optimizers"
 """Single operations, and optimizers with their schedules: about a pair of releases, and asked beside any case."""
 OF_NO_CASE = (OPERATIONS, OPTIMIZERS)

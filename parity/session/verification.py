@@ -21,10 +21,10 @@ from parity.core.failures import NUMERIC, REMEDIABLE, Failure, classify
 from parity.core.ledger import FRAMEWORKS, IMPORTING, Ledger
 from parity.export import archives, bundles
 from parity.export.bundles import Bundle
-from parity.records import Check, Planned, Recorder, Remedy, Run
-from parity.runtimes import EVALUATION_OF, EVALUATIONS, SAVED_MODEL, BaseRuntime, Subject, failures, open_runtime
-from parity.scoring import judging
-from parity.scoring.judging import Judgement
+from parity.records import Check, PlanItem, Recorder, Remedy, Run
+from parity.runtimes import EVALUATION_OF, EVALUATIONS, SAVED_MODEL, BaseRuntime, Model, failures, open_runtime
+from parity.scoring import rules
+from parity.scoring.rules import LeafResult
 
 DEVICE = "cpu:0"
 PROGRAM_FIRST = Version("2.19")
@@ -138,7 +138,7 @@ def _events(bundle: Bundle, foretold: handshake.Prediction, remedied: bool, ledg
 
 
 def _open(bundle: Bundle, exported: Path) -> BaseRuntime:
-    return open_runtime(SAVED_MODEL, Subject(bundle.signature, None, None, exported))
+    return open_runtime(SAVED_MODEL, Model(bundle.signature, None, None, exported))
 
 
 def _mendable(bundle: Bundle, runtime: BaseRuntime) -> list[Failure]:
@@ -155,7 +155,7 @@ def _under(remedy: Remedy | None, check: Check) -> Check:
 
 
 def _checks(
-    bundle: Bundle, runtime: BaseRuntime, evaluation: str, asked: list[Planned], ledger: Ledger
+    bundle: Bundle, runtime: BaseRuntime, evaluation: str, asked: list[PlanItem], ledger: Ledger
 ) -> Iterator[Check]:
     size = asked[0].batch_size
     try:
@@ -168,8 +168,8 @@ def _checks(
         return
     limit, reason = bundle.limit, bundle.signature.limit_reason
     for question in asked:
-        for judgement in _judge(bundle, question.probe, size, answers.get(question.probe, {})):
-            check = Check(**vars(question), **vars(judgement), limit=limit, limit_reason=reason)
+        for result in _judge(bundle, question.probe, size, answers.get(question.probe, {})):
+            check = Check(**vars(question), **vars(result), limit=limit, limit_reason=reason)
             failed = check.status == records.FAIL
             yield replace(check, failure=NUMERIC, evidence=check.message) if failed else check
 
@@ -179,16 +179,16 @@ def _of_jax(bundle: Bundle) -> dict[str, str | None]:
     return {name: bundle.versions.get(name) for name in ("jax", "jaxlib", "flax", "optax")}
 
 
-def _planned(bundle: Bundle, probe: str, size: int) -> Planned:
+def _planned(bundle: Bundle, probe: str, size: int) -> PlanItem:
     item = f"verify_{probe}[{bundle.signature.case}-{SAVED_MODEL}-b{size}]"
-    return Planned(item, bundle.signature.case, probe, SAVED_MODEL, size, DEVICE, DEVICE)
+    return PlanItem(item, bundle.signature.case, probe, SAVED_MODEL, size, DEVICE, DEVICE)
 
 
-def _judge(bundle: Bundle, probe: str, size: int, answer: Answer) -> list[Judgement]:
+def _judge(bundle: Bundle, probe: str, size: int, answer: Answer) -> list[LeafResult]:
     jax, oracle = bundle.answer("answers", probe, size), bundle.answer("oracle", probe, size)
     limit = bundle.limit
-    if probe == judging.ACCURACY:
+    if probe == rules.ACCURACY:
         scores, budgets = bundle.answer("oracle", "predict", size), bundle.budget("predict", size)
-        ambiguous = max((judging.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in budgets), default=0)
-        return [judging.judge_accuracy(answer, jax, oracle, size, ambiguous)]
-    return judging.judge(answer, jax, oracle, bundle.budget(probe, size), limit)
+        ambiguous = max((rules.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in budgets), default=0)
+        return [rules.judge_accuracy(answer, jax, oracle, size, ambiguous)]
+    return rules.judge(answer, jax, oracle, bundle.budget(probe, size), limit)

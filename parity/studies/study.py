@@ -27,9 +27,9 @@ from parity.core.ledger import Ledger
 from parity.core.storage import write_atomically
 from parity.export import artifact
 from parity.probes.power import PowerStudy
-from parity.records import NO_DEVICE, Planned
+from parity.records import NO_DEVICE, PlanItem
 from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL, TF_GRAPH, jax
-from parity.runtimes.harness import Harness
+from parity.runtimes.subject import Subject
 from parity.scoring import kinks
 
 CASE = "reference"
@@ -51,58 +51,58 @@ class Study:
         self._scratch = tempfile.TemporaryDirectory(prefix="parity-study-")
         self._compiled: Any = None
 
-    def harness(self, seed: int) -> Harness:
+    def subject(self, seed: int) -> Subject:
         """The case trained from `seed`, judged by test examples in an order of its own."""
         case = replace(self.case, training=replace(self.case.training, seed=seed))
         order = np.random.default_rng(seed).permutation(self.dataset.test.size)
         dataset = Dataset(self.dataset.train, self.dataset.test.map(lambda array: array[order]))
         pipeline = Pipeline(dataset.train, case.training)
         self._compiled = self._compiled or compile_training(case, pipeline.steps_per_epoch)
-        harness = Harness(case, Ledger(), workdir=Path(self._scratch.name))
+        subject = Subject(case, Ledger(), workdir=Path(self._scratch.name))
         trained = train(case, dataset, pipeline, compiled=self._compiled)
-        vars(harness).update(dataset=dataset, pipeline=pipeline, trained=trained)
+        vars(subject).update(dataset=dataset, pipeline=pipeline, trained=trained)
         for size in SIZES:
-            harness.batch(size)
+            subject.batch(size)
         if not self._runtimes:
-            harness.expect(_questions(case))
-            self._runtimes = {name: harness.runtime(name) for name in (*ASKED, JAX_FLOAT64)}
-            return harness
+            subject.expect(_questions(case))
+            self._runtimes = {name: subject.runtime(name) for name in (*ASKED, JAX_FLOAT64)}
+            return subject
         for name, runtime in self._runtimes.items():
             if name in (JAX, JAX_FLOAT64):
                 runtime.state = trained.state
             else:
                 values = tree_leaves((trained.state.params, trained.state.other))
                 runtime.put([*values, trained.state.rng])
-            harness.use(name, runtime)
-        return harness
+            subject.use(name, runtime)
+        return subject
 
 
-def _questions(case: Case) -> list[Planned]:
+def _questions(case: Case) -> list[PlanItem]:
     return [
-        Planned("study", case.name, probe, runtime, size, DEVICE, NO_DEVICE if runtime == JAX else DEVICE)
+        PlanItem("study", case.name, probe, runtime, size, DEVICE, NO_DEVICE if runtime == JAX else DEVICE)
         for runtime in ASKED
         for probe in case.probes
         for size in SIZES
     ]
 
 
-def scores(harness: Harness, seed: int) -> Iterator[dict[str, Any]]:
+def scores(subject: Subject, seed: int) -> Iterator[dict[str, Any]]:
     """A row per check: what was asked, the leaf, its status and score, and whether a kink explains it."""
-    for question in _questions(harness.case):
-        for found in harness.judgements(question):
+    for question in _questions(subject.case):
+        for found in subject.results(question):
             yield {
                 "seed": seed, "runtime": question.runtime, "probe": question.probe, "batch_size": question.batch_size,
                 "leaf": found.leaf, "status": found.status, "score": found.score, "kink": found.message == kinks.NOTE,
             }  # fmt: skip
 
 
-def powers(harness: Harness, seed: int) -> Iterator[dict[str, Any]]:
+def powers(subject: Subject, seed: int) -> Iterator[dict[str, Any]]:
     """A row per probe, batch size and weight tensor: the smallest relative error that would be caught."""
-    study = PowerStudy(harness)
-    for probe in harness.case.probes:
+    study = PowerStudy(subject)
+    for probe in subject.case.probes:
         for size in SIZES:
             for found in study.of(probe, size):
-                yield {**vars(found), "seed": seed, "limit": harness.limit}
+                yield {**vars(found), "seed": seed, "limit": subject.limit}
 
 
 def main(out: Path, seeds: int) -> None:
@@ -114,11 +114,11 @@ def main(out: Path, seeds: int) -> None:
     caught: list[dict[str, Any]] = []
     first = None
     for seed in range(seeds):
-        harness = study.harness(seed)
-        first = first or harness  # it holds the bundle that the reloaded artifact came from
-        checks += scores(harness, seed)
+        subject = study.subject(seed)
+        first = first or subject  # it holds the bundle that the reloaded artifact came from
+        checks += scores(subject, seed)
         if seed < POWER_SEEDS:
-            caught += powers(harness, seed)
+            caught += powers(subject, seed)
         high = max(row["score"] for row in checks if row["score"] is not None)
         print(f"training {seed + 1} of {seeds}: {len(checks):,} checks, highest score {high:.3g}", flush=True)
     remedy = first.remedy.requirement if first and first.remedy else None

@@ -27,13 +27,13 @@ from parity.core import environment
 from parity.core.progress import Report, silent
 from parity.export import conversion as export
 from parity.handover.course import Point
-from parity.latency import FORWARD_BACKWARD, in_jax, subject, timing
+from parity.latency import FORWARD_BACKWARD, in_jax, timing, workload
 from parity.latency.process import Worker
-from parity.latency.subject import Timed
 from parity.latency.timing import Way
+from parity.latency.workload import Workload
 from parity.records.timing_calibration import COMMAND, PLAIN, SCHEMA, SLOWDOWN, Series, Study, Trial
 from parity.runtimes import JAX, TF_GRAPH
-from parity.runtimes.harness import Harness
+from parity.runtimes.subject import Subject
 
 BUDGET_S = 60.0
 """For a trial. It ends as soon as the interval of the ratio is narrow enough: beside a busy process on two cores after
@@ -67,12 +67,12 @@ STEPS = (Step(JAX, FORWARD_BACKWARD, 13), Step(TF_GRAPH, FORWARD_BACKWARD, 13))
 
 
 def measure(
-    harness: Harness, name: str, trials: int, steps: Sequence[Step] = STEPS, progress: Report = silent
+    subject: Subject, name: str, trials: int, steps: Sequence[Step] = STEPS, progress: Report = silent
 ) -> Study:
     """Measure all steps, on the machine as it is and then beside a busy process.
 
     Args:
-        harness: of the case.
+        subject: of the case.
         name: by which `parity.cases.case.load` finds it.
         trials: of each slowdown and load, divided among the steps.
         steps: what to measure.
@@ -85,7 +85,7 @@ def measure(
     loads: dict[str, list[float]] = {}
     series: list[Series] = []
     with tempfile.TemporaryDirectory(prefix="parity-honesty-") as folder:
-        timed = _subject(Path(folder), harness, name, {step.batch_size for step in steps})
+        timed = _workload(Path(folder), subject, name, {step.batch_size for step in steps})
         for loaded in (False, True):
             before = environment.load() or 0.0
             with _busy() if loaded else nullcontext():
@@ -97,11 +97,11 @@ def measure(
     )  # fmt: skip
 
 
-def _subject(folder: Path, harness: Harness, name: str, sizes: set[int]) -> Timed:
-    trained, case = harness.trained, harness.case
-    timed = Timed(folder / "timed", name, export.signature(case, trained.state), trained.steps_per_epoch, None)
-    examples = {size: subject.tiled(harness.dataset.test, size) for size in sizes}
-    subject.write(timed, in_jax.leaves(Point.of(trained)), examples)
+def _workload(folder: Path, subject: Subject, name: str, sizes: set[int]) -> Workload:
+    trained, case = subject.trained, subject.case
+    timed = Workload(folder / "timed", name, export.signature(case, trained.state), trained.steps_per_epoch, None)
+    examples = {size: workload.tiled(subject.dataset.test, size) for size in sizes}
+    workload.write(timed, in_jax.leaves(Point.of(trained)), examples)
     return timed
 
 
@@ -115,12 +115,12 @@ def _busy() -> Iterator[subprocess.Popen[bytes]]:
         process.communicate()  # closes its standard input, and waits
 
 
-def _half(timed: Timed, steps: Sequence[Step], trials: int, loaded: bool, progress: Report) -> list[Series]:
+def _half(workload: Workload, steps: Sequence[Step], trials: int, loaded: bool, progress: Report) -> list[Series]:
     """The trials of all steps, in turn, so that what changes in time meets all of them."""
     found = [Series(*step, loaded, by, 0.0, []) for step in steps for by in (1.0, SLOWDOWN)]
     times: dict[Step, list[float]] = {step: [] for step in steps}
     with ExitStack() as opened:
-        pairs = {step: list(permutations(_ways(opened, timed, step), 2)) for step in steps}
+        pairs = {step: list(permutations(_ways(opened, workload, step), 2)) for step in steps}
         for number in range(trials):
             turn, at = divmod(number, len(steps))
             step = steps[at]
@@ -138,11 +138,11 @@ def _half(timed: Timed, steps: Sequence[Step], trials: int, loaded: bool, progre
     ]
 
 
-def _ways(opened: ExitStack, timed: Timed, step: Step) -> list[Way]:
+def _ways(opened: ExitStack, workload: Workload, step: Step) -> list[Way]:
     """Take the step, each in a process of its own, which ends with `opened`."""
 
     def way() -> Way:
-        worker = Worker(step.runtime, timed.path, "cpu:0")
+        worker = Worker(step.runtime, workload.path, "cpu:0")
         opened.callback(worker.close)
         worker.prepare(step.step, step.batch_size)
         return lambda: worker.time(step.step, step.batch_size)[0]

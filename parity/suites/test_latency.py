@@ -5,18 +5,18 @@ from typing import Any
 import pytest
 
 from parity.latency import benchmarking
-from parity.records import Planned
+from parity.records import PlanItem
 from parity.session.examination import Examination
 
 
 @pytest.mark.latency
-def test_latency(examination: Examination, question: Planned, benchmark: Any, request: pytest.FixtureRequest) -> None:
+def test_latency(examination: Examination, question: PlanItem, benchmark: Any, request: pytest.FixtureRequest) -> None:
     """The step that was timed is JAX's, and it was timed often enough."""
     benchmarking.replay(request, lambda: examination.latencies.time(question))
-    examination.conclude(question, examination.latencies.judgements(question), question.batch_size)
+    examination.conclude(question, examination.latencies.results(question), question.batch_size)
 
 
 @pytest.mark.latency
-def test_footprint(examination: Examination, question: Planned) -> None:
+def test_footprint(examination: Examination, question: PlanItem) -> None:
     """What the runtime costs beside its steps was measured: time to begin, memory, threads, its artifact."""
     examination.conclude(question, examination.latencies.footprint(question), question.batch_size)

@@ -46,25 +46,25 @@ def reference(frameworks):
     """The reference case, trained and exported once."""
     from parity.cases.case import load
     from parity.core.ledger import Ledger
-    from parity.runtimes.harness import Harness
+    from parity.runtimes.subject import Subject
 
-    harness = Harness(load("reference"), Ledger())
-    harness.batch(13)
-    yield harness
-    harness.close()
+    subject = Subject(load("reference"), Ledger())
+    subject.batch(13)
+    yield subject
+    subject.close()
 
 
 @pytest.fixture(scope="session")
-def tiny_harness(frameworks):
+def tiny_subject(frameworks):
     """The tiny case, trained and exported once; whoever plants something in it puts it back."""
     from parity.core.ledger import Ledger
-    from parity.runtimes.harness import Harness
-    from parity.tests import tiny
+    from parity.runtimes.subject import Subject
+    from parity.tests.support import tiny
 
-    harness = Harness(tiny.tiny, Ledger())
-    harness.batch(13), harness.batch(20)
-    yield harness
-    harness.close()
+    subject = Subject(tiny.tiny, Ledger())
+    subject.batch(13), subject.batch(20)
+    yield subject
+    subject.close()
 
 
 @pytest.fixture(scope="session")
@@ -72,37 +72,37 @@ def trajectories(frameworks):
     """Those of the tiny training, made once."""
     from parity.core.ledger import Ledger
     from parity.handover.trajectories import Trajectories
-    from parity.runtimes.harness import Harness
-    from parity.tests import planting, tiny_training
+    from parity.runtimes.subject import Subject
+    from parity.tests.support import planting, tiny_training
 
-    harness = Harness(tiny_training.case(), Ledger())
-    found = Trajectories(harness, planting.STEPS)
+    subject = Subject(tiny_training.case(), Ledger())
+    found = Trajectories(subject, planting.STEPS)
     yield found
     found.close()
-    harness.close()
+    subject.close()
 
 
 @pytest.fixture(scope="session")
 def begun(trajectories):
     """The same followed honestly in float32, and where it began."""
     from parity.handover import EXPORTED
-    from parity.tests.planting import Begun
+    from parity.tests.support.planting import Begun
 
     return Begun(trajectories, EXPORTED)
 
 
 @pytest.fixture
-def harness_of(frameworks):
+def subject_of(frameworks):
     """Makes harnesses, and closes them."""
     from parity.core.ledger import Ledger
-    from parity.runtimes.harness import Harness
+    from parity.runtimes.subject import Subject
 
     made = []
 
     def make(case):
-        made.append(Harness(case, Ledger()))
+        made.append(Subject(case, Ledger()))
         return made[-1]
 
     yield make
-    for harness in made:
-        harness.close()
+    for subject in made:
+        subject.close()

@@ -25,13 +25,13 @@ from parity.export import artifact
 from parity.export import conversion as export
 from parity.export.bundles import Signature
 from parity.probes.power import PowerStudy
-from parity.records import COMPLETE, NO_DEVICE, Planned, Run
+from parity.records import COMPLETE, NO_DEVICE, PlanItem, Run
 from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL
 from parity.runtimes._tensorflow import Questioned
-from parity.runtimes.harness import Harness
 from parity.runtimes.preparation import FIRST_CPU
 from parity.runtimes.saved_model import Runtime
-from parity.scoring.judging import LIMIT
+from parity.runtimes.subject import Subject
+from parity.scoring.rules import LIMIT
 from parity.session.examination import Examination
 from parity.studies.faults import HARNESS, Fault
 
@@ -50,27 +50,27 @@ class Bench:
 
     Args:
         examination: of one case, at the batch sizes that are asked.
-        harness: that case's, trained and exported.
+        subject: that case's, trained and exported.
 
     Attributes:
-        harness: what the suite asks next; replaced before each fault.
+        subject: what the suite asks next; replaced before each fault.
         module: the reloaded artifact, which all faults share.
         moved: by weight tensor, the relative error (L2) that the planted fault gives it; with other variables `None`.
     """
 
-    def __init__(self, examination: Examination, harness: Harness) -> None:
-        self._examination, self._honest = examination, harness.anew()
+    def __init__(self, examination: Examination, subject: Subject) -> None:
+        self._examination, self._honest = examination, subject.anew()
         # One epoch in TensorFlow, for the faults in training that goes on there.
-        self._honest.case = replace(harness.case, training=replace(harness.case.training, epochs_after=1))
-        self.harness = self._honest
+        self._honest.case = replace(subject.case, training=replace(subject.case.training, epochs_after=1))
+        self.subject = self._honest
         self.moved: dict[str, float | None] = {}
-        self.case, self.state = harness.case, harness.trained.state
+        self.case, self.state = subject.case, subject.trained.state
         for name in (JAX, JAX_FLOAT64, SAVED_MODEL):  # what they compile is then compiled once for all faults
             self._honest.runtime(name)
-        self._subject = self._honest.runtime(SAVED_MODEL).subject
-        self.module = artifact.load(self._subject.require_bundle() / "saved_model")
-        self._questioned = Questioned(self.module, self._subject, artifact.graph)
-        leaves = self._subject.signature.state
+        self._model = self._honest.runtime(SAVED_MODEL).model
+        self.module = artifact.load(self._model.require_bundle() / "saved_model")
+        self._questioned = Questioned(self.module, self._model, artifact.graph)
+        leaves = self._model.signature.state
         self._trainable = {s.leaf for s in leaves if s.trainable}
         self.variables = dict(zip((s.leaf for s in leaves), self.module.state_vars, strict=True))
         self.variables["rng"] = self.module.rng
@@ -89,7 +89,7 @@ class Bench:
         """The power of the probes of the honest case."""
         return PowerStudy(self._honest)
 
-    def honest(self, questions: list[Planned]) -> Run:
+    def honest(self, questions: list[PlanItem]) -> Run:
         """Ask the questions with nothing planted; the record."""
         self._begin()
         return self._put(questions)
@@ -101,12 +101,12 @@ class Bench:
             return self._put(self.questions(fault, quick))
 
     def _begin(self) -> None:
-        self.harness, self.moved = self._honest.anew(), {}
+        self.subject, self.moved = self._honest.anew(), {}
         self._questioned.reset()  # a question that failed halfway has left variables as they were then
         self._use(self._questioned)
 
-    def _put(self, questions: list[Planned]) -> Run:
-        examination = self._examination.anew(self.harness)
+    def _put(self, questions: list[PlanItem]) -> Run:
+        examination = self._examination.anew(self.subject)
         examination.run.plan = questions
         for question in questions:
             try:
@@ -123,9 +123,9 @@ class Bench:
     @property
     def signature(self) -> Signature:
         """The honest artifact's."""
-        return self._subject.signature
+        return self._model.signature
 
-    def questions(self, fault: Fault, quick: bool = False) -> list[Planned]:
+    def questions(self, fault: Fault, quick: bool = False) -> list[PlanItem]:
         """What is asked about a fault: of the reloaded artifact, or, where parity itself is at fault, of everything.
 
         The quick form leaves out the other batch sizes of all but predictions.
@@ -149,9 +149,9 @@ class Bench:
         return self.case.limit.score if self.case.limit else LIMIT
 
     def _use(self, questioned: Questioned) -> None:
-        runtime = Runtime(self._subject)
+        runtime = Runtime(self._model)
         runtime.questioned[FIRST_CPU] = questioned
-        self.harness.use(SAVED_MODEL, runtime)
+        self.subject.use(SAVED_MODEL, runtime)
 
     def remember(self) -> None:
         """Take the variables' values for those that the artifact was loaded with."""
@@ -187,7 +187,7 @@ class Bench:
         """Functions of the artifact replaced; the others stay, with what is compiled of them."""
         kept = {name: getattr(self.module, name) for name in FUNCTIONS}
         module = SimpleNamespace(state_vars=self.module.state_vars, rng=self.module.rng, **{**kept, **functions})
-        questioned = Questioned(module, self._subject, artifact.graph)
+        questioned = Questioned(module, self._model, artifact.graph)
         if "eval_loss" not in functions:
             questioned.evaluate = self._questioned.evaluate
         if "train_loss" not in functions:
@@ -198,7 +198,7 @@ class Bench:
     @contextmanager
     def signed(self, signature: Signature) -> Iterator[None]:
         """The artifact with another signature."""
-        subject = replace(self._subject, signature=signature)
+        subject = replace(self._model, signature=signature)
         self._use(Questioned(self.module, subject, artifact.graph))
         yield
 
@@ -208,12 +208,12 @@ class Bench:
         folder = Path(tempfile.mkdtemp(prefix="parity-fault-"))
         try:
             bundle = folder / "bundle"
-            shutil.copytree(self._subject.require_bundle(), bundle)
+            shutil.copytree(self._model.require_bundle(), bundle)
             edit(bundle, self)
-            self.harness.use_bundle(bundle)
+            self.subject.use_bundle(bundle)
             yield
         finally:
-            self.harness.close()
+            self.subject.close()
             shutil.rmtree(folder, ignore_errors=True)
 
     def export_before_training(self, bundle: Path, *models: str) -> None:
@@ -225,7 +225,7 @@ class Bench:
         self._export(bundle, self.state, *models)
 
     def _export(self, bundle: Path, state: State, *models: str) -> None:
-        export.save(self.case, state, bundle / "again", self._subject.readable_by)
+        export.save(self.case, state, bundle / "again", self._model.readable_by)
         for model in models:
             take_place(bundle / "again" / model, bundle / model)
 
@@ -242,7 +242,7 @@ def _relative(value: np.ndarray, before: np.ndarray) -> float:
 
 
 @cache
-def tests() -> dict[str, Callable[[Examination, Planned], None]]:
+def tests() -> dict[str, Callable[[Examination, PlanItem], None]]:
     """The suite's test functions by name."""
     modules = [importlib.import_module(f"{suites.__name__}.{m.name}") for m in pkgutil.iter_modules(suites.__path__)]
     return {name: value for m in modules for name, value in vars(m).items() if name.startswith("test_")}

@@ -13,8 +13,8 @@ import numpy as np
 from parity.cases.specs import Answer
 from parity.runtimes import _tensorflow, jax, jax_float64
 from parity.runtimes._tensorflow import TensorFlowRuntime
-from parity.scoring import judging
-from parity.scoring.judging import Ensemble
+from parity.scoring import rules
+from parity.scoring.rules import Ensemble
 from parity.session.examination import Examination
 from parity.session.questions import Questions
 from parity.studies.faults import Fault, Plant
@@ -27,12 +27,12 @@ ALL = ("predict", "eval_gradient", "canaries")
 
 
 def _judged(change: Any) -> Any:
-    """`judging.judge` given other answers: `change(actual, jax, oracle)` gives the three."""
+    """`rules.judge` given other answers: `change(actual, jax, oracle)` gives the three."""
 
     def make(honest: Any) -> Any:
         return lambda actual, jax, oracle, *rest: honest(*change(actual, jax, oracle), *rest)
 
-    return patched((judging, "judge", make))
+    return patched((rules, "judge", make))
 
 
 def _each(change: Any) -> Any:
@@ -49,14 +49,14 @@ def _sorted(array: Any) -> Any:
 
 
 def _finite(array: Any) -> Any:
-    return np.nan_to_num(array) if judging.is_float(array) else array
+    return np.nan_to_num(array) if rules.is_float(array) else array
 
 
 def _only_finite(actual: Answer, jax: Answer, oracle: Answer) -> list[Answer]:
     """What is not finite in the answer left out, as a maximum that ignores NaN does."""
 
     def compared(leaf: str, array: Any) -> Any:
-        comparable = leaf in jax and array.shape == jax[leaf].shape and judging.is_float(array)
+        comparable = leaf in jax and array.shape == jax[leaf].shape and rules.is_float(array)
         return np.where(np.isfinite(array), array, jax[leaf]).astype(array.dtype) if comparable else array
 
     return [{leaf: compared(leaf, array) for leaf, array in actual.items()}, jax, oracle]
@@ -68,7 +68,7 @@ def _first_thousand(array: Any) -> Any:
 
 def _float32(actual: Answer, jax: Answer, oracle: Answer) -> list[Answer]:
     def cast(array: Any) -> Any:
-        return array.astype(np.float32) if judging.is_float(array) else array
+        return array.astype(np.float32) if rules.is_float(array) else array
 
     return [{leaf: cast(array) for leaf, array in answer.items()} for answer in (actual, jax)] + [oracle]
 
@@ -103,10 +103,10 @@ def _in_float32(honest: Any) -> Any:
     narrow: dict[int, Any] = {}
 
     def compute_from(self: Any, state: Any, evaluation: str, batch: Any, on: str) -> dict[str, Answer]:
-        runtime = narrow.setdefault(id(self), jax.Runtime(self.subject))
+        runtime = narrow.setdefault(id(self), jax.Runtime(self.model))
         wide = runtime.compute_from(state, evaluation, batch, on)
         return {
-            probe: {leaf: a.astype(np.float64) if judging.is_float(a) else a for leaf, a in answer.items()}
+            probe: {leaf: a.astype(np.float64) if rules.is_float(a) else a for leaf, a in answer.items()}
             for probe, answer in wide.items()
         }
 
@@ -134,15 +134,15 @@ def _cached(honest: Any) -> Any:
 
 @contextmanager
 def _limitless(bench: Bench) -> Iterator[None]:
-    bench.harness.limit = float("inf")
+    bench.subject.limit = float("inf")
     yield
 
 
 @contextmanager
 def _untrained(bench: Bench) -> Iterator[None]:
-    honest = bench.harness.trained
+    honest = bench.subject.trained
     metrics = replace(honest.metrics, eval_loss=[honest.initial_eval_loss])
-    bench.harness.__dict__["trained"] = replace(honest, state=honest.initial, metrics=metrics)
+    bench.subject.__dict__["trained"] = replace(honest, state=honest.initial, metrics=metrics)
     yield
 
 
@@ -176,7 +176,7 @@ def _forgetting(*patches: tuple[Any, str, Any]) -> Plant:
 
     @contextmanager
     def plant(bench: Bench) -> Iterator[None]:
-        bench.harness.forget()
+        bench.subject.forget()
         with patched(*patches)(bench):
             yield
 
@@ -197,7 +197,7 @@ def _first_call(calls: Any) -> Any:
 
 
 def _judging(name: str, change: Any) -> Fault:
-    return Fault(name, "judging.judge", _judged(change), ALL, SIZES)
+    return Fault(name, "rules.judge", _judged(change), ALL, SIZES)
 
 
 def _runtime(name: str, change: Any, asks: tuple[str, ...] = ALL, sizes: tuple[int, ...] | None = SIZES) -> Fault:

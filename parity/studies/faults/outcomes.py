@@ -14,10 +14,10 @@ from parity.core import storage
 from parity.gate import judge, load_policy
 from parity.gate.standing import parse
 from parity.gate.verdict import BLOCK
-from parity.records import Check, Planned, Power, Run
+from parity.records import Check, PlanItem, Power, Run
 from parity.records import published as publications
 from parity.runtimes import JAX_FLOAT64
-from parity.scoring import judging
+from parity.scoring import rules
 from parity.studies.faults import GROUPS, HARNESS, Fault
 from parity.studies.faults.bench import Bench
 
@@ -112,7 +112,7 @@ def settle(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
     )
 
 
-def _blocking(honest: Run, run: Run, questions: list[Planned]) -> list[Check]:
+def _blocking(honest: Run, run: Run, questions: list[PlanItem]) -> list[Check]:
     """The checks over which the gate would block: in the honest run and not, or worse, in this one."""
     items = {question.item for question in questions}
     baseline = replace(
@@ -135,8 +135,8 @@ def _blocking(honest: Run, run: Run, questions: list[Planned]) -> list[Check]:
 def _limit(check: Check) -> float | None:
     """What the check's score is held against."""
     if check.runtime == JAX_FLOAT64:
-        return judging.BIAS_LIMIT
-    return 1.0 if check.probe == judging.ACCURACY else check.limit
+        return rules.BIAS_LIMIT
+    return 1.0 if check.probe == rules.ACCURACY else check.limit
 
 
 def _over(check: Check) -> float | None:

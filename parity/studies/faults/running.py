@@ -11,7 +11,7 @@ from parity import records
 from parity.core.errors import ParityError
 from parity.core.ledger import Ledger
 from parity.core.progress import Bar, Report, silent
-from parity.records import Planned, Run
+from parity.records import PlanItem, Run
 from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL
 from parity.session.examination import Examination
 from parity.session.selection import Selection
@@ -43,7 +43,7 @@ def run(faults: Sequence[Fault], quick: bool) -> tuple[list[Outcome], dict[str, 
     asking, bar = examination(), Bar()
     tf.get_logger().setLevel("ERROR")  # it warns that functions are traced anew, as every fault in one is
     try:
-        harness = asking.harness(CASE)
+        harness = asking.subject(CASE)
         asked = [q for probe in harness.case.probes for q in asking.asked.of(f"test_{probe}")]
         harness.expect(question for question in asked if question.runtime == SAVED_MODEL)
         outcomes, honest = plant(Bench(asking, harness), faults, quick, bar)
@@ -103,7 +103,7 @@ def _rows(run: Run) -> set[tuple[str, str, str]]:
     return {(check.item, check.leaf, f"{check.score}") for check in run.checks}
 
 
-def _honest(bench: Bench, questions: list[Planned], when: str) -> Run:
+def _honest(bench: Bench, questions: list[PlanItem], when: str) -> Run:
     run = bench.honest(questions)
     red = [check for check in run.all_checks() if check.status not in records.IN_ORDER]
     if red or not run.checks:

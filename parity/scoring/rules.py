@@ -1,0 +1,383 @@
+"""How an error is judged: against the float64 oracle, in units of what float32 honestly costs.
+
+A leaf's *budget* is the distance from the oracle of an ensemble of float32 evaluations in JAX, each with every float
+input and parameter perturbed by at most one ulp. A runtime's *score* is its own distance over the budget; about 1 is
+as good as JAX itself. Integers, random keys, shapes, dtypes and the pattern of NaN and infinity are exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from parity import records
+from parity.cases.specs import Answer, Array
+from parity.records import Worst
+from parity.scoring.compare import Distance, compare, distance, is_float, pattern
+
+LIMIT = 128.0
+"""The score at or under which a check passes, for the whole project.
+
+It follows from `reports/false-alarms.json`, by `false_alarms.limit_for`: twenty trainings under each of ten pairs, made
+by `tox run-parallel -m false-alarms`. What it still catches stands there as well, and in `reports/faults.json`.
+"""
+
+BIAS_LIMIT = 48.0
+"""How far the oracle may lie from the centre of the ensemble, in spreads.
+
+Rounding that all members share moves the centre. Measured with jax 0.10.2 at batch sizes 1 to 360: at most 18.1 over
+two trainings of `reference` (a sum over every pixel), at most 1.9 for `ratings` and a small Linen model.
+"""
+
+ORACLE_AGREEMENT = 0.01
+"""The score at which the oracle may differ between devices: float64 rounding is far below a float32 budget."""
+
+MEMBERS = 8
+"""Float32 evaluations in an ensemble."""
+
+UNIT_ROUNDOFF = 2.0**-24
+"""Of float32 (IEEE 754-2019, 3.3): half the distance from 1 to the next number."""
+
+POWERLESS = 1e-2
+"""A probe has no power if no weight tensor would be caught at 1 % relative error."""
+
+PROBED_WITH = 1e-4
+"""The relative error with which the response is measured: small enough to be linear, in float64 far above rounding."""
+
+ACCURACY = "accuracy"
+JAX = "JAX"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The error a leaf may have at score 1: RMS and maximum over its elements.
+
+    `bias` is how far the oracle lies from the centre of the ensemble, in units of the ensemble's spread around it.
+    """
+
+    rms: float
+    max: float
+    source: str = ""
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class LeafResult:
+    """The verdict on one leaf; the fields are those of `records.Check`."""
+
+    leaf: str
+    status: str
+    score: float | None = None
+    jax_score: float | None = None
+    max_abs_diff: float | None = None
+    max_ulp: int | None = None
+    bits_equal: bool | None = None
+    worst: Worst | None = None
+    failure: str | None = None
+    evidence: str | None = None
+    message: str | None = None
+
+
+def renamed(result: LeafResult, leaf: str) -> LeafResult:
+    """The result under another leaf name."""
+    return replace(result, leaf=leaf)
+
+
+class Ensemble:
+    """Collects the distances of float32 evaluations from the oracle, and makes budgets of them."""
+
+    def __init__(self, oracle: Answer) -> None:
+        self._oracle = {leaf: array for leaf, array in oracle.items() if is_float(array)}
+        self._members: dict[str, list[Distance]] = {leaf: [] for leaf in self._oracle}
+        self._sums = {leaf: np.zeros(array.shape) for leaf, array in self._oracle.items()}
+
+    def add(self, answer: Answer) -> None:
+        """Add one evaluation."""
+        for leaf, members in self._members.items():
+            members.append(distance(answer[leaf], self._oracle[leaf]))
+            with np.errstate(invalid="ignore", over="ignore"):
+                self._sums[leaf] += answer[leaf]
+
+    def budgets(self, source: str) -> dict[str, Budget]:
+        """The budget of every float leaf, with the source of its numbers.
+
+        The floor is the unit roundoff of the oracle: no float32 answer can be asked to be better than rounded.
+        """
+        return {leaf: self._budget(leaf, members, source) for leaf, members in self._members.items()}
+
+    def _budget(self, leaf: str, members: list[Distance], source: str) -> Budget:
+        oracle = self._oracle[leaf]
+        size = distance(oracle, np.zeros_like(oracle))
+        floor = UNIT_ROUNDOFF * size.rms
+        rms = math.sqrt(sum(m.rms**2 for m in members) / len(members))
+        off_centre = distance(self._sums[leaf] / len(members), oracle).rms
+        spread = math.sqrt(max(rms**2 - off_centre**2, 0.0))
+        return Budget(
+            rms=max(rms, floor),
+            max=max(*(m.max for m in members), UNIT_ROUNDOFF * size.max),
+            source=source,
+            bias=_ratio(off_centre, max(spread, floor)),
+        )
+
+
+def score(error: Distance, budget: Budget) -> float:
+    """The larger of RMS error over RMS budget and maximum error over maximum budget."""
+    return float(np.maximum(_ratio(error.rms, budget.rms), _ratio(error.max, budget.max)))  # NaN if either is
+
+
+def _ratio(error: float, budget: float) -> float:
+    return error / budget if budget else (math.inf if error else 0.0)
+
+
+def perturb(array: Array, rng: np.random.Generator) -> Array:
+    """`array` with a random error of at most one ulp of its dtype per element; zeros and integers unchanged."""
+    if not is_float(array):
+        return array
+    infinity = np.array(math.inf, array.dtype)
+    below, above = np.nextafter(array, -infinity), np.nextafter(array, infinity)
+    movable = np.isfinite(array) & (array != 0)
+    wide = np.where(movable, array, 0).astype(np.float64)
+    ulp = np.where(movable, above, 0).astype(np.float64) - wide
+    moved = np.asarray(wide + rng.uniform(-1, 1, array.shape) * ulp).astype(array.dtype)
+    return np.where(movable, np.minimum(np.maximum(moved, below), above), array)
+
+
+def judge(
+    actual: Answer, jax: Answer, oracle: Answer, budgets: Mapping[str, Budget], limit: float, other: str = JAX
+) -> list[LeafResult]:
+    """One result per leaf of any of the answers.
+
+    Args:
+        actual: the runtime's answer.
+        jax: JAX's answer, float32.
+        oracle: the float64 answer.
+        budgets: by leaf, for every float leaf.
+        limit: the largest score that passes.
+        other: whose answer `jax` is, for the messages; who moved is said of JAX alone.
+    """
+    return [
+        _judge_leaf(leaf, actual.get(leaf), jax.get(leaf), oracle.get(leaf), budgets, limit, other)
+        for leaf in sorted({*actual, *jax, *oracle})
+    ]
+
+
+def judge_alike(
+    actual: Answer, expected: Answer, budgets: Mapping[str, Budget], limit: float, other: str
+) -> list[LeafResult]:
+    """Two answers that need no oracle, because one follows from the other: their distance over the budget.
+
+    Args:
+        actual: one answer.
+        expected: what it must be.
+        budgets: by leaf, for every float leaf.
+        limit: the largest score that passes.
+        other: whose answer `expected` is, for the messages.
+    """
+    exact = Budget(0.0, 0.0)  # of a leaf that has no budget, because JAX's answer lacks it
+    known = {leaf: budgets.get(leaf, exact) for leaf in expected}
+    return [replace(j, jax_score=None) for j in judge(actual, expected, expected, known, limit, other)]
+
+
+def judge_identical(actual: Answer, expected: Answer, other: str) -> list[LeafResult]:
+    """Two answers that must agree to the bit."""
+    return [_to_the_bit(j, other) for j in judge_alike(actual, expected, {}, 0.0, other)]
+
+
+def _to_the_bit(result: LeafResult, other: str) -> LeafResult:
+    if result.bits_equal is not False:
+        return result
+    ulp = "" if result.max_ulp is None else f", {result.max_ulp} ulp at most"
+    return replace(result, status=records.FAIL, message=f"must equal {other} to the bit, and differs{ulp}")
+
+
+def _judge_leaf(
+    leaf: str,
+    actual: Array | None,
+    jax: Array | None,
+    oracle: Array | None,
+    budgets: Mapping[str, Budget],
+    limit: float,
+    other: str = JAX,
+) -> LeafResult:
+    if actual is None or jax is None or oracle is None:
+        return _judge_absent(leaf, actual, jax, other)
+    message = _unlike(actual, jax, other)
+    if message is not None:
+        return LeafResult(leaf, records.FAIL, message=message)
+    if not is_float(actual):
+        return _judge_exact(leaf, actual, jax)
+    return _judge_float(leaf, actual, jax, oracle, budgets[leaf], limit, other)
+
+
+def _judge_absent(leaf: str, actual: Array | None, jax: Array | None, other: str = JAX) -> LeafResult:
+    if actual is not None and jax is not None:
+        return LeafResult(leaf, records.FAIL, message="the oracle lacks this leaf, which both answers have")
+    if actual is None:
+        return LeafResult(leaf, records.MISSING, message=f"the runtime's answer lacks this leaf, which {other}'s has")
+    return LeafResult(leaf, records.FAIL, message=f"the runtime's answer has this leaf, which {other}'s lacks")
+
+
+def _unlike(actual: Array, jax: Array, other: str) -> str | None:
+    """How the two differ before any value is looked at."""
+    if actual.shape != jax.shape:
+        return f"shape {actual.shape}, {other}'s is {jax.shape}"
+    if actual.dtype != jax.dtype:
+        return f"dtype {actual.dtype.name}, {other}'s is {jax.dtype.name}"
+    return None if actual.size else "empty: there is nothing to compare"
+
+
+def _judge_exact(leaf: str, actual: Array, jax: Array) -> LeafResult:
+    different = actual != jax
+    if not different.any():
+        return LeafResult(leaf, records.PASS, score=0.0, jax_score=0.0, max_abs_diff=0.0, max_ulp=0, bits_equal=True)
+    index = np.unravel_index(int(different.argmax()), actual.shape)
+    count = int(different.sum())
+    message = f"must be exact: {count} of {actual.size} elements differ, first {actual[index]} for {jax[index]}"
+    worst = Worst([int(i) for i in index], float(actual[index]), float(jax[index]), float(jax[index]))
+    return LeafResult(leaf, records.FAIL, score=math.inf, jax_score=0.0, bits_equal=False, worst=worst, message=message)
+
+
+def _judge_float(
+    leaf: str, actual: Array, jax: Array, oracle: Array, budget: Budget, limit: float, other: str
+) -> LeafResult:
+    difference = compare(actual, jax, oracle)
+    mine, theirs = score(difference.actual, budget), score(difference.jax, budget)
+    flat, stray = max(difference.actual.argmax, 0), -1
+    if min(difference.actual.count, difference.jax.count) < actual.size:
+        stray = pattern(actual, oracle)
+        mine = math.inf if stray >= 0 else mine
+        theirs = math.inf if pattern(jax, oracle) >= 0 else theirs
+        flat = next((index for index in (difference.pattern, stray) if index >= 0), flat)
+    index = np.unravel_index(flat, actual.shape)
+    worst = Worst([int(i) for i in index], float(actual[index]), float(jax[index]), float(oracle[index]))
+    message = None
+    if difference.pattern >= 0:
+        message = f"the pattern of NaN and infinity differs from {other}'s"
+    elif stray >= 0:
+        message = "the pattern of NaN and infinity differs from the float64 oracle's"
+    elif not difference.actual.count:
+        message = "no element is finite, so nothing was compared"
+        mine = math.inf
+    elif not mine <= limit:
+        message = f"score {mine:.3g} over the limit {limit:g}"
+    if message is not None and other == JAX:
+        message += f"; {attribution(mine, theirs, limit)}"
+    return LeafResult(
+        leaf,
+        records.FAIL if message else records.PASS,
+        score=mine,
+        jax_score=theirs,
+        max_abs_diff=difference.max_abs,
+        max_ulp=difference.max_ulp,
+        bits_equal=difference.bits_equal,
+        worst=worst,
+        message=message,
+    )
+
+
+def attribution(score: float, jax_score: float, limit: float) -> str:
+    """Which side moved away from the oracle."""
+    if not jax_score <= limit:
+        return "both moved" if not score <= limit else "JAX moved"
+    return "TensorFlow moved, JAX is where it should be" if not score <= limit else "neither moved"
+
+
+def judge_accuracy(actual: Answer, jax: Answer, oracle: Answer, batch_size: int, ambiguous: int) -> LeafResult:
+    """The result of an accuracy, which counts examples: it may differ by those whose margin is within budget.
+
+    Args:
+        actual: the runtime's answer, one scalar.
+        jax: JAX's answer.
+        oracle: the float64 answer.
+        batch_size: examples in the batch.
+        ambiguous: examples that the runtime may see differently; see `ambiguous_rows`.
+    """
+    (leaf, reference), mine = next(iter(jax.items())), actual.get(ACCURACY)
+    if unmatched := sorted(set(actual) ^ set(jax)):
+        return _judge_absent(unmatched[0], actual.get(unmatched[0]), jax.get(unmatched[0]))
+    if mine is None or mine.shape != reference.shape or mine.dtype != reference.dtype or leaf not in oracle:
+        return _judge_leaf(leaf, mine, reference, oracle.get(leaf), {leaf: Budget(0.0, 0.0)}, 0.0)
+    counts = [float(a) * batch_size for a in (mine, reference, oracle[leaf])]
+    worst = Worst([], float(mine), float(reference), float(oracle[leaf]))
+    rounded = max(1e-3, 4 * UNIT_ROUNDOFF * batch_size)
+    whole = all(abs(c - round(c)) <= rounded for c in counts) if np.isfinite(counts).all() else False
+    apart = abs(counts[0] - counts[2])
+    message = None
+    if not whole:
+        message = f"is not a number of examples over the batch size {batch_size}"
+    elif round(apart) > ambiguous:
+        message = (
+            f"{round(counts[0])} of {batch_size} examples are right, the oracle says {round(counts[2])}; "
+            f"{ambiguous} of them are too close to call"
+        )
+    return LeafResult(
+        leaf,
+        records.FAIL if message else records.PASS,
+        score=_ratio(float(round(apart)), float(ambiguous)) if whole else math.inf,
+        jax_score=_ratio(float(round(abs(counts[1] - counts[2]))), float(ambiguous)) if whole else math.inf,
+        max_abs_diff=abs(float(mine) - float(reference)),
+        bits_equal=mine.tobytes() == reference.tobytes(),
+        worst=worst,
+        message=message,
+    )
+
+
+def ambiguous_rows(scores: Array, budget: Budget, limit: float) -> int:
+    """How many rows of the oracle's `scores`, [b, classes], have their two largest within twice the allowed error."""
+    if scores.ndim != 2 or scores.shape[1] < 2:
+        return 0
+    top = np.partition(scores, -2, axis=1)[:, -2:]
+    return int(np.count_nonzero(top[:, 1] - top[:, 0] <= 2 * limit * budget.max))
+
+
+def judge_oracle(oracle: Answer, jax: Answer, first: Answer, budgets: Mapping[str, Budget]) -> list[LeafResult]:
+    """Whether the oracle may be one; its score is its bias, see `Budget`.
+
+    It has the leaves of JAX's answer, in float64, finite, and not JAX's numbers again: an oracle equal to JAX's answer
+    to the last bit fails, unless every value is exact in both, as a zero is. And it lies where the ensemble lies: an
+    error of its own would widen every budget.
+
+    Args:
+        oracle: the oracle's answer.
+        jax: JAX's answer.
+        first: the oracle's answer on the first device.
+        budgets: by leaf.
+    """
+    return [
+        _judge_oracle_leaf(leaf, oracle.get(leaf), jax.get(leaf), first.get(leaf), budgets.get(leaf, Budget(0.0, 0.0)))
+        for leaf in sorted({*oracle, *jax})
+    ]
+
+
+def _judge_oracle_leaf(
+    leaf: str, oracle: Array | None, jax: Array | None, first: Array | None, budget: Budget
+) -> LeafResult:
+    if oracle is None or first is None:
+        return LeafResult(leaf, records.MISSING, message="the oracle lacks this leaf, which JAX's answer has")
+    if jax is None or oracle.shape != jax.shape:
+        return LeafResult(leaf, records.FAIL, message=f"shape {oracle.shape}, JAX's is {getattr(jax, 'shape', None)}")
+    if not is_float(jax):
+        return _judge_exact(leaf, oracle, jax)
+    if oracle.dtype != np.float64:
+        return LeafResult(leaf, records.FAIL, message=f"dtype {oracle.dtype.name}, an oracle is float64")
+    apart = distance(jax, oracle)
+    message = None
+    if not np.isfinite(oracle).all():
+        message = "the float64 oracle is not finite: nothing can be measured against it"
+    elif apart.max == 0.0 and oracle.any() and oracle.size > 1:
+        message = "the oracle is JAX's float32 answer to the last bit, so it was not computed in float64"
+    elif not budget.bias <= BIAS_LIMIT:
+        message = f"the oracle lies {budget.bias:.3g} spreads from the centre of the ensemble, more than {BIAS_LIMIT:g}"
+    elif not score(distance(oracle, first), budget) <= ORACLE_AGREEMENT:
+        message = "the oracle's answer on this device is not the one on the first"
+    return LeafResult(
+        leaf,
+        records.FAIL if message else records.PASS,
+        score=budget.bias,
+        max_abs_diff=apart.max,
+        bits_equal=apart.max == 0.0,
+        message=message,
+    )

@@ -1,0 +1,352 @@
+"""The `parity` command in a process of its own: what it imports, what it says, and how it exits."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import types
+import typing
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import pytest
+
+from parity import records
+from parity.cli import doctor
+from parity.cli import main as cli
+from parity.records import Curve, Power, Worst
+from parity.report import tables
+from parity.tests.support import samples
+from parity.tests.unit.export.test_bundle_files import write as write_bundle
+
+COMMANDS = ("run", "doctor", "export", "verify", "report", "show")
+NARROW = {**os.environ, "COLUMNS": "80"}
+HEAVY = {"numpy", "jax", "tensorflow", "pytest", "rich", "jinja2", "vl_convert"}
+
+
+def parity(*arguments, **options):
+    return samples.python("-m", "parity", *arguments, **options)
+
+
+def imported(done):
+    """The top-level modules that a process under -X importtime imported."""
+    lines = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {name.partition(".")[0] for name in lines}
+
+
+@pytest.mark.parametrize("arguments", [(), *((name,) for name in COMMANDS)], ids=lambda a: a[0] if a else "parity")
+def test_help_is_there_and_imports_nothing_heavy(arguments):
+    done = samples.python("-X", "importtime", "-m", "parity", *arguments, "--help", env=NARROW)
+    assert done.returncode == 0
+    assert done.stdout.startswith(" ".join(["usage: parity", *arguments]))
+    assert "argparse" in imported(done)
+    assert not imported(done) & HEAVY
+    assert len(max(done.stdout.splitlines(), key=len)) <= 80
+
+
+def test_help_names_every_command_and_exit_code():
+    text = parity("--help").stdout
+    for name in COMMANDS:
+        assert re.search(rf"^    {name} ", text, re.MULTILINE)
+    for code in (0, 1, 2, 3, 4, 70, 130):
+        assert re.search(rf"\b{code} ", text.partition("exit codes:")[2])
+
+
+def test_the_version_is_told():
+    assert parity("--version").stdout == "parity 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("guess",), ("report",), ("export",), ("run",), ("doctor", "--loud"), ("report", "run.json", "--loud")],
+    ids=" ".join,
+)
+def test_unknown_or_missing_arguments_exit_2(arguments):
+    done = parity(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "usage: parity" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def record(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text(records.dumps(full_run()), encoding="utf-8")
+    return path
+
+
+def full_run(text="plain", **changes):
+    """A run with every kind of row, `text` in every string."""
+    worst = Worst([1, 2], 1.0, float("nan"), 3.0)
+    return samples.run(
+        cell=text,
+        environment={
+            "versions": {"jax": text, "tensorflow": None, text: text},
+            "machine": {"cpu": text, "cores": 2, "instruction_sets": [text]},
+            "prediction": {"status": text, "failure": text, "evidence": text, "reason": text},
+            "installed": {text: text},
+            "left_out": [text],
+            text: {text: [text], "known": {text: None}},
+        },
+        plan=[of_text(records.PlanItem, text, item=text)],
+        checks=[
+            of_text(
+                records.Check,
+                text,
+                item=f"test_predict[{text}]",
+                leaf=f"{text} {size}",
+                batch_size=size,
+                status=status,
+                worst=worst,
+            )
+            for size, status in enumerate((*records.STATUSES, text))
+        ],
+        budgets=[of_text(records.BudgetRecord, text)],
+        powers=[of_text(Power, text), of_text(Power, text, smallest_relative_error=float("inf"))],
+        curves=[
+            Curve(text, text, text, text, [1.0, 2.0, 3.0], [1.0, float("nan"), float("inf")]),
+            Curve(text, text, f"{text} again", text, [3.0, 4.0], [0.5, 0.25], handover=3.0),
+            Curve(text, f"{text} by step", text, text, [3.0, 4.0], [0.5, 250.0], limit=128.0),
+        ],
+        hits=[of_text(records.HandoverCost, text)],
+        timings=[of_text(records.Timing, text, times_ns=[1, 2, 3])],
+        footprints=[of_text(records.Footprint, text, threads={text: 1})],
+        profiles=[
+            of_text(
+                records.Profile,
+                text,
+                item=f"test_predict[{text}]",
+                leaf=f"{text} 1",
+                shape=[2, 2],
+                edges=[1.0, 2.0],
+                counts=[4],
+                jax_counts=[4],
+                map=[[1.0, float("inf")]],
+                block=[2, 1],
+                failed="",
+            ),
+            of_text(records.Profile, text, shape=[], edges=[], counts=[], jax_counts=[], map=[], block=[]),
+        ],
+        remedies=[of_text(records.Remedy, text)],
+        programs=[of_text(records.Program, text, operations={text: 1})],
+        deprecations=[of_text(records.Deprecation, text)],
+        stopped=records.Stopped(text, text, text),
+        spent_s={text: 1.5},
+        **changes,
+    )
+
+
+def of_text(cls, text, **known):
+    """An instance of a record's class, `text` in every string and 1.5 or 1 in every number."""
+    plain = {str: text, int: 1, float: 1.5, bool: False}
+    hints = typing.get_type_hints(cls)
+    first = {n: typing.get_args(h)[0] if typing.get_origin(h) is types.UnionType else h for n, h in hints.items()}
+    return cls(**{n: plain.get(t) for n, t in first.items()} | known)
+
+
+class Page(HTMLParser):
+    """The tags, attributes and text of a page."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.text = set(), [], ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.attributes += attributes
+
+    def handle_data(self, data):
+        self.text += data
+
+
+NAMESPACES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+
+
+def without_script(html):
+    """The page without the one script that is the project's own."""
+    script = str(tables.script())
+    assert html.count(script) == 1
+    return html.replace(script, "")
+
+
+def assert_self_contained(html):
+    html = without_script(html)
+    page = Page(html)
+    assert not page.tags & {
+        "script",
+        "link",
+        "iframe",
+        "object",
+        "embed",
+        "base",
+        "img",
+        "image",
+        "use",
+        "foreignobject",
+    }
+    names = {name for name, _ in page.attributes}
+    assert not [name for name in names if name.startswith("on") or name in ("src", "srcset", "xlink:href")]
+    assert all(value.startswith("#") for name, value in page.attributes if name == "href")
+    assert set(re.findall(r"https?://[^\s\"'<>)]*", html)) <= NAMESPACES
+    assert "@import" not in html
+    assert "url(" not in html
+    return page
+
+
+def test_a_report_is_one_file_that_asks_for_nothing(tmp_path, record):
+    out = tmp_path / "pages" / "report.html"
+    out.parent.mkdir()
+    done = parity("report", record, "--out", out)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"Report: {out}\n", "")
+    assert list(out.parent.iterdir()) == [out]
+    page = assert_self_contained(out.read_text(encoding="utf-8"))
+    assert {"html", "title", "table", "svg"} <= page.tags
+    assert records.read(record).verdict() in page.text
+
+
+def test_a_report_stands_beside_its_first_run(tmp_path, record):
+    assert parity("report", tmp_path, record).returncode == 0
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert html.count("<article>") == 2
+    assert_links_lead_somewhere(html)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["index.html", "run.json"]
+
+
+def test_a_report_shows_every_status_and_what_went_wrong(record):
+    parity("report", record)
+    html = record.with_name("index.html").read_text(encoding="utf-8")
+    text = Page(html).text
+    for status in records.STATUSES:
+        assert re.search(rf"\S {status}\b", text)
+    assert "[1, 2]: plain 1, JAX nan, oracle 3" in text
+    assert_links_lead_somewhere(html)
+
+
+def assert_links_lead_somewhere(html):
+    """Every link inside the page has a target, and no two elements one id."""
+    attributes = Page(html.replace(str(tables.script()), "")).attributes
+    ids = [value for name, value in attributes if name == "id"]
+    links = {unquote(value[1:]) for name, value in attributes if name == "href"}
+    assert len(ids) == len(set(ids))
+    assert links
+    assert links <= set(ids)
+
+
+HOSTILE = "</title></style></svg>\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}"
+
+
+def test_a_hostile_record_renders_inert(tmp_path):
+    (tmp_path / "run.json").write_text(records.dumps(full_run(HOSTILE)), encoding="utf-8")
+    assert parity("report", tmp_path).returncode == 0
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    page = assert_self_contained(html)
+    assert page.text.count("<script>alert(1)</script>") == page.text.count("{{ 7 * 7 }}") > 20
+
+
+def test_every_string_of_a_record_is_in_the_hostile_one():
+    run = full_run(HOSTILE)
+    for name, cls in records.EVENTS.values():
+        hints = typing.get_type_hints(cls)
+        strings = [n for n, hint in hints.items() if hint is str or str in typing.get_args(hint)]
+        for field in strings:
+            assert any(HOSTILE in getattr(row, field) for row in getattr(run, name)), (name, field)
+
+
+def assert_exits(code, done, *said):
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith("parity: ")
+    assert len(done.stderr.splitlines()) == 1
+    for words in said:
+        assert words in done.stderr
+
+
+def test_a_report_on_no_record_exits_4(tmp_path):
+    assert_exits(4, parity("report", tmp_path / "nowhere.json"), "nowhere.json", "parity run")
+    assert_exits(4, parity("report", tmp_path), str(tmp_path / "run.json"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_on_a_record_cut_off_exits_4(record):
+    text = record.read_text(encoding="utf-8")
+    record.write_text(text[: len(text) // 2], encoding="utf-8")
+    assert_exits(4, parity("report", record), str(record), "cut off")
+
+
+def test_a_report_on_a_newer_record_exits_4(record):
+    newer = {**json.loads(record.read_text(encoding="utf-8")), "schema": records.SCHEMA + 1}
+    record.write_text(json.dumps(newer), encoding="utf-8")
+    assert_exits(4, parity("report", record), str(record), "schema 2", "Upgrade parity")
+
+
+def test_one_unreadable_record_of_two_writes_no_page(tmp_path, record):
+    assert_exits(4, parity("report", record, tmp_path / "nowhere.json"), "nowhere.json")
+    assert list(tmp_path.iterdir()) == [record]
+
+
+def test_a_report_to_a_folder_exits_2(tmp_path, record):
+    assert_exits(2, parity("report", record, "--out", tmp_path), f"{tmp_path} is a folder", "index.html")
+
+
+def test_a_report_makes_the_folder_it_is_written_to(tmp_path, record):
+    assert parity("report", record, "--out", tmp_path / "new" / "page.html").returncode == 0
+    assert (tmp_path / "new" / "page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("command", ["run", "verify"])
+def test_an_out_that_is_a_file_exits_2(tmp_path, command):
+    file = tmp_path / "file"
+    file.write_text("kept")
+    bundle = [write_bundle(tmp_path / "bundle")] if command == "verify" else []
+    done = parity(command, *bundle, "--out", file)
+    assert done.returncode == 2
+    assert f"{file} is a file; --out expects a folder. Name another, or remove it." in done.stderr
+    assert "Traceback" not in done.stderr
+    assert file.read_text() == "kept"
+
+
+def test_verify_on_a_damaged_bundle_exits_4_before_any_framework_starts(tmp_path):
+    bundle = write_bundle(tmp_path / "bundle")
+    path = bundle / "saved_model" / "saved_model.pb"
+    path.write_bytes(path.read_bytes()[:-1])
+    done = samples.python("-X", "importtime", "-m", "parity", "verify", bundle)
+    assert done.returncode == 4
+    assert "saved_model/saved_model.pb has 2559 bytes, the manifest says 2560" in done.stderr
+    assert not imported(done) & {"jax", "tensorflow"}
+
+
+def test_verify_on_what_is_no_bundle_exits_4(tmp_path):
+    assert_exits(4, parity("verify", tmp_path), "is not a bundle", "parity export")
+
+
+def test_export_onto_what_exists_exits_2_before_any_framework_starts(tmp_path):
+    done = samples.python("-X", "importtime", "-m", "parity", "export", tmp_path)
+    assert done.returncode == 2
+    assert f"{tmp_path} exists" in done.stderr
+    assert not imported(done) & {"jax", "tensorflow"}
+
+
+def test_an_internal_error_exits_70(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "main", lambda *_: 1 / 0)
+    assert cli.main(["doctor"]) == 70
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_an_interruption_exits_130(monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(doctor, "main", interrupt)
+    assert cli.main(["doctor"]) == 130
+    assert capsys.readouterr().err == "parity: interrupted\n"
+
+
+def test_a_reader_that_goes_away_gets_no_traceback():
+    read, write = os.pipe()
+    os.close(read)
+    code = "import sys; from parity import cli; sys.exit(cli.main(['doctor']))"
+    done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, "Traceback" in done.stderr, "BrokenPipe" in done.stderr) == (141, False, False)

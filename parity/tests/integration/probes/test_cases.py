@@ -1,0 +1,250 @@
+"""What a case must be, and what is said of one that is not; and that a probe without power fails."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from parity.cases.case import PROBES, Training, load
+from parity.cases.specs import Spec
+from parity.core.errors import CaseError, InputError
+from parity.probes import checks, power
+from parity.records import FAIL, PASS, PlanItem
+from parity.tests.support import tiny
+
+
+def refusal(subject_of, **changes):
+    with pytest.raises((CaseError, InputError)) as caught:
+        subject_of(tiny.case(**changes)).trained  # noqa: B018 - training is what is refused
+    return str(caught.value)
+
+
+def test_a_loss_that_is_not_a_scalar(subject_of):
+    def loss(params, other_state, rng, data, labels, train):
+        return jnp.sum(tiny.predict((params, other_state), data) * labels, axis=-1), other_state
+
+    assert "expected a float scalar. Take the mean" in refusal(subject_of, loss=loss)
+
+
+def test_a_loss_that_returns_no_state(subject_of):
+    assert "must return (loss, new_other_state)" in refusal(subject_of, loss=lambda *a: tiny.loss(*a)[0])
+
+
+def test_a_loss_that_raises(subject_of):
+    assert "loss raised ZeroDivisionError" in refusal(subject_of, loss=lambda *a: 1 / 0)
+
+
+def test_parameters_that_are_not_float(subject_of):
+    def init(rng):
+        params, other = tiny.init(rng)
+        return {**params, "count": jnp.zeros(3, jnp.int32)}, other
+
+    assert "parameter count is int32, expected a floating dtype" in refusal(subject_of, init=init)
+
+
+def test_no_parameters(subject_of):
+    assert "has no parameters" in refusal(subject_of, init=lambda rng: ({}, {}))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_non_finite_parameters(subject_of, value):
+    def init(rng):
+        params, other = tiny.init(rng)
+        return {**params, "output": params["output"].at[0, 0].set(value)}, other
+
+    assert "output has non-finite values before training" in refusal(subject_of, init=init)
+
+
+def test_training_that_diverges(subject_of):
+    def loss(params, other_state, rng, data, labels, train):
+        value, other = tiny.loss(params, other_state, rng, data, labels, train)
+        return value * jnp.log(-1.0), other
+
+    assert "non-finite values after training" in refusal(subject_of, loss=loss)
+
+
+def test_data_of_another_shape_or_dtype(subject_of):
+    assert "is float32[80, 4], expected float32[b, 5]. Reshape" in refusal(subject_of, data=Spec("b", 5))
+    assert "expected int32[b, 4]. Convert it" in refusal(subject_of, data=Spec("b", 4, dtype="int32"))
+
+
+def test_two_leaves_of_one_name(subject_of):
+    def init(rng):
+        params, other = tiny.init(rng)
+        return {**params, "hidden/kernel": params["output"]}, other
+
+    assert "two leaves are named hidden/kernel" in refusal(subject_of, init=init)
+
+
+def test_an_average_of_the_parameters_beside_them(subject_of):
+    """Leaves of the parameters and of the other state may share names: each is its own variable."""
+
+    def init(rng):
+        params, _ = tiny.init(rng)
+        return params, params
+
+    def loss(params, average, rng, data, labels, train):
+        value, _ = tiny.loss(params, {}, rng, data, labels, train)
+        return value, jax.tree_util.tree_map(lambda a, p: 0.9 * a + 0.1 * p if train else a, average, params)
+
+    subject = subject_of(tiny.case(init=init, loss=loss, probes=("train_gradient", "batch_stats")))
+    for probe in ("train_gradient", "batch_stats"):
+        found = subject.results(PlanItem("i", "tiny", probe, "tf_graph", 13, "cpu:0", "cpu:0"))
+        assert {j.status for j in found} == {PASS}, found
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"accuracy": lambda s, x, y: tiny.predict(s, x)}, "expected a float scalar. Take the mean"),
+        ({"accuracy": lambda s, x, y: 1 / 0}, "accuracy raised ZeroDivisionError"),
+        ({"predict": lambda s, x: (tiny.predict(s, x),)}, "expected an array or a dict of arrays"),
+        ({"probes": ("batch_stats",)}, "no other state. Leave the probe out"),
+        ({"dataset": lambda: 1 / 0}, "dataset raised ZeroDivisionError"),
+    ],
+)
+def test_functions_that_do_not_fit(subject_of, changes, said):
+    assert said in refusal(subject_of, **changes)
+
+
+def test_64_bits_are_refused():
+    with pytest.raises(InputError, match=r"JAX computes in 32 bits.*Give int32"):
+        Spec("b", dtype="int64")
+
+
+@pytest.mark.parametrize("training", [{"batch_size": 0}, {"epochs": -1}])
+def test_a_training_that_is_none(training):
+    with pytest.raises(CaseError, match="expected a batch size of at least 1"):
+        Training(**training)
+
+
+def test_a_failure_is_kept_and_not_tried_again(subject_of):
+    calls = []
+
+    def init(rng):
+        calls.append(rng)
+        raise ValueError("once")
+
+    subject = subject_of(tiny.case(init=init))
+    for _ in range(3):
+        with pytest.raises(CaseError, match="init raised ValueError: once"):
+            subject.trained  # noqa: B018 - training is what fails
+    assert len(calls) == 1
+
+
+def test_predictions_that_are_all_nan_are_no_parity(subject_of):
+    subject = subject_of(tiny.case(predict=lambda s, x: tiny.predict(s, x) * jnp.nan))
+    [found] = subject.results(PlanItem("i", "tiny", "predict", "tf_graph", 13, "cpu:0", "cpu:0"))
+    assert found.status == FAIL
+    assert "nothing was compared" in found.message
+
+
+def test_integer_predictions_are_judged_exactly_on_any_device(subject_of):
+    def predict(state, data):
+        scores = tiny.predict(state, data)
+        return {"scores": scores, "best": jnp.argmax(scores, axis=-1)}
+
+    subject = subject_of(tiny.case(predict=predict))
+    for probe in ("predict", "accuracy"):
+        found = subject.results(PlanItem("i", "tiny", probe, "tf_graph", 13, "cpu:1", "cpu:1"))
+        assert {j.status for j in found} == {PASS}, found
+
+
+def test_a_training_set_smaller_than_a_batch(subject_of):
+    assert "fewer than a batch of 256" in refusal(subject_of, training=Training())
+
+
+def test_a_batch_larger_than_the_test_set(tiny_subject):
+    with pytest.raises(InputError, match="batch size 41: expected 1 to 40"):
+        tiny_subject.batch(41)
+
+
+@pytest.mark.parametrize("runtime", ["jax", "tf_graph", "saved_model"])
+def test_a_runtime_refuses_a_batch_that_does_not_fit(tiny_subject, runtime):
+    opened, good = tiny_subject.runtime(runtime), tiny_subject.batch(13)
+    for batch, said in (
+        (dataclasses.replace(good, data=good.data[:, :3]), "expected float32"),
+        (dataclasses.replace(good, data=good.data.astype(np.float64)), "Convert it with .astype('float32')"),
+        (good.map(lambda a: a[:0]), "is empty. Expected a batch size of at least 1"),
+    ):
+        with pytest.raises(InputError, match="case 'tiny': data 'data'") as caught:
+            opened.evaluate("predict", batch, "cpu:0")
+        assert said in str(caught.value)
+
+
+def powerless(subject, probe):
+    return power.judge(probe, power.PowerStudy(subject).of(probe, 13)).status == FAIL
+
+
+@pytest.mark.parametrize("probe", tiny.tiny.probes)
+def test_a_trained_model_gives_every_probe_power(tiny_subject, probe):
+    assert not powerless(tiny_subject, probe)
+
+
+def test_a_saturated_loss_is_powerless(subject_of):
+    """Logits so far apart that the loss is 0 in float32, and no weight matters."""
+
+    def loss(params, other_state, rng, data, labels, train):
+        apart = 200 * labels + 1e-3 * tiny.logits(params, data)
+        return -jnp.mean(jnp.sum(jnp.exp(apart - 200) * 0 + jnp.log1p(-jnp.exp(-200 + 0 * apart)), -1)), other_state
+
+    subject = subject_of(tiny.case(loss=loss))
+    assert powerless(subject, "eval_loss")
+    assert powerless(subject, "eval_gradient")
+
+
+def test_dead_units_are_powerless(subject_of):
+    def dead(params, other_state, rng, data, labels, train):
+        return -jnp.mean(jnp.sum(tiny.logits(params, data, offset=-1e4) * labels, -1)), other_state
+
+    subject = subject_of(tiny.case(loss=dead))
+    assert powerless(subject, "eval_gradient")
+
+
+def test_an_untrained_model_fails(subject_of):
+    found = {j.leaf: j for j in checks.trained(subject_of(tiny.case(training=Training(0, 1, 16))).trained)}
+    assert found["evaluation_loss"].status == found["state"].status == FAIL
+    assert "untrained" in found["state"].message
+
+
+def test_a_trained_model_passes(tiny_subject):
+    assert {j.status for j in checks.trained(tiny_subject.trained)} == {PASS}
+
+
+def test_cases_that_ship_are_small():
+    from pathlib import Path
+
+    from parity.cases.shipped import ratings
+
+    assert len(Path(ratings.__file__).read_text().splitlines()) <= 80
+    assert load("ratings").data.keys() == {"user", "context"}
+
+
+def test_the_same_case_is_trained_to_the_same_bits(tiny_subject, subject_of):
+    one, two = tiny_subject.trained, subject_of(tiny.tiny).trained
+    assert one.metrics == two.metrics
+    assert all((one.state.params["hidden"][k] == two.state.params["hidden"][k]).all() for k in ("kernel", "bias"))
+
+
+@pytest.fixture(scope="module")
+def miniature(frameworks):
+    from parity.core.ledger import Ledger
+    from parity.runtimes.subject import Subject
+
+    subject = Subject(load("miniature"), Ledger())
+    yield subject
+    subject.close()
+
+
+def test_the_miniature_is_neither_untrained_nor_saturated_and_asks_everything(miniature):
+    assert 0.05 <= miniature.trained.metrics.eval_loss[-1] <= 1.0
+    assert {j.status for j in checks.trained(miniature.trained)} == {PASS}
+    assert miniature.case.probes == PROBES
+
+
+@pytest.mark.parametrize("size", [1, 13])
+def test_the_miniature_has_power_where_an_answer_is_discrete(miniature, size):
+    """The one probe that a case so small easily leaves powerless: a class that no error in a weight changes."""
+    assert power.judge("accuracy", power.PowerStudy(miniature).of("accuracy", size)).status == PASS

@@ -1,0 +1,177 @@
+"""Profiles of leaves: they say what the check says, and show where a planted defect sits."""
+
+import math
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from parity import records
+from parity.core.errors import RuntimeFailureError
+from parity.probes import profiles
+from parity.probes.seeded_defects import Planted
+from parity.records import Check
+from parity.runtimes import EVALUATION_OF, BaseRuntime
+from parity.scoring.rules import Budget, judge
+from parity.tests.support import samples
+
+SIZE = 13
+
+
+def asked(probe, runtime="tf_graph", device="cpu:0"):
+    return samples.planned(
+        item=f"test_{probe}[tiny-{runtime}]", case="tiny", probe=probe, runtime=runtime, batch_size=SIZE,
+        tf_device=device,
+    )  # fmt: skip
+
+
+def checks_of(subject, *questions):
+    return [Check(**asdict(question), **vars(result)) for question in questions for result in subject.results(question)]
+
+
+def largest(profile):
+    return max(max(row) for row in profile.map)
+
+
+def explained_by(profile, subject):
+    """The score that a map with an element a block stands for."""
+    budget = subject.budgets(EVALUATION_OF[profile.probe], SIZE)[profile.probe][profile.leaf]
+    rms = math.sqrt(np.mean(np.square(profile.map))) * budget.max / budget.rms
+    return pytest.approx(max(largest(profile), rms), rel=1e-3)
+
+
+@pytest.fixture
+def answering(tiny_subject):
+    """Lets a runtime answer what `change` makes of its honest answers, by probe and leaf."""
+
+    def planted(evaluation, change):
+        answers = tiny_subject.answers("tf_graph", evaluation, SIZE, "cpu:0")
+        answers = {probe: {leaf: np.array(array) for leaf, array in of.items()} for probe, of in answers.items()}
+        change(answers)
+        return tiny_subject.instead({"tf_graph": Planted(tiny_subject.runtime("tf_graph"), answers)})
+
+    return planted
+
+
+def test_the_profile_of_each_worst_leaf_says_what_its_check_says(tiny_subject):
+    probes = ("predict", "eval_loss", "eval_gradient")
+    checks = checks_of(tiny_subject, *map(asked, probes), *(asked(p, "jax", "none") for p in probes))
+    found = list(profiles.of_case(tiny_subject, checks))
+    assert {profile.probe for profile in found} == set(probes)
+    for profile in found:
+        rivals = [c for c in checks if c.probe == profile.probe and c.runtime == "tf_graph"]
+        check = max(rivals, key=lambda c: c.score)
+        assert (profile.item, profile.leaf, profile.runtime) == (check.item, check.leaf, "tf_graph")
+        assert profile.block == [1, 1]
+        assert check.score == explained_by(profile, tiny_subject)
+        elements = math.prod(profile.shape)
+        assert sum(profile.counts) == sum(profile.jax_counts) == elements
+        jax = next(c for c in checks if (c.probe, c.leaf, c.runtime) == (profile.probe, profile.leaf, "jax"))
+        highest = max(n for n, count in enumerate(profile.jax_counts) if count)
+        assert not highest or profile.edges[highest] <= jax.score * 1.001
+
+
+def test_one_element_off_is_seen_in_its_block_and_beyond_the_limit(tiny_subject, answering):
+    def off(answers):
+        answers["eval_gradient"]["hidden/kernel"][2, 5] += 1.0
+
+    with answering("evaluate", off):
+        checks = checks_of(tiny_subject, asked("eval_gradient"))
+        [profile] = profiles.of_case(tiny_subject, checks)
+    [check] = [c for c in checks if c.status == records.FAIL]
+    assert (profile.leaf, profile.shape, profile.block) == ("hidden/kernel", [4, 8], [1, 1])
+    assert check.worst.index == [2, 5]
+    assert profile.map[2][5] == largest(profile) > 1e6
+    assert check.score == explained_by(profile, tiny_subject)
+    limit = profile.edges.index(128.0)
+    assert (sum(profile.counts[limit:]), sum(profile.jax_counts[limit:])) == (1, 0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_an_element_that_is_not_finite_is_infinitely_far(tiny_subject, answering, value):
+    def off(answers):
+        answers["predict"]["output"][7, 1] = value
+
+    with answering("predict", off):
+        [profile] = profiles.of_case(tiny_subject, checks_of(tiny_subject, asked("predict")))
+    assert profile.map[7][1] == largest(profile) == math.inf
+    assert profile.counts[-1] == 1
+    assert records.decode(records.Profile, records.encode(profile)) == profile
+
+
+def test_an_exact_leaf_that_differs_is_profiled_against_jax(tiny_subject, answering):
+    def off(answers):
+        for leaf in answers["rng"]:
+            answers["rng"][leaf][..., -1] += 1
+
+    with answering("train", off):
+        [profile] = profiles.of_case(tiny_subject, checks_of(tiny_subject, asked("rng")))
+    assert (profile.map[0][-1], profile.map[0][0]) == (math.inf, 0.0)
+    assert profile.jax_counts[0] == sum(profile.jax_counts)
+
+
+class Failing(BaseRuntime):
+    def devices(self):
+        return ["cpu:0"]
+
+    def compute(self, evaluation, batch, device):
+        raise RuntimeFailureError("it answers no more")
+
+
+class Reshaped(Failing):
+    def compute(self, evaluation, batch, device):
+        return {"predict": {"output": np.zeros((1, 1), "f")}}
+
+
+@pytest.mark.parametrize("runtime", [Failing, Reshaped])
+def test_what_fails_when_it_is_asked_again_says_how(tiny_subject, runtime):
+    checks = checks_of(tiny_subject, asked("predict"), asked("eval_loss"))
+    with tiny_subject.instead({"tf_graph": runtime(tiny_subject.runtime("tf_graph").model)}):
+        found = list(profiles.of_case(tiny_subject, checks))
+    assert {profile.probe for profile in found} == {"predict", "eval_loss"}
+    for profile in found:
+        assert profile.failed
+        assert not profile.counts
+        assert records.decode(records.Profile, records.encode(profile)) == profile
+
+
+def test_the_worst_of_each_probe_failing_first_and_no_more_than_eight():
+    def check(probe, score, **changes):
+        return replace(samples.check(probe=probe), score=score, **changes)
+
+    found = profiles.worst([
+        check("predict", 2.0), check("predict", 900.0, tf_device="none"), check("predict", 3.0, runtime="tf_eager"),
+        check("eval_loss", 1.0, status="fail"), check("rng", math.nan), check("accuracy", 5.0),
+        check("train_loss", None), check("batch_stats", 7.0, message=profiles.NOTE), check("relations", 9.0),
+    ])  # fmt: skip
+    assert [(c.probe, c.runtime) for c in found] == [
+        ("eval_loss", "tf_xla"), ("rng", "tf_xla"), ("predict", "tf_eager"),
+    ]  # fmt: skip
+    assert profiles.MOST == 8
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows", "columns", "block"),
+    [((), 1, 1, [1, 1]), ((7,), 1, 7, [1, 1]), ((100, 3), 34, 3, [3, 1]), ((5, 5, 2, 97), 25, 33, [2, 3])],
+)
+def test_a_map_has_a_bounded_size_and_keeps_the_largest(shape, rows, columns, block):
+    apart = np.random.default_rng(0).random(shape)
+    at = np.unravel_index(apart.argmax(), apart.shape)
+    found, size = profiles.position_map(apart)
+    assert (len(found), len(found[0]), size) == (rows, columns, block)
+    row = int(np.ravel_multi_index(at[:-1], shape[:-1])) if shape[:-1] else 0
+    assert found[row // size[0]][(at[-1] if at else 0) // size[1]] == pytest.approx(apart.max(), rel=1e-3)
+
+
+def test_distances_are_those_of_the_judge():
+    rng = np.random.default_rng(1)
+    oracle = rng.normal(size=(20, 7))
+    jax = oracle.astype("f")
+    actual = jax + np.float32(1e-5)
+    budget = Budget(1e-6, 2e-6)
+    [found] = judge({"w": actual}, {"w": jax}, {"w": oracle}, {"w": budget}, 128.0)
+    apart = profiles.distances(actual, oracle, budget.max)
+    rms = math.sqrt((apart**2).mean()) * budget.max / budget.rms
+    assert max(apart.max(), rms) == pytest.approx(found.score)
+    same = np.array([math.nan, math.inf, 0.0])
+    assert profiles.distances(same, same, 0.0).tolist() == [0, 0, 0]

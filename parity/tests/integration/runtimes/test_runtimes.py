@@ -1,0 +1,217 @@
+"""Seven runtimes answer alike, say where they ran, and fail in words."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from parity.cases.case import Dataset
+from parity.cases.pipeline import Pipeline
+from parity.core.errors import RemedyError, RuntimeFailureError, UsageError
+from parity.export import artifact
+from parity.export import conversion as export
+from parity.probes import checks
+from parity.records import FAIL, PASS, PlanItem
+from parity.runtimes import RUNTIMES, Request, jax_float64, saved_model, saved_model_fresh
+from parity.runtimes._tensorflow import _require_device
+from parity.tests.support import tiny
+
+
+@pytest.fixture
+def subject(tiny_subject):
+    return tiny_subject
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("device", ["cpu:0", "cpu:1"])
+def test_every_runtime_answers_every_probe(subject, runtime, device):
+    for probe in tiny.tiny.probes:
+        found = subject.results(PlanItem("i", "tiny", probe, runtime, 13, device, device))
+        assert {j.status for j in found} == {PASS}, (probe, found)
+
+
+def test_the_same_question_three_times_gets_the_same_verdict(subject, subject_of):
+    """Of what is compiled already, of the same asked again, and of another training and export."""
+    in_process = [runtime for runtime in RUNTIMES if runtime != "saved_model_fresh"]
+    questions = [PlanItem("i", "tiny", p, r, 13, "cpu:0", "cpu:0") for p in tiny.tiny.probes for r in in_process]
+
+    def verdicts(asked):
+        asked.expect(questions)
+        return [(q.probe, q.runtime, *((j.leaf, j.status, j.score) for j in asked.results(q))) for q in questions]
+
+    again = subject.anew()
+    again.forget()
+    assert verdicts(subject) == verdicts(again) == verdicts(subject_of(tiny.tiny))
+
+
+def test_an_unknown_device_is_named(subject):
+    with pytest.raises(UsageError, match=r"no device cpu:7. Expected one of cpu:0, cpu:1"):
+        subject.runtime("tf_graph").evaluate("predict", subject.batch(13), "cpu:7")
+
+
+def test_running_elsewhere_than_asked_is_an_error():
+    with tf.device("CPU:0"):
+        answers = {"predict": {"output": tf.constant(1.0)}}
+    with pytest.raises(RuntimeFailureError, match="asked to run on cpu:1, and ran on cpu:0"):
+        _require_device(answers, "cpu:1")
+
+
+def test_a_training_call_leaves_no_trace(subject):
+    runtime, batch = subject.runtime("saved_model"), subject.batch(13)
+    first, second = (runtime.evaluate("train", batch, "cpu:0") for _ in range(2))
+    for leaf, value in first["rng"].items():
+        np.testing.assert_array_equal(value, second["rng"][leaf])
+
+
+class Biased(jax_float64.Runtime):
+    """An oracle that is wrong by 1e-5, as one would be that is not float64 throughout."""
+
+    def compute_from(self, state, evaluation, batch, on):
+        answers = super().compute_from(state, evaluation, batch, on)
+        wrong = {"predict": lambda a: a * (1 + 1e-5)}
+        return {p: {leaf: wrong.get(p, lambda a: a)(a) for leaf, a in answer.items()} for p, answer in answers.items()}
+
+
+def test_an_oracle_that_is_wrong_itself_fails(subject_of):
+    subject = subject_of(tiny.tiny)
+    subject.use("jax_float64", Biased(subject.runtime("jax").model))
+    [found] = subject.results(PlanItem("i", "tiny", "predict", "jax_float64", 13, "cpu:0", "none"))
+    assert found.status == FAIL
+    assert "spreads from the centre of the ensemble" in found.message
+
+
+def test_an_oracle_that_differs_between_devices_fails(subject_of):
+    subject = subject_of(tiny.tiny)
+    good = subject.kept("jax_float64", "predict", 13)
+    subject.use("jax_float64", Biased(subject.runtime("jax").model))
+    [found] = subject.results(PlanItem("i", "tiny", "predict", "jax_float64", 13, "cpu:1", "none"))
+    assert good["predict"]["output"].dtype == np.float64
+    assert "not the one on the first" in found.message
+
+
+@pytest.mark.parametrize("name", ["hidden/bias", "rng"])
+def test_an_evaluation_that_writes_to_a_variable_is_an_error(subject, name):
+    class Writing(saved_model.Runtime):
+        def module(self):
+            module = super().module()
+            leaves = [s.leaf for s in self.model.signature.state]
+            variable = module.rng if name == "rng" else module.state_vars[leaves.index(name)]
+            honest = module.eval_loss
+
+            def eval_loss(data, labels):
+                variable.assign(variable + tf.ones_like(variable))
+                return honest(data, labels)
+
+            module.eval_loss = eval_loss
+            return module
+
+    runtime = Writing(subject.runtime("saved_model").model)
+    with pytest.raises(RuntimeFailureError, match=f"evaluate wrote to the variable {name}"):
+        runtime.evaluate("evaluate", subject.batch(13), "cpu:0")
+
+
+def test_jax_is_impossible_in_the_fresh_process():
+    probe = (
+        "from parity.runtimes.saved_model_fresh import BLOCKED, make_jax_impossible\n"
+        "import importlib\n"
+        "make_jax_impossible()\n"
+        "for name in (*BLOCKED, 'jax.numpy', 'flax.linen'):\n"
+        "    try:\n"
+        "        importlib.import_module(name)\n"
+        "    except ImportError:\n"
+        "        continue\n"
+        "    raise SystemExit(name + ' could be imported')\n"
+    )
+    subprocess.run([sys.executable, "-c", probe], check=True)
+
+
+def test_a_fresh_process_that_already_has_jax_refuses(frameworks):
+    with pytest.raises(RuntimeError, match="jax is already imported"):
+        saved_model_fresh.make_jax_impossible()
+
+
+def test_a_killed_process_is_a_crash(subject):
+    runtime = saved_model_fresh.Runtime(subject.runtime("saved_model").model)
+    runtime.expect([Request("predict", 13, "cpu:0")])
+    runtime._process.kill()
+    with pytest.raises(RuntimeFailureError, match="the fresh process ended with code -9") as caught:
+        runtime.evaluate("predict", subject.batch(13), "cpu:0")
+    assert caught.value.status == "crash"
+    runtime.close()
+
+
+def test_a_request_the_bundle_cannot_serve_is_an_error_and_the_process_lives(subject):
+    runtime = saved_model_fresh.Runtime(subject.runtime("saved_model").model)
+    with pytest.raises(RuntimeFailureError, match=r"b7\.npz"):
+        runtime.evaluate("predict", subject.batch(7), "cpu:0")
+    assert runtime.evaluate("predict", subject.batch(13), "cpu:0")["predict"]["output"].shape == (13, 3)
+    runtime.close()
+
+
+def test_both_exports_are_what_a_server_and_a_trainer_need(subject):
+    assert {j.status for j in checks.saved(subject)} == {PASS}
+
+
+def test_weights_frozen_into_the_program_are_found(subject, tmp_path):
+    weights = np.random.default_rng(0).normal(size=(4, 8192)).astype(np.float32)
+
+    def frozen(params, other, data):
+        return data @ weights
+
+    module = tf.Module()
+    convert = export.convert(frozen, ["...", "...", "(b, ...)"], gradient=False)
+    signature = [tf.TensorSpec((None, 4))]
+    module.predict = tf.function(lambda x: convert({}, {}, x), autograph=False, input_signature=signature)
+    tf.saved_model.save(module, str(tmp_path / "jax"))
+    assert max(size for _, size in checks.constants(tmp_path / "jax")) == weights.nbytes
+    module.predict = tf.function(lambda x: x @ tf.constant(weights), input_signature=signature)
+    tf.saved_model.save(module, str(tmp_path / "tf"))
+    assert "expected at most 65,536" in checks._large_constants(tmp_path / "tf")
+
+
+def test_an_artifact_without_a_serving_signature_fails(subject, tmp_path):
+    tf.saved_model.save(export.Exported(tiny.tiny, subject.trained.state, artifact.graph), str(tmp_path / "bare"))
+    everything = artifact.load(subject.bundle / "saved_model")
+    found = {j.leaf: j for j in checks._served(subject, everything, artifact.load(tmp_path / "bare"))}
+    assert found["inference/serving_default/b13"].status == FAIL
+    assert "nothing to call" in found["inference/serving_default/b13"].message
+
+
+def test_training_goes_on_in_tensorflow(subject):
+    assert {j.leaf: j.status for j in checks.finetuned(subject)} == dict.fromkeys(
+        ("handover_loss", "iterations", "learning_rate", "first_update", "parameters", "training_loss"), PASS
+    )
+
+
+def test_a_schedule_off_by_one_step_is_found(subject, monkeypatch):
+    monkeypatch.setattr(subject.finetuned, "learning_rate", [subject.finetuned.learning_rate[-1]] * 10)
+    [found] = [j for j in checks.finetuned(subject) if j.leaf == "learning_rate"]
+    assert "the learning rate at step" in found.message
+
+
+def test_the_pipeline_repeats_its_order_and_shuffles_every_epoch():
+    data = Dataset(tiny.dataset().train, tiny.dataset().test).train
+    one, two = Pipeline(data, tiny.tiny.training), Pipeline(data, tiny.tiny.training)
+    first, again, next_epoch = ([b.data for b in p.epoch(n)] for p, n in ((one, 0), (two, 0), (one, 1)))
+    np.testing.assert_array_equal(first, again)
+    assert (np.asarray(first) != np.asarray(next_epoch)).any()
+    assert {len(batch) for batch in first} == {16}
+    assert len(first) == one.steps_per_epoch == 5
+
+
+def test_where_the_remedy_fails_as_well_the_default_export_stays_and_the_reason_is_kept(subject_of, monkeypatch):
+    subject = subject_of(tiny.tiny)
+    subject.batch(13)
+    export_once = subject._export
+
+    def refuse(readable_by):
+        if readable_by:
+            raise RemedyError("jax has moved its exporter")
+        return export_once(readable_by)
+
+    monkeypatch.setattr(subject, "_export", refuse)
+    monkeypatch.setattr(subject, "_tried", lambda path: [RuntimeFailureError("Cannot deserialize computation")])
+    assert (subject.bundle / "saved_model").is_dir()
+    assert (subject.remedy, subject.unmended) == (None, "no remedy: jax has moved its exporter")

@@ -1,0 +1,265 @@
+"""`parity run`, as a user runs it: real records, and real processes where it is about them."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import jsonschema
+import pytest
+
+import parity
+from parity import records
+from parity.cases.case import PROBES
+from parity.session import plugin
+from parity.tests.support import samples
+
+ROOT = Path(parity.__file__).parents[1]
+IRIS = f"{ROOT / 'fixtures' / 'cases' / 'iris.py'}:case"
+SCHEMA = json.loads((Path(parity.__file__).parent / "records" / "run.schema.json").read_text())
+
+
+def run(*arguments, cwd):
+    command = [sys.executable, "-m", "parity", "run", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def iris(tmp_path_factory, frameworks):
+    """A user's own case, in a file outside the package, on every runtime.
+
+    Of relations, which have tests of their own like the canaries, one; `test_resuming` kills processes.
+    """
+    folder = tmp_path_factory.mktemp("iris")
+    asked = "not resumption and not bfloat16 and not canaries and (not relations or split_batch)"
+    done = samples.inside("run", "--case", IRIS, "--out", "out", "--batch-size", 13, "-k", asked, cwd=folder)
+    return done, folder / "out"
+
+
+def test_a_users_case_passes_on_every_runtime(iris):
+    done, out = iris
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = records.read(out)
+    assert found.in_order()
+    assert {c.runtime for c in found.checks} == {p.runtime for p in found.plan}
+    assert "are in parity: all" in done.stdout
+    assert "Where " in done.stdout
+
+
+def test_the_record_fits_its_schema_and_keeps_the_plan(iris):
+    _, out = iris
+    jsonschema.validate(json.loads((out / "run.json").read_text()), SCHEMA)
+    found = records.read(out)
+    assert {c.item for c in found.checks} == {p.item for p in found.plan}
+    assert len({(c.item, c.leaf) for c in found.checks}) == len(found.checks)
+    assert "test_train_gradient[iris-saved_model-b13]" in {p.item for p in found.plan}
+    assert [(p.case, p.function) for p in found.programs] == [("iris", f) for f in ("predict", "loss", "gradient")]
+    assert {"predict", "eval_gradient", "train_gradient"} <= {profile.probe for profile in found.profiles}
+    assert sorted(p.name for p in out.iterdir()) == ["index.html", "run.json"]
+
+
+def test_every_check_names_its_devices_and_every_score_its_budget(iris):
+    found = records.read(iris[1])
+    assert {(c.jax_device, c.tf_device) for c in found.checks} == {
+        ("cpu:0", "none"), ("cpu:1", "none"), ("cpu:0", "cpu:0"), ("cpu:1", "cpu:1"),
+    }  # fmt: skip
+    budgets = {(b.probe, b.batch_size, b.leaf): b for b in found.budgets}
+    asked = set(PROBES) - {"accuracy"}
+    scored = [c for c in found.checks if c.score and c.runtime == "tf_graph" and c.probe in asked]
+    assert scored
+    for check in scored:
+        assert "8 float32 evaluations" in budgets[check.probe, check.batch_size, check.leaf].source
+
+
+def test_the_curves_span_the_hand_over(iris):
+    curves = {(c.name, c.series): c for c in records.read(iris[1]).curves}
+    jax, tensorflow = curves["evaluation loss", "JAX"], curves["evaluation loss", "TensorFlow"]
+    assert tensorflow.handover == jax.x[-1] == tensorflow.x[0]
+
+
+MINE = """
+import dataclasses
+from parity.cases.case import Limit
+from parity.tests.support import tiny
+
+case = dataclasses.replace(tiny.tiny, name="mine")
+strict = dataclasses.replace(tiny.tiny, name="strict", limit=Limit(1e-6, "to see it fail"))
+vector = dataclasses.replace(tiny.tiny, name="vector", loss=lambda p, o, r, x, y, t: (tiny.predict((p, o), x), o))
+"""
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory, frameworks):
+    """Two cases that must fail: one has a limit that nothing can meet, the loss of the other is no scalar."""
+    folder = tmp_path_factory.mktemp("failing")
+    (folder / "mine.py").write_text(MINE)
+    options = ["--case", "mine.py:strict", "--case", "mine.py:vector", "--runtime", "tf_graph", "--probe", "predict"]
+    return samples.inside("run", *options, "--batch-size", 13, "--out", "out", cwd=folder), folder
+
+
+def test_a_failure_says_what_where_who_and_how_to_repeat_it(failing):
+    done, folder = failing
+    assert done.returncode == 1
+    text = done.stdout
+    for said in (
+        "output: score",
+        "over the limit 1e-06",
+        "worst element [",
+        "JAX ",
+        "oracle ",
+        "moved",
+        "repeat: python -m pytest",
+    ):
+        assert said in text, text
+    found = [c for c in records.read(folder / "out").checks if c.case == "strict"]
+    [check] = [c for c in found if c.tf_device == "cpu:0"]
+    assert (check.status, check.limit, check.limit_reason) == ("fail", 1e-6, "to see it fail")
+    assert "to see it fail" in (folder / "out" / "index.html").read_text()
+
+
+def test_the_command_in_a_failure_repeats_just_that_check(failing):
+    done, folder = failing
+    line = next(
+        line for line in done.stdout.splitlines() if line.startswith("repeat: python -m pytest") and "strict" in line
+    )
+    command = [sys.executable, *shlex.split(line.removeprefix("repeat: python "))]
+    again = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert "1 failed in" in again.stdout, again.stdout
+    assert "over the limit 1e-06" in again.stdout
+
+
+def test_interrupted_in_the_middle(tmp_path):
+    """Ctrl-C after the first verdict: sealed as interrupted, with what was seen and what is missing."""
+    asked = ["--case", IRIS, "--runtime", "jax", "--runtime", "saved_model_fresh", "--probe", "predict", "-v"]
+    command = [sys.executable, "-m", "parity", "run", *asked, "--batch-size", "13", "--batch-size", "1", "--out", "out"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "PASSED" in line:
+            os.killpg(process.pid, signal.SIGINT)
+            break
+    process.communicate()
+    assert process.returncode == 130
+    found = records.read(tmp_path / "out")
+    assert found.state == records.INTERRUPTED
+    assert found.counts()["pass"]
+    assert found.counts()["missing"]
+    assert not found.in_order()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_python_loses_stops_the_run_before_the_next_question():
+    class Lossy:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    config = SimpleNamespace(stash=pytest.Stash(), add_cleanup=lambda undo: None)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        plugin._remember_interrupts(config)
+        plugin.pytest_runtest_setup(SimpleNamespace(config=config))
+        Lossy()
+        with pytest.raises(KeyboardInterrupt):
+            plugin.pytest_runtest_setup(SimpleNamespace(config=config))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["-n", "2"], 2, "run it in one process, without -n"),
+        (["--case", "none.py:case"], 2, "no case file none.py"),
+        (["--case", "nobody"], 2, "Expected one of miniature, ratings, reference"),
+        (["--runtime", "abacus"], 2, "no runtime 'abacus'. Expected one of jax"),
+        (["--probe", "smell"], 2, "no probe 'smell'"),
+        (["--batch-size", "0"], 2, "batch size '0'. Expected a whole number of at least 1"),
+        (["--probe", "rng", "-k", "nothing_is_called_so"], 3, "deselected"),
+    ],
+)
+def test_what_cannot_be_run_is_said(tmp_path, frameworks, options, code, said):
+    done = samples.inside("run", "--out", "out", *options, cwd=tmp_path)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in done.stdout + done.stderr
+
+
+def test_another_projects_tests_are_left_alone(tmp_path):
+    """The plugin is loaded wherever parity is installed, and `question` is a common name."""
+    (tmp_path / "test_quiz.py").write_text(
+        "import sys\nimport pytest\n"
+        "@pytest.fixture\ndef question():\n    return 6 * 7\n"
+        "def test_answer(question):\n    assert question == 42\n    assert 'jax' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "pytest"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+    assert "parity" not in done.stdout.partition("collected")[2]
+
+
+def test_jax_alone_is_no_verdict_and_an_old_report_does_not_stay(tmp_path, frameworks):
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "index.html").write_text("of another run")
+    options = ["--case", "mine.py:case", "--runtime", "jax", "--probe", "rng", "--batch-size", 13]
+    done = samples.inside("run", *options, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 3, done.stdout
+    assert "TensorFlow was not asked" in done.stdout
+    assert "of another run" not in (tmp_path / "out" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("absent", ["jax", "tensorflow"])
+def test_a_framework_that_is_not_there(tmp_path, absent):
+    code = (
+        f"import sys\nsys.modules[{absent!r}] = None\n"
+        "from parity.cli.main import main\nraise SystemExit(main(['run', '--out', 'out', '--probe', 'predict']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert f"{absent} cannot be imported" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_an_output_folder_that_is_a_file(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    done = run("--out", "out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "out is a file; --out expects a folder" in done.stdout + done.stderr
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_full_disk_ends_the_run_with_a_clear_error(tmp_path, frameworks):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run.jsonl").symlink_to("/dev/full")
+    asked = ["--case", IRIS, "--probe", "training", "--runtime", "jax"]
+    done = samples.inside("run", "--out", "out", *asked, cwd=tmp_path)
+    assert done.returncode not in (0, 1)
+    assert "No space left on device" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_case_that_cannot_be_used_is_an_error_of_every_question(failing):
+    done, folder = failing
+    assert "expected a float scalar. Take the mean over the batch." in done.stdout
+    assert "Traceback" not in done.stdout
+    assert {c.status for c in records.read(folder / "out").checks if c.case == "vector"} == {"error"}
+
+
+def test_a_bundle_is_exported_and_verified_where_jax_is_impossible(tmp_path):
+    export = [sys.executable, "-m", "parity", "export", "bundle", "--case", "mine.py:case", "--batch-size", "13"]
+    (tmp_path / "mine.py").write_text(MINE)
+    assert subprocess.run(export, cwd=tmp_path, check=False).returncode == 0
+    verify = (
+        "from parity.runtimes.saved_model_fresh import make_jax_impossible\nmake_jax_impossible()\n"
+        "from parity.cli.main import main\nraise SystemExit(main(['verify', 'bundle', '--out', 'out']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", verify], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = records.read(tmp_path / "out")
+    assert found.in_order()
+    assert {p.probe for p in found.plan} == {c.probe for c in found.checks}
+    jsonschema.validate(json.loads((tmp_path / "out" / "run.json").read_text()), SCHEMA)

@@ -1,0 +1,1 @@
+"""What tests share: sample records, small cases, browsers, matrices."""

@@ -1,0 +1,32 @@
+"""The tiny case, whose program is another in the process that times JAX: it predicts nothing, and its loss is off.
+
+`refusing` predicts but at the largest batch size, 50.
+"""
+
+import sys
+
+from parity.tests.support import tiny
+
+ALIEN = "tensorflow" not in sys.modules and "worker" in " ".join(sys.orig_argv) and "jax" in sys.argv
+
+
+def predict(state, data):
+    found = tiny.predict(state, data)
+    return found * 0 if ALIEN else found
+
+
+def loss(params, other_state, rng, data, labels, train):
+    found, other = tiny.loss(params, other_state, rng, data, labels, train)
+    return (found if train or not ALIEN else found * 1.01), other
+
+
+planted = tiny.case(name="planted", predict=predict, loss=loss)
+
+
+def refuse(state, data):
+    if ALIEN and data.shape[0] == 50:
+        raise ValueError("too many")
+    return tiny.predict(state, data)
+
+
+refusing = tiny.case(name="refusing", predict=refuse)

@@ -1,0 +1,71 @@
+"""Small records by hand, and scripts run in processes of their own."""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from parity import records
+from parity.records import Check, Footprint, PlanItem, Run, Timing
+
+ASKED = {
+    "item": "test_predict[reference-tf_xla-b13]",
+    "case": "reference",
+    "probe": "predict",
+    "runtime": "tf_xla",
+    "batch_size": 13,
+    "jax_device": "cpu:0",
+    "tf_device": "cpu:0",
+}
+
+
+def planned(**changes):
+    return PlanItem(**{**ASKED, **changes})
+
+
+def check(**changes):
+    return Check(**{**ASKED, "leaf": "output", "status": records.PASS, **changes})
+
+
+def timing(**changes):
+    """Of nine rounds around a millisecond."""
+    known = {"case": "reference", "runtime": "tf_xla", "step": "predict", "batch_size": 13, "device": "cpu:0"}
+    measured = {"median_ns": 1e6, "low_ns": 0.99e6, "high_ns": 1.01e6, "times_ns": [1_000_000] * 9}
+    return Timing(**{**known, **measured, "narrow": True, "outliers": 0, **changes})
+
+
+def footprint(**changes):
+    """Of a process that took 800 MB."""
+    measured = {"import_ns": 2e9, "load_ns": 1e9, "first_call_ns": 5e8, "peak_memory_bytes": 800_000_000}
+    known = {"case": "reference", "runtime": "tf_xla", "batch_size": 1024, "threads": {"python": 5}, "export_ns": 3e9}
+    return Footprint(**{**known, **measured, "artifact_bytes": 170_000, **changes})
+
+
+def run(**changes):
+    environment = {"versions": {"jax": "0.10.2", "tensorflow": "2.21.0"}, "machine": {"cores": 2}}
+    known = {"cell": "local", "started_at": "2026-01-02T03:04:05.678Z", "environment": environment}
+    return Run(**{**known, "state": records.COMPLETE, "ended_at": "2026-01-02T03:05:00.000Z", **changes})
+
+
+def inside(*arguments, cwd):
+    """`parity` with these arguments, in this process: for what is not about processes, where imports are most of it."""
+    from parity.cli import main as cli
+
+    said, before = io.StringIO(), Path.cwd()
+    os.chdir(cwd)
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = cli.main([str(argument) for argument in arguments])
+    except SystemExit as error:
+        code = error.code
+    finally:
+        os.chdir(before)
+    return subprocess.CompletedProcess(arguments, code, said.getvalue(), "")
+
+
+def python(*arguments, **options):
+    """The interpreter of the tests, run to its end."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)

@@ -1,0 +1,122 @@
+"""The policy: what it changes, and what of it is refused."""
+
+from dataclasses import replace
+
+import pytest
+
+from parity import gate, records
+from parity.core.errors import UsageError
+from parity.tests.support import samples, standings
+from parity.tests.support.standings import judge, kinds, with_check
+
+DRIFT = "[drift]\nfloor = 1\nscore = 2\nbudget = 4\npower = 4\nlatency = 1.5\nmemory = 2\nartifact = 2\n"
+
+
+@pytest.fixture
+def policy(tmp_path):
+    def write(text):
+        (tmp_path / "policy.toml").write_text(text, encoding="utf-8")
+        return gate.load_policy(tmp_path / "policy.toml")
+
+    return write
+
+
+def rule(level="advisory", **where):
+    said = {"level": level, "reason": "it is known", **where}
+    return "[[rule]]\n" + "".join(f'{name} = "{value}"\n' for name, value in said.items())
+
+
+def test_single_operations_are_advisory_and_nothing_else_is():
+    shipped = gate.load_policy()
+    assert shipped.excuse("operations", "operations", "tf_graph").startswith("single operations are about the pair")
+    assert shipped.excuse("reference", "predict", "tf_graph") == ""
+    question = samples.planned(item="test_operations[erf]", case="operations", probe="operations", runtime="tf_graph")
+    baseline, made = standings.run(), standings.newer()
+    for of, status in ((baseline, "pass"), (made, "error")):
+        of.plan.append(question)
+        of.checks.append(records.Check(**vars(question), leaf="erf", status=status))
+    found = judge(made, baseline)
+    assert (found.decision, kinds(found)) == ("may upgrade", [("warn", "error")])
+    assert "(advisory: single operations" in found.findings[0].sentence
+    assert found.sentence.endswith("): 1 finding is advisory in 5 checks.")
+    made.checks[-1] = replace(made.checks[-1], leaf="*")
+    assert kinds(judge(made, baseline)) == [("warn", "missing"), ("warn", "new and not in order")]
+    for status in ("crash", "timeout", "missing"):
+        made.checks[-1] = replace(made.checks[-1], leaf="erf", status=status)
+        assert kinds(judge(made, baseline)) == [("block", status)]
+    made.plan.pop(), made.checks.pop()
+    assert kinds(judge(made, baseline)) == [("block", "missing")]
+
+
+def test_no_rule_excuses_a_power_that_is_missing(policy):
+    made = standings.newer(powers=standings.run().powers[:1])
+    assert kinds(judge(made, policy=policy(DRIFT + rule()))) == [("block", "missing")]
+
+
+def test_a_remedy_that_an_advisory_check_needs_is_none_that_the_upgrade_needs(policy):
+    found = judge(with_check(1, status="remedied"), policy=policy(DRIFT + rule(runtime="tf_graph")))
+    assert (found.decision, kinds(found)) == ("may upgrade", [("warn", "remedied")])
+
+
+@pytest.mark.parametrize("where", [{"case": "ref*"}, {"probe": "train_*"}, {"runtime": "tf_graph"}, {}])
+def test_an_advisory_rule_turns_a_block_into_a_warning_with_its_reason(policy, where):
+    found = judge(with_check(1, status="fail"), policy=policy(DRIFT + rule(**where)))
+    assert (found.exit_code, kinds(found)) == (0, [("warn", "worse")])
+    assert found.findings[0].sentence.endswith("(advisory: it is known).")
+
+
+def test_a_candidate_does_not_move_under_an_easier_rule():
+    made = with_check(1, status="fail")
+    made.plan[1] = replace(made.plan[1], case="operations")
+    assert judge(made).exit_code == 1
+
+
+@pytest.mark.parametrize("where", [{"case": "mine"}, {"probe": "predict"}, {"runtime": "tf_*l"}])
+def test_a_rule_for_elsewhere_does_not(policy, where):
+    assert judge(with_check(1, status="fail"), policy=policy(DRIFT + rule(**where))).exit_code == 1
+
+
+def test_the_last_matching_rule_decides(policy):
+    soft, hard = rule(case="reference"), rule("hard", runtime="tf_graph")
+    assert judge(with_check(1, status="fail"), policy=policy(DRIFT + soft + hard)).exit_code == 1
+    assert judge(with_check(1, status="fail"), policy=policy(DRIFT + hard + soft)).exit_code == 0
+
+
+def test_the_factors_are_the_policys(policy):
+    assert kinds(judge(with_check(1, score=3.1), policy=policy(DRIFT))) == [("warn", "drift")]
+    assert kinds(judge(with_check(1, score=3.1))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("drift", "is not TOML"),
+        ("", "missing required field `drift`"),
+        (DRIFT.replace("score = 2\n", ""), r"missing required field `score` - at `\$\.drift`"),
+        (DRIFT + "hurry = 2\n", r"unknown field `hurry` - at `\$\.drift`"),
+        (DRIFT.replace("score = 2", "score = 0.5"), r">= 1.0 - at `\$\.drift\.score`"),
+        (DRIFT.replace("score = 2", 'score = "2"'), r"got `str` - at `\$\.drift\.score`"),
+        (DRIFT.replace("score = 2", "score = inf"), r"at `\$\.drift\.score`"),
+        (DRIFT.replace("score = 2", "score = nan"), r"at `\$\.drift\.score`"),
+        (DRIFT + rule("soft"), r"'soft' - at `\$\.rule\[0\]\.level`"),
+        (DRIFT + rule(reason=""), r"at `\$\.rule\[0\]\.reason`"),
+        (DRIFT + rule(leaf="kernel"), r"unknown field `leaf` - at `\$\.rule\[0\]`"),
+        (DRIFT + '[[rule]]\nlevel = "hard"\n', "missing required field `reason`"),
+    ],
+)
+def test_what_is_no_policy_is_refused_with_file_key_and_expectation(policy, text, said):
+    with pytest.raises(UsageError, match=rf"(?s)policy\.toml.*{said}.*as in|{said}.*Expected a file like") as error:
+        policy(text)
+    assert error.value.exit_code == 2
+
+
+def test_a_policy_that_is_not_there(tmp_path):
+    with pytest.raises(UsageError, match="cannot read the policy"):
+        gate.load_policy(tmp_path / "none.toml")
+
+
+def test_lost_power_that_is_advisory_only_warns(policy):
+    made = standings.newer(
+        powers=[replace(power, smallest_relative_error=float("inf")) for power in standings.run().powers]
+    )
+    assert kinds(judge(made, policy=policy(DRIFT + rule(probe="predict")))) == [("warn", "powerless")]

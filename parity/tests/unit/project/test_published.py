@@ -1,0 +1,81 @@
+"""What is committed as measured is of this code, and the README says what it says."""
+
+import json
+
+import pytest
+
+from parity.core.errors import RecordError
+from parity.handover import HANDOVERS
+from parity.records import false_alarms, published
+from parity.records import timing_calibration as latency_honesty
+from parity.report import costs, handover, trust
+from parity.scoring import rules
+from parity.tests.support.paths import ROOT
+
+README = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+BASELINES = sorted((ROOT / "fixtures" / "baselines").glob("*.json"))
+
+
+def test_the_study_found_no_false_alarm_and_the_limit_follows_from_it():
+    study = published.load(published.FALSE_ALARMS)
+    assert study["false_alarms"] == []
+    assert study["follows"] == study["limit"] == rules.LIMIT
+    assert len(study["pairs"]) >= 8
+    assert min(pair["trainings"] for pair in study["pairs"]) >= 20
+
+
+def test_the_readme_says_what_was_measured():
+    assert false_alarms.sentence(published.load(published.FALSE_ALARMS)) in README
+    assert trust.faults_sentence(published.load(published.FAULTS)) in README
+    assert f"at most {rules.LIMIT:g}." in README
+
+
+def test_the_readme_says_what_hand_overs_cost():
+    run = published.run(published.HANDOVER)
+    assert run.in_order()
+    assert {(hit.way, hit.seed) for hit in run.hits} >= {(way, seed) for way in HANDOVERS for seed in range(5)}
+    for sentence in costs.sentences(run.hits):
+        assert f"- {sentence}." in README
+    assert [figure.title for figure in handover.of_the_whole()["charts"]]
+
+
+def test_the_clock_is_honest_and_the_readme_says_how_much():
+    study = latency_honesty.of(published.load(published.LATENCY_HONESTY))
+    assert latency_honesty.sentence(study) in README
+    assert list(latency_honesty.broken(study)) == []
+
+
+def test_the_panel_shows_them():
+    shown = trust.view()
+    assert len(shown["honesty"]["rows"]) == 8
+    assert shown["study"]["figure"].svg.startswith("<svg")
+    assert sum(map(len, shown["faults"]["groups"].values())) == len(shown["faults"]["faults"]) >= 60
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 2}'])
+def test_a_measurement_that_is_none_is_refused_by_name(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(published, "_PLACES", (tmp_path,))
+    (tmp_path / "faults.json").write_text(text)
+    with pytest.raises(RecordError, match=r"faults\.json"):
+        published.load(published.FAULTS)
+
+
+def test_there_may_be_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(published, "_PLACES", (tmp_path,))
+    assert trust.view() is None
+
+
+@pytest.mark.parametrize("path", BASELINES, ids=lambda path: path.stem)
+def test_a_baseline_is_of_this_suite(path):
+    baseline = json.loads(path.read_text(encoding="utf-8"))
+    assert {q["limit"] for q in baseline["questions"]} == {rules.LIMIT}
+    assert baseline["deprecations"] is not None
+    asked = {q["probe"] for q in baseline["questions"]}
+    assert {"predict", "relations", "canaries", "operations", "finetuning", "artifact", "training"} <= asked
+
+
+def test_every_supported_cell_has_a_baseline():
+    named = [line.strip() for line in (ROOT / "tox.ini").read_text(encoding="utf-8").splitlines()]
+    first = named.index("env_list =") + 1
+    supported = named[first : named.index("summary")]
+    assert [path.stem for path in BASELINES] == sorted(supported)

@@ -1,0 +1,115 @@
+"""The workflows: a linter finds nothing, and could; their jobs are the cells of tox, their test is the README's."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from parity.core.errors import UsageError
+from parity.records.cells import Cell
+from parity.tests.unit.project.test_layers import ROOT
+
+GITHUB = ROOT / ".github"
+BIN = Path(sys.executable).parent
+ROLES = ("exports", "pairs", "verifications")
+MOST_JOBS = 256
+DEFECTS = {
+    "an unknown key": ("runs-on: ubuntu-latest", "run-on: ubuntu-latest", "'run-on' was unexpected"),
+    "an input in a script": ('--label "$LABEL"', "--label ${{ inputs.label }}", "template-injection"),
+    "more permissions than needed": ("contents: read", "contents: write", "excessive-permissions"),
+    "credentials left in the checkout": ("persist-credentials: false", "fetch-depth: 1", "artipacked"),
+    "somebody's action by a tag": ("actions/checkout@v5", "somebody/checkout@v5", "unpinned-uses"),
+}
+
+
+def lint(folder):
+    program = BIN / "zizmor"
+    assert program.is_file(), f"{program} is not there; install zizmor: pip install --group dev"
+    command = [program, "--offline", "--no-progress", "--strict-collection", "--color=never", folder]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def workflow(name):
+    return yaml.safe_load((GITHUB / "workflows" / f"{name}.yml").read_text(encoding="utf-8"))
+
+
+def test_the_linter_finds_nothing_in_the_workflows():
+    done = lint(GITHUB)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("workflows/atlas.yml", "workflows/tests.yml", "actions/cell/action.yml"):
+        assert re.search(rf"completed \S*{name}", done.stderr)
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_the_linter_finds_a_planted_defect(tmp_path, defect):
+    sound, unsound, said = DEFECTS[defect]
+    copy = tmp_path / ".github"
+    (copy / "workflows").mkdir(parents=True)
+    (copy / "zizmor.yml").write_bytes((GITHUB / "zizmor.yml").read_bytes())
+    text = (GITHUB / "workflows" / "atlas.yml").read_text(encoding="utf-8")
+    assert sound in text
+    (copy / "workflows" / "atlas.yml").write_text(text.replace(sound, unsound), encoding="utf-8")
+    done = lint(copy)
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory):
+    """What the step `list` of the workflow puts out."""
+    out = tmp_path_factory.mktemp("list") / "output"
+    [step] = [step for step in workflow("atlas")["jobs"]["list"]["steps"] if step.get("id") == "list"]
+    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "LABEL": "atlas", "GITHUB_OUTPUT": str(out)}
+    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=ROOT, env=env, check=True, timeout=60)
+    name, _, value = out.read_text().partition("=")
+    assert name == "cells"
+    return json.loads(value)
+
+
+def test_the_jobs_are_the_cells_that_tox_lists(listed):
+    command = [sys.executable, "-m", "tox", "list", "--no-desc", "-q", "-m", "atlas"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert len(names) > 50
+    assert [name for name in names if is_cell(name)] == [name for name in names if name != "atlas"]
+    assert sorted(name for role in ROLES for name in listed[role]) == sorted(name for name in names if name != "atlas")
+
+
+def is_cell(name):
+    try:
+        return bool(Cell.parse(name))
+    except UsageError:
+        return False
+
+
+def test_every_role_has_a_job_matrix_of_its_cells_that_github_takes(listed):
+    assert tuple(listed) == ROLES
+    jobs = workflow("atlas")["jobs"]
+    for role in ROLES:
+        assert jobs[role]["strategy"] == {
+            "fail-fast": False,
+            "matrix": {"cell": f"${{{{ fromJSON(needs.list.outputs.cells).{role} }}}}"},
+        }
+        assert 0 < len(listed[role]) <= MOST_JOBS
+    assert set(jobs["atlas"]["needs"]) == {"list", *ROLES}
+
+
+def test_every_python_of_the_cells_is_set_up_where_they_run_and_where_they_are_joined(listed):
+    wanted = {Cell.parse(name).python for role in ROLES for name in listed[role]}
+    action = yaml.safe_load((GITHUB / "actions" / "cell" / "action.yml").read_text(encoding="utf-8"))
+    for steps in (action["runs"]["steps"], workflow("atlas")["jobs"]["atlas"]["steps"]):
+        [versions] = [
+            s["with"]["python-version"] for s in steps if s.get("uses", "").startswith("actions/setup-python")
+        ]
+        assert wanted <= set(versions.split())
+
+
+def test_the_tests_are_run_by_the_command_of_the_readme():
+    command = [step["run"] for step in workflow("tests")["jobs"]["tests"]["steps"] if "run" in step][-1]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert command in readme
+    assert command.endswith("tox run -qq -e tests")

@@ -1,0 +1,371 @@
+"""The page of a run, and the same in Markdown and in the terminal: what they say, and that no record can break them."""
+
+import dataclasses
+import json
+import math
+import re
+import typing
+from importlib import import_module
+
+import pytest
+
+from parity import gate, records, report
+from parity.cli import main as cli
+from parity.gate.verdict import BLOCK, Group, Verdict
+from parity.records import Curve, Footprint, Profile, Remedy, Stopped
+from parity.report import charts, facts, markdown, numbers, panels, terminal
+from parity.tests.integration.cli.test_command_line import (
+    HOSTILE,
+    Page,
+    assert_links_lead_somewhere,
+    full_run,
+    parity,
+    without_script,
+)
+from parity.tests.support import large, samples
+
+CONTROL = "##[\x1b[31m\x00\r\n::error::\u202e\ud800\u2028```\t|"
+ASKED = {"runtime": "tf_xla", "case": "reference", "probe": "predict"}
+FAILED = {"status": "fail", "score": 3e4, "message": "it is off", "repeat": "python -m pytest 'x::y[1]'"}
+SKEW = {"failure": "stablehlo_skew", "evidence": "vhlo.custom_call_v2 in StableHLO 1.18.0"}
+
+
+def check(nth=0, size=13, **changes):
+    """One of many distinct checks."""
+    item = f"test_predict[reference-tf_xla-b{size}]"
+    known = {"item": item, "batch_size": size, "leaf": f"Dense_{nth}/kernel", "limit": 128.0}
+    return samples.check(**{**ASKED, **known, "score": 1.0, "jax_score": 0.5, **changes})
+
+
+def timings():
+    jax = [samples.timing(runtime="jax", batch_size=size, median_ns=1e6 * size) for size in (1, 13)]
+    ratio = {"ratio": 1.5, "ratio_low": 1.4, "ratio_high": 1.6}
+    slow = [samples.timing(batch_size=size, median_ns=1.5e6 * size, **ratio) for size in (1, 13)]
+    wide = samples.timing(step="eval", narrow=False, times_ns=[1_000_000] * 9 + [9_000_000], outliers=1)
+    return [*jax, *slow, wide]
+
+
+def profile(**changes):
+    known = {"item": check().item, "leaf": check().leaf, "shape": [4, 4], "block": [2, 2], **ASKED, "batch_size": 13}
+    spread = {"edges": [0.1, 1.0, 10.0, 100.0], "counts": [8, 6, 2], "jax_counts": [10, 6, 0]}
+    return Profile(**{**known, **spread, "map": [[0.5, 0.2], [0.1, 42.0]], **changes})
+
+
+def run(**changes):
+    """A run that has something to show in every panel."""
+    curve = Curve("reference", "loss", "JAX", "step", [1.0, 2.0], [3.0, 2.0])
+    prints = [
+        Footprint("reference", name, 13, 1e9, 2e8, 3e8, 300 << 20, {"python": n})
+        for n, name in ((3, "jax"), (4, "tf_xla"))
+    ]
+    known = {"checks": [check(n, size) for n in range(3) for size in (1, 13)], "curves": [curve], "timings": timings()}
+    power = records.Power("reference", "predict", 13, "Dense_0/kernel", 1e-4)
+    return samples.run(**{**known, "footprints": prints, "profiles": [profile()], "powers": [power], **changes})
+
+
+def views(made, judged=None):
+    cell = panels.Cell(made, judged, 0, made.all_checks())
+    return {name: import_module(f"parity.report.panels.{name}").view(cell) for name in panels.NAMES}
+
+
+def page(made, tmp_path, *judged):
+    return report.write([made], tmp_path / "index.html", judged).read_text(encoding="utf-8")
+
+
+def test_the_order_of_the_page(tmp_path):
+    html = without_script(page(run(), tmp_path))
+    assert re.findall(r"<h2[^>]*>([^<]*)", html) == [
+        "What unblocks it", "What changed since the baseline", "Matrix", "Scores", "Scores over batch sizes", "Curves",
+        "Latency", "The worst leaves, element by element", "Why this can be trusted", "Power", "Environment",
+        "Every check", "The command that repeats each question",
+    ]  # fmt: skip
+    assert html.index("in parity") < html.index("What unblocks it")
+    assert_links_lead_somewhere(html)
+
+
+def test_every_chart_is_named_and_has_its_data(tmp_path):
+    html = without_script(page(run(), tmp_path))
+    figures = re.findall(r"<figure>.*?</figure>", html, re.DOTALL)
+    assert len(figures) == 7
+    for figure in figures:
+        assert re.search(r'<svg [^>]*role="img"[^>]*aria-label="[^"]{30,}', figure)
+        assert re.search(r"<figcaption><strong>[^<]+</strong> \S", figure)
+        assert re.search(r"<details><summary>The data of this chart.*<tbody>\s*<tr>", figure, re.DOTALL)
+        assert not re.search(r"#[0-9a-f]{6}\b", figure)  # every colour is the page's
+
+
+def test_a_long_table_behind_a_chart_says_where_it_is_cut(tmp_path):
+    html = page(run(checks=[check(n) for n in range(300)]), tmp_path)
+    assert "The data of this chart: the first 200 of 300 rows" in html
+
+
+def test_the_table_of_curves_has_a_row_for_each_place_thinned_evenly():
+    steps = [float(step) for step in range(1000)]
+    made = run(
+        curves=[
+            Curve("reference", "loss", "JAX", "step", steps, steps),
+            Curve("reference", "loss", "carried", "step", [999.0], [7.0]),
+        ]
+    )
+    [figure] = views(made)["curves"]["charts"]
+    assert figure.columns == ("step", "JAX", "carried")
+    assert (len(figure.rows), figure.total) == (60, 60)
+    assert (figure.rows[0], figure.rows[-1]) == (("0", "0", "-"), ("999", "999", "7.00"))
+
+
+@pytest.mark.parametrize("text", [HOSTILE, CONTROL, "${alert(1)}`</script>", "]]><!--"], ids=range(4))
+def test_no_string_of_a_record_or_a_verdict_breaks_a_panel(tmp_path, text):
+    group = Group(BLOCK, "worse", 1, text, text, text)
+    made, judged = full_run(text), Verdict("stay", text, [], [group], text, text, 1)
+    shown = views(made, judged)
+    assert all(view is not None for view in shown.values())
+    html = without_script(page(made, tmp_path, judged))
+    assert not re.search(r"<(script|img)", html)
+    assert not Page(html).tags & {"script", "img"}
+    assert_links_lead_somewhere(html)
+    if text == HOSTILE:
+        assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 100
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan, 0.0, -1.0])
+def test_no_number_of_a_record_breaks_a_panel(value, monkeypatch):
+    def drawn(spec):
+        json.loads(spec, parse_constant=pytest.fail)
+        return "<svg width='1' height='1'/>"
+
+    monkeypatch.setattr(charts, "_drawn", drawn)
+    made = full_run()
+    for name, cls in records.EVENTS.values():
+        hints = {field: str(hint) for field, hint in typing.get_type_hints(cls).items() if "float" in str(hint)}
+        filled = {field: value if "list" not in hint else [value] * 2 for field, hint in hints.items()}
+        filled |= {"map": [[value, 1.0]]} if "map" in hints else {}
+        setattr(made, name, [dataclasses.replace(row, **filled) for row in getattr(made, name)])
+    assert views(made)["latency"]
+    assert views(made)["profiles"]["figures"]
+    assert terminal.show(made)
+    assert markdown.summary([(made, None)])
+
+
+@pytest.mark.parametrize("text", [HOSTILE, CONTROL], ids=["hostile", "control"])
+def test_no_string_breaks_the_texts(text):
+    made = full_run(text)
+    shown = [terminal.show(made, 80), markdown.summary([(made, Verdict("stay", text, [], [], text, text, 1))])]
+    for said in shown:
+        assert not [char for char in said if not (char.isprintable() or char == "\n")]
+        assert not re.search(r"^\s*::|##\[", said, re.MULTILINE)
+    prose = "\n".join(line for line in shown[1].splitlines() if not line.startswith("    "))
+    assert "<" not in prose
+    assert not re.search(r"(?<!\\)[`~]", prose.replace("`parity report RUN --summary --baseline FILE`", ""))
+
+
+def test_two_thousand_checks_are_less_than_two_megabytes(tmp_path):
+    made = large.runs(
+        large.JAX[:1],
+        large.TENSORFLOW[:1],
+        [(p, r, n, f"{leaf}/{k}") for p, r, n, leaf in large.QUESTIONS for k in range(4)],
+    )[0]
+    html = page(made, tmp_path)
+    assert len(made.checks) == 2400
+    assert len(re.findall(r'<tr id="test_', html)) == 2400
+    assert len(html.encode()) < 2e6
+
+
+def test_what_is_worst_is_said(tmp_path):
+    bad = check(7, status="fail", score=3e4, failure="numeric", message="it is off", repeat="python -m pytest x")
+    nothing = check(8, status="fail", score=math.nan)
+    shown = views(run(checks=[check(), bad]))
+    for name in ("matrix", "scores"):
+        caption = shown[name]["caption"] if name == "matrix" else shown[name]["figure"].caption
+        assert "Dense_7/kernel" in caption
+        assert "30,000" in caption
+    assert shown["checks"]["rows"][0]["check"] == bad
+    assert "Dense_7/kernel" in terminal.show(run(checks=[check(), bad]))
+    ranked = [row["check"] for row in views(run(checks=[check(), bad, nothing]))["checks"]["rows"]]
+    assert ranked == [nothing, bad, check()]
+    assert "1 score beyond 1.00e+06, infinite or no number" in views(run(checks=[nothing]))["scores"]["figure"].caption
+
+
+def test_latency_says_who_is_slower_what_is_wide_and_whether_threads_differ():
+    shown = views(run())["latency"]
+    assert "Of 2 timings 2 are slower than JAX and 0 faster" in shown["ratios"].caption
+    assert f"{numbers.times(1.5)} (1.40 to 1.60), predict on tf_xla" in shown["ratios"].caption
+    assert shown["wide"] == ["reference: eval at batch size 13 (cpu:0) on tf_xla"]
+    assert shown["threads"].startswith("The processes differ in their threads")
+    alike = [dataclasses.replace(footprint, threads={"python": 3}) for footprint in run().footprints]
+    assert views(run(footprints=alike))["latency"]["threads"] == "Every process has the same threads: 3 python."
+    faster = [
+        dataclasses.replace(t, ratio=t.ratio and 0.5, ratio_low=t.ratio and 0.4, ratio_high=t.ratio and 0.6)
+        for t in timings()
+    ]
+    assert "0 are slower than JAX and 2 faster" in views(run(timings=faster))["latency"]["ratios"].caption
+
+
+def test_a_profile_says_where_the_farthest_element_is():
+    [(figure, row)] = views(run())["profiles"]["figures"]
+    assert "2 of 16 elements lie farther from the oracle than any of JAX's" in figure.caption
+    assert "42.0 budgets away, of 128 allowed, in rows 2 to 3, columns 2 to 3" in figure.caption
+    assert row == "test_predict[reference-tf_xla-b13]/Dense_0/kernel"
+
+
+@pytest.mark.parametrize(
+    "found", [[[math.nan, 0.0]], [[0.0]], [[math.inf] * 90] * 70, []], ids=["nan", "zero", "inf", "none"]
+)
+def test_any_map_is_drawn(found):
+    [(figure, _)] = views(run(profiles=[profile(map=found)]))["profiles"]["figures"]
+    assert figure.svg.startswith("<svg")
+
+
+def test_what_could_not_be_asked_again_is_named(tmp_path):
+    bare = {key: [] for key in ("shape", "edges", "counts", "jax_counts", "map", "block")}
+    found = run(profiles=[profile(**bare, failed="it answers no more")])
+    assert views(found)["profiles"]["figures"] == []
+    text = page(found, tmp_path)
+    assert re.search(
+        r"None of Dense_0/kernel of predict on .*, which could not be asked again: it answers no more", text
+    )
+    assert "Not recorded in this run: <code>parity run --out" not in text
+
+
+def ways(**changes):
+    return facts.ways(run(**changes))
+
+
+def test_what_unblocks_it_is_code_to_copy():
+    assert ways() == []
+    remedy = Remedy("reference", "tensorflow==2.21.0", *SKEW.values())
+    assert 'readable_by("tensorflow==2.21.0")' in ways(remedies=[remedy])[0].code
+    skewed = ways(checks=[check(status="error", **SKEW)])
+    assert [('readable_by("tensorflow==2.21.0")' in way.code, "1.18.0" in way.text) for way in skewed] == [(True, True)]
+    assert "parity export" in ways(stopped=Stopped("error", "resolver", "x"), checks=[])[0].code
+    assert "Run it again" in ways(state=records.ABORTED)[0].text
+    bad = check(status="fail", score=200.0, repeat="python -m pytest x", message="off")
+    assert [(way.code, way.check) for way in ways(checks=[check(), bad])] == [("python -m pytest x", bad)]
+    fixed = check(status="fixed", known_issue="erf")
+    assert "erf is listed as known and passes" in ways(checks=[fixed])[0].text
+    assert "1 planned question left no answer" in ways(plan=[samples.planned(item="test_never")])[0].text
+
+
+def test_a_known_issue_does_not_block():
+    made = run(checks=[check(), check(1, status="known", known_issue="cholesky-on-cpu")])
+    assert facts.ways(made) == []
+    assert "Cholesky factors cannot be exported" in facts.known(made.checks)[0].text
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Paths of a record, and of a worse one after it."""
+    old, new = run(), run(checks=[check(), check(1, **FAILED)], started_at="2026-02-02T03:04:05.678Z")
+    paths = []
+    for name, made in (("old", old), ("new", new)):
+        paths.append(tmp_path / name / "run.json")
+        made.plan = [samples.planned(item=item) for item in {c.item: 0 for c in made.checks}]
+        paths[-1].parent.mkdir()
+        paths[-1].write_text(records.dumps(made), encoding="utf-8")
+    return paths
+
+
+def test_a_baseline_says_what_changed_as_the_gate_says_it(pair, tmp_path, capsys):
+    old, new = pair
+    verdict = gate.judge(gate.read(old), gate.read(new), gate.load_policy())
+    assert verdict.exit_code == 1
+    assert cli.main(["report", str(new), "--baseline", str(old), "--out", str(tmp_path / "page.html")]) == 0
+    text = " ".join(Page((tmp_path / "page.html").read_text(encoding="utf-8")).text.split())
+    assert all(group.sentence in text for group in verdict.groups)
+    assert cli.main(["report", str(new), "--baseline", str(old), "--summary"]) == 0
+    said = capsys.readouterr().out.replace("\\", "")
+    assert all(group.sentence in said for group in verdict.groups)
+    assert cli.main(["report", str(new), "--summary"]) == 0
+    assert "No baseline was given" in capsys.readouterr().out
+
+
+def test_markdown_has_the_verdict_the_matrix_and_the_failures():
+    bad = check(7, **FAILED)
+    said = markdown.summary([(run(checks=[check(), bad]), None)])
+    assert run(checks=[check(), bad]).verdict() in said.replace("\\", "")
+    assert "| predict | ✗ fail 30,000 |" in said
+    assert "| ✗ fail | Dense\\_7/kernel |" in said
+    assert "it is off" in said
+    assert "\n    python -m pytest 'x::y[1]'\n" in said
+
+
+def test_markdown_of_200_000_checks_is_under_a_mebibyte():
+    failed = {"status": "fail", "message": "<x>" * 400, "repeat": "y" * 3000}
+    checks = [check(n, item=f"test_predict[{n}]", **(failed if n % 2 else {})) for n in range(200)] * 1000
+    said = markdown.summary([(samples.run(checks=checks), None)])
+    assert "And 50 questions more." in said
+    many = [(samples.run(checks=checks[:200]), None)] * 20
+    cut = markdown.summary(many)
+    assert len(said.encode()) < len(cut.encode()) < 1 << 20
+    assert re.search(r"\n[\d,]+ lines more did not fit\.\n$", cut)
+
+
+def test_the_terminal_is_80_columns_wide():
+    said = {"score": 1e9, "message": "off " * 200, "repeat": "python -m pytest 'x'" * 9}
+    long = check(1, leaf="layer/" * 40, item="test_predict[x]", status="fail", **said)
+    made = run(checks=[check(), long, check(2, runtime="a_runtime_with_a_long_name", case="another")])
+    assert f"\n    {said['repeat']}\n" in terminal.show(made), "to be copied as it is"
+    for shown in (terminal.show(made), terminal.show(run())):
+        assert max(len(line) for line in shown.splitlines() if not line.startswith("    ")) <= 80
+    assert re.search(r"^  predict .* 6 .*✓ pass$", terminal.show(run()), re.MULTILINE)
+    assert re.search(
+        rf"^  predict on tf_xla .* {numbers.times(1.5)}  1.40 to 1.60$", terminal.show(run()), re.MULTILINE
+    )
+
+
+def test_show_is_quick_to_start_and_its_exit_code_is_the_verdict(pair, tmp_path):
+    old, new = (parity("show", path) for path in pair)
+    assert (old.returncode, new.returncode, old.stderr) == (0, 1, "")
+    assert "\n    python -m pytest 'x::y[1]'\n" in new.stdout
+    assert "✗ JAX 0.10.2 and TensorFlow 2.21.0 are not in order" in new.stdout
+    slow = samples.python("-X", "importtime", "-m", "parity", "show", pair[0]).stderr
+    assert not re.search(r"\| +(numpy|jax|tensorflow|rich|jinja2|vl_convert)\n", slow)
+    assert parity("show", tmp_path / "nowhere").returncode == 4
+
+
+SAID = {
+    0.0: "0", 1.0: "1.00", 0.9999: "1.00", 12345.6: "12,300", 999_999.0: "1.00e+06", 999.96: "1,000",
+    0.00123456: "0.00123", 0.000999999: "0.00100", 0.00099: "9.90e-04",
+    1.5e-9: "1.50e-09", -2.0: "-2.00", math.inf: "∞", math.nan: "NaN",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", SAID, ids=str)
+def test_a_number_has_three_digits(value):
+    assert numbers.number(value) == SAID[value]
+
+
+def test_units_are_such_that_people_can_compare():
+    said = [numbers.duration(ns) for ns in (0.5, 812, 999.9, 1234, 1.5e6, 2.5e9, 7.2e12, None)]
+    assert said == ["0.500 ns", "812 ns", "1.00 µs", "1.23 µs", "1.50 ms", "2.50 s", "7,200 s", "-"]
+    assert [numbers.memory(size) for size in (300 << 20, 1 << 10)] == ["300 MiB", "9.77e-04 MiB"]
+    assert (numbers.exact(128.0), numbers.exact(0.5), numbers.exact(None)) == ("128", "0.5", "-")
+
+
+@pytest.fixture
+def specs(monkeypatch):
+    """The specifications that are drawn."""
+    seen, draw = [], charts.vl_convert.vegalite_to_svg
+    monkeypatch.setattr(
+        charts.vl_convert, "vegalite_to_svg", lambda spec, **more: seen.append((spec, more)) or draw(spec, **more)
+    )
+    return seen
+
+
+def test_every_specification_is_one_by_altair_s_copy_of_the_schema(specs, tmp_path):
+    import altair
+
+    charts._drawn.cache_clear()
+    page(run(), tmp_path)
+    assert len(specs) == 7
+    for spec, more in specs:
+        altair.Chart.from_dict({**json.loads(spec), "config": more["config"]})
+    broken = json.loads(specs[0][0].replace('"filled"', '"fillled"'))
+    with pytest.raises(Exception, match="Failed validating"):
+        altair.Chart.from_dict(broken)
+
+
+def test_a_remedy_of_several_cases_is_said_once():
+    known = ("tensorflow==2.21.0", "stablehlo_skew", "vhlo.custom_call_v2 in StableHLO 1.18.0")
+    found = facts.ways(samples.run(remedies=[records.Remedy(case, *known) for case in ("reference", "optimizers")]))
+    [said] = [way.text for way in found if way.code]
+    assert said.startswith("reference and optimizers need a remedy: as exported by default TensorFlow cannot run them")

@@ -1,0 +1,122 @@
+"""What the panels of a page say in words: of what is exact, of several cases, of what was not measured or not known."""
+
+import dataclasses
+import math
+import re
+
+import pytest
+
+from parity import records
+from parity.records import Remedy, Stopped
+from parity.report import charts, facts, lines, markdown, terminal
+from parity.tests.integration.cli.test_command_line import Page, without_script
+from parity.tests.support import samples
+from parity.tests.unit.report.test_report import check, page, run, timings, views
+
+
+def power(error, weight="Dense_0/kernel", probe="predict"):
+    return records.Power("reference", probe, 13, weight, error)
+
+
+@pytest.mark.parametrize(
+    ("powers", "said"),
+    [
+        ([power(0.0, "key", "rng"), power(1e-4)], "A relative error of 1.00e-04 in Dense_0/kernel would be caught."),
+        ([power(0.0, "key", "rng")], "Every comparison is exact: any error would be caught."),
+        ([power(0.0, "key"), power(math.inf)], "No probe would catch an error in any weight."),
+    ],
+)
+def test_what_is_compared_exactly_is_no_measured_power(powers, said, tmp_path):
+    assert views(run(powers=powers))["power"]["caption"] == said
+    html = page(run(powers=powers), tmp_path)
+    assert '<td class="n">any</td>' in html
+    [section] = re.findall(r'id="power".*?</table>', html, re.DOTALL)
+    heads = re.findall(r"<th scope=.col.[^>]*>([^<]*)", section)
+    assert len(heads) == len(set(heads))
+
+
+def test_a_score_that_is_no_number_is_the_highest_of_its_batch_size():
+    checks = [check(0, 1), check(1, 13, score=math.nan), check(2, 13, score=5.0)]
+    caption = views(run(checks=checks))["sizes"]["figure"].caption
+    assert caption.startswith(
+        "Of the probes asked at several batch sizes: TensorFlow's highest score is 1.00 at 1, NaN"
+    )
+
+
+def test_what_was_not_measured_is_said_with_how_to(tmp_path):
+    text = " ".join(Page(without_script(page(run(timings=[], footprints=[], profiles=[]), tmp_path))).text.split())
+    assert "Latency Not measured in this run: parity run --latency --out reports/latency measures it." in text
+    assert "element by element Not recorded in this run: parity run --out" in text
+
+
+def test_of_several_cases_each_is_named():
+    other = [dataclasses.replace(timing, case="another") for timing in timings()]
+    prints = [*run().footprints, *(dataclasses.replace(of, case="another") for of in run().footprints)]
+    made = run(timings=timings() + other, footprints=prints)
+    shown = views(made)["latency"]
+    assert {row["step"] for row in shown["rows"]} >= {"reference: predict", "another: predict"}
+    assert {of["name"] for of in shown["footprints"]} >= {"reference: jax", "another: jax"}
+    assert ", reference: predict on tf_xla" in shown["ratios"].caption
+    told = terminal.show(made)
+    assert "another: predict on tf_xla" in told
+    assert max(map(len, told.splitlines())) <= 80
+    assert {row["step"] for row in views(run())["latency"]["rows"]} == {"predict", "eval"}
+
+
+def test_a_batch_size_of_0_is_the_test_set_everywhere(tmp_path):
+    made = run(checks=[check(0, 0), check(1, 13)])
+    html = page(made, tmp_path)
+    assert '<td data-order="0.0">test set<' in html.replace('data-order="0"', 'data-order="0.0"')
+    assert re.search(r"test set +1\.00", terminal.show(made))
+
+
+def test_whose_value_an_element_has_is_said():
+    worst = records.Worst([1, 2], 1.5, 1.25, 1.0)
+    [row] = views(run(checks=[check(worst=worst)]))["checks"]["rows"]
+    assert row["worst"] == "[1, 2]: tf_xla 1.5, JAX 1.25, oracle 1"
+
+
+def test_what_is_not_known_is_not_said_to_be_none(tmp_path):
+    skewed = check(status="error", failure="stablehlo_skew", score=None, evidence=None)
+    known = check(1, status="known", known_issue="nowhere", failure=None, evidence=None)
+    made = run(checks=[skewed, known], remedies=[Remedy("other", "tensorflow==2.21.0", "stablehlo_skew", "")])
+    stopped = run(stopped=Stopped("crash", "crash", ""), checks=[])
+    for one in (made, stopped):
+        said = [terminal.show(one), markdown.summary([(one, None)]), *(way.text for way in facts.ways(one))]
+        said.append(Page(without_script(page(one, tmp_path)).partition("</head>")[2]).text)
+        assert not [text for text in said if re.search(r"\bNone\b|, \.|\(\)", text)]
+
+
+def test_the_verdict_on_every_run_stands_first():
+    long = run(checks=[check(n, status="fail", message="off " * 900, item=f"test_predict[{n}]") for n in range(900)])
+    runs = [samples.run(cell=f"cell{n}") if n % 2 else long for n in range(9)]
+    said = markdown.summary([(one, None) for one in runs]).replace("\\", "")
+    first = said.partition("\n## ")[0]
+    assert all(one.verdict() in first for one in runs)
+
+
+def test_contents_name_every_section_once(tmp_path):
+    html = without_script(page(run(), tmp_path))
+    [contents] = re.findall(r"<nav class=.contents.*?</nav>", html)
+    assert re.findall(r'href="#([^"]+)"', contents) == re.findall(r'<h2 id="([^"]+)"', html)
+    assert len(re.findall("<h2", html)) == contents.count("<a ")
+
+
+def test_lines_differ_in_their_dashes():
+    shown = charts.dashes(["a", "b", "c", "d"])["scale"]["range"]
+    assert len({tuple(dash) for dash in shown}) == 4
+    [figure] = lines.curves(run().curves)
+    assert figure.columns == ("step", "JAX")
+
+
+def test_rows_and_links_say_what_they_are_to_who_cannot_see_the_table(tmp_path):
+    html = without_script(page(run(), tmp_path))
+    assert len(re.findall(r'<tr id="test_[^>]*>.*?<th scope="row">Dense_\d/kernel<', html)) == len(run().checks)
+    assert 'aria-label="pass: predict on tf_xla; 6 checks; the worst: Dense_0/kernel, batch 1"' in html
+    assert all('role="region"' in tag for tag in re.findall(r"<pre[^>]*aria-label[^>]*>", html))
+
+
+def test_the_page_says_how_to_read_it(tmp_path):
+    html = without_script(page(run(), tmp_path))
+    [text] = re.findall(r"<summary>How to read it.*?</details>", html, re.DOTALL)
+    assert all(said in text for said in (*facts.SIGNS.values(), *facts.RUNTIMES, "Power", "canary", "relation"))
