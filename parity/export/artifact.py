@@ -43,6 +43,10 @@ def xla(function: Callable[..., Any], specs: list[Any]) -> Callable[..., Any]:
     return tf.function(function, autograph=False, input_signature=specs, jit_compile=True)
 
 
+WRAPS: dict[str, Wrap] = {"eager": eager, "graph": graph, "xla": xla}
+"""By the mode in which TensorFlow runs a function."""
+
+
 def quiet() -> None:
     """Keep TensorFlow from warning, on loading, that gradients of gradients were not saved: nobody asked for them."""
     absl.logging.set_verbosity(absl.logging.ERROR)

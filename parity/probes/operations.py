@@ -1,13 +1,12 @@
-"""Operations known to be trouble between JAX and TensorFlow, each a probe of its own, beside some that are none.
+"""Single operations that are known to be trouble between JAX and TensorFlow, beside some that are none.
 
 A case fails at the first operation that TensorFlow cannot run, or never meets the one that it cannot. Here each is
-converted, called and judged alone, as exported by default and then with the remedy: what is left is what no remedy
-mends.
+converted, called and scored alone, as exported by default and then with the remedy: what fails then, no remedy mends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
@@ -25,6 +24,9 @@ from parity.core.errors import ParityError
 from parity.core.failures import REMEDIABLE, classify, headline
 from parity.export.artifact import graph
 from parity.export.conversion import without_source_locations
+from parity.probes.declaration import Probe, Scope
+from parity.records import PlanItem
+from parity.runtimes.base import CASE, GRAPH
 from parity.scoring import rules
 from parity.scoring.programs import in_float64
 from parity.scoring.rules import Ensemble, LeafResult
@@ -163,3 +165,14 @@ def _input(shape: tuple[int, ...]) -> np.ndarray:
 
 def _named(result: Any) -> Answer:
     return {"": np.asarray(result)}
+
+
+def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
+    for runtime in scope.having(lambda can: (can.source, can.mode) == (CASE, GRAPH))[:1]:
+        for name, operation in OPERATIONS.items():
+            yield scope.item(
+                probe.name, probe.name, runtime, operation.shape[0], variant=name, ident=name, case=probe.name
+            )  # fmt: skip
+
+
+PROBE = Probe(name="operations", plan=_plan, about_pair=True)

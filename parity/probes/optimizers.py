@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +23,10 @@ from parity.handover.course import Course, Point, stepping
 from parity.handover.exported import hand_over
 from parity.handover.trajectories import why_not_carried
 from parity.handover.trajectory import Followed, Follower, judge_power, power
-from parity.records import Remedy
+from parity.probes.declaration import Probe, Scope
+from parity.records import PlanItem, Remedy
 from parity.runtimes.subject import Subject
 from parity.scoring.rules import LeafResult
-from parity.session.selection import OPTIMIZERS
 
 ON = "ratings"
 """The case whose trained model is updated: four parameters, compiled at once."""
@@ -122,7 +123,7 @@ class Updates:
     def remedy(self) -> Remedy | None:
         """The remedy under which all of them are exported, if one is needed."""
         found = self._subject.remedy
-        return replace(found, case=OPTIMIZERS) if found else None
+        return replace(found, case=PROBE.name) if found else None
 
     def results(self, variant: str, way: str) -> list[LeafResult]:
         """The trajectory as a whole, and its worst result on each rung.
@@ -142,3 +143,15 @@ class Updates:
         self._subject.close()
         if "_folder" in vars(self):
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
+    for runtime in scope.reader:
+        for variant, method in asked():
+            yield scope.item(
+                probe.name, probe.name, runtime, BATCH_SIZE, variant=f"{variant}-{method}", ident=f"{variant}-{method}",
+                case=probe.name,
+            )  # fmt: skip
+
+
+PROBE = Probe(name="optimizers", plan=_plan, about_pair=True)

@@ -15,7 +15,7 @@ import numpy as np
 from parity.cases.specs import Array
 from parity.core.errors import ParityError, RuntimeFailureError
 from parity.records import IN_ORDER, NO_DEVICE, Check, Profile
-from parity.runtimes import EVALUATION_OF, JAX, JAX_FLOAT64
+from parity.runtimes.base import EVALUATION_OF
 from parity.runtimes.subject import Subject
 from parity.scoring.compare import is_float
 from parity.scoring.kinks import NOTE
@@ -64,9 +64,9 @@ def of_check(subject: Subject, check: Check) -> Profile:
         ParityError: a runtime failed, or their answers are not of one shape.
     """
     evaluation, probe, leaf, size = EVALUATION_OF[check.probe], check.probe, check.leaf, check.batch_size
-    actual = subject.answers(check.runtime, evaluation, size, check.tf_device).get(probe, {}).get(leaf)
-    jax = subject.kept(JAX, evaluation, size, check.jax_device)[probe].get(leaf)
-    oracle = subject.kept(JAX_FLOAT64, evaluation, size)[probe].get(leaf)
+    actual = subject.evaluate(check.runtime, evaluation, subject.batch(size), check.tf_device).get(probe, {}).get(leaf)
+    jax = subject.kept(subject.reference.jax, evaluation, size, check.jax_device)[probe].get(leaf)
+    oracle = subject.kept(subject.reference.oracle, evaluation, size)[probe].get(leaf)
     if actual is None or jax is None or oracle is None or not actual.shape == jax.shape == oracle.shape:
         shapes = ["no such leaf" if found is None else f"shape {found.shape}" for found in (actual, jax, oracle)]
         raise RuntimeFailureError("{} has {}, JAX {}, and the oracle {}".format(check.runtime, *shapes))

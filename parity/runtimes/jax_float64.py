@@ -1,45 +1,61 @@
-"""JAX in float64: the oracle. The same program on the same float32 values, random draws replayed."""
+"""JAX in float64: the oracle. The same program on the same values, random draws replayed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
-
-from parity.cases.case import State
-from parity.cases.specs import Answer, Batch
 from parity.core.errors import RuntimeFailureError
-from parity.runtimes import BaseRuntime, Model
-from parity.runtimes.jax import ask, device, devices, pure_functions
-from parity.scoring.programs import in_float64
+from parity.runtimes.base import CALLS, CASE, ORACLE, Answers, Capabilities, Model, Runtime, Values
+
+if TYPE_CHECKING:
+    from parity.cases.case import State
+    from parity.cases.specs import Batch
 
 
-class Runtime(BaseRuntime):
-    """The case's functions, evaluated in float64."""
+class JaxFloat64(Runtime):
+    """Answer by the case's functions, evaluated in float64."""
 
-    def __init__(self, subject: Model) -> None:
-        super().__init__(subject)
-        case, self.state = subject.require_case()
-        self._functions = pure_functions(case)
+    name = "jax_float64"
+    capabilities = Capabilities(role=ORACLE, source=CASE, further_devices=True, any_state=True, requires=("jax",))
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        from parity.cases import functions
+
+        case, self.state = model.require_case()
+        self._functions = functions.pure_functions(case)
         self._compiled: dict[tuple[str, int], Callable[..., Any]] = {}
 
-    def devices(self) -> list[str]:
-        """JAX's devices."""
-        return devices()
+    @classmethod
+    def devices(cls) -> list[str]:
+        """Return JAX's devices."""
+        from parity.cases import jax_devices
 
-    def compute(self, evaluation: str, batch: Batch, device: str) -> dict[str, Answer]:
-        """Answers in float64."""
-        return self.compute_from(self.state, evaluation, batch, device)
+        return jax_devices.devices()
 
-    def compute_from(self, state: State, evaluation: str, batch: Batch, on: str) -> dict[str, Answer]:
-        """The same from another state, which may be float64."""
+    def compute(self, evaluation: str, batch: Batch, device: str) -> Answers:
+        """Return answers in float64, from the trained state."""
+        return self._compute(self.state, evaluation, batch, device)
+
+    def compute_at(self, values: Values, evaluation: str, batch: Batch, device: str) -> Answers:
+        """Return answers from the state `values`, which may be float64."""
+        from parity.cases.functions import unflatten
+
+        return self._compute(unflatten(values, self.state), evaluation, batch, device)
+
+    def _compute(self, state: State, evaluation: str, batch: Batch, on: str) -> Answers:
+        import jax
+
+        from parity.cases import functions, jax_devices
+        from parity.scoring.programs import in_float64
+
         key = (evaluation, batch.size)
         try:
-            with jax.default_device(device(on)):
+            with jax.default_device(jax_devices.device(on)):
                 if key not in self._compiled:
                     arguments = (*self.state, batch.data, batch.labels)
                     self._compiled[key] = in_float64(self._functions[evaluation], *arguments)
-                return ask(evaluation, self._compiled[key], state, batch)
+                return functions.answers(evaluation, self._compiled[key], state, batch, CALLS)
         except Exception as error:
             raise RuntimeFailureError(f"the oracle failed on {on}: {type(error).__name__}: {error}") from error

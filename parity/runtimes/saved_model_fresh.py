@@ -1,7 +1,7 @@
-"""The SavedModel in a new process in which jax cannot be imported: it reads a bundle and writes answers.
+"""The SavedModel in a new process in which JAX cannot be imported: it reads a bundle and writes answers.
 
-The process takes one request a line on its standard input, and prints one line when the answer is written. It starts
-on the requests that are expected while this process is still busy with others.
+The process takes one request a line on its standard input, and prints one line when the answer is written. It starts on
+the announced requests while this process is busy with others.
 """
 
 from __future__ import annotations
@@ -12,44 +12,84 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from parity.cases.specs import Answer, Batch
 from parity.core.errors import RuntimeFailureError
-from parity.core.processes import BLOCKED, Answering, ProcessEndedError, make_jax_impossible, replies
-from parity.export import bundles
-from parity.runtimes import VIRTUAL_CPUS, BaseRuntime, Model, Request
+from parity.core.processes import Answering, make_jax_impossible, replies
+from parity.runtimes.base import (
+    ARTIFACT,
+    FIRST_CPU,
+    STORED_BATCHES,
+    VIRTUAL_CPUS,
+    Answers,
+    Capabilities,
+    Model,
+    Request,
+    Runtime,
+)
 
-__all__ = ["BLOCKED", "SAVE_AGAIN", "ProcessEndedError", "Runtime", "make_jax_impossible", "serve", "split_by_probe"]
+if TYPE_CHECKING:
+    from parity.cases.specs import Batch
+    from parity.export.bundles import Bundle
 
 SAVE_AGAIN = "save_again"
-"""Asked like an evaluation: to load the SavedModel and save it again."""
+"""Requested like an evaluation: load the SavedModel and save it again."""
 
 
-class Runtime(BaseRuntime):
-    """Questions the process; the process is started by the first request."""
+class SavedModelFresh(Runtime):
+    """Answer from a process of its own, which the first request starts."""
 
-    def __init__(self, subject: Model) -> None:
-        super().__init__(subject)
+    name = "saved_model_fresh"
+    capabilities = Capabilities(
+        source=ARTIFACT,
+        batch=STORED_BATCHES,
+        further_devices=True,
+        own_process=True,
+        without_jax=True,
+        saves_again=True,
+        requires=("tensorflow",),
+        timing_worker="parity.latency.in_tensorflow:open_saved_model",
+    )
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
         self._scratch = tempfile.TemporaryDirectory(prefix="parity-fresh-")
         self._process: Answering | None = None
         self._sent: set[Request] = set()
         self._answered: dict[Request, dict[str, Any]] = {}
 
-    def devices(self) -> list[str]:
-        """The virtual CPUs, and the GPUs that this process's TensorFlow sees as well."""
+    @classmethod
+    def devices(cls) -> list[str]:
+        """Return the virtual CPUs, and the GPUs that this process's TensorFlow sees as well."""
         from parity.export import artifact
 
         return artifact.devices()
 
-    def expect(self, requests: Iterable[Request]) -> None:
-        """Send the requests at once, so that they are worked on meanwhile."""
+    def announce(self, requests: Iterable[Request]) -> None:
+        """Send the requests at once."""
         for request in requests:
             self._send(request)
 
-    def compute(self, evaluation: str, batch: Batch, device: str) -> dict[str, Answer]:
-        """The answer that the process wrote; the batch is the bundle's of that size."""
-        return split_by_probe(bundles.load_arrays(Path(self._reply(Request(evaluation, batch.size, device))["path"])))
+    def compute(self, evaluation: str, batch: Batch, device: str) -> Answers:
+        """Return the answer that the process wrote; the batch is the bundle's of that size."""
+        from parity.export import bundles
+
+        reply = self._reply(Request(evaluation, batch.size, device))
+        return split_by_probe(bundles.load_arrays(Path(reply["path"])))
+
+    def save_again(self) -> Path:
+        """Return a folder with the SavedModel as the process loads it and saves it again.
+
+        This process cannot do it: the model's second-order gradients, which are not in a SavedModel, are still
+        registered under their names where it was converted, and TensorFlow fails to save those with a loaded model.
+        """
+        return Path(self._reply(Request(SAVE_AGAIN, 0, FIRST_CPU))["path"])
+
+    def close(self) -> None:
+        """End the process and remove its answers."""
+        if self._process is not None:
+            self._process.close()
+        self._scratch.cleanup()
 
     def _reply(self, request: Request) -> dict[str, Any]:
         self._send(request)
@@ -62,35 +102,20 @@ class Runtime(BaseRuntime):
             raise RuntimeFailureError(f"in a process without jax: {reply['error']}")
         return reply
 
-    def saved_again(self) -> Path:
-        """A folder with the SavedModel as the process loads it and saves it again.
-
-        Not in this process: the model's second-order gradients, which are not in a SavedModel, are still registered
-        under their names where it was converted, and TensorFlow fails to save those with a model that it has loaded.
-        """
-        request = Request(SAVE_AGAIN, 0, "cpu:0")
-        return Path(self._reply(request)["path"])
-
-    def close(self) -> None:
-        """End the process and remove its answers."""
-        if self._process is not None:
-            self._process.close()
-        self._scratch.cleanup()
-
     def _send(self, request: Request) -> None:
         if request in self._sent:
             return
         self._sent.add(request)
         if self._process is None:
             bundle = self.model.require_bundle()
-            arguments = ["-m", "parity.runtimes.saved_model_fresh", str(bundle), self._scratch.name]
+            arguments = ["-m", SavedModelFresh.__module__, str(bundle), self._scratch.name]
             self._process = Answering("the fresh process", arguments)
         self._process.send(asdict(request))
 
 
-def split_by_probe(arrays: dict[str, Any]) -> dict[str, Answer]:
-    """Arrays named `probe/leaf` as answers by probe."""
-    answers: dict[str, Answer] = {}
+def split_by_probe(arrays: dict[str, Any]) -> Answers:
+    """Return arrays named `probe/leaf` as answers by probe."""
+    answers: Answers = {}
     for name, array in arrays.items():
         probe, _, leaf = name.partition("/")
         answers.setdefault(probe, {})[leaf] = array
@@ -101,8 +126,8 @@ def serve(bundle_path: Path, folder: Path) -> None:
     """Answer the requests on standard input until it closes."""
     make_jax_impossible()
     written = replies()
-    from parity.export import artifact
-    from parity.runtimes.saved_model import Runtime as SavedModel
+    from parity.export import artifact, bundles
+    from parity.runtimes.saved_model import SavedModel
 
     artifact.configure_devices(VIRTUAL_CPUS)
     bundle = bundles.open_bundle(bundle_path)
@@ -118,10 +143,10 @@ def serve(bundle_path: Path, folder: Path) -> None:
         written.flush()
 
 
-def _serve(request: Request, runtime: BaseRuntime, bundle: bundles.Bundle, folder: Path) -> Path:
-    if request.evaluation == SAVE_AGAIN:
-        from parity.export import artifact
+def _serve(request: Request, runtime: Runtime, bundle: Bundle, folder: Path) -> Path:
+    from parity.export import artifact, bundles
 
+    if request.evaluation == SAVE_AGAIN:
         module = artifact.load(bundle.path / "saved_model")
         artifact.save(module, folder / SAVE_AGAIN / "saved_model", module.signatures["serving_default"], gradients=True)
         return folder / SAVE_AGAIN

@@ -1,280 +1,339 @@
-"""The subject: turns questions about a case into results.
-
-Everything that several questions share (compiled functions, JAX's answers, the oracle, budgets) is made once.
-"""
+"""The subject: a case trained in JAX and exported, each once, with its runtimes opened."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import cached_property
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import numpy as np
-
-from parity.cases.case import Case, State
-from parity.cases.specs import Answer, Batch
-from parity.core.errors import ParityError
-from parity.core.ledger import FRAMEWORKS, Ledger
+from parity.core.environment import versions
+from parity.core.errors import CaseError, InputError, ParityError, RuntimeFailureError
+from parity.core.failures import REMEDIABLE, Failure, classify
+from parity.core.ledger import FRAMEWORKS, TRAINING, Ledger
 from parity.core.progress import Report, silent
-from parity.export import bundles
-from parity.export import conversion as export
-from parity.records import BudgetRecord, PlanItem
-from parity.runtimes import CALLS, EVALUATION_OF, EVALUATIONS, JAX, JAX_FLOAT64, BaseRuntime
-from parity.runtimes.preparation import FIRST_CPU, Preparation, own_device
-from parity.scoring import kinks, rules
-from parity.scoring.rules import Budget, Ensemble, LeafResult
+from parity.records import PlanItem, Remedy
+from parity.runtimes import registry
+from parity.runtimes.base import CANDIDATE, EVALUATION_OF, FIRST_CPU, Answers, Model, Request, Runtime, failures
+from parity.runtimes.reference import ReferenceAnswers
 
-Answers = dict[str, Answer]
+if TYPE_CHECKING:
+    from parity.cases.case import Case, Dataset
+    from parity.cases.pipeline import Pipeline
+    from parity.cases.specs import Batch
+    from parity.cases.training import Trained
+    from parity.scoring.rules import Budget
+
+T = TypeVar("T")
 
 
-class Subject(Preparation):
-    """One case under test, prepared, and what is found about it.
+class Once(Generic[T]):
+    """A value that is made when it is first read; a failure is kept as well, and raised again by each reading."""
 
-    Args:
-        case, ledger, progress, workdir: as of `Preparation`.
-    """
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: list[T] = []
+        self._failure: ParityError | None = None
 
-    def __init__(self, case: Case, ledger: Ledger, progress: Report = silent, workdir: Path | None = None) -> None:
-        super().__init__(case, ledger, progress, workdir)
-        self.limit = case.limit.score if case.limit else rules.LIMIT
-        self._answers: dict[tuple[str, str, int, str], Answers] = {}
-        self._budgets: dict[tuple[str, int], dict[str, dict[str, Budget]]] = {}
-        self._kinks: dict[tuple[str, int], list[Answers]] = {}
-        self._replaced = False
-        self._judgements: dict[tuple[str, str, int, str, str], dict[str, list[LeafResult]] | ParityError] = {}
-
-    def use(self, name: str, runtime: BaseRuntime) -> None:
-        """Let `runtime` answer under `name` from now on, and forget what was judged under it."""
-        self._runtimes[name] = runtime
-        self._judgements = {key: found for key, found in self._judgements.items() if key[0] != name}
-
-    def use_bundle(self, path: Path) -> None:
-        """Let whatever reads a bundle read the one at `path` from now on, and forget what was judged."""
-        self.__dict__["bundle"] = path
-        self._runtimes = {name: r for name, r in self._runtimes.items() if name in (JAX, JAX_FLOAT64)}
-        self._judgements = {}
-
-    @contextmanager
-    def instead(self, runtimes: Mapping[str, BaseRuntime]) -> Iterator[None]:
-        """With `runtimes` answering under their names; what is found meanwhile is forgotten afterwards."""
-        honest = {name: self.runtime(name) for name in runtimes}
-        before = dict(self._answers), dict(self._budgets), dict(self._judgements)
-        self._runtimes.update(runtimes)
-        self._answers = {key: found for key, found in self._answers.items() if key[0] not in runtimes}
-        self._judgements = {}
-        self._replaced = JAX_FLOAT64 in runtimes
-        try:
-            yield
-        finally:
-            self._replaced = False
-            self._runtimes.update(honest)
-            self._answers, self._budgets, self._judgements = before
-
-    def ask(self, runtime: str, evaluation: str, batch: Batch, device: str = FIRST_CPU) -> Answers:
-        """A runtime's answers about any batch, by probe, not kept."""
-        opened = self.runtime(runtime)
-        with self._ledger.spend(FRAMEWORKS):
-            return opened.evaluate(evaluation, batch, device)
-
-    def answers(self, runtime: str, evaluation: str, size: int, device: str) -> Answers:
-        """A runtime's answers about the batch of that size, by probe, not kept."""
-        return self.ask(runtime, evaluation, self.batch(size), device)
-
-    def kept(self, runtime: str, evaluation: str, size: int, device: str = FIRST_CPU) -> Answers:
-        """JAX's or the oracle's answers by probe, kept for all that are compared with them."""
-        key = (runtime, evaluation, self.batch(size).size, device)
-        if key not in self._answers:
-            self._answers[key] = self.answers(*key)
-        return self._answers[key]
-
-    def budgets(self, evaluation: str, size: int) -> dict[str, dict[str, Budget]]:
-        """Budgets by probe and leaf, from the ensemble of float32 evaluations."""
-        batch = self.batch(size)
-        key = (evaluation, batch.size)
-        if key not in self._budgets:
-            oracle = self.kept(JAX_FLOAT64, evaluation, batch.size)
-            members = range(rules.MEMBERS)
-            states = zip(self._perturbed_states, members, strict=True)
-            found = (self._member(evaluation, batch, state, member) for state, member in states)
-            budgets = _budgets(oracle, found, "inputs and parameters")
-            if any(not b.max for by_leaf in budgets.values() for b in by_leaf.values()):
-                rounding = _budgets(oracle, self._rounding(evaluation, batch, members), "every rounded result")
-                for probe, by_leaf in budgets.items():
-                    by_leaf.update({leaf: rounding[probe][leaf] for leaf, b in by_leaf.items() if not b.max})
-            self._budgets[key] = budgets
-        return self._budgets[key]
-
-    @cached_property
-    def _perturbed_states(self) -> list[State]:
-        return [self._perturbed_state(np.random.default_rng(m)) for m in range(rules.MEMBERS)]
-
-    def _perturbed_state(self, rng: np.random.Generator) -> State:
-        state = self.trained.state
-        params, other = export.map_leaves(lambda a: rules.perturb(a, rng), (state.params, state.other))
-        return State(params, other, state.rng)
-
-    def _member(self, evaluation: str, batch: Batch, state: State, member: int) -> Answers:
-        return self.answers_from(JAX, state, evaluation, self._perturbed_batch(batch, member))
-
-    def _perturbed_batch(self, batch: Batch, member: int) -> Batch:
-        rng = np.random.default_rng((member, batch.size))
-        return batch.map(lambda a: rules.perturb(a, rng))
-
-    def further_member(self, evaluation: str, size: int) -> Answers:
-        """An evaluation like those of the ensemble, and not among them."""
-        state = self._perturbed_state(np.random.default_rng(rules.MEMBERS))
-        return self._member(evaluation, self.batch(size), state, rules.MEMBERS)
-
-    def _rounding(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[Answers]:
-        opened: Any = self.runtime(JAX)
-        with self._ledger.spend(FRAMEWORKS):
-            yield from opened.compute_rounding(evaluation, batch, seeds)
-
-    def answers_from(self, runtime: str, state: State, evaluation: str, batch: Batch) -> Answers:
-        """The answers of JAX or the oracle from another state."""
-        opened: Any = self.runtime(runtime)
-        with self._ledger.spend(FRAMEWORKS):
-            answers: Answers = opened.compute_from(state, evaluation, batch, FIRST_CPU)
-            return answers
-
-    def budget_records(self, probe: str, size: int) -> list[BudgetRecord]:
-        """The budgets of a probe, with their source."""
-        size = self.batch(size).size
-        budgets = self.budgets(EVALUATION_OF[probe], size)[probe]
-        return [BudgetRecord(self.case.name, probe, size, leaf, b.rms, b.max, b.source) for leaf, b in budgets.items()]
-
-    def anew(self) -> Subject:
-        """A subject over the same trained case and bundle that has judged nothing yet.
-
-        It shares what is kept of JAX's and the oracle's answers, until `forget`; what else is changed about it is not
-        seen by this one.
-        """
-        other = copy.copy(self)
-        other._temporary = False
-        other._runtimes, other._batches = dict(self._runtimes), dict(self._batches)
-        other._judgements, other._failures = {}, {}
-        other.__dict__.pop("finetuned", None)
-        return other
-
-    def forget(self) -> None:
-        """Keep no answers and no budgets: they are asked for again."""
-        self._answers, self._budgets, self._judgements, self._kinks = {}, {}, {}, {}
-
-    def results(self, question: PlanItem) -> list[LeafResult]:
-        """The result of every leaf of a question.
+    def get(self) -> T:
+        """Return the value.
 
         Raises:
-            ParityError: the runtime failed; for every question that this evaluation was to answer.
+            ParityError: it cannot be made.
         """
-        evaluation, size = EVALUATION_OF[question.probe], self.batch(question.batch_size).size
-        key = (question.runtime, evaluation, size, question.jax_device, question.tf_device)
-        if key not in self._judgements:
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)  # or the traceback would grow each time
+        if not self._made:
             try:
-                self._judgements[key] = self._judge(question, evaluation, size)
+                self._made.append(self._make())
             except ParityError as error:
-                self._judgements[key] = error
-        found = self._judgements[key]
-        if isinstance(found, ParityError):
-            raise found.with_traceback(None)
-        return found[question.probe]
-
-    def leaves(self, probe: str, size: int) -> list[str]:
-        """What an answer must have: the leaves of JAX's answer, and of gradients and statistics, the state's own."""
-        found = list(self.kept(JAX, EVALUATION_OF[probe], size).get(probe, ()))
-        state = export.state_leaves(self.trained.state)
-        named = {
-            "eval_gradient": [s.leaf for s in state if s.trainable],
-            "train_gradient": [f"call_{call}/{s.leaf}" for call in CALLS for s in state if s.trainable],
-            "batch_stats": [f"call_{call}/{s.leaf}" for call in CALLS for s in state if not s.trainable],
-        }
-        return list(dict.fromkeys([*found, *named.get(probe, ())]))
-
-    def _judge(self, question: PlanItem, evaluation: str, size: int) -> dict[str, list[LeafResult]]:
-        runtime, device = question.runtime, own_device(question)
-        oracle, jax = self.kept(JAX_FLOAT64, evaluation, size), self.kept(JAX, evaluation, size)
-        if runtime == JAX_FLOAT64:
-            own = oracle if device == FIRST_CPU else self.answers(runtime, evaluation, size, device)
-            budgets = {} if evaluation == "accuracy" else self.budgets(evaluation, size)
-            return {
-                probe: rules.judge_oracle(own.get(probe, {}), jax[probe], oracle[probe], budgets.get(probe, {}))
-                for probe in EVALUATIONS[evaluation]
-            }
-        if runtime == JAX:
-            own = self.kept(JAX, evaluation, size, device)
-        else:
-            own = self.answers(runtime, evaluation, size, device)
-            jax = self.kept(JAX, evaluation, size, question.jax_device)
-        if evaluation == "accuracy":
-            return {"accuracy": [self._judge_accuracy(own["accuracy"], jax["accuracy"], oracle["accuracy"], size)]}
-        judged = self._judged(evaluation, size, own, jax, oracle)
-        if kinks.possible(judged):
-            for other in self._beyond_kinks(evaluation, size):
-                explained = kinks.explained(self._judged(evaluation, size, own, jax, other), judged)
-                if explained is not None:
-                    return explained
-        return judged
-
-    def _judged(
-        self, evaluation: str, size: int, own: Answers, jax: Answers, oracle: Answers
-    ) -> dict[str, list[LeafResult]]:
-        budgets = self.budgets(evaluation, size)
-        return {
-            probe: rules.judge(own.get(probe, {}), jax[probe], oracle[probe], budgets[probe], self.limit)
-            for probe in EVALUATIONS[evaluation]
-        }
-
-    def _beyond_kinks(self, evaluation: str, size: int) -> list[Answers]:
-        """The oracle's answers to questions a few ulp away that lie beyond a kink; mostly none."""
-        key = (evaluation, size)
-        if self._replaced:
-            return []  # whoever stands in for the oracle answers one question only
-        if key not in self._kinks:
-            oracle, budgets = self.kept(JAX_FLOAT64, evaluation, size), self.budgets(evaluation, size)
-            self._kinks[key] = list(kinks.beyond(oracle, self._around(evaluation, size), budgets, self.limit))
-        return self._kinks[key]
-
-    def _around(self, evaluation: str, size: int) -> Iterator[Answers]:
-        """The oracle's answers to the questions of the ensemble, further from the one that is asked."""
-        state, batch = self.trained.state, self.batch(size)
-        for member, near in enumerate(self._perturbed_states):
-            moved = self._perturbed_batch(batch, member)
-            for times in kinks.SCALES:
-                params, other = kinks.farther((state.params, state.other), (near.params, near.other), times)
-                data, labels = kinks.farther((batch.data, batch.labels), (moved.data, moved.labels), times)
-                yield self.answers_from(JAX_FLOAT64, State(params, other, state.rng), evaluation, Batch(data, labels))
-
-    def _judge_accuracy(self, own: Answer, jax: Answer, oracle: Answer, size: int) -> LeafResult:
-        return rules.judge_accuracy(own, jax, oracle, size, self.ambiguous_rows(size))
-
-    def ambiguous_rows(self, size: int) -> int:
-        """Examples whose two best scores are too close to tell the runtimes' argmax apart."""
-        scores = self.kept(JAX_FLOAT64, "predict", size)["predict"]
-        budgets = self.budgets("predict", size)["predict"]
-        return max((rules.ambiguous_rows(scores[leaf], budgets[leaf], self.limit) for leaf in budgets), default=0)
-
-    def fill_bundle(self, folder: Path, sizes: Iterable[int]) -> None:
-        """Add JAX's answers, the oracle and the budgets to a bundle that is being written."""
-        rows: list[BudgetRecord] = []
-        for size in sizes:
-            for probe in self.case.probes:
-                evaluation = EVALUATION_OF[probe]
-                if probe != rules.ACCURACY:
-                    rows += self.budget_records(probe, size)
-                bundles.save_answer(folder, "answers", probe, size, self.kept(JAX, evaluation, size)[probe])
-                bundles.save_answer(folder, "oracle", probe, size, self.kept(JAX_FLOAT64, evaluation, size)[probe])
-        bundles.save_budgets(folder, rows)
+                self._failure = error
+                raise
+        return self._made[0]
 
 
-def _budgets(oracle: Answers, members: Iterable[Answers], perturbed: str) -> dict[str, dict[str, Budget]]:
-    ensembles = {probe: Ensemble(answer) for probe, answer in oracle.items()}
-    for answers in members:
-        for probe, answer in answers.items():
-            ensembles[probe].add(answer)
-    source = (
-        f"{rules.MEMBERS} float32 evaluations, jax {export.jax.__version__} on {FIRST_CPU}; {perturbed} "
-        f"perturbed by up to 1 ulp, seeds 0 to {rules.MEMBERS - 1}"
-    )
-    return {probe: ensemble.budgets(source) for probe, ensemble in ensembles.items()}
+class Subject:
+    """A case under test. Its dataset, training, export, runtimes and reference answers are each made once.
+
+    Args:
+        case: the case.
+        ledger: where its seconds are booked.
+        progress: called after every training step.
+        workdir: where the bundle is written; a temporary folder if None.
+        dataset, pipeline, trained, bundle: parts that are there already, instead of being made.
+        runtimes: runtimes that are open already, by name.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        ledger: Ledger,
+        progress: Report = silent,
+        workdir: Path | None = None,
+        *,
+        dataset: Dataset | None = None,
+        pipeline: Pipeline | None = None,
+        trained: Trained | None = None,
+        bundle: Path | None = None,
+        runtimes: Mapping[str, Runtime] | None = None,
+    ) -> None:
+        self.case, self.ledger = case, ledger
+        self._progress = progress
+        self._workdir, self._temporary = workdir, workdir is None
+        self.remedy: Remedy | None = None
+        self.no_remedy: str | None = None
+        self._dataset = Once(lambda: self._make_dataset() if dataset is None else dataset)
+        self._pipeline = Once(lambda: self._make_pipeline() if pipeline is None else pipeline)
+        self._trained = Once(lambda: self._train() if trained is None else trained)
+        self._bundle = Once(lambda: self._export_and_try() if bundle is None else bundle)
+        self._runtimes: dict[str, Runtime] = dict(runtimes or {})
+        self._announced: dict[str, list[Request]] = {}
+        self._batches: dict[int, Batch] = {}
+        self._resources: dict[Any, Any] = {}
+        self.reference = ReferenceAnswers(self)
+
+    @property
+    def limit(self) -> float:
+        """The largest score that passes; decided in `parity.scoring.rules`."""
+        from parity.scoring import rules
+
+        return self.case.limit.score if self.case.limit else rules.LIMIT
+
+    @property
+    def dataset(self) -> Dataset:
+        """The case's examples.
+
+        Raises:
+            CaseError: the case's `dataset` raises.
+        """
+        return self._dataset.get()
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The input pipeline over the training examples."""
+        return self._pipeline.get()
+
+    @property
+    def trained(self) -> Trained:
+        """The case, trained in JAX.
+
+        Raises:
+            CaseError: the case is not what its specs say.
+            InputError: its examples do not fill them.
+        """
+        return self._trained.get()
+
+    @property
+    def bundle(self) -> Path:
+        """The folder of the exported case with its examples, without answers.
+
+        Exported under a remedy where TensorFlow cannot run the default export for a reason that the remedy mends.
+        """
+        return self._bundle.get()
+
+    @property
+    def workdir(self) -> Path:
+        """The folder of this subject's files."""
+        if self._workdir is None:
+            self._workdir = Path(tempfile.mkdtemp(prefix="parity-"))
+        return self._workdir
+
+    def _make_dataset(self) -> Dataset:
+        with self.ledger.spend(TRAINING):
+            try:
+                return self.case.dataset()
+            except ParityError:
+                raise
+            except Exception as error:
+                raise CaseError(f"case {self.case.name!r}: dataset raised {type(error).__name__}: {error}") from error
+
+    def _make_pipeline(self) -> Pipeline:
+        from parity.cases.pipeline import Pipeline
+
+        return Pipeline(self.dataset.train, self.case.training)
+
+    def _train(self) -> Trained:
+        from parity.cases.training import train
+
+        with self.ledger.spend(TRAINING):
+            return train(self.case, self.dataset, self.pipeline, self._progress)
+
+    def _export_and_try(self) -> Path:
+        path = None
+        try:
+            path = self._export(None)
+            failed = self._try(path)
+        except RuntimeFailureError as error:
+            failed = [error]
+        remediable = [f for f in (classify(str(error)) for error in failed) if f.kind in REMEDIABLE]
+        remedied = self._export_remedied(remediable[0]) if remediable else None
+        exported = remedied or path  # what of the default export fails is recorded by the checks
+        if exported is None:
+            raise failed[0]
+        return exported
+
+    def _export_remedied(self, failure: Failure) -> Path | None:
+        requirement = f"tensorflow=={versions()['tensorflow']}"
+        try:
+            path = self._export(requirement)
+        except ParityError as error:
+            self.no_remedy = f"no remedy: {error}"  # the failure of the default export says more, and stays
+            return None
+        self.remedy = Remedy(self.case.name, requirement, failure.kind, failure.evidence)
+        return path
+
+    def _export(self, readable_by: str | None) -> Path:
+        from parity.export import conversion
+
+        trained, name = self.trained, self.case.name
+        path = self.workdir / (f"{name}-remedied" if readable_by else name)
+        sizes = {r.batch_size for requests in self._announced.values() for r in requests} | set(self._batches)
+        with self.ledger.spend(FRAMEWORKS):
+            batches = {size: self.batch(size) for size in sorted(sizes)}
+            conversion.write_bundle(path, self.case, trained.state, batches, lambda folder: None, readable_by)
+        return path
+
+    def _try(self, path: Path) -> list[RuntimeFailureError]:
+        """Return how TensorFlow fails on the bundle at `path`, each announced evaluation tried once."""
+        evaluations = {r.evaluation for requests in self._announced.values() for r in requests}
+        reader = registry.reader()
+        runtime = reader(self._model(path, None))
+        batch = min(self._batches.values(), key=lambda batch: batch.size, default=None) or self.batch(1)
+        with self.ledger.spend(FRAMEWORKS):
+            failed = failures(runtime, evaluations or {EVALUATION_OF["predict"]}, batch, FIRST_CPU)
+        if not failed:
+            self._runtimes[reader.name] = runtime  # what it has compiled is used again
+        return failed
+
+    def _model(self, bundle: Path | None, readable_by: str | None) -> Model:
+        from parity.export import conversion
+
+        state = self.trained.state
+        return Model(conversion.signature(self.case, state), self.case, state, bundle, readable_by)
+
+    def batch(self, size: int) -> Batch:
+        """Return the first `size` examples of the test set, all of them for `TEST_SET` (0).
+
+        Raises:
+            InputError: there are not so many.
+        """
+        test = self.dataset.test
+        size = size or test.size
+        if size not in self._batches:
+            self._batches[size] = test.take(size)
+        return self._batches[size]
+
+    def batches(self) -> list[tuple[int, Batch]]:
+        """Return the batches of this run, by size."""
+        return sorted(self._batches.items())
+
+    def announce(self, items: Iterable[PlanItem]) -> None:
+        """Announce the plan items that runtimes will answer, so that a separate process can start early."""
+        for item in items:
+            try:
+                request = Request(EVALUATION_OF[item.probe], self.batch(item.batch_size).size, device_of(item))
+            except InputError:
+                continue  # raised again by the item's own test
+            requests = self._announced.setdefault(item.runtime, [])
+            if request not in requests:
+                requests.append(request)
+
+    def announced_sizes(self, runtime: str, evaluation: str) -> list[int]:
+        """Return the batch sizes at which `runtime` computes an evaluation on its first device."""
+        requests = self._announced.get(runtime, ())
+        return sorted(r.batch_size for r in requests if (r.evaluation, r.device) == (evaluation, FIRST_CPU))
+
+    def start(self) -> None:
+        """Train, export, and open the announced runtimes, so that separate processes begin."""
+        for name in self._announced:
+            self.runtime(name)
+
+    def runtime(self, name: str) -> Runtime:
+        """Return the runtime `name`, opened on this case."""
+        if name not in self._runtimes:
+            declared = registry.require(name)
+            bundle = self.bundle if declared.capabilities.role == CANDIDATE else None
+            if name not in self._runtimes:  # making the bundle may have opened it
+                self._runtimes[name] = declared(self._model(bundle, self.remedy.requirement if self.remedy else None))
+            self._runtimes[name].announce(self._announced.get(name, ()))
+        return self._runtimes[name]
+
+    def evaluate(self, runtime: str, evaluation: str, batch: Batch, device: str = FIRST_CPU) -> Answers:
+        """Return a runtime's answers about any batch, by probe; nothing is kept."""
+        opened = self.runtime(runtime)
+        with self.ledger.spend(FRAMEWORKS):
+            return opened.evaluate(evaluation, batch, device)
+
+    def kept(self, runtime: str, evaluation: str, size: int, device: str = FIRST_CPU) -> Answers:
+        """Return the answers of JAX or the oracle at a batch size, computed once."""
+        return self.reference.answers(runtime, evaluation, size, device)
+
+    def budgets(self, evaluation: str, size: int) -> dict[str, dict[str, Budget]]:
+        """Return the budgets by probe and leaf."""
+        return self.reference.budgets(evaluation, size)
+
+    def shared(self, make: Callable[[Subject], T]) -> T:
+        """Return what `make` makes of this subject, made once and closed with it; such as a power study."""
+        if make not in self._resources:
+            self._resources[make] = make(self)
+        found: T = self._resources[make]
+        return found
+
+    def with_runtimes(self, runtimes: Mapping[str, Runtime]) -> Subject:
+        """Return a copy in which `runtimes` answer under their names; its cache lacks the answers of those."""
+        other = self._copy()
+        other._runtimes |= runtimes
+        other.reference = self.reference.without(runtimes, other)
+        return other
+
+    def with_parts(
+        self, *, case: Case | None = None, bundle: Path | None = None, trained: Trained | None = None,
+        keep_answers: bool = True,
+    ) -> Subject:  # fmt: skip
+        """Return a copy with other parts.
+
+        Args:
+            case: another case with the same functions, such as one with another limit; None for the same.
+            bundle: another bundle; whatever reads one is opened on it.
+            trained: another training.
+            keep_answers: whether the copy shares the answers and budgets that were computed before.
+        """
+        other = self._copy()
+        other.case = case or self.case
+        if bundle is not None:
+            roles = {name: runtime.capabilities.role for name, runtime in self._runtimes.items()}
+            other._bundle = Once(lambda: bundle)
+            other._runtimes = {name: self._runtimes[name] for name, role in roles.items() if role != CANDIDATE}
+        if trained is not None:
+            other._trained = Once(lambda: trained)
+        if not keep_answers:
+            other.reference = ReferenceAnswers(other)
+        return other
+
+    def _copy(self) -> Subject:
+        other = Subject(self.case, self.ledger, self._progress, self._workdir)
+        other._temporary = False
+        other.remedy, other.no_remedy = self.remedy, self.no_remedy
+        other._dataset, other._pipeline = self._dataset, self._pipeline
+        other._trained, other._bundle = self._trained, self._bundle
+        other._runtimes, other._batches = dict(self._runtimes), dict(self._batches)
+        other._announced = self._announced
+        other.reference = self.reference.without((), other)
+        return other
+
+    def close(self) -> None:
+        """Close runtimes and resources, and remove temporary files."""
+        for resource in self._resources.values():
+            close = getattr(resource, "close", None)
+            if close is not None:
+                close()
+        for runtime in self._runtimes.values():
+            runtime.close()
+        if self._temporary and self._workdir is not None:
+            shutil.rmtree(self._workdir, ignore_errors=True)
+
+
+def device_of(item: PlanItem) -> str:
+    """Return the device of a plan item on its runtime's side."""
+    return item.tf_device if registry.require(item.runtime).capabilities.role == CANDIDATE else item.jax_device

@@ -1,10 +1,11 @@
 """The converted functions in `tf.function`s."""
 
-from parity.export import artifact
-from parity.runtimes._converted import ConvertedRuntime
+from parity.runtimes._tensorflow import ConvertedRuntime, converted
+from parity.runtimes.base import GRAPH
 
 
-class Runtime(ConvertedRuntime):
-    """The exported module, wrapped by `artifact.graph`."""
+class Graph(ConvertedRuntime):
+    """Answer from graphs."""
 
-    wrap = staticmethod(artifact.graph)
+    name = "tf_graph"
+    capabilities = converted(GRAPH, timing_worker="parity.latency.converted:open_graph")

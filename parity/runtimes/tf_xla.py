@@ -1,10 +1,11 @@
 """The converted functions compiled whole by TensorFlow's XLA."""
 
-from parity.export import artifact
-from parity.runtimes._converted import ConvertedRuntime
+from parity.runtimes._tensorflow import ConvertedRuntime, converted
+from parity.runtimes.base import XLA
 
 
-class Runtime(ConvertedRuntime):
-    """The exported module, wrapped by `artifact.xla`."""
+class Xla(ConvertedRuntime):
+    """Answer from functions with `jit_compile`."""
 
-    wrap = staticmethod(artifact.xla)
+    name = "tf_xla"
+    capabilities = converted(XLA, timing_worker="parity.latency.converted:open_xla")

@@ -381,3 +381,8 @@ def _judge_oracle_leaf(
         bits_equal=apart.max == 0.0,
         message=message,
     )
+
+
+def pass_or_fail(leaf: str, message: str | None) -> LeafResult:
+    """Return a result without a score: failed with `message`, or passed where that is None."""
+    return LeafResult(leaf, records.FAIL if message else records.PASS, message=message)

@@ -1,0 +1,10 @@
+"""The share of examples whose largest score is the labelled one."""
+
+from parity.probes.declaration import Probe, every_runtime
+
+PROBE = Probe(
+    name="accuracy",
+    plan=every_runtime,
+    evaluation="accuracy",
+    discrete=True,
+)

@@ -1,0 +1,9 @@
+"""The statistics that training updates, after each of two calls."""
+
+from parity.probes.declaration import Probe, every_runtime
+
+PROBE = Probe(
+    name="batch_stats",
+    plan=every_runtime,
+    evaluation="train",
+)

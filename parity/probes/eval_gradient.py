@@ -1,0 +1,9 @@
+"""The gradient of the evaluation loss with respect to every parameter."""
+
+from parity.probes.declaration import Probe, every_runtime
+
+PROBE = Probe(
+    name="eval_gradient",
+    plan=every_runtime,
+    evaluation="evaluate",
+)

@@ -1,0 +1,9 @@
+"""The loss with running statistics and dropout off."""
+
+from parity.probes.declaration import Probe, every_runtime
+
+PROBE = Probe(
+    name="eval_loss",
+    plan=every_runtime,
+    evaluation="evaluate",
+)

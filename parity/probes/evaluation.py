@@ -1,0 +1,117 @@
+"""Score the answer of a runtime: against the oracle within its budgets, or as the probe has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from parity.core.errors import ParityError
+from parity.records import MISSING
+from parity.runtimes import registry
+from parity.runtimes.base import CANDIDATE, EVALUATION_OF, EVALUATIONS, FIRST_CPU, ORACLE, REFERENCE, Answers
+from parity.scoring import kinks, rules
+from parity.scoring.rules import LeafResult
+
+if TYPE_CHECKING:
+    from parity.runtimes.subject import Subject
+
+Results = dict[str, list[LeafResult]]
+"""Results by probe."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a question is answered: a runtime, and the devices of the two sides."""
+
+    runtime: str
+    jax_device: str = FIRST_CPU
+    tf_device: str = FIRST_CPU
+
+    @property
+    def device(self) -> str:
+        """The device on the runtime's own side."""
+        return self.tf_device if self.role == CANDIDATE else self.jax_device
+
+    @property
+    def role(self) -> str:
+        """The role of the runtime."""
+        return registry.require(self.runtime).capabilities.role
+
+
+class Scores:
+    """The results of a subject's runtimes, by evaluation, kept so that several probes share one evaluation."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._kept: dict[tuple[str, int, Place], Results | ParityError] = {}
+
+    def results(self, probe: str, place: Place, size: int) -> list[LeafResult]:
+        """Return the result of every leaf of an answer; a leaf that has none is `missing`.
+
+        Raises:
+            ParityError: the runtime failed; for every probe of this evaluation.
+        """
+        evaluation, size = EVALUATION_OF[probe], self._subject.batch(size).size
+        key = (evaluation, size, place)
+        if key not in self._kept:
+            try:
+                self._kept[key] = evaluate(self._subject, evaluation, place, size)
+            except ParityError as error:
+                self._kept[key] = error
+        found = self._kept[key]
+        if isinstance(found, ParityError):
+            raise found.with_traceback(None)
+        results = found[probe]
+        scored = {result.leaf for result in results}
+        unscored = [leaf for leaf in self._subject.reference.leaves(probe, size) if leaf not in scored]
+        return [*results, *(LeafResult(leaf, MISSING, message="was not scored") for leaf in unscored)]
+
+
+def score(subject: Subject, probe: str, place: Place, size: int) -> list[LeafResult]:
+    """Return the result of every leaf of a runtime's answer to `probe`, at a batch size.
+
+    Raises:
+        ParityError: the runtime failed.
+    """
+    return subject.shared(Scores).results(probe, place, size)
+
+
+def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Results:
+    """Return the results of all probes of an evaluation, computed anew."""
+    reference = subject.reference
+    oracle, jax = subject.kept(reference.oracle, evaluation, size), subject.kept(reference.jax, evaluation, size)
+    if place.role == ORACLE:
+        own = oracle if place.device == FIRST_CPU else subject.evaluate(
+            place.runtime, evaluation, subject.batch(size), place.device
+        )  # fmt: skip
+        budgets = {} if evaluation == rules.ACCURACY else subject.budgets(evaluation, size)
+        return {
+            probe: rules.judge_oracle(own.get(probe, {}), jax[probe], oracle[probe], budgets.get(probe, {}))
+            for probe in EVALUATIONS[evaluation]
+        }
+    if place.role == REFERENCE:
+        own = subject.kept(place.runtime, evaluation, size, place.device)
+    else:
+        own = subject.evaluate(place.runtime, evaluation, subject.batch(size), place.device)
+        jax = subject.kept(reference.jax, evaluation, size, place.jax_device)
+    if evaluation == rules.ACCURACY:
+        ambiguous = reference.ambiguous_rows(size)
+        answers = (found.get(rules.ACCURACY, {}) for found in (own, jax, oracle))
+        return {rules.ACCURACY: [rules.judge_accuracy(*answers, size, ambiguous)]}
+    results = _within_budget(subject, evaluation, size, own, jax, oracle)
+    if kinks.possible(results):
+        for other in reference.beyond_kinks(evaluation, size):
+            explained = kinks.explained(_within_budget(subject, evaluation, size, own, jax, other), results)
+            if explained is not None:
+                return explained
+    return results
+
+
+def _within_budget(
+    subject: Subject, evaluation: str, size: int, own: Answers, jax: Answers, oracle: Answers
+) -> Results:  # fmt: skip
+    budgets = subject.budgets(evaluation, size)
+    return {
+        probe: rules.judge(own.get(probe, {}), jax[probe], oracle[probe], budgets[probe], subject.limit)
+        for probe in EVALUATIONS[evaluation]
+    }

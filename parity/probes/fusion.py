@@ -1,0 +1,21 @@
+"""A head of TensorFlow on a trunk of JAX learns what the same network learns in JAX alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from parity.probes.declaration import Probe, Scope, once
+from parity.records import PlanItem
+
+
+def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
+    if scope.case.trunk is None:
+        return
+    from parity.handover import keras_head
+
+    scope.left_out |= keras_head.left_out()
+    if keras_head.usable():
+        yield from once(lambda scope: scope.reader)(scope, probe)
+
+
+PROBE = Probe(name="fusion", plan=_plan)

@@ -1,0 +1,89 @@
+"""What a relation is, and what relations share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from parity.probes.declaration import Scope
+from parity.runtimes.base import ANY_BATCH, ARTIFACT, CANDIDATE, EVALUATION_OF, EVALUATIONS, ORACLE, Model
+from parity.runtimes.registry import open_runtime
+from parity.scoring import rules
+from parity.scoring.rules import LeafResult
+
+if TYPE_CHECKING:
+    from parity.cases.specs import Answer, Batch
+    from parity.probes.evaluation import Place
+    from parity.runtimes.subject import Subject
+
+PREDICT, EVAL_LOSS = "predict", "eval_loss"
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A relation.
+
+    Attributes:
+        name: in plan items.
+        results: computes the result of every leaf, of a subject at a place and batch size.
+        runtimes: the selected runtimes that it is asked of.
+        probe: the probe that the case must have; None for any case.
+        order: among the relations of a runtime: what shares compiled programs is asked one after the other.
+    """
+
+    name: str
+    results: Callable[[Subject, Place, int], Iterable[LeafResult]]
+    runtimes: Callable[[Scope], Iterable[str]]
+    probe: str | None = PREDICT
+    order: int = 0
+
+
+def of_any_batch(scope: Scope) -> list[str]:
+    """Return the runtimes that accept batches which are not in the bundle."""
+    return scope.having(lambda can: can.role != ORACLE and can.batch == ANY_BATCH and PREDICT in can.evaluations)
+
+
+def reading_artifact(scope: Scope) -> list[str]:
+    """Return the runtimes that read the artifact in this process."""
+    return scope.having(lambda can: (can.role, can.source, can.own_process) == (CANDIDATE, ARTIFACT, False))
+
+
+def predictions(subject: Subject, place: Place, batch: Batch) -> Answer:
+    """Return the runtime's predictions, each [b, ...]."""
+    return subject.evaluate(place.runtime, PREDICT, batch, place.device).get(PREDICT, {})
+
+
+def rows(answer: Answer, chosen: Any) -> Answer:
+    """Return those rows of every leaf; a leaf without rows stays as it is, and differs in shape."""
+    return {leaf: array[chosen] if array.ndim else array for leaf, array in answer.items()}
+
+
+def alike(
+    subject: Subject, size: int, name: str, found: Answer, expected: Answer, other: str, probe: str = PREDICT
+) -> list[LeafResult]:
+    """Return results that hold the distance of two answers against the budgets of the whole batch."""
+    budgets = subject.budgets(EVALUATION_OF[probe], size)[probe]
+    return prefixed(name, rules.judge_alike(found, expected, budgets, subject.limit, other))
+
+
+def prefixed(name: str, results: Iterable[LeafResult]) -> list[LeafResult]:
+    """Return the results with `name/` before their leaves."""
+    return [rules.renamed(result, "/".join(filter(None, (name, result.leaf)))) for result in results]
+
+
+def evaluations(subject: Subject) -> list[str]:
+    """Return the evaluations that the case's probes need."""
+    return list(dict.fromkeys(EVALUATION_OF[probe] for probe in subject.case.probes))
+
+
+def identical(subject: Subject, place: Place, size: int, model: Model, other: str) -> Iterable[LeafResult]:
+    """Yield results that require every answer of `model` to equal the subject's own to the bit."""
+    batch = subject.batch(size)
+    second = subject.with_runtimes({place.runtime: open_runtime(place.runtime, model)})
+    for evaluation in evaluations(subject):
+        first, again = (s.evaluate(place.runtime, evaluation, batch) for s in (subject, second))
+        for probe in EVALUATIONS[evaluation]:
+            if probe in subject.case.probes:
+                same = rules.judge_identical(again.get(probe, {}), first.get(probe, {}), other)
+                yield from prefixed(probe, same)

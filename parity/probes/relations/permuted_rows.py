@@ -1,0 +1,31 @@
+"""Predictions of permuted rows are the permuted predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from parity.probes.relations._relation import Relation, alike, of_any_batch, predictions, rows
+
+if TYPE_CHECKING:
+    from parity.probes.evaluation import Place
+    from parity.runtimes.subject import Subject
+    from parity.scoring.rules import LeafResult
+
+
+def permutation(size: int) -> Any:
+    """Return an order of rows, [size] int64, that neither a reversal nor a shift undoes."""
+    return np.random.default_rng(0).permutation(size)
+
+
+def _results(subject: Subject, place: Place, size: int) -> Iterator[LeafResult]:
+    batch = subject.batch(size)
+    order = permutation(batch.size)
+    expected = rows(predictions(subject, place, batch), order)
+    found = predictions(subject, place, batch.map(lambda array: array[order]))
+    yield from alike(subject, size, "", found, expected, "the batch in its own order")
+
+
+RELATION = Relation("permuted_rows", _results, of_any_batch, order=1)

@@ -1,0 +1,9 @@
+"""The random key that training leaves, after each of two calls."""
+
+from parity.probes.declaration import Probe, every_runtime
+
+PROBE = Probe(
+    name="rng",
+    plan=every_runtime,
+    evaluation="train",
+)

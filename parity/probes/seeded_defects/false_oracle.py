@@ -1,0 +1,38 @@
+"""JAX's float32 answer in the oracle's place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parity.probes.seeded_defects._defect import NOTHING, Defect, Setting
+from parity.records import IN_ORDER
+from parity.runtimes.base import EVALUATION_OF, ORACLE, FixedAnswers
+from parity.scoring import rules
+
+if TYPE_CHECKING:
+    from parity.probes.declaration import Scope
+
+
+def _overlooked(setting: Setting) -> str | None:
+    subject, reference = setting.subject, setting.subject.reference
+    answers = subject.evaluate(reference.jax, EVALUATION_OF[setting.probe], subject.batch(setting.size))
+    wide = {
+        probe: {leaf: a.astype(np.float64) if rules.is_float(a) else a for leaf, a in answer.items()}
+        for probe, answer in answers.items()
+    }
+    other = subject.with_runtimes({reference.oracle: FixedAnswers(subject.runtime(reference.oracle), wide)})
+    found = {r.leaf for r in setting.results(other) if r.status not in IN_ORDER}
+    several = {leaf for leaf, a in answers[setting.probe].items() if rules.is_float(a) and a.size > 1 and a.any()}
+    if not several:
+        return NOTHING
+    unseen = sorted(several - found)
+    return f"an oracle that is JAX's own answer passes for {unseen[0]}" if unseen else None
+
+
+def _runtimes(scope: Scope) -> list[str]:
+    return scope.having(lambda can: can.role == ORACLE)
+
+
+DEFECT = Defect("false_oracle", _overlooked, _runtimes)

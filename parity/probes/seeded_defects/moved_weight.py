@@ -1,0 +1,63 @@
+"""One weight tensor is moved in the runtime's own variables, by the error that scores 20 limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from parity.probes.power import PowerStudy
+from parity.probes.seeded_defects._defect import Defect, Setting
+from parity.records import IN_ORDER
+from parity.runtimes.base import CANDIDATE, AtState
+
+if TYPE_CHECKING:
+    from parity.probes.declaration import Scope
+
+LIMITS = 20.0
+"""The score that the moved weight is to have, in limits."""
+
+FACTOR = 4.0
+"""The factor within which it must: answers are not linear, and a smaller error predicts the response."""
+
+LARGEST_ERROR = 0.2
+"""Relative, of a weight; `LIMITS` times what `rules.POWERLESS` allows."""
+
+
+def _overlooked(setting: Setting) -> str | None:
+    import jax
+    import numpy as np
+
+    from parity.cases.case import State
+    from parity.cases.functions import flatten
+
+    subject, name = setting.subject, setting.place.runtime
+    study = subject.shared(PowerStudy)
+    powers = study.of(setting.probe, setting.size)
+    index = min(range(len(powers)), key=lambda i: powers[i].smallest_relative_error)
+    leaf, error = powers[index].weight, LIMITS * powers[index].smallest_relative_error
+    if not error <= LARGEST_ERROR:
+        return f"{leaf} would have to be off by {error:.2g} relative to score {LIMITS:g} limits"
+    moved, kept = study.moved(index, error), subject.trained.state
+    params = jax.tree_util.tree_map(lambda a, b: np.asarray(a).astype(b.dtype), moved.params, kept.params)
+    values = flatten(State(params, kept.other, kept.rng))
+    candidate = AtState(subject.runtime(name), values)
+    defective = subject.with_runtimes({name: candidate})
+    everywhere = {
+        side: AtState(subject.runtime(side), values) for side in (subject.reference.jax, subject.reference.oracle)
+    }
+    against_trained = setting.results(defective)
+    against_moved = setting.results(subject.with_runtimes({name: candidate, **everywhere}))
+    score = max((r.score for r in against_trained if r.score is not None), default=0.0)
+    expected = LIMITS * subject.limit
+    if all(r.status in IN_ORDER for r in against_trained):
+        return f"{leaf} off by {error:.2g} relative is not seen, it scores {score:.3g}"
+    if not expected / FACTOR <= score <= expected * FACTOR:
+        return f"{leaf} off by {error:.2g} relative scores {score:.3g}, expected about {expected:.3g}"
+    bad = [r for r in against_moved if r.status not in IN_ORDER]
+    return f"{leaf} moved on both sides is not in order: {bad[0].leaf}: {bad[0].message}" if bad else None
+
+
+def _runtimes(scope: Scope) -> list[str]:
+    return scope.having(lambda can: can.role == CANDIDATE and can.any_state)
+
+
+DEFECT = Defect("moved_weight", _overlooked, _runtimes)

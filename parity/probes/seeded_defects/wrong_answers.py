@@ -1,0 +1,103 @@
+"""Wrong answers: rows reversed, NaN, a leaf missing, another dtype, the last element off, and the like."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parity.probes.seeded_defects._defect import NOTHING, Defect, Setting
+from parity.records import IN_ORDER
+from parity.runtimes.base import CANDIDATE, FixedAnswers
+from parity.scoring import rules
+from parity.scoring.rules import Budget
+
+if TYPE_CHECKING:
+    from parity.cases.specs import Answer, Array
+    from parity.probes.declaration import Scope
+
+LIMITS = 3.0
+"""How far the last element of a leaf is moved, in limits."""
+
+Change = Callable[["Answer", Mapping[str, Budget], float], "Answer"]
+"""Makes a wrong answer of a right one, its budgets and the limit."""
+
+
+def _each(change: Callable[[Array], Array]) -> Change:
+    return lambda answer, budgets, limit: {leaf: change(array) for leaf, array in answer.items()}
+
+
+def _floats(change: Callable[[Array], Array]) -> Change:
+    return _each(lambda array: change(array) if rules.is_float(array) else array)
+
+
+def _with_one(value: float) -> Callable[[Array], Array]:
+    """Return a change of the element nearest zero: a zero in its place would be noticed least."""
+
+    def change(array: Array) -> Array:
+        changed = array.copy()
+        changed.flat[int(np.abs(array).argmin())] = value
+        return changed
+
+    return change
+
+
+def _last_element(answer: Answer, budgets: Mapping[str, Budget], limit: float) -> Answer:
+    reach = {leaf: LIMITS * limit * budget.max for leaf, budget in budgets.items()}
+    return {leaf: _enlarged(array, reach.get(leaf, 1.0)) for leaf, array in answer.items()}
+
+
+def _enlarged(array: Array, by: float) -> Array:
+    """Return `array` with its last element larger by `by`, or by one ulp where `by` is too little to be stored."""
+    changed, last = array.copy(), (-1,) * array.ndim
+    changed[last] = (array[last].astype(np.float64) + by).astype(array.dtype)
+    if changed[last] == array[last]:
+        changed[last] = np.nextafter(array[last], array.dtype.type(math.inf))
+    return changed
+
+
+CHANGES: dict[str, Change] = {
+    "reversed_rows": _each(lambda array: array[::-1] if array.ndim else array),
+    "nan": _floats(_with_one(math.nan)),
+    "infinity": _floats(_with_one(math.inf)),
+    "dropped_leaf": lambda answer, budgets, limit: dict(list(answer.items())[:-1]),
+    "empty_answer": lambda answer, budgets, limit: {},
+    "float64_answer": _floats(lambda array: array.astype(np.float64)),
+    "float16_answer": _floats(lambda array: array.astype(np.float16)),
+    "last_element": _last_element,
+}
+"""By name, what becomes of a runtime's answer. Every leaf that differs must be found out of order; of reversed rows one
+leaf, because another may have equal rows."""
+
+
+def _overlooked(name: str) -> Callable[[Setting], str | None]:
+    def overlooked(setting: Setting) -> str | None:
+        right, subject, runtime = setting.answers(), setting.subject, setting.place.runtime
+        wrong = CHANGES[name](right[setting.probe], setting.budgets(), subject.limit)
+        changed = [leaf for leaf, array in right[setting.probe].items() if not _same(array, wrong.get(leaf))]
+        if not changed:
+            return NOTHING
+        answers = {**right, setting.probe: wrong}
+        defective = subject.with_runtimes({runtime: FixedAnswers(subject.runtime(runtime), answers)})
+        found = {r.leaf for r in setting.results(defective) if r.status not in IN_ORDER}
+        unseen = [leaf for leaf in changed if leaf not in found]
+        if not unseen or (name == "reversed_rows" and len(unseen) < len(changed)):
+            return None
+        return f"{name} is not seen in {unseen[0]}"
+
+    return overlooked
+
+
+def _same(one: Array, other: Array | None) -> bool:
+    alike = other is not None and (one.shape, one.dtype) == (other.shape, other.dtype)
+    return alike and other is not None and one.tobytes() == other.tobytes()
+
+
+def _runtimes(scope: Scope) -> list[str]:
+    """Return one candidate: the reader of the artifact if it is selected, else the first."""
+    return (scope.reader or scope.having(lambda can: can.role == CANDIDATE))[:1]
+
+
+DEFECTS = tuple(Defect(name, _overlooked(name), _runtimes) for name in CHANGES)

@@ -1,0 +1,9 @@
+"""The loss of training, of two calls in a row."""
+
+from parity.probes.declaration import Probe, every_runtime
+
+PROBE = Probe(
+    name="train_loss",
+    plan=every_runtime,
+    evaluation="train",
+)

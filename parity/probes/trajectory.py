@@ -1,0 +1,47 @@
+"""Training that was handed over stays on JAX's own trajectory: every step, every stage of a step, every method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from parity.probes.declaration import Probe, Scope
+from parity.records import PlanItem
+
+if TYPE_CHECKING:
+    from parity.handover.trajectories import Trajectories
+    from parity.runtimes.subject import Subject
+
+
+def trajectories(subject: Subject) -> Trajectories:
+    """Return the trajectories of a subject; use it with `Subject.shared`."""
+    from parity.handover.trajectories import Trajectories
+
+    return Trajectories(subject)
+
+
+def methods(scope: Scope) -> list[str]:
+    """Return the hand-over methods that are followed for a case; what is left out is noted in the scope."""
+    from parity.handover.trajectories import asked, why_not_carried
+
+    found = asked(scope.case)
+    if not found:
+        why = "it goes on for no epoch, or none of its probes trains"
+        scope.left_out[f"{scope.case.name}-trajectory"] = (
+            f"{scope.case.name}: training is not handed over, because {why}"
+        )
+    elif (refused := why_not_carried(scope.case)) is not None:
+        scope.left_out[f"{scope.case.name}-carried"] = f"{scope.case.name}: a Keras optimizer left out: {refused}"
+    return found
+
+
+def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
+    for runtime in scope.reader:
+        for method in methods(scope):
+            yield scope.item(
+                probe.name, probe.name, runtime, scope.case.training.batch_size, variant=method,
+                ident=f"{scope.case.name}-{method}",
+            )  # fmt: skip
+
+
+PROBE = Probe(name="trajectory", plan=_plan)

@@ -1,0 +1,288 @@
+"""What a runtime is: the class to derive from, and what a runtime declares about itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from parity.core.errors import RuntimeFailureError, UsageError
+
+if TYPE_CHECKING:
+    from parity.cases.case import Case, State
+    from parity.cases.specs import Answer, Array, Batch
+    from parity.export.bundles import Signature
+
+Answers = dict[str, "Answer"]
+"""Answers by probe."""
+
+EVALUATIONS: dict[str, tuple[str, ...]] = {
+    "predict": ("predict",),
+    "accuracy": ("accuracy",),
+    "evaluate": ("eval_loss", "eval_gradient"),
+    "train": ("train_loss", "train_gradient", "batch_stats", "rng"),
+}
+"""By evaluation, which is computed once, the answers that it gives."""
+
+DERIVED: dict[str, dict[str, Callable[[Answers], Answer]]] = {}
+"""By evaluation, answers that follow from those that runtimes give, by probe; see `derive`."""
+
+EVALUATION_OF = {answer: evaluation for evaluation, answers in EVALUATIONS.items() for answer in answers}
+
+VIRTUAL_CPUS = 2
+"""CPUs that each framework is given, so that every machine has a second device to ask."""
+
+FIRST_CPU = "cpu:0"
+
+CALLS = (1, 2)
+"""The train evaluation runs twice in a row: the second call starts from the key and statistics that the first left."""
+
+REFERENCE, ORACLE, CANDIDATE = "reference", "oracle", "candidate"
+"""Roles: JAX in float32, which all are compared with; JAX in float64; whatever is under test."""
+CASE, ARTIFACT = "case", "artifact"
+"""Sources: the trained case, converted in this process; the exported files."""
+ANY_BATCH, STORED_BATCHES = "any", "stored"
+"""Batches that a runtime accepts: any that fills the specs, or only those stored in the bundle."""
+EAGER, GRAPH, XLA = "eager", "graph", "xla"
+"""Modes in which TensorFlow runs a converted function."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a runtime can do. The plan, the report and the gate follow from this; names of runtimes stand nowhere else.
+
+    Attributes:
+        role: `REFERENCE`, `ORACLE` or `CANDIDATE`.
+        source: what it is opened on, `CASE` or `ARTIFACT`.
+        evaluations: the keys of `EVALUATIONS` that it computes.
+        gradients: whether `evaluate` and `train` give gradients.
+        carried_state: whether `train` advances the batch statistics and the random key from call to call.
+        batch: `ANY_BATCH` or `STORED_BATCHES`.
+        further_devices: whether it is also asked on a second CPU and on GPUs; if not, on `FIRST_CPU` alone.
+        any_state: whether `compute_at` answers from another state than the model's.
+        rounding: whether `compute_with_rounding` is there; the reference needs it for budgets of exact leaves.
+        own_process: whether it works in a process of its own, which can start early; see `Runtime.announce`.
+        without_jax: whether JAX cannot be imported in that process.
+        saves_again: whether `save_again` is there.
+        mode: of a converted function, `EAGER`, `GRAPH` or `XLA`; None for everything else.
+        requires: the distributions that must be installed.
+        timing_worker: `module:function` that opens its steps in a process of their own, see `parity.latency`; None
+            where its latency is not measured.
+    """
+
+    role: str = CANDIDATE
+    source: str = ARTIFACT
+    evaluations: frozenset[str] = frozenset(EVALUATIONS)
+    gradients: bool = True
+    carried_state: bool = True
+    batch: str = ANY_BATCH
+    further_devices: bool = False
+    any_state: bool = False
+    rounding: bool = False
+    own_process: bool = False
+    without_jax: bool = False
+    saves_again: bool = False
+    mode: str | None = None
+    requires: tuple[str, ...] = ()
+    timing_worker: str | None = None
+
+    def answers(self, probe: str, evaluation: str) -> bool:
+        """Return whether a runtime with these capabilities answers `probe`, which `evaluation` computes."""
+        if evaluation not in self.evaluations:
+            return False
+        if probe.endswith("gradient") and not self.gradients:
+            return False
+        return self.carried_state or probe not in ("batch_stats", "rng")
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model under test, as a runtime is opened on it: a trained case, or the bundle that it was exported to.
+
+    Attributes:
+        signature: what a process without JAX needs to know of the case.
+        case, state: None where JAX is not installed.
+        bundle: the folder of the bundle; None where no runtime reads one.
+        readable_by: the requirement of the remedy of the export, such as `tensorflow==2.21.0`; None for JAX's default.
+    """
+
+    signature: Signature
+    case: Case | None
+    state: State | None
+    bundle: Path | None
+    readable_by: str | None = None
+
+    def require_case(self) -> tuple[Case, State]:
+        """Return the case and its state.
+
+        Raises:
+            RuntimeFailureError: there is only a bundle.
+        """
+        if self.case is None or self.state is None:
+            raise RuntimeFailureError("this runtime needs a trained case, and there is only a bundle.")
+        return self.case, self.state
+
+    def require_bundle(self) -> Path:
+        """Return the folder of the bundle.
+
+        Raises:
+            RuntimeFailureError: the case was not exported.
+        """
+        if self.bundle is None:
+            raise RuntimeFailureError("this runtime reads a bundle, and the case was not exported to one.")
+        return self.bundle
+
+
+@dataclass(frozen=True)
+class Request:
+    """One evaluation at a batch size on a device."""
+
+    evaluation: str
+    batch_size: int
+    device: str
+
+
+Values = Sequence["Array"]
+"""A state as a flat list: the leaves of `Model.signature.state` in their order, then the random key."""
+
+
+class Runtime(ABC):
+    """Answers probes about a model. A subclass sets `name` and `capabilities`, and computes.
+
+    Its module imports no framework: methods import what they need, so that runtimes can be listed anywhere.
+    """
+
+    name: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @classmethod
+    def devices(cls) -> list[str]:
+        """Return the devices that it can answer on, such as `cpu:0`."""
+        return [FIRST_CPU]
+
+    @abstractmethod
+    def compute(self, evaluation: str, batch: Batch, device: str) -> Answers:
+        """Return the answers of `evaluation` by probe; `evaluate` calls this with a valid batch and device.
+
+        Leaves are numpy arrays by name: `output` or the names of a dict of outputs for `predict`, `accuracy`, `loss`;
+        gradients and statistics are named as in `Model.signature.state`. Those of `train` have the prefix `call_1/` or
+        `call_2/`, and its key is `key`.
+        """
+
+    def evaluate(self, evaluation: str, batch: Batch, device: str = FIRST_CPU) -> Answers:
+        """Return answers by probe, always from the model's own state.
+
+        Raises:
+            InputError: `batch` does not fill the case's specs.
+            UsageError: there is no such device.
+            RuntimeFailureError: the runtime failed.
+        """
+        self._validate(batch, device)
+        return with_derived(evaluation, self.compute(evaluation, batch, device))
+
+    def evaluate_at(self, values: Values, evaluation: str, batch: Batch, device: str = FIRST_CPU) -> Answers:
+        """Return answers by probe from the state `values`; needs the capability `any_state`.
+
+        Raises: as `evaluate`.
+        """
+        self._validate(batch, device)
+        return with_derived(evaluation, self.compute_at(values, evaluation, batch, device))
+
+    def _validate(self, batch: Batch, device: str) -> None:
+        from parity.cases.specs import validate
+
+        signature = self.model.signature
+        validate(batch, signature.data, signature.labels, f"case {signature.case!r}")
+        if device not in self.devices():
+            raise UsageError(
+                f"no device {device}. Expected one of {', '.join(self.devices())}; virtual CPUs are made when the "
+                "framework starts, so select devices before anything else has started it."
+            )
+
+    def compute_at(self, values: Values, evaluation: str, batch: Batch, device: str) -> Answers:
+        """Return the same as `compute`, from the state `values`; for the capability `any_state`."""
+        raise NotImplementedError(f"{self.name} answers from the model's own state only")
+
+    def compute_with_rounding(self, evaluation: str, batch: Batch, seed: int) -> Answers:
+        """Return the answers of `evaluation` with every rounded result off by up to one ulp; capability `rounding`."""
+        raise NotImplementedError(f"{self.name} has no arithmetic with random rounding")
+
+    def save_again(self) -> Path:
+        """Return a folder with the artifact, loaded and saved again; for the capability `saves_again`."""
+        raise NotImplementedError(f"{self.name} does not save")
+
+    def announce(self, requests: Iterable[Request]) -> None:
+        """Announce the requests of this run, so that a separate process can start early."""
+
+    def close(self) -> None:
+        """Close processes and files."""
+
+
+def derive(probe: str, evaluation: str, function: Callable[[Answers], Answer]) -> None:
+    """Let `function` compute the answer of `probe` from the others of an evaluation, for every runtime."""
+    DERIVED.setdefault(evaluation, {})[probe] = function
+    EVALUATIONS[evaluation] = tuple(dict.fromkeys([*EVALUATIONS[evaluation], probe]))
+    EVALUATION_OF[probe] = evaluation
+
+
+def with_derived(evaluation: str, answers: Answers) -> Answers:
+    """Return `answers` with those that follow from them."""
+    return answers | {probe: function(answers) for probe, function in DERIVED.get(evaluation, {}).items()}
+
+
+class AtState(Runtime):
+    """Another runtime, always answering from one other state than the model's."""
+
+    def __init__(self, inner: Runtime, values: Values) -> None:
+        super().__init__(inner.model)
+        self.name, self.capabilities = inner.name, inner.capabilities  # type: ignore[misc] - of the instance
+        self._inner, self._values = inner, values
+
+    def devices(self) -> list[str]:  # type: ignore[override] - of the inner runtime
+        """Return the inner runtime's devices."""
+        return self._inner.devices()
+
+    def compute(self, evaluation: str, batch: Batch, device: str) -> Answers:
+        """Return answers from the other state."""
+        return self._inner.compute_at(self._values, evaluation, batch, device)
+
+    def compute_at(self, values: Values, evaluation: str, batch: Batch, device: str) -> Answers:
+        """Return answers from `values`."""
+        return self._inner.compute_at(values, evaluation, batch, device)
+
+    def compute_with_rounding(self, evaluation: str, batch: Batch, seed: int) -> Answers:
+        """Return the inner runtime's answers, which are about the model's own state."""
+        return self._inner.compute_with_rounding(evaluation, batch, seed)
+
+
+class FixedAnswers(Runtime):
+    """Gives answers that were computed before, under the name of another runtime."""
+
+    def __init__(self, inner: Runtime, answers: Answers) -> None:
+        super().__init__(inner.model)
+        self.name, self.capabilities = inner.name, inner.capabilities  # type: ignore[misc] - of the instance
+        self._inner, self._answers = inner, answers
+
+    def devices(self) -> list[str]:  # type: ignore[override] - of the inner runtime
+        """Return the inner runtime's devices."""
+        return self._inner.devices()
+
+    def compute(self, evaluation: str, batch: Batch, device: str) -> Answers:
+        """Return the fixed answers, whatever is asked."""
+        return self._answers
+
+
+def failures(runtime: Runtime, evaluations: Iterable[str], batch: Batch, device: str) -> list[RuntimeFailureError]:
+    """Return how the runtime fails where it does, each evaluation tried once, in the order of `EVALUATIONS`."""
+    found = []
+    for evaluation in sorted(evaluations, key=list(EVALUATIONS).index):
+        try:
+            runtime.evaluate(evaluation, batch, device)
+        except RuntimeFailureError as error:
+            found.append(error)
+    return found

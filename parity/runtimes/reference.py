@@ -1,0 +1,195 @@
+"""What answers are compared with: JAX's answers, the oracle's, and the budgets, each computed once for a subject."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
+
+from parity.core.ledger import FRAMEWORKS
+from parity.records import BudgetRecord
+from parity.runtimes import registry
+from parity.runtimes.base import CALLS, EVALUATION_OF, FIRST_CPU, ORACLE, REFERENCE, Answers, with_derived
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from parity.cases.case import State
+    from parity.cases.specs import Batch
+    from parity.runtimes.subject import Subject
+    from parity.scoring.rules import Budget
+
+Budgets = dict[str, dict[str, "Budget"]]
+"""Budgets by probe and leaf."""
+
+
+class ReferenceAnswers:
+    """The answers that all runtimes of a subject are compared with, each computed once.
+
+    `with_kinks` is whether the oracle can be asked about other states and batches.
+    """
+
+    def __init__(self, subject: Subject, with_kinks: bool = True) -> None:
+        self._subject, self._with_kinks = subject, with_kinks
+        self._states: dict[int, State] = {}
+        self._answers: dict[tuple[str, str, int, str], Answers] = {}
+        self._budgets: dict[tuple[str, int], Budgets] = {}
+        self._beyond_kinks: dict[tuple[str, int], list[Answers]] = {}
+
+    def without(self, runtimes: Collection[str], subject: Subject) -> ReferenceAnswers:
+        """Return a copy for `subject` that has forgotten the answers of `runtimes`; budgets are kept."""
+        other = ReferenceAnswers(subject, self._with_kinks and self.oracle not in runtimes)
+        other._states = self._states
+        other._answers = {key: found for key, found in self._answers.items() if key[0] not in runtimes}
+        other._budgets, other._beyond_kinks = dict(self._budgets), dict(self._beyond_kinks)
+        return other
+
+    @property
+    def jax(self) -> str:
+        """The name of the reference runtime."""
+        return registry.with_role(REFERENCE).name
+
+    @property
+    def oracle(self) -> str:
+        """The name of the oracle."""
+        return registry.with_role(ORACLE).name
+
+    def answers(self, runtime: str, evaluation: str, size: int, device: str = FIRST_CPU) -> Answers:
+        """Return the answers of JAX or the oracle by probe."""
+        batch = self._subject.batch(size)
+        key = (runtime, evaluation, batch.size, device)
+        if key not in self._answers:
+            self._answers[key] = self._subject.evaluate(runtime, evaluation, batch, device)
+        return self._answers[key]
+
+    def budgets(self, evaluation: str, size: int) -> Budgets:
+        """Return the budgets by probe and leaf, from an ensemble of perturbed float32 evaluations.
+
+        Leaves in which no member differs from the oracle get the budget of an ensemble that rounds at random.
+        """
+        from parity.scoring import rules
+
+        batch = self._subject.batch(size)
+        key = (evaluation, batch.size)
+        if key not in self._budgets:
+            members = range(rules.MEMBERS)
+            oracle = self.answers(self.oracle, evaluation, batch.size)
+            perturbed = (self.member(evaluation, batch, seed) for seed in members)
+            budgets = _budgets(oracle, perturbed, "inputs and parameters")
+            if any(not b.max for by_leaf in budgets.values() for b in by_leaf.values()):
+                rounding = _budgets(oracle, self._rounded(evaluation, batch, members), "every rounded result")
+                for probe, by_leaf in budgets.items():
+                    by_leaf.update({leaf: rounding[probe][leaf] for leaf, b in by_leaf.items() if not b.max})
+            self._budgets[key] = budgets
+        return self._budgets[key]
+
+    def member(self, evaluation: str, batch: Batch, seed: int) -> Answers:
+        """Return JAX's answers with every float parameter, statistic and input off by at most one ulp."""
+        return self.at(self.jax, self._perturbed_state(seed), evaluation, _perturbed_batch(batch, seed))
+
+    def _perturbed_state(self, seed: int) -> State:
+        import numpy as np
+
+        from parity.cases.case import State
+        from parity.export.conversion import map_leaves
+        from parity.scoring import rules
+
+        if seed not in self._states:
+            rng, state = np.random.default_rng(seed), self._subject.trained.state
+            params, other = map_leaves(lambda a: rules.perturb(a, rng), (state.params, state.other))
+            self._states[seed] = State(params, other, state.rng)
+        return self._states[seed]
+
+    def _rounded(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[Answers]:
+        runtime = self._subject.runtime(self.jax)
+        for seed in seeds:
+            with self._subject.ledger.spend(FRAMEWORKS):
+                yield with_derived(evaluation, runtime.compute_with_rounding(evaluation, batch, seed))
+
+    def at(self, runtime: str, state: State, evaluation: str, batch: Batch) -> Answers:
+        """Return a runtime's answers from another state, by probe; nothing is kept."""
+        from parity.cases.functions import flatten
+
+        opened = self._subject.runtime(runtime)
+        with self._subject.ledger.spend(FRAMEWORKS):
+            answers = opened.compute_at(flatten(state), evaluation, batch, FIRST_CPU)  # float64 batches are no input
+            return with_derived(evaluation, answers)
+
+    def records(self, probe: str, size: int) -> list[BudgetRecord]:
+        """Return the budgets of a probe as records, with their source."""
+        size, case = self._subject.batch(size).size, self._subject.case.name
+        budgets = self.budgets(EVALUATION_OF[probe], size)[probe]
+        return [BudgetRecord(case, probe, size, leaf, b.rms, b.max, b.source) for leaf, b in budgets.items()]
+
+    def leaves(self, probe: str, size: int) -> list[str]:
+        """Return what an answer must have: the leaves of JAX's answer, and of gradients and statistics the state's."""
+        from parity.export.conversion import state_leaves
+
+        found = list(self.answers(self.jax, EVALUATION_OF[probe], size).get(probe, ()))
+        state = state_leaves(self._subject.trained.state)
+        required = {
+            "eval_gradient": [s.leaf for s in state if s.trainable],
+            "train_gradient": [f"call_{call}/{s.leaf}" for call in CALLS for s in state if s.trainable],
+            "batch_stats": [f"call_{call}/{s.leaf}" for call in CALLS for s in state if not s.trainable],
+        }
+        return list(dict.fromkeys([*found, *required.get(probe, ())]))
+
+    def beyond_kinks(self, evaluation: str, size: int) -> list[Answers]:
+        """Return the oracle's answers to batches and states a few ulp away that lie beyond a kink; mostly none."""
+        from parity.scoring import kinks
+
+        key = (evaluation, self._subject.batch(size).size)
+        if not self._with_kinks:
+            return []  # what stands in for the oracle answers about one state only
+        if key not in self._beyond_kinks:
+            oracle, budgets = self.answers(self.oracle, evaluation, size), self.budgets(evaluation, size)
+            around = self._around(evaluation, size)
+            self._beyond_kinks[key] = list(kinks.beyond(oracle, around, budgets, self._subject.limit))
+        return self._beyond_kinks[key]
+
+    def _around(self, evaluation: str, size: int) -> Iterator[Answers]:
+        """Yield the oracle's answers from the states and batches of the ensemble, moved further away."""
+        from parity.cases.case import State
+        from parity.scoring import kinks, rules
+
+        state, batch = self._subject.trained.state, self._subject.batch(size)
+        for member in range(rules.MEMBERS):
+            near, moved = self._perturbed_state(member), _perturbed_batch(batch, member)
+            for times in kinks.SCALES:
+                params, other = kinks.farther((state.params, state.other), (near.params, near.other), times)
+                data, labels = kinks.farther((batch.data, batch.labels), (moved.data, moved.labels), times)
+                far = type(batch)(data, labels)
+                yield self.at(self.oracle, State(params, other, state.rng), evaluation, far)
+
+    def ambiguous_rows(self, size: int) -> int:
+        """Return how many examples have their two best scores too close to tell the runtimes' argmax apart."""
+        from parity.scoring import rules
+
+        scores = self.answers(self.oracle, "predict", size)["predict"]
+        budgets = self.budgets("predict", size)["predict"]
+        limit = self._subject.limit
+        return max((rules.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in budgets), default=0)
+
+
+def _perturbed_batch(batch: Batch, seed: int) -> Batch:
+    import numpy as np
+
+    from parity.scoring import rules
+
+    rng: np.random.Generator = np.random.default_rng((seed, batch.size))
+    return batch.map(lambda array: rules.perturb(array, rng))
+
+
+def _budgets(oracle: Answers, members: Any, perturbed: str) -> Budgets:
+    import jax
+
+    from parity.scoring import rules
+
+    ensembles = {probe: rules.Ensemble(answer) for probe, answer in oracle.items()}
+    for answers in members:
+        for probe, answer in answers.items():
+            ensembles[probe].add(answer)
+    source = (
+        f"{rules.MEMBERS} float32 evaluations, jax {jax.__version__} on {FIRST_CPU}; {perturbed} "
+        f"perturbed by up to 1 ulp, seeds 0 to {rules.MEMBERS - 1}"
+    )
+    return {probe: ensemble.budgets(source) for probe, ensemble in ensembles.items()}
