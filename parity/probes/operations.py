@@ -26,7 +26,7 @@ from parity.core.failures import REMEDIABLE, classify, headline
 from parity.export.artifact import graph
 from parity.export.conversion import without_source_locations
 from parity.scoring import rules
-from parity.scoring.programs import in_float64
+from parity.scoring.arithmetic import in_float64
 from parity.scoring.rules import Ensemble, LeafResult
 
 

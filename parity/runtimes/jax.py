@@ -15,7 +15,7 @@ from parity.cases.specs import Answer, Batch, outputs
 from parity.cases.training import leaf_name
 from parity.core.errors import RuntimeFailureError
 from parity.runtimes import CALLS, BaseRuntime, Model
-from parity.scoring.programs import with_rounding
+from parity.scoring.arithmetic import with_rounding
 
 
 def configure_devices(cpus: int) -> None:
@@ -127,7 +127,7 @@ class Runtime(BaseRuntime):
             raise RuntimeFailureError(f"JAX failed on {on}: {type(error).__name__}: {error}") from error
 
     def compute_rounding(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[dict[str, Answer]]:
-        """The same with every rounded result off by up to one ulp, once per seed; see `programs.with_rounding`."""
+        """The same with every rounded result off by up to one ulp, once per seed; see `arithmetic.with_rounding`."""
         key = (evaluation, batch.size)
         if key not in self._rounding:
             self._rounding[key] = with_rounding(self._pure[evaluation], *self.state, batch.data, batch.labels)

@@ -12,7 +12,7 @@ from parity.cases.specs import Answer, Batch
 from parity.core.errors import RuntimeFailureError
 from parity.runtimes import BaseRuntime, Model
 from parity.runtimes.jax import ask, device, devices, pure_functions
-from parity.scoring.programs import in_float64
+from parity.scoring.arithmetic import in_float64
 
 
 class Runtime(BaseRuntime):

@@ -13,7 +13,7 @@ from functools import reduce
 
 import numpy as np
 
-from parity.cases.specs import Array
+from parity.core.arrays import Array
 
 # 64 Ki elements: the buffers of a chunk take 1.3 MiB. Measured on 50 million elements (2 cores): 8 Ki 0.42 s,
 # 16 Ki 0.33 s, 32 Ki 0.29 s, 64 Ki 0.27 s, 128 Ki 0.27 s.

@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from parity.cases.specs import Answer, Array
+from parity.core.arrays import Answer, Array
 from parity.records import FAIL, PASS
 from parity.scoring import rules
 from parity.scoring.compare import distance, is_float

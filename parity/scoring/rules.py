@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from parity import records
-from parity.cases.specs import Answer, Array
+from parity.core.arrays import Answer, Array
 from parity.records import Worst
 from parity.scoring.compare import Distance, compare, distance, is_float, pattern
 
