@@ -178,8 +178,16 @@ class Examination:
     def conclude(self, question: PlanItem, results: list[LeafResult], size: int) -> None:
         """Record results as checks, and fail the test if one of them is not in order."""
         limit, reason = self._limit(question)
-        known = {**dataclasses.asdict(question), "batch_size": size, "limit": limit, "limit_reason": reason}
-        found = [self._settled(Check(**known, **vars(j), repeat=self.repeat(question))) for j in results]
+        known = {
+            **dataclasses.asdict(question),
+            "batch_size": size,
+            "limit_reason": reason,
+            "repeat": self.repeat(question),
+        }
+        found = [
+            self._settled(Check(**{**known, **vars(j), "limit": limit if j.limit is None else j.limit}))
+            for j in results
+        ]
         for check in found:
             self._add(check)
         bad = [check for check in found if check.status not in records.IN_ORDER]
