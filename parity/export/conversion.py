@@ -242,7 +242,7 @@ def save_module(module: Exported, case: Case, path: Path, gradients: bool) -> No
 
 
 def program_constants(program: bytes) -> list[int]:
-    """The sizes in bytes of the constants in a serialised StableHLO program, those of one repeated value left out."""
+    """Return the sizes in bytes of the constants in a serialised StableHLO program, without those of one value."""
     from jax._src.interpreters.mlir import make_ir_context
     from jaxlib.mlir import ir
 
@@ -250,10 +250,20 @@ def program_constants(program: bytes) -> list[int]:
         module = writer.deserialise(context, program)
         values = [o.attributes["value"] for o in writer.walk(module.operation) if o.name == "stablehlo.constant"]
         return [
-            math.prod(value.type.shape) * -(-value.type.element_type.width // 8)
+            math.prod(value.type.shape) * _element_bytes(value.type.element_type)
             for value in values
             if not ir.DenseElementsAttr(value).is_splat
         ]
+
+
+def _element_bytes(kind: Any) -> int:
+    """Return the size of an element of an MLIR type, such as `f32`, `i1` or `complex<f32>`."""
+    from jaxlib.mlir import ir
+
+    if isinstance(kind, ir.ComplexType):
+        return 2 * _element_bytes(kind.element_type)
+    width: int = kind.width
+    return -(-width // 8)
 
 
 def map_leaves(function: Callable[[np.ndarray], np.ndarray], tree: Any) -> Any:

@@ -32,8 +32,8 @@ _IN_FLOAT32 = ("bitcast_convert_type", "random_gamma")
 _EXACT = {
     "abs", "argmax", "argmin", "bitcast_convert_type", "broadcast_in_dim", "complex", "concatenate", "cond", "conj",
     "convert_element_type", "copy", "copy_p", "dynamic_slice", "dynamic_update_slice", "expand_dims", "gather", "imag",
-    "iota", "max", "min", "neg", "pad", "real", "reduce_max", "reduce_min", "reshape", "rev", "scan", "scatter", "select_n", "sign",
-    "slice", "sort", "squeeze", "stop_gradient", "transpose", "while", *_CALLS,
+    "iota", "max", "min", "neg", "pad", "real", "reduce_max", "reduce_min", "reshape", "rev", "scan", "scatter",
+    "select_n", "sign", "slice", "sort", "squeeze", "stop_gradient", "transpose", "while", *_CALLS,
 }  # fmt: skip
 
 

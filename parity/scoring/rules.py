@@ -360,9 +360,9 @@ def judge_accuracy(actual: Answer, jax: Answer, oracle: Answer, batch_size: int,
 
 
 def ambiguous_rows(scores: Array, budget: Budget, limit: float) -> int:
-    """Return how many rows of the oracle's `scores`, [b, classes], have their two largest within twice the allowed error.
+    """Return how many rows of the oracle's `scores` have their two largest within twice the allowed error.
 
-    Zero for scores of another rank, and for complex ones, which have no largest.
+    `scores` is [b, classes]. Scores of another rank count zero, and so do complex ones, which have no largest.
     """
     if scores.ndim != 2 or scores.shape[1] < 2 or scores.dtype.kind == "c":
         return 0
