@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from parity.core.arrays import Answer, Array
 from parity.core.errors import InputError
 
-Array = np.ndarray
-Answer = dict[str, Array]
-"""Arrays by leaf name, such as `Conv_0/kernel`."""
+__all__ = ["Answer", "Array", "Batch", "Spec", "Specs"]
 
 BATCH = "b"
 MOST_BYTES = 4

@@ -44,7 +44,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
     said = _describe("parity.compat.reader")
     reader = said if isinstance(said, str) else Reader(**said).filled(versions["tensorflow"])
     asked = [reader.stablehlo] if isinstance(reader, Reader) and reader.stablehlo else []
-    wrote = _describe("parity.compat.writer", arguments.case, *asked)
+    wrote = _describe("parity.export.programs", arguments.case, *asked)
     print(f"JAX writes: {wrote if isinstance(wrote, str) else _said(wrote)}")
     print(f"TensorFlow reads up to: {reader if isinstance(reader, str) else _said(vars(reader))}")
     absent = [side for side, found in (("JAX", wrote), ("TensorFlow", reader)) if isinstance(found, str)]

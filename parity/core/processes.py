@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from parity.core.errors import RuntimeFailureError
-from parity.records import CRASH
+from parity.core.failures import CRASH
 
 BLOCKED = ("jax", "jaxlib", "flax", "optax")
 
 
 class ProcessEndedError(RuntimeFailureError):
-    """The process ended before it had answered."""
+    """The process ended before it had answered.
+
+    `status` is that of the check in a record, which has the name of the class of failure.
+    """
 
     status = CRASH
 

@@ -21,12 +21,12 @@ from parity.cases.specs import BATCH, Spec, Specs, by_name, like, outputs
 from parity.cases.training import leaf_name
 from parity.compat import readers, remedies, writer
 from parity.compat.handshake import Reader
-from parity.compat.writer import traced_loss
 from parity.core.environment import versions
 from parity.core.errors import ParityError, RuntimeFailureError
-from parity.export import artifact, bundles
+from parity.export import artifact, bundles, programs
 from parity.export.artifact import FEATURES, FEATURES_TRAIN, Wrap, graph, tensor_specs
 from parity.export.bundles import Signature, StateLeaf
+from parity.export.programs import traced_loss
 from parity.scoring.rules import LIMIT
 
 
@@ -242,18 +242,28 @@ def save_module(module: Exported, case: Case, path: Path, gradients: bool) -> No
 
 
 def program_constants(program: bytes) -> list[int]:
-    """The sizes in bytes of the constants in a serialised StableHLO program, those of one repeated value left out."""
+    """Return the sizes in bytes of the constants in a serialised StableHLO program, without those of one value."""
     from jax._src.interpreters.mlir import make_ir_context
     from jaxlib.mlir import ir
 
     with make_ir_context() as context:
-        module = writer.deserialised(context, program)
-        values = [o.attributes["value"] for o in writer.walked(module.operation) if o.name == "stablehlo.constant"]
+        module = writer.deserialise(context, program)
+        values = [o.attributes["value"] for o in writer.walk(module.operation) if o.name == "stablehlo.constant"]
         return [
-            math.prod(value.type.shape) * -(-value.type.element_type.width // 8)
+            math.prod(value.type.shape) * _element_bytes(value.type.element_type)
             for value in values
             if not ir.DenseElementsAttr(value).is_splat
         ]
+
+
+def _element_bytes(kind: Any) -> int:
+    """Return the size of an element of an MLIR type, such as `f32`, `i1` or `complex<f32>`."""
+    from jaxlib.mlir import ir
+
+    if isinstance(kind, ir.ComplexType):
+        return 2 * _element_bytes(kind.element_type)
+    width: int = kind.width
+    return -(-width // 8)
 
 
 def map_leaves(function: Callable[[np.ndarray], np.ndarray], tree: Any) -> Any:
@@ -267,7 +277,7 @@ def handshake(case: Case) -> dict[str, Any]:
     known = sorted({limits.stablehlo for limits in readers.table().values()})
     return {
         **vars(wrote),
-        "newer": {version: writer.newer_for(case, wrote, Reader(version, None)) for version in known},
+        "newer": {version: programs.newer_operations(case, wrote, Reader(version, None)) for version in known},
     }
 
 

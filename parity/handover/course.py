@@ -24,8 +24,8 @@ from parity.cases.training import Trained, optimizer, schedule, training_step
 from parity.handover import BATCH_STATS, GRADIENT, KEY, LEARNING_RATE, LOSS, MOMENTS, PARAMETERS, STEP, rung
 from parity.runtimes.jax import named
 from parity.scoring import kinks, rules
+from parity.scoring.arithmetic import in_float64, with_rounding
 from parity.scoring.compare import distance, is_float
-from parity.scoring.programs import in_float64, with_rounding
 from parity.scoring.rules import Budget, Ensemble
 
 SOURCE = f"{rules.MEMBERS} float32 courses of training, begun with everything perturbed by up to 1 ulp"

@@ -21,7 +21,7 @@ from parity.handover.fused import MOMENTUM, RATE, Fused, trajectory
 from parity.handover.keras_head import Network, Settings, trunk_layer
 from parity.handover.trunk import save
 from parity.records import ERROR, FAIL, PASS
-from parity.scoring import kinks, programs, rules
+from parity.scoring import arithmetic, kinks, rules
 from parity.scoring.rules import Budget, Ensemble, LeafResult
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ class Fusion:
     @cached_property
     def _widened(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
         data, labels = self.batches[0].data, self.batches[0].labels
-        step = programs.in_float64(self.trunk.step, self._begin, data, labels)
-        return step, programs.in_float64(self.trunk.predict, self._begin, data)
+        step = arithmetic.in_float64(self.trunk.step, self._begin, data, labels)
+        return step, arithmetic.in_float64(self.trunk.predict, self._begin, data)
 
     def _in_float64(self, begin: Fused, batches: Sequence[Batch]) -> Answer:
         return trajectory(*self._widened, begin, batches)

@@ -28,7 +28,7 @@ from parity.probes.declaration import Probe, Scope
 from parity.records import PlanItem
 from parity.runtimes.base import CASE, GRAPH
 from parity.scoring import rules
-from parity.scoring.programs import in_float64
+from parity.scoring.arithmetic import in_float64
 from parity.scoring.rules import Ensemble, LeafResult
 
 

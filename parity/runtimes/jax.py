@@ -71,7 +71,7 @@ class Jax(Runtime):
     def compute_with_rounding(self, evaluation: str, batch: Batch, seed: int) -> Answers:
         """Return answers with every rounded result off by up to one ulp; see `parity.scoring.arithmetic`."""
         from parity.cases import functions
-        from parity.scoring.programs import with_rounding
+        from parity.scoring.arithmetic import with_rounding
 
         key = (evaluation, batch.size)
         try:

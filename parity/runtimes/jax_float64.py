@@ -48,7 +48,7 @@ class JaxFloat64(Runtime):
         import jax
 
         from parity.cases import functions, jax_devices
-        from parity.scoring.programs import in_float64
+        from parity.scoring.arithmetic import in_float64
 
         key = (evaluation, batch.size)
         try:

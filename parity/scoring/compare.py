@@ -1,4 +1,4 @@
-"""The comparison engine: distances between arrays, in chunks that stay in the processor's cache.
+"""Distances between arrays, in chunks that stay in the processor's cache.
 
 Extra memory is a few chunks, whatever the size of the arrays.
 """
@@ -13,12 +13,12 @@ from functools import reduce
 
 import numpy as np
 
-from parity.cases.specs import Array
+from parity.core.arrays import Array
 
 # 64 Ki elements: the buffers of a chunk take 1.3 MiB. Measured on 50 million elements (2 cores): 8 Ki 0.42 s,
 # 16 Ki 0.33 s, 32 Ki 0.29 s, 64 Ki 0.27 s, 128 Ki 0.27 s.
 CHUNK = 1 << 16
-_FLOATS = ("float16", "bfloat16", "float32", "float64")
+_FLOATS = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 _WORKERS = 2
 _DOT = 8192
 
@@ -57,7 +57,8 @@ class Difference:
         actual: the answer's distance from the oracle.
         jax: JAX's distance from the oracle.
         max_abs: largest absolute difference between the answer and JAX's.
-        max_ulp: the same in units in the last place of the answer's dtype, counted as representable numbers between.
+        max_ulp: the same in units in the last place of the answer's dtype, counted as representable numbers between;
+            None for complex numbers.
         bits_equal: whether all bits agree.
         pattern: flat index of the first element where one of the two is NaN or infinite and the other is not, or not
             in the same way; -1 if the patterns agree.
@@ -66,7 +67,7 @@ class Difference:
     actual: Distance
     jax: Distance
     max_abs: float
-    max_ulp: int
+    max_ulp: int | None
     bits_equal: bool
     pattern: int
 
@@ -75,7 +76,7 @@ class Difference:
             self.actual | other.actual,
             self.jax | other.jax,
             max(self.max_abs, other.max_abs),
-            max(self.max_ulp, other.max_ulp),
+            None if self.max_ulp is None or other.max_ulp is None else max(self.max_ulp, other.max_ulp),
             self.bits_equal and other.bits_equal,
             self.pattern if self.pattern >= 0 else other.pattern,
         )
@@ -86,12 +87,17 @@ _IDENTICAL = Difference(NOWHERE, NOWHERE, 0.0, 0, True, -1)
 
 
 def is_float(array: Array) -> bool:
-    """Whether `array` holds floating-point numbers, bfloat16 included (numpy files that under 'V')."""
+    """Return whether `array` holds real or complex floating-point numbers; numpy's own test leaves out bfloat16."""
     return array.dtype.name in _FLOATS
 
 
+def widen(array: Array) -> Array:
+    """Return a float array in float64, a complex one in complex128."""
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
 def distance(actual: Array, oracle: Array) -> Distance:
-    """The distance of `actual` from `oracle`, float arrays of equal shape.
+    """Return the distance of `actual` from `oracle`, float arrays of equal shape; |a - b| of complex numbers.
 
     Raises:
         ValueError: the shapes differ.
@@ -104,7 +110,7 @@ def distance(actual: Array, oracle: Array) -> Distance:
 
 
 def compare(actual: Array, jax: Array, oracle: Array) -> Difference:
-    """All metrics of `actual` against `jax` (same dtype) and `oracle`; float arrays of equal shape.
+    """Return all metrics of `actual` against `jax` (same dtype) and `oracle`, float arrays of equal shape.
 
     Raises:
         ValueError: shapes differ, or the dtypes of `actual` and `jax`.
@@ -124,14 +130,17 @@ def compare(actual: Array, jax: Array, oracle: Array) -> Difference:
 
 
 def pattern(one: Array, other: Array) -> int:
-    """Flat index of the first element where the patterns of NaN and infinity differ, -1 if they agree."""
+    """Return the flat index of the first element where the patterns of NaN and infinity differ, -1 if they agree."""
+    if one.dtype.kind == "c":
+        parts = (pattern(one.real, other.real), pattern(one.imag, other.imag))
+        return min((index for index in parts if index >= 0), default=-1)
     with _quiet():
         alike = (np.isfinite(one) & np.isfinite(other)) | (np.isnan(one) & np.isnan(other)) | (one == other)
     return -1 if alike.all() else int(np.argmin(alike))
 
 
 def _quiet() -> np.errstate:
-    """NaN and overflow are what is looked for, not news. The state is of a thread, so each enters its own."""
+    """Return a context without numpy's warnings of NaN and overflow; it holds for one thread."""
     return np.errstate(invalid="ignore", over="ignore")
 
 
@@ -158,6 +167,10 @@ class _Buffers:
 
 
 def _compare_range(a: Array, j: Array, o: Array, start: int, stop: int) -> Difference:
+    if a.dtype.kind == "c":
+        with _quiet():
+            parts = (_compare_complex(a[s], j[s], o[s], s.start) for s in _chunks(stop, start))
+            return reduce(Difference.__or__, parts, _IDENTICAL)
     buffers = _Buffers(a.dtype)
     with _quiet():
         parts = (_compare_chunk(a[s], j[s], o[s], s.start, buffers) for s in _chunks(stop, start))
@@ -182,8 +195,23 @@ def _compare_chunk(a: Array, j: Array, o: Array, start: int, buffers: _Buffers) 
     return Difference(actual, jax, _max_abs(a, j, apart), ulp, False, first)
 
 
+def _compare_complex(a: Array, j: Array, o: Array, start: int) -> Difference:
+    buffer = np.empty(a.size)
+    finite = np.isfinite(a) & np.isfinite(j)
+    apart = np.abs(widen(a[finite]) - widen(j[finite]))
+    first = pattern(a, j)
+    return Difference(
+        _distance(a, o, start, buffer),
+        _distance(j, o, start, buffer),
+        float(apart.max(initial=0.0)),
+        None,
+        a.tobytes() == j.tobytes(),
+        start + first if first >= 0 else -1,
+    )
+
+
 def _max_abs(a: Array, j: Array, apart: Array) -> float:
-    """The largest absolute difference, found by `apart`, which is rounded, and taken from the elements themselves."""
+    """Return the largest absolute difference: `apart` is rounded and finds the element, whose values give it."""
     if not a.size:
         return 0.0
     return max(abs(float(a[i]) - float(j[i])) for i in (int(apart.argmax()), int(apart.argmin())))
@@ -198,7 +226,10 @@ def _finite_part(a: Array, j: Array, bits: np.dtype, start: int) -> tuple[Array,
 
 
 def _distance(a: Array, o: Array, start: int, buffer: Array) -> Distance:
-    difference = np.subtract(a, o, out=buffer[: a.size], dtype=np.float64)
+    if "c" in (a.dtype.kind, o.dtype.kind):
+        difference = np.abs(np.subtract(a, o, dtype=np.complex128), out=buffer[: a.size])
+    else:
+        difference = np.subtract(a, o, out=buffer[: a.size], dtype=np.float64)
     square_sum = _square_sum(difference)
     count, where = a.size, None
     if not math.isfinite(square_sum):
@@ -215,7 +246,7 @@ def _distance(a: Array, o: Array, start: int, buffer: Array) -> Distance:
 
 
 def _square_sum(difference: Array) -> float:
-    """In parts that OpenBLAS does not hand to threads of its own: beside other load, those wait for each other."""
+    """Return the sum of squares, in parts so small that OpenBLAS starts no threads, which wait under other load."""
     parts = (difference[i : i + _DOT] for i in range(0, difference.size, _DOT))
     return sum(float(part @ part) for part in parts)
 
@@ -237,7 +268,7 @@ def _max_ulp(a: Array, j: Array, buffers: _Buffers, same_signs: bool) -> int:
 
 
 def _ordered(bits: Array, out: Array, scratch: Array) -> Array:
-    """Integers in the order of the floats whose `bits` are given, neighbours one apart, -0 and +0 both 0.
+    """Return integers in the order of the floats whose `bits` are given, neighbours one apart, -0 and +0 both 0.
 
     A float's bits are a sign and a magnitude (IEEE 754-2019, 3.4); two's complement is x for x >= 0, else
     -(x & magnitude).

@@ -18,12 +18,11 @@ from dataclasses import replace
 from typing import Any
 
 import jax
-import numpy as np
 
-from parity.cases.specs import Answer, Array
+from parity.core.arrays import Answer, Array
 from parity.records import FAIL, PASS
 from parity.scoring import rules
-from parity.scoring.compare import distance, is_float
+from parity.scoring.compare import distance, is_float, widen
 from parity.scoring.rules import Budget, LeafResult
 
 GRADIENT = "gradient"
@@ -56,8 +55,8 @@ def farther(tree: Any, moved: Any, times: float) -> Any:
     def leaf(array: Array, other: Array) -> Array:
         if not is_float(array):
             return array
-        wide = array.astype(np.float64)
-        return wide + times * (other.astype(np.float64) - wide)
+        wide = widen(array)
+        return wide + times * (widen(other) - wide)
 
     return jax.tree_util.tree_map(leaf, tree, moved)
 

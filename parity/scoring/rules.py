@@ -1,8 +1,9 @@
-"""How an error is judged: against the float64 oracle, in units of what float32 honestly costs.
+"""How an error is judged: against the float64 oracle, in units of the error that float32 rounding explains.
 
-A leaf's *budget* is the distance from the oracle of an ensemble of float32 evaluations in JAX, each with every float
-input and parameter perturbed by at most one ulp. A runtime's *score* is its own distance over the budget; about 1 is
-as good as JAX itself. Integers, random keys, shapes, dtypes and the pattern of NaN and infinity are exact.
+The *budget* of a leaf is the distance from the oracle of an ensemble of float32 evaluations in JAX, each with every
+float input and parameter perturbed by at most one ulp. The *score* of a runtime is its distance from the oracle over
+the budget; about 1 is as accurate as JAX. Complex numbers are apart by the magnitude of their difference, and their
+oracle is complex128. Integers, random keys, shapes, dtypes and the pattern of NaN and infinity are exact.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from parity import records
-from parity.cases.specs import Answer, Array
+from parity.core.arrays import Answer, Array
 from parity.records import Worst
-from parity.scoring.compare import Distance, compare, distance, is_float, pattern
+from parity.scoring.compare import Distance, compare, distance, is_float, pattern, widen
 
 LIMIT = 128.0
 """The score at or under which a check passes, for the whole project.
@@ -66,11 +67,15 @@ class Budget:
 
 @dataclass(frozen=True)
 class LeafResult:
-    """The verdict on one leaf; the fields are those of `records.Check`."""
+    """The result of judging one leaf; the fields are those of `records.Check`.
+
+    `limit` is the score up to which the leaf passes, set where the score was judged; None where no score was.
+    """
 
     leaf: str
     status: str
     score: float | None = None
+    limit: float | None = None
     jax_score: float | None = None
     max_abs_diff: float | None = None
     max_ulp: int | None = None
@@ -82,17 +87,17 @@ class LeafResult:
 
 
 def renamed(result: LeafResult, leaf: str) -> LeafResult:
-    """The result under another leaf name."""
+    """Return the result under another leaf name."""
     return replace(result, leaf=leaf)
 
 
 class Ensemble:
-    """Collects the distances of float32 evaluations from the oracle, and makes budgets of them."""
+    """Collect the distances of float32 evaluations from the oracle, and make budgets of them."""
 
     def __init__(self, oracle: Answer) -> None:
         self._oracle = {leaf: array for leaf, array in oracle.items() if is_float(array)}
         self._members: dict[str, list[Distance]] = {leaf: [] for leaf in self._oracle}
-        self._sums = {leaf: np.zeros(array.shape) for leaf, array in self._oracle.items()}
+        self._sums = {leaf: widen(np.zeros_like(array)) for leaf, array in self._oracle.items()}
 
     def add(self, answer: Answer) -> None:
         """Add one evaluation."""
@@ -102,9 +107,9 @@ class Ensemble:
                 self._sums[leaf] += answer[leaf]
 
     def budgets(self, source: str) -> dict[str, Budget]:
-        """The budget of every float leaf, with the source of its numbers.
+        """Return the budget of every float leaf, with the source of its numbers.
 
-        The floor is the unit roundoff of the oracle: no float32 answer can be asked to be better than rounded.
+        It is at least the unit roundoff of the oracle, because no float32 answer is more accurate than that.
         """
         return {leaf: self._budget(leaf, members, source) for leaf, members in self._members.items()}
 
@@ -124,8 +129,8 @@ class Ensemble:
 
 
 def score(error: Distance, budget: Budget) -> float:
-    """The larger of RMS error over RMS budget and maximum error over maximum budget."""
-    return float(np.maximum(_ratio(error.rms, budget.rms), _ratio(error.max, budget.max)))  # NaN if either is
+    """Return the larger of RMS error over RMS budget and maximum error over maximum budget; NaN if either is."""
+    return float(np.maximum(_ratio(error.rms, budget.rms), _ratio(error.max, budget.max)))
 
 
 def _ratio(error: float, budget: float) -> float:
@@ -133,22 +138,33 @@ def _ratio(error: float, budget: float) -> float:
 
 
 def perturb(array: Array, rng: np.random.Generator) -> Array:
-    """`array` with a random error of at most one ulp of its dtype per element; zeros and integers unchanged."""
+    """Return `array` with a random error of at most one ulp of its dtype per element, finite values staying finite.
+
+    Zeros, NaN, infinities and integers are unchanged; the parts of complex numbers are perturbed each.
+    """
     if not is_float(array):
         return array
+    if array.dtype.kind == "c":
+        both = np.empty_like(array)
+        both.real, both.imag = perturb(array.real, rng), perturb(array.imag, rng)
+        return both
     infinity = np.array(math.inf, array.dtype)
-    below, above = np.nextafter(array, -infinity), np.nextafter(array, infinity)
+    largest = np.nextafter(infinity, np.zeros_like(infinity))
     movable = np.isfinite(array) & (array != 0)
-    wide = np.where(movable, array, 0).astype(np.float64)
-    ulp = np.where(movable, above, 0).astype(np.float64) - wide
-    moved = np.asarray(wide + rng.uniform(-1, 1, array.shape) * ulp).astype(array.dtype)
+    start = np.where(movable, array, 0).astype(array.dtype)
+    wide = start.astype(np.float64)
+    with np.errstate(over="ignore"):  # beyond the largest number lies infinity, which is clipped
+        below = np.maximum(np.nextafter(start, -infinity), -largest)
+        above = np.minimum(np.nextafter(start, infinity), largest)
+        ulp = np.where(above == start, wide - below, above - wide)
+        moved = np.asarray(wide + rng.uniform(-1, 1, array.shape) * ulp).astype(array.dtype)
     return np.where(movable, np.minimum(np.maximum(moved, below), above), array)
 
 
 def judge(
     actual: Answer, jax: Answer, oracle: Answer, budgets: Mapping[str, Budget], limit: float, other: str = JAX
 ) -> list[LeafResult]:
-    """One result per leaf of any of the answers.
+    """Return a result for each leaf of any of the answers.
 
     Args:
         actual: the runtime's answer.
@@ -156,7 +172,7 @@ def judge(
         oracle: the float64 answer.
         budgets: by leaf, for every float leaf.
         limit: the largest score that passes.
-        other: whose answer `jax` is, for the messages; who moved is said of JAX alone.
+        other: whose answer `jax` is, for the messages; only JAX's scores tell which side moved.
     """
     return [
         _judge_leaf(leaf, actual.get(leaf), jax.get(leaf), oracle.get(leaf), budgets, limit, other)
@@ -167,7 +183,7 @@ def judge(
 def judge_alike(
     actual: Answer, expected: Answer, budgets: Mapping[str, Budget], limit: float, other: str
 ) -> list[LeafResult]:
-    """Two answers that need no oracle, because one follows from the other: their distance over the budget.
+    """Judge two answers that need no oracle, because one follows from the other: their distance over the budget.
 
     Args:
         actual: one answer.
@@ -182,7 +198,7 @@ def judge_alike(
 
 
 def judge_identical(actual: Answer, expected: Answer, other: str) -> list[LeafResult]:
-    """Two answers that must agree to the bit."""
+    """Judge two answers that must agree to the bit."""
     return [_to_the_bit(j, other) for j in judge_alike(actual, expected, {}, 0.0, other)]
 
 
@@ -205,10 +221,12 @@ def _judge_leaf(
     if actual is None or jax is None or oracle is None:
         return _judge_absent(leaf, actual, jax, other)
     message = _unlike(actual, jax, other)
+    if message is None and oracle.shape != jax.shape:
+        message = f"the oracle has shape {oracle.shape}, {other}'s answer has {jax.shape}"
     if message is not None:
         return LeafResult(leaf, records.FAIL, message=message)
     if not is_float(actual):
-        return _judge_exact(leaf, actual, jax)
+        return _judge_exact(leaf, actual, jax, limit)
     return _judge_float(leaf, actual, jax, oracle, budgets[leaf], limit, other)
 
 
@@ -221,7 +239,7 @@ def _judge_absent(leaf: str, actual: Array | None, jax: Array | None, other: str
 
 
 def _unlike(actual: Array, jax: Array, other: str) -> str | None:
-    """How the two differ before any value is looked at."""
+    """Return how two arrays differ before any value is compared; None if they do not."""
     if actual.shape != jax.shape:
         return f"shape {actual.shape}, {other}'s is {jax.shape}"
     if actual.dtype != jax.dtype:
@@ -229,30 +247,34 @@ def _unlike(actual: Array, jax: Array, other: str) -> str | None:
     return None if actual.size else "empty: there is nothing to compare"
 
 
-def _judge_exact(leaf: str, actual: Array, jax: Array) -> LeafResult:
+def _judge_exact(leaf: str, actual: Array, jax: Array, limit: float) -> LeafResult:
     different = actual != jax
     if not different.any():
-        return LeafResult(leaf, records.PASS, score=0.0, jax_score=0.0, max_abs_diff=0.0, max_ulp=0, bits_equal=True)
+        return LeafResult(
+            leaf, records.PASS, score=0.0, limit=limit, jax_score=0.0, max_abs_diff=0.0, max_ulp=0, bits_equal=True
+        )
     index = np.unravel_index(int(different.argmax()), actual.shape)
     count = int(different.sum())
     message = f"must be exact: {count} of {actual.size} elements differ, first {actual[index]} for {jax[index]}"
     worst = Worst([int(i) for i in index], float(actual[index]), float(jax[index]), float(jax[index]))
-    return LeafResult(leaf, records.FAIL, score=math.inf, jax_score=0.0, bits_equal=False, worst=worst, message=message)
+    return LeafResult(
+        leaf, records.FAIL, score=math.inf, limit=limit, jax_score=0.0, bits_equal=False, worst=worst, message=message
+    )
 
 
 def _judge_float(
     leaf: str, actual: Array, jax: Array, oracle: Array, budget: Budget, limit: float, other: str
 ) -> LeafResult:
     difference = compare(actual, jax, oracle)
-    mine, theirs = score(difference.actual, budget), score(difference.jax, budget)
+    own, theirs = score(difference.actual, budget), score(difference.jax, budget)
     flat, stray = max(difference.actual.argmax, 0), -1
     if min(difference.actual.count, difference.jax.count) < actual.size:
         stray = pattern(actual, oracle)
-        mine = math.inf if stray >= 0 else mine
+        own = math.inf if stray >= 0 else own
         theirs = math.inf if pattern(jax, oracle) >= 0 else theirs
         flat = next((index for index in (difference.pattern, stray) if index >= 0), flat)
     index = np.unravel_index(flat, actual.shape)
-    worst = Worst([int(i) for i in index], float(actual[index]), float(jax[index]), float(oracle[index]))
+    worst = Worst([int(i) for i in index], *(_real(array[index]) for array in (actual, jax, oracle)))
     message = None
     if difference.pattern >= 0:
         message = f"the pattern of NaN and infinity differs from {other}'s"
@@ -260,15 +282,18 @@ def _judge_float(
         message = "the pattern of NaN and infinity differs from the float64 oracle's"
     elif not difference.actual.count:
         message = "no element is finite, so nothing was compared"
-        mine = math.inf
-    elif not mine <= limit:
-        message = f"score {mine:.3g} over the limit {limit:g}"
+        own = math.inf
+    elif not own <= limit:
+        message = f"score {own:.3g} over the limit {limit:g}"
+    if message is not None and actual.dtype.kind == "c":
+        message += f": {actual[index]} for {jax[index]}, and the record has magnitudes"
     if message is not None and other == JAX:
-        message += f"; {attribution(mine, theirs, limit)}"
+        message += f"; {attribution(own, theirs, limit)}"
     return LeafResult(
         leaf,
         records.FAIL if message else records.PASS,
-        score=mine,
+        score=own,
+        limit=limit,
         jax_score=theirs,
         max_abs_diff=difference.max_abs,
         max_ulp=difference.max_ulp,
@@ -278,15 +303,22 @@ def _judge_float(
     )
 
 
+def _real(value: np.generic) -> float:
+    """Return a number as a record holds it: of a complex one, the magnitude."""
+    return float(abs(value) if np.iscomplexobj(value) else value)  # type: ignore[arg-type]
+
+
 def attribution(score: float, jax_score: float, limit: float) -> str:
-    """Which side moved away from the oracle."""
+    """Return which side moved away from the oracle."""
     if not jax_score <= limit:
         return "both moved" if not score <= limit else "JAX moved"
     return "TensorFlow moved, JAX is where it should be" if not score <= limit else "neither moved"
 
 
 def judge_accuracy(actual: Answer, jax: Answer, oracle: Answer, batch_size: int, ambiguous: int) -> LeafResult:
-    """The result of an accuracy, which counts examples: it may differ by those whose margin is within budget.
+    """Judge an accuracy, which counts examples: it may differ by those whose margin is within budget.
+
+    The score is the number of examples by which it differs over that of the ambiguous ones, so its limit is 1.
 
     Args:
         actual: the runtime's answer, one scalar.
@@ -295,13 +327,14 @@ def judge_accuracy(actual: Answer, jax: Answer, oracle: Answer, batch_size: int,
         batch_size: examples in the batch.
         ambiguous: examples that the runtime may see differently; see `ambiguous_rows`.
     """
-    (leaf, reference), mine = next(iter(jax.items())), actual.get(ACCURACY)
+    (leaf, reference), own = next(iter(jax.items())), actual.get(ACCURACY)
     if unmatched := sorted(set(actual) ^ set(jax)):
         return _judge_absent(unmatched[0], actual.get(unmatched[0]), jax.get(unmatched[0]))
-    if mine is None or mine.shape != reference.shape or mine.dtype != reference.dtype or leaf not in oracle:
-        return _judge_leaf(leaf, mine, reference, oracle.get(leaf), {leaf: Budget(0.0, 0.0)}, 0.0)
-    counts = [float(a) * batch_size for a in (mine, reference, oracle[leaf])]
-    worst = Worst([], float(mine), float(reference), float(oracle[leaf]))
+    exact = oracle.get(leaf)
+    if own is None or own.dtype != reference.dtype or exact is None or not own.shape == reference.shape == exact.shape:
+        return _judge_leaf(leaf, own, reference, exact, {leaf: Budget(0.0, 0.0)}, 0.0)
+    counts = [float(a) * batch_size for a in (own, reference, exact)]
+    worst = Worst([], float(own), float(reference), float(exact))
     rounded = max(1e-3, 4 * UNIT_ROUNDOFF * batch_size)
     whole = all(abs(c - round(c)) <= rounded for c in counts) if np.isfinite(counts).all() else False
     apart = abs(counts[0] - counts[2])
@@ -317,28 +350,32 @@ def judge_accuracy(actual: Answer, jax: Answer, oracle: Answer, batch_size: int,
         leaf,
         records.FAIL if message else records.PASS,
         score=_ratio(float(round(apart)), float(ambiguous)) if whole else math.inf,
+        limit=1.0,
         jax_score=_ratio(float(round(abs(counts[1] - counts[2]))), float(ambiguous)) if whole else math.inf,
-        max_abs_diff=abs(float(mine) - float(reference)),
-        bits_equal=mine.tobytes() == reference.tobytes(),
+        max_abs_diff=abs(float(own) - float(reference)),
+        bits_equal=own.tobytes() == reference.tobytes(),
         worst=worst,
         message=message,
     )
 
 
 def ambiguous_rows(scores: Array, budget: Budget, limit: float) -> int:
-    """How many rows of the oracle's `scores`, [b, classes], have their two largest within twice the allowed error."""
-    if scores.ndim != 2 or scores.shape[1] < 2:
+    """Return how many rows of the oracle's `scores` have their two largest within twice the allowed error.
+
+    `scores` is [b, classes]. Scores of another rank count zero, and so do complex ones, which have no largest.
+    """
+    if scores.ndim != 2 or scores.shape[1] < 2 or scores.dtype.kind == "c":
         return 0
     top = np.partition(scores, -2, axis=1)[:, -2:]
     return int(np.count_nonzero(top[:, 1] - top[:, 0] <= 2 * limit * budget.max))
 
 
 def judge_oracle(oracle: Answer, jax: Answer, first: Answer, budgets: Mapping[str, Budget]) -> list[LeafResult]:
-    """Whether the oracle may be one; its score is its bias, see `Budget`.
+    """Judge whether an answer can be the oracle; its score is its bias (see `Budget`), its limit `BIAS_LIMIT`.
 
-    It has the leaves of JAX's answer, in float64, finite, and not JAX's numbers again: an oracle equal to JAX's answer
-    to the last bit fails, unless every value is exact in both, as a zero is. And it lies where the ensemble lies: an
-    error of its own would widen every budget.
+    It must have the leaves of JAX's answer, in float64, finite, and computed: an oracle that equals JAX's answer to the
+    last bit fails, unless every value is exact in both, as a zero is. It must lie where the ensemble lies, because an
+    error of the oracle would widen every budget.
 
     Args:
         oracle: the oracle's answer.
@@ -359,10 +396,13 @@ def _judge_oracle_leaf(
         return LeafResult(leaf, records.MISSING, message="the oracle lacks this leaf, which JAX's answer has")
     if jax is None or oracle.shape != jax.shape:
         return LeafResult(leaf, records.FAIL, message=f"shape {oracle.shape}, JAX's is {getattr(jax, 'shape', None)}")
+    if first.shape != oracle.shape:
+        return LeafResult(leaf, records.FAIL, message=f"shape {oracle.shape}, on the first device it is {first.shape}")
     if not is_float(jax):
-        return _judge_exact(leaf, oracle, jax)
-    if oracle.dtype != np.float64:
-        return LeafResult(leaf, records.FAIL, message=f"dtype {oracle.dtype.name}, an oracle is float64")
+        return _judge_exact(leaf, oracle, jax, BIAS_LIMIT)
+    wide = "complex128" if jax.dtype.kind == "c" else "float64"
+    if oracle.dtype.name != wide:
+        return LeafResult(leaf, records.FAIL, message=f"dtype {oracle.dtype.name}, an oracle is {wide}")
     apart = distance(jax, oracle)
     message = None
     if not np.isfinite(oracle).all():
@@ -377,6 +417,7 @@ def _judge_oracle_leaf(
         leaf,
         records.FAIL if message else records.PASS,
         score=budget.bias,
+        limit=BIAS_LIMIT,
         max_abs_diff=apart.max,
         bits_equal=apart.max == 0.0,
         message=message,

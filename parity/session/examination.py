@@ -68,7 +68,7 @@ class Examination:
         with self.ledger.spend(IMPORTING), deprecations.listening(self.deprecated):
             try:
                 from parity.compat import reader, writer
-                from parity.export import artifact
+                from parity.export import artifact, programs
                 from parity.runtimes import jax, subject
             except Exception as error:  # releases that do not go together fail in many ways
                 raise not_installed("tensorflow", error) from error
@@ -78,7 +78,7 @@ class Examination:
             wrote, said = writer.describe(), reader.describe()
             read = said.filled(versions["tensorflow"])
             self._foretold = {
-                case.name: handshake.foresee(wrote, read, writer.newer_for(case, wrote, read))
+                case.name: handshake.foresee(wrote, read, programs.newer_operations(case, wrote, read))
                 for case in self.selection.cases.values()
             }
         self._listener = deprecations.Listener(self.deprecated)
@@ -154,10 +154,10 @@ class Examination:
                 subject.start()
 
     def _programs(self, case: Case) -> list[Program]:
-        from parity.compat import writer
+        from parity.export.programs import programs
 
         with self.ledger.spend(FRAMEWORKS):
-            return writer.programs(case)
+            return programs(case)
 
     def check(self, question: PlanItem) -> None:
         """Ask `question`, record a check per leaf, and fail the test if one of them fails."""
@@ -178,8 +178,16 @@ class Examination:
     def conclude(self, question: PlanItem, results: list[LeafResult], size: int) -> None:
         """Record results as checks, and fail the test if one of them is not in order."""
         limit, reason = self._limit(question)
-        known = {**dataclasses.asdict(question), "batch_size": size, "limit": limit, "limit_reason": reason}
-        found = [self._settled(Check(**known, **vars(j), repeat=self.repeat(question))) for j in results]
+        known = {
+            **dataclasses.asdict(question),
+            "batch_size": size,
+            "limit_reason": reason,
+            "repeat": self.repeat(question),
+        }
+        found = [
+            self._settled(Check(**{**known, **vars(j), "limit": limit if j.limit is None else j.limit}))
+            for j in results
+        ]
         for check in found:
             self._add(check)
         bad = [check for check in found if check.status not in records.IN_ORDER]

@@ -169,7 +169,8 @@ def _checks(
     limit, reason = bundle.limit, bundle.signature.limit_reason
     for question in asked:
         for result in _judge(bundle, question.probe, size, answers.get(question.probe, {})):
-            check = Check(**vars(question), **vars(result), limit=limit, limit_reason=reason)
+            allowed = limit if result.limit is None else result.limit
+            check = Check(**vars(question), **{**vars(result), "limit": allowed}, limit_reason=reason)
             failed = check.status == records.FAIL
             yield replace(check, failure=NUMERIC, evidence=check.message) if failed else check
 

@@ -11,7 +11,7 @@ from parity.handover.course import Course, Point, _of_squares, answer, stepping
 from parity.handover.trajectory import Follower
 from parity.records import FAIL, MISSING, PASS
 from parity.scoring import kinks, rules
-from parity.scoring.programs import with_rounding
+from parity.scoring.arithmetic import with_rounding
 from parity.scoring.rules import Budget
 from parity.tests.support import tiny
 from parity.tests.support.planting import rewound

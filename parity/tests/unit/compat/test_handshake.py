@@ -58,11 +58,11 @@ def test_a_reader_that_does_not_say_is_looked_up():
 def test_the_operations_of_a_program_are_compared_with_an_older_version():
     from parity.cases.case import load
     from parity.compat import writer
+    from parity.export.programs import newer_operations
 
     wrote, case = writer.describe(), load("ratings")
-    assert writer.newer_operations(case, wrote.stablehlo) == []
-    assert "vhlo.dot_general_v2" in writer.newer_operations(case, "1.1.1")
-    assert writer.newer_for(case, wrote, Reader(wrote.stablehlo, 9)) == []
+    assert newer_operations(case, wrote, Reader(wrote.stablehlo, 9)) == []
+    assert "vhlo.dot_general_v2" in newer_operations(case, wrote, Reader("1.1.1", 9))
 
 
 @pytest.mark.parametrize(("tensorflow", "failure"), [("2.18.1", SKEW), ("2.19.1", CONVENTION), ("2.21.0", SKEW)])

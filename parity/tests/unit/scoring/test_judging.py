@@ -164,6 +164,25 @@ def test_a_leaf_without_oracle_fails():
     assert found["kernel"].message == "the oracle lacks this leaf, which both answers have"
 
 
+def test_a_misshapen_oracle_fails():
+    for leaf in ("hidden", "steps"):
+        found = verdicts(OTHER_ORDER, oracle={**ORACLE, leaf: ORACLE[leaf][:2]})[leaf]
+        assert (found.status, found.score) == (records.FAIL, None)
+        assert str(ORACLE[leaf][:2].shape) in found.message
+    one = {"accuracy": np.ones((), np.float32)}
+    assert judge_accuracy(one, one, {"accuracy": np.ones(2)}, 13, 13).status == records.FAIL
+    [other_device] = judge_oracle(EXACT, ONE, {"leaf": np.ones(2)}, {})
+    assert other_device.status == records.FAIL
+
+
+def test_a_result_has_the_limit_by_which_it_was_judged():
+    assert {j.limit for j in judge(OTHER_ORDER, JAX, ORACLE, BUDGETS, 7.0)} == {7.0}
+    assert {j.limit for j in rules.judge_alike(JAX, JAX, BUDGETS, 3.0, "another")} == {3.0}
+    assert {j.limit for j in rules.judge_identical(JAX, JAX, "another")} == {0.0}
+    assert {j.limit for j in oracle_verdicts({}).values()} == {rules.BIAS_LIMIT}
+    assert accuracy(10).limit == accuracy(11).limit == 1.0
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_an_empty_leaf_fails(dtype):
     empty = {"none": np.zeros((0, 3), dtype)}
@@ -283,6 +302,17 @@ def test_perturb_moves_float32_both_ways():
     moved = perturb(array, np.random.default_rng(0))
     assert (moved > array).sum() > 200
     assert (moved < array).sum() > 200
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+def test_perturb_keeps_the_largest_numbers_finite(dtype):
+    largest = np.full(1000, ml_dtypes.finfo(dtype).max, dtype)
+    for array in (largest, -largest):
+        moved = perturb(array, np.random.default_rng(0))
+        assert np.isfinite(moved).all()
+        assert (moved != array).any()
+        assert compare(moved, array, array.astype(np.float64)).max_ulp == 1
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.bool_])

@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 from parity.core.errors import CaseError
-from parity.scoring.programs import in_float64, with_rounding
+from parity.scoring.arithmetic import in_float64, with_rounding
 
 pytestmark = pytest.mark.usefixtures("frameworks")
 
@@ -63,7 +63,7 @@ def test_random_draws_are_replayed():
 
 def test_tracing_under_x64_would_draw_other_masks():
     """What replaying is for: without it, the oracle would drop other units."""
-    from parity.scoring.programs import _x64
+    from parity.scoring.arithmetic import _x64
 
     key = np.asarray(jax.random.PRNGKey(3))
     with _x64():

@@ -3,7 +3,8 @@
 import jax
 import pytest
 
-from parity.compat import remedies, writer
+from parity.compat import remedies
+from parity.export.programs import programs
 from parity.tests.support import tiny
 
 pytestmark = pytest.mark.usefixtures("frameworks")
@@ -14,7 +15,7 @@ def scaled(state, data):
 
 
 def found(**changes):
-    return {program.function: program for program in writer.programs(tiny.case(**changes))}
+    return {program.function: program for program in programs(tiny.case(**changes))}
 
 
 def elsewhere(depth, **changes):
@@ -23,11 +24,11 @@ def elsewhere(depth, **changes):
 
 
 def test_a_case_exports_its_predictions_its_loss_and_its_gradient():
-    programs = found()
-    assert list(programs) == ["predict", "loss", "gradient"]
-    assert {program.case for program in programs.values()} == {"tiny"}
-    assert len({program.sha256 for program in programs.values()}) == 3
-    operations = {name: program.operations for name, program in programs.items()}
+    exported = found()
+    assert list(exported) == ["predict", "loss", "gradient"]
+    assert {program.case for program in exported.values()} == {"tiny"}
+    assert len({program.sha256 for program in exported.values()}) == 3
+    operations = {name: program.operations for name, program in exported.items()}
     assert operations["predict"]["vhlo.dot_general_v2"] == 2
     assert operations["gradient"]["vhlo.dot_general_v2"] > operations["loss"]["vhlo.dot_general_v2"]
     assert not [name for name in operations["gradient"] if name.startswith("stablehlo.")]

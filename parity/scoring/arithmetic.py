@@ -30,10 +30,10 @@ _CALLS = {
 _IN_FLOAT32 = ("bitcast_convert_type", "random_gamma")
 # These move or choose values and never round.
 _EXACT = {
-    "abs", "argmax", "argmin", "bitcast_convert_type", "broadcast_in_dim", "concatenate", "cond",
-    "convert_element_type", "copy", "copy_p", "dynamic_slice", "dynamic_update_slice", "expand_dims", "gather", "iota",
-    "max", "min", "neg", "pad", "reduce_max", "reduce_min", "reshape", "rev", "scan", "scatter", "select_n", "sign",
-    "slice", "sort", "squeeze", "stop_gradient", "transpose", "while", *_CALLS,
+    "abs", "argmax", "argmin", "bitcast_convert_type", "broadcast_in_dim", "complex", "concatenate", "cond", "conj",
+    "convert_element_type", "copy", "copy_p", "dynamic_slice", "dynamic_update_slice", "expand_dims", "gather", "imag",
+    "iota", "max", "min", "neg", "pad", "real", "reduce_max", "reduce_min", "reshape", "rev", "scan", "scatter",
+    "select_n", "sign", "slice", "sort", "squeeze", "stop_gradient", "transpose", "while", *_CALLS,
 }  # fmt: skip
 
 
@@ -194,9 +194,13 @@ class Rounding(Arithmetic):
         """The results, perturbed; loops and branches as a whole are left as they are."""
         if name in _EXACT:
             return results
-        return [self._perturbed(r) if r.dtype == np.float32 and r.size else r for r in results]
+        return [self._perturbed(result) if result.size else result for result in results]
 
     def _perturbed(self, value: Any) -> Any:
+        if value.dtype == np.complex64:
+            return lax.complex(self._perturbed(lax.real(value)), self._perturbed(lax.imag(value)))
+        if value.dtype != np.float32:
+            return value
         self._place += 1
         # Multiplicative hashing with the constants of xxHash32's specification.
         salt = self._seed * np.uint32(0x9E3779B1) + np.uint32(self._place * 0x85EBCA77 & 0xFFFFFFFF)
