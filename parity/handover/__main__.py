@@ -8,8 +8,8 @@ on from those, and leaves there the states after as many steps again.
 import sys
 from pathlib import Path
 
-from parity.runtimes import VIRTUAL_CPUS
-from parity.runtimes.saved_model_fresh import make_jax_impossible
+from parity.runtimes.base import VIRTUAL_CPUS
+from parity.core.processes import make_jax_impossible
 
 make_jax_impossible()
 

@@ -22,7 +22,7 @@ from parity.cases.case import Case, State
 from parity.cases.specs import MOST_BYTES, Answer, Batch
 from parity.cases.training import Trained, optimizer, schedule, training_step
 from parity.handover import BATCH_STATS, GRADIENT, KEY, LEARNING_RATE, LOSS, MOMENTS, PARAMETERS, STEP, rung
-from parity.runtimes.jax import named
+from parity.cases.functions import named
 from parity.scoring import kinks, rules
 from parity.scoring.arithmetic import in_float64, with_rounding
 from parity.scoring.compare import distance, is_float

@@ -19,7 +19,7 @@ from parity.export.conversion import Exported
 from parity.handover import BATCH_STATS, CARRIED, GRADIENT, KEY, LEARNING_RATE, LOSS, MOMENTS, PARAMETERS, STEP
 from parity.handover.course import Point, Step
 from parity.handover.files import Batches, Handover, digest, write
-from parity.runtimes.jax import named
+from parity.cases.functions import named
 
 EVALUATING = ("predict", "accuracy", "eval_loss")
 

@@ -14,7 +14,7 @@ from parity.export import bundles
 from parity.handover import EXPORTED, RUNGS, STATE, resuming, rung
 from parity.handover.files import Handover
 from parity.records import FAIL, PASS
-from parity.runtimes.saved_model_fresh import ProcessEndedError
+from parity.core.processes import ProcessEndedError
 from parity.scoring import rules
 from parity.scoring.rules import LeafResult
 

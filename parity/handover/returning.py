@@ -10,7 +10,7 @@ from parity.core.errors import RuntimeFailureError, UsageError
 from parity.handover import BATCH_STATS, KEY, MOMENTS, PARAMETERS, STEP
 from parity.handover.continuing import Continuation
 from parity.handover.course import Course, Point, answer
-from parity.runtimes.jax import named
+from parity.cases.functions import named
 
 
 def returned(state: Answer, like: Point) -> Point:

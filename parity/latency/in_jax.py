@@ -15,7 +15,8 @@ from parity.handover.course import Point, stepping
 from parity.latency import EVAL, FORWARD_BACKWARD, PREDICT, TRAIN_STEP, steps
 from parity.latency.steps import Inputs
 from parity.latency.workload import Workload
-from parity.runtimes.jax import device, pure_functions
+from parity.cases.jax_devices import device
+from parity.cases.functions import pure_functions
 
 
 def point(case: Case, workload: Workload) -> Point:

@@ -13,8 +13,8 @@ from parity.handover import GRADIENT, LOSS
 from parity.latency import EVAL, FORWARD_BACKWARD, PREDICT, TRAIN_STEP, steps
 from parity.latency.steps import Inputs
 from parity.latency.workload import Workload
-from parity.runtimes import Model
-from parity.runtimes._tensorflow import Questioned
+from parity.runtimes.base import Model
+from parity.runtimes._module import ModuleOnDevice
 
 
 def configure(threads: int) -> None:
@@ -42,7 +42,7 @@ class Steps(steps.Steps):
 
     def __init__(self, module: Any, signature: Signature, wrap: artifact.Wrap, on: str) -> None:
         self._awaits = not on.startswith("cpu")
-        questioned = Questioned(module, Model(signature, None, None, None), wrap)
+        questioned = ModuleOnDevice(module, Model(signature, None, None, None), wrap)
         self._functions = {
             PREDICT: module.predict, EVAL: module.eval_loss, FORWARD_BACKWARD: questioned.train,
             TRAIN_STEP: module.train_step,

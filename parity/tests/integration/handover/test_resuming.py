@@ -21,7 +21,7 @@ from parity.handover.interruption import Interruption, judge
 from parity.handover.returning import Returned, returned
 from parity.handover.trajectories import INTERRUPTED_AFTER
 from parity.records import FAIL, PASS
-from parity.runtimes.jax import named
+from parity.cases.functions import named
 from parity.runtimes.saved_model_fresh import BLOCKED
 from parity.tests.support import planting, tiny_training
 from parity.tests.support.planting import BEGIN, EPOCH

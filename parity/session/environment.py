@@ -1,0 +1,69 @@
+"""What a run runs on: both frameworks imported, their devices and releases, and what the handshake predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from parity.compat import deprecations, handshake
+from parity.core import environment
+from parity.core.ledger import IMPORTING, Ledger
+from parity.probes.declaration import Devices
+from parity.records import Deprecation
+from parity.runtimes.base import VIRTUAL_CPUS
+from parity.session.planning import gpu_pairs
+from parity.session.selection import Selection, not_installed
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The environment of a run.
+
+    Attributes:
+        facts: for `Run.environment`.
+        predictions: by case, what the handshake predicts.
+        gpus: the pairs of devices where either framework sees a GPU.
+    """
+
+    facts: dict[str, Any]
+    predictions: dict[str, handshake.Prediction]
+    gpus: list[Devices]
+
+
+def import_frameworks(
+    selection: Selection, ledger: Ledger, deprecated: Callable[[Deprecation], None]
+) -> Environment:  # fmt: skip
+    """Import both frameworks, give each its virtual CPUs before either starts, and describe what is there.
+
+    Raises:
+        NotComparableError: TensorFlow, or what stands on it, cannot be imported.
+    """
+    with ledger.spend(IMPORTING), deprecations.listening(deprecated):
+        try:
+            from parity.cases import jax_devices
+            from parity.compat import reader, writer
+            from parity.export import artifact, programs
+            from parity.probes.registry import probes
+        except Exception as error:  # releases that do not go together fail in many ways
+            raise not_installed("tensorflow", error) from error
+        artifact.configure_devices(VIRTUAL_CPUS)
+        probes()
+        versions = environment.versions()
+        writes, reads = writer.describe(), reader.describe()
+        limits = reads.filled(versions["tensorflow"])
+        predictions = {
+            case.name: handshake.foresee(writes, limits, programs.newer_operations(case, writes, limits))
+            for case in selection.cases.values()
+        }
+    devices = {"jax": jax_devices.devices(), "tensorflow": artifact.devices()}
+    facts = {
+        "versions": versions,
+        "installed": environment.installed(),
+        "machine": environment.machine(),
+        "devices": devices,
+        "writer": vars(writes),
+        "reader": vars(reads),
+        "prediction": vars(next(iter(predictions.values()))),
+    }
+    return Environment(facts, predictions, gpu_pairs(devices["jax"], devices["tensorflow"]))

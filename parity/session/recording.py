@@ -1,0 +1,112 @@
+"""From leaf results to recorded checks: the remedy of the export and the known issues decide the final status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from parity import records
+from parity.compat import known_issues
+from parity.compat.handshake import Prediction
+from parity.core.failures import CRASH, NUMERIC, Failure, classify
+from parity.records import NO_DEVICE, Check, Deprecation, PlanItem, Recorder, Remedy, Run
+from parity.scoring.rules import LeafResult
+
+
+class RunRecord:
+    """The record of a run in progress.
+
+    Args:
+        run: the record to fill.
+        issues: the known issues that failed checks are matched with.
+    """
+
+    def __init__(self, run: Run, issues: Sequence[known_issues.KnownIssue]) -> None:
+        self.run = run
+        self.predictions: dict[str, Prediction] = {}
+        self._issues = issues
+        self._recorder: Recorder | None = None
+
+    def begin(self, folder: Path | None, plan: Iterable[PlanItem]) -> None:
+        """Record the plan before the first check, into `folder` if there is one."""
+        if folder is not None:
+            self._recorder = Recorder(folder, self.run)
+        for item in plan:
+            self.add(item)
+
+    def add(self, event: Any) -> None:
+        """Append an event to the record."""
+        if self._recorder is not None:
+            self._recorder.add(event)
+        else:
+            records.append(self.run, event)
+
+    def deprecated(self, found: Deprecation) -> None:
+        """Record a deprecation, once."""
+        if found not in self.run.deprecations:
+            self.add(found)
+
+    def checks(
+        self, item: PlanItem, results: Iterable[LeafResult], size: int, repeat: str, remedy: Remedy | None,
+        limit_reason: str | None = None,
+    ) -> list[Check]:  # fmt: skip
+        """Record a check for each result, and return them with their final status.
+
+        Args:
+            item: what was asked.
+            results: one for each leaf; the limit is theirs.
+            size: the number of examples.
+            repeat: the command that runs this test alone.
+            remedy: the remedy under which the artifact was exported; None where there is none, or JAX alone answers.
+            limit_reason: why the case has a limit of its own.
+        """
+        about = {**msgspec.structs.asdict(item), "batch_size": size, "limit_reason": limit_reason, "repeat": repeat}
+        found = [self._final(Check(**about, **vars(result)), remedy) for result in results]
+        for check in found:
+            self.add(check)
+        return found
+
+    def error(self, item: PlanItem, error: BaseException, note: str | None, repeat: str, remedy: Remedy | None) -> None:
+        """Record that an item ended in `error`, unless it has checks; `note` says why no remedy helped."""
+        if any(check.item == item.item for check in self.run.checks):
+            return
+        status = getattr(error, "status", records.ERROR)
+        message = "\n".join(filter(None, (str(error) or type(error).__name__, note)))
+        failure = Failure(CRASH, message) if status == records.CRASH else classify(f"{type(error).__name__}: {error}")
+        check = Check(
+            **msgspec.structs.asdict(item), leaf="*", status=status, failure=failure.kind, evidence=failure.evidence,
+            message=message, repeat=repeat,
+        )  # fmt: skip
+        self.add(self._final(check, remedy))
+
+    def _final(self, check: Check, remedy: Remedy | None) -> Check:
+        if remedy is not None and check.tf_device != NO_DEVICE:
+            remedy = self._completed(remedy)
+            if check.status == records.PASS:
+                check = msgspec.structs.replace(
+                    check, status=records.REMEDIED, failure=remedy.failure, evidence=remedy.evidence
+                )
+        if check.status == records.FAIL and check.failure is None:
+            check = msgspec.structs.replace(check, failure=NUMERIC, evidence=check.message)
+        return known_issues.settle(check, self.run.environment, self._issues)
+
+    def _completed(self, remedy: Remedy) -> Remedy:
+        """Return the remedy with the operations that the handshake names, recorded once."""
+        predicted = self.predictions.get(remedy.case)
+        if predicted is not None:
+            evidence = predicted.completed(remedy.failure, remedy.evidence)
+            remedy = msgspec.structs.replace(remedy, evidence=evidence)
+        if remedy not in self.run.remedies:
+            self.add(remedy)
+        return remedy
+
+    def seal(self, state: str, spent_s: dict[str, float]) -> None:
+        """End the record."""
+        self.run.state, self.run.ended_at, self.run.spent_s = state, records.now(), spent_s
+        if self._recorder is not None:
+            self._recorder.seal(state, spent_s)
+
+

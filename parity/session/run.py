@@ -1,0 +1,208 @@
+"""One run: its environment, plan, subjects and record, kept together for the pytest plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from parity import records
+from parity.compat import deprecations, known_issues
+from parity.core.errors import ParityError
+from parity.core.ledger import FRAMEWORKS, Ledger
+from parity.probes import registry
+from parity.probes.declaration import Probe
+from parity.records import NO_DEVICE, Check, PlanItem, Remedy, Run
+from parity.runtimes.base import EVALUATION_OF
+from parity.session import environment, repeat
+from parity.session.planning import Planner
+from parity.session.recording import RunRecord
+from parity.session.selection import Selection
+
+if TYPE_CHECKING:
+    from parity.runtimes.subject import Subject
+    from parity.scoring.rules import LeafResult
+
+T = TypeVar("T")
+
+
+class RunSession:
+    """A run in progress.
+
+    Args:
+        selection: what options select.
+        cell: the name of this environment in the record.
+        out: the folder for the record and the report; None for neither.
+        ledger: where seconds are booked.
+        issues: the known issues.
+    """
+
+    def __init__(
+        self,
+        selection: Selection,
+        cell: str,
+        out: Path | None,
+        ledger: Ledger,
+        issues: Iterable[known_issues.KnownIssue] = (),
+    ) -> None:
+        self.selection, self.ledger = selection, ledger
+        self.record = RunRecord(Run(cell=cell, started_at=records.now(), environment={}), tuple(issues))
+        self.plan: list[PlanItem] = []
+        self.probes: dict[str, Probe] = {}
+        self.report: Path | None = None
+        self._out = out
+        self._modules: Mapping[str, str] = {}
+        self._environment: environment.Environment | None = None
+        self._planner: Planner | None = None
+        self._listener: deprecations.Listener | None = None
+        self._subjects: dict[str, Subject] = {}
+        self._prepared: set[str] = set()
+        self._budgets: set[tuple[str, str, int]] = set()
+        self._resources: dict[Any, Any] = {}
+
+    @property
+    def run(self) -> Run:
+        """The record."""
+        return self.record.run
+
+    @property
+    def environment(self) -> environment.Environment:
+        """What the run runs on; both frameworks are imported when this is first read.
+
+        Raises:
+            NotComparableError: one of them cannot be imported.
+        """
+        if self._environment is None:
+            deprecated = self.record.deprecated
+            self._environment = environment.import_frameworks(self.selection, self.ledger, deprecated)
+            self._listener = deprecations.Listener(deprecated)
+            self.record.predictions = self._environment.predictions
+            self.run.environment |= self._environment.facts
+        return self._environment
+
+    @property
+    def planner(self) -> Planner:
+        """Plans the items of probes for this run."""
+        if self._planner is None:
+            gpus = self.environment.gpus
+            self._planner = Planner(self.selection, gpus, lambda name: self.subject(name).dataset.test.size)
+        return self._planner
+
+    def begin(self, plan: list[PlanItem], modules: Mapping[str, str]) -> None:
+        """Record the plan; `modules` has the test module of each item."""
+        self.plan, self._modules = plan, modules
+        self.run.environment |= self.environment.facts
+        self.run.environment["left_out"] = list(self.planner.left_out.values())
+        if self._out is not None:
+            (self._out / "index.html").unlink(missing_ok=True)  # it is about another run
+        self.record.begin(self._out, plan)
+
+    def subject(self, case: str) -> Subject:
+        """Return the subject of a case."""
+        if case not in self._subjects:
+            from parity.core.progress import Bar
+            from parity.runtimes.subject import Subject
+
+            [found] = [c for c in self.selection.cases.values() if c.name == case]
+            self._subjects[case] = Subject(found, self.ledger, Bar())
+        return self._subjects[case]
+
+    def prepare(self, item: PlanItem) -> None:
+        """Train and export the case of `item`, with a progress bar, unless that is done.
+
+        Raises:
+            ParityError: the case cannot be trained.
+        """
+        if self.probe_of(item).about_pair:
+            return
+        subject, first = self.subject(item.case), item.case not in self._prepared
+        self._prepared.add(item.case)
+        if first:
+            subject.announce(i for i in self.plan if i.case == item.case and i.test in EVALUATION_OF)
+        trained = subject.trained
+        if first:
+            from parity.export.programs import programs
+            from parity.probes.training import curves
+
+            with self.ledger.spend(FRAMEWORKS):
+                found = programs(subject.case)
+            for event in (*curves(item.case, trained), *found):
+                self.record.add(event)
+            with suppress(ParityError):  # a runtime that cannot start raises again in its own tests
+                subject.start()
+
+    def probe_of(self, item: PlanItem) -> Probe:
+        """Return the probe that planned `item`."""
+        return self.probes.get(item.test) or registry.probes()[item.test]
+
+    def shared(self, make: Callable[[RunSession], T]) -> T:
+        """Return what `make` makes of this run, made once and closed with it."""
+        if make not in self._resources:
+            self._resources[make] = make(self)
+        found: T = self._resources[make]
+        return found
+
+    def size(self, item: PlanItem) -> int:
+        """Return the number of examples that `item` is about."""
+        return item.batch_size or self.subject(item.case).dataset.test.size
+
+    def record_results(self, item: PlanItem, results: Iterable[LeafResult], remedy: Remedy | None = None) -> list[Check]:
+        """Record a check for each result; return them with their final status.
+
+        Args:
+            item: what was asked.
+            results: one for each leaf.
+            remedy: of a probe about the pair of releases; that of the subject's export otherwise.
+        """
+        if self.probe_of(item).about_pair:
+            return self.record.checks(item, results, item.batch_size, self.repeat(item), remedy)
+        subject, size = self.subject(item.case), self.size(item)
+        self._record_budgets(item, subject, size)
+        reason = subject.case.limit.reason if subject.case.limit else None
+        return self.record.checks(item, results, size, self.repeat(item), subject.remedy, reason)
+
+    def _record_budgets(self, item: PlanItem, subject: Subject, size: int) -> None:
+        probe, key = self.probe_of(item), (item.case, item.probe, size)
+        if probe.evaluation is None or probe.discrete or key in self._budgets:
+            return
+        self._budgets.add(key)
+        for budget in subject.reference.records(item.probe, size):
+            self.record.add(budget)
+
+    def record_error(self, item: PlanItem, error: BaseException) -> None:
+        """Record that an item ended in `error`, unless its checks are recorded."""
+        alone = self.probe_of(item).about_pair or item.tf_device == NO_DEVICE
+        subject = None if alone else self.subject(item.case)
+        note, remedy = (subject.no_remedy, subject.remedy) if subject else (None, None)
+        self.record.error(item, error, note, self.repeat(item), remedy)
+
+    def repeat(self, item: PlanItem) -> str:
+        """Return the command that runs the test of `item` alone."""
+        probe = self.probe_of(item)
+        names = [] if probe.about_pair else [self.selection.name_of(item.case)]
+        return repeat.command(item, probe, self._modules.get(item.item, "parity.suites"), names)
+
+    def finish(self, state: str) -> None:
+        """Close what is open, seal the record, and write the report."""
+        if state == records.COMPLETE and self.run.compared():
+            self._record_profiles()
+        for resource in self._resources.values():
+            resource.close()
+        for subject in self._subjects.values():
+            subject.close()
+        if self._listener is not None:
+            self._listener.stop()
+        self.record.seal(state, self.ledger.totals())
+        if self._out is not None and self.plan:
+            from parity import report
+
+            self.report = report.write([self.run], self._out / "index.html")
+
+    def _record_profiles(self) -> None:
+        """Record how far off the worst leaves are, and where."""
+        from parity.probes import profiles
+
+        for subject in self._subjects.values():
+            for found in profiles.of_case(subject, self.run.checks):
+                self.record.add(found)
