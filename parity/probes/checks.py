@@ -17,6 +17,7 @@ from parity.export import artifact
 from parity.export import conversion as export
 from parity.handover import fusion
 from parity.handover.finetuning import Finetuned, FirstUpdate, adam_powers, adam_update, published
+from parity.handover.finetuning import finetuned as train_on
 from parity.records import FAIL, PASS, Curve
 from parity.runtimes import JAX, JAX_FLOAT64
 from parity.runtimes.jax import named
@@ -116,9 +117,9 @@ def serve(module: Any, batch: Batch) -> dict[str, Any] | None:
     return {k: v.numpy() for k, v in signature(**{n: tf.constant(a) for n, a in by_name(batch.data).items()}).items()}
 
 
-def finetuned(subject: Subject) -> list[LeafResult]:
+def finetuned(subject: Subject, after: Finetuned) -> list[LeafResult]:
     """Whether the artifact trains on: from JAX's loss, on JAX's schedule, every parameter moving, the loss falling."""
-    before, after = subject.trained, subject.finetuned
+    before = subject.trained
     training = subject.case.training
     expected = before.steps + training.epochs_after * before.steps_per_epoch
     count = None if after.steps == expected else f"the optimiser counts {after.steps} steps, expected {expected}"
@@ -184,7 +185,7 @@ def jax_curves(case: str, metrics: Metrics) -> list[Curve]:
 
 def tensorflow_curves(subject: Subject) -> list[Curve]:
     """The curves of training that goes on in TensorFlow, from the hand-over."""
-    model, metrics = subject.trained, subject.finetuned
+    model, metrics = subject.trained, train_on(subject)
     return _curves(subject.case.name, "TensorFlow", metrics, model.steps, subject.case.training.epochs, True)
 
 
@@ -208,6 +209,6 @@ ONCE: dict[str, Callable[[Subject], tuple[list[LeafResult], list[Curve]]]] = {
     "training": lambda subject: (trained(subject.trained), []),
     "artifact": lambda subject: (saved(subject), []),
     "fusion": lambda subject: (fusion.results(subject), []),
-    "finetuning": lambda subject: (finetuned(subject), tensorflow_curves(subject)),
+    "finetuning": lambda subject: (finetuned(subject, train_on(subject)), tensorflow_curves(subject)),
 }
 """By name, what is checked once per case, and the curves that it leaves."""

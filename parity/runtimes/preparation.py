@@ -19,7 +19,6 @@ from parity.core.failures import REMEDIABLE, Failure, classify
 from parity.core.ledger import FRAMEWORKS, TRAINING, Ledger
 from parity.core.progress import Report, silent
 from parity.export import conversion as export
-from parity.handover.finetuning import Finetuned, finetune
 from parity.records import PlanItem, Remedy
 from parity.runtimes import (
     EVALUATION_OF,
@@ -160,25 +159,6 @@ class Preparation:
         return Model(
             export.signature(self.case, self.trained.state), self.case, self.trained.state, bundle, readable_by
         )
-
-    @outcome
-    def finetuned(self) -> Finetuned:
-        """Training gone on in TensorFlow, from the reloaded artifact.
-
-        Raises:
-            RuntimeFailureError: TensorFlow cannot.
-        """
-        signature = export.signature(self.case, self.trained.state)
-        with self._ledger.spend(TRAINING):
-            return finetune(
-                self.bundle,
-                signature,
-                self.case.training,
-                self.trained.steps,
-                self.pipeline,
-                self.dataset.test,
-                self._progress,
-            )
 
     def batch(self, size: int) -> Batch:
         """The first `size` examples of the test set; `TEST_SET` stands for all of it.

@@ -156,7 +156,6 @@ class Subject(Preparation):
         other._temporary = False
         other._runtimes, other._batches = dict(self._runtimes), dict(self._batches)
         other._judgements, other._failures = {}, {}
-        other.__dict__.pop("finetuned", None)
         return other
 
     def forget(self) -> None:

@@ -28,10 +28,10 @@ from parity.session.questions import Questions
 from parity.session.selection import FINETUNED, OF_NO_CASE, OPERATIONS, OPTIMIZERS, RESUMPTION, Selection, not_installed
 
 if TYPE_CHECKING:
-    from parity.handover.trajectories import Trajectories
+    from parity.handover.events import HandoverEvents
     from parity.latency import Effort
     from parity.latency.asking import Latencies
-    from parity.probes.optimizers import Updates
+    from parity.probes.optimizers import Optimizers
     from parity.probes.power import PowerStudy
     from parity.runtimes.subject import Subject
     from parity.scoring.rules import LeafResult
@@ -52,8 +52,8 @@ class Examination:
         self._recorder: Recorder | None = None
         self._subjects: dict[str, Subject] = {}
         self._studies: dict[str, PowerStudy] = {}
-        self._followed: dict[str, Trajectories] = {}
-        self._updates: Updates | None = None
+        self._followed: dict[str, HandoverEvents] = {}
+        self._updates: Optimizers | None = None
         self._prepared: set[str] = set()
         self._modules: dict[str, str] = {}
         self._foretold: dict[str, handshake.Prediction] = {}
@@ -228,10 +228,10 @@ class Examination:
         self.conclude(question, results, question.batch_size)
 
     @property
-    def _of_updates(self) -> Updates:
-        from parity.probes import optimizers as updating
+    def _of_updates(self) -> Optimizers:
+        from parity.probes.optimizers import Optimizers
 
-        self._updates = self._updates or updating.Updates(self.ledger)
+        self._updates = self._updates or Optimizers.open(self.ledger)
         return self._updates
 
     def check_relation(self, question: PlanItem) -> None:
@@ -275,6 +275,12 @@ class Examination:
         from parity.probes import checks
 
         subject = self.subject(question.case)
+        if question.probe == FINETUNED:
+            from parity.core.progress import Bar
+            from parity.handover.finetuning import finetuned
+
+            with self.ledger.spend(TRAINING):
+                finetuned(subject, Bar())
         with self.ledger.spend(FRAMEWORKS):
             results, events = checks.ONCE[question.probe](subject)
         for event in (*events, *self._restarted(question)):
@@ -283,21 +289,21 @@ class Examination:
 
     def _restarted(self, question: PlanItem) -> list[Event]:
         """What training costs that goes on in TensorFlow as the published workflow does it."""
-        from parity.handover import trajectories
+        from parity.handover.setup import methods
 
-        asked = trajectories.asked(self.subject(question.case).case)
+        asked = methods(self.subject(question.case).case)
         if question.probe != FINETUNED or not asked or not self.planned:
             return []  # unplanned is what a fault is planted for
         with self.ledger.spend(TRAINING):
-            return self._trajectories(question.case).restarted()
+            return self._handover(question.case).restarted()
 
     def check_trajectory(self, question: PlanItem) -> None:
         """Hand training over, follow it, and record where it goes."""
-        trajectories, way = self._trajectories(question.case), repeating.name(question)
+        handover, way = self._handover(question.case), repeating.name(question)
         with self.ledger.spend(TRAINING):
             if any((q.case, q.probe) == (question.case, RESUMPTION) for q in self.planned):
-                trajectories.begin_interruption()
-            results, events = trajectories.results(way), trajectories.records(way)
+                handover.trajectories.begin_interruption()
+            results, events = handover.trajectories.results(way), handover.of(way)
         for event in events:
             self._add(event)
         self.conclude(question, results, question.batch_size)
@@ -305,34 +311,36 @@ class Examination:
     def check_resumption(self, question: PlanItem) -> None:
         """Interrupt training that was handed over, and resume it."""
         with self.ledger.spend(TRAINING):
-            results = self._trajectories(question.case).resumption()
+            results = self._handover(question.case).trajectories.resumption()
         self.conclude(question, results, question.batch_size)
 
     def check_endurance(self, question: PlanItem) -> None:
         """Hand training over from several seeds, and follow it to its end."""
-        from parity.handover import endurance
+        from parity.handover import long_handover
 
         with self.ledger.spend(TRAINING):
-            results, events = endurance.results(self.subject(question.case).case, self.ledger)
+            results, events = long_handover.results(self.subject(question.case).case, self.ledger)
         for event in events:
             self._add(event)
         self.conclude(question, results, question.batch_size)
 
-    def _trajectories(self, case: str) -> Trajectories:
-        from parity.handover import trajectories
+    def _handover(self, case: str) -> HandoverEvents:
+        from parity.handover.events import HandoverEvents
+        from parity.handover.setup import HandoverSetup
+        from parity.handover.trajectories import Trajectories
 
         if case not in self._followed:
-            self._followed[case] = trajectories.Trajectories(self.subject(case))
+            self._followed[case] = HandoverEvents(Trajectories(HandoverSetup(self.subject(case))))
         return self._followed[case]
 
     @cached_property
     def latencies(self) -> Latencies:
         """Times steps, and records how long they take."""
-        from parity.latency import Effort
+        from parity.latency import RUNTIMES, Effort
         from parity.latency.asking import Latencies
 
         effort = self._effort or Effort()
-        return Latencies(self.selection.cases, self.planned, self.subject, effort, self.ledger, self._add)
+        return Latencies(self.selection.cases, self.planned, self.subject, RUNTIMES, effort, self.ledger, self._add)
 
     def record_error(self, question: PlanItem, error: BaseException) -> None:
         """Record that a question ended in `error`, unless its checks are recorded."""
@@ -361,7 +369,8 @@ class Examination:
         """End processes, seal the record, and write the report."""
         if state == records.COMPLETE and self.run.compared():
             self._profile()
-        for opened in (self._updates, *self._followed.values(), self.__dict__.get("latencies")):
+        followed = [handover.trajectories for handover in self._followed.values()]
+        for opened in (self._updates, *followed, self.__dict__.get("latencies")):
             if opened is not None:
                 opened.close()
         for subject in self._subjects.values():

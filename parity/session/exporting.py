@@ -34,7 +34,7 @@ def export_case(
     selection = Selection.of([name], (), (), sizes, ledger)
     try:
         from parity.export import conversion as export
-        from parity.handover import course, exported
+        from parity.handover import exported, train_state
         from parity.runtimes.subject import Subject
     except ImportError as error:
         raise not_installed("tensorflow", error) from error
@@ -47,10 +47,10 @@ def export_case(
         def fill(folder: Path) -> None:
             subject.fill_bundle(folder, batches)
             if training:
-                step = course.stepping(subject.case, subject.pipeline.steps_per_epoch)
+                step = train_state.stepping(subject.case, subject.pipeline.steps_per_epoch)
                 exported.hand_over(
-                    subject.case, course.Point.of(subject.trained), step, folder / "handover", folder / "saved_model",
-                    subject.dataset.train, subject.pipeline, readable_by,
+                    subject.case, train_state.TrainState.of(subject.trained), step, folder / "handover",
+                    folder / "saved_model", subject.dataset.train, subject.pipeline, readable_by,
                 )  # fmt: skip
 
         export.write_bundle(path, subject.case, state, batches, fill, also_readable_by=readable_by)

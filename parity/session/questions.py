@@ -70,12 +70,11 @@ class Questions:
         if probe not in select.probes or runtime not in select.runtimes or WITH_OPERATIONS not in select.cases:
             return []
         self._start()
-        from parity.probes import operations
-        from parity.probes import optimizers as updating
+        from parity.probes import operations, optimizers
 
         named = {
             OPERATIONS: [(name, operation.shape[0]) for name, operation in operations.OPERATIONS.items()],
-            OPTIMIZERS: [(f"{variant}-{way}", updating.BATCH_SIZE) for variant, way in updating.asked()],
+            OPTIMIZERS: [(f"{variant}-{way}", optimizers.BATCH_SIZE) for variant, way in optimizers.planned()],
         }
         return [PlanItem(f"{function}[{name}]", probe, probe, runtime, size, *FIRST) for name, size in named[probe]]
 
@@ -151,9 +150,9 @@ class Questions:
     def _has_counterpart(self, case: Case) -> bool:
         """Whether a Keras optimizer does what the case's does; what is left out where none does is noted."""
         self._start()
-        from parity.handover import trajectories
+        from parity.handover.setup import why_not_carried
 
-        refused = trajectories.why_not_carried(case)
+        refused = why_not_carried(case)
         if refused is not None:
             self.left_out[f"{case.name}-{CARRIED}"] = f"{case.name}: a Keras optimizer left out: {refused}"
         return refused is None
@@ -161,9 +160,9 @@ class Questions:
     def _handed_over(self, case: Case, about: str) -> list[str]:
         """The ids of the ways in which a case's training is handed over; one for all of them if it is interrupted."""
         self._start()
-        from parity.handover import trajectories
+        from parity.handover.setup import methods
 
-        ways = trajectories.asked(case)
+        ways = methods(case)
         if ways:
             self._has_counterpart(case)
         else:
