@@ -1,7 +1,15 @@
-"""Training that moves from JAX to TensorFlow: how it is handed over, and whether it goes on as if it had not been.
+"""Training that starts in JAX and goes on in TensorFlow: hand it over, train on, and compare every step with JAX.
 
-One training step's answer is a ladder of named arrays. Its rungs stand in the order in which a step computes them, so
-the first that is off says what went wrong.
+In: a subject (`parity.runtimes.subject`), trained and exported. Out: results by leaf and events for the record.
+
+- `files`, `exported`: write a hand-over and read it back; `continuing`, `checkpoints`: train on from it and resume.
+- `reference`: what JAX computes at each step, with its float64 oracle and budgets; `trajectory`: compare with that.
+- `trajectories`, `long_handover`, `resumption`: what a run checks; `events`, `cost`: what it records.
+- `fusion`: a trunk from JAX under a Keras head. `finetuning`: the published workflow, which restarts the optimizer.
+
+Everything that a step computes and leaves behind is one answer. A leaf is named after its stage, such as
+`gradient/Conv_0/kernel`; the stages stand in the order in which a step computes them, so the first one that is off
+tells the cause.
 """
 
 RESTARTED, CARRIED, EXPORTED = "restarted", "carried", "exported"
@@ -10,17 +18,18 @@ HANDOVERS = {
     CARRIED: "a Keras optimizer with Optax's moments in its slots",
     EXPORTED: "the Optax update itself, exported as train_step beside its state",
 }
+"""Hand-over methods. Their names and the stages' are part of the records and of checkpoints."""
 
 STEP, KEY, LEARNING_RATE, LOSS = "step", "key", "learning_rate", "loss"
 GRADIENT, BATCH_STATS, MOMENTS, PARAMETERS = "gradient", "batch_stats", "moments", "parameters"
-RUNGS = (STEP, KEY, LEARNING_RATE, LOSS, GRADIENT, BATCH_STATS, MOMENTS, PARAMETERS)
-"""`step` counts the steps taken, int32; `key` is what is left of it; `batch_stats` is all of the other state, `moments`
-all of the optimizer's. A leaf of a rung is named after it, such as `gradient/Conv_0/kernel`."""
+STAGES = (STEP, KEY, LEARNING_RATE, LOSS, GRADIENT, BATCH_STATS, MOMENTS, PARAMETERS)
+"""Of a training step, in order. `step`: [] int32, the steps taken; `key`: [2] uint32, after the step; `batch_stats`:
+all other model state; `moments`: all optimizer state."""
 
 STATE = (STEP, KEY, BATCH_STATS, MOMENTS, PARAMETERS)
-"""The rungs that training carries from one step to the next."""
+"""The stages that a step hands to the next."""
 
 
-def rung(leaf: str) -> str:
-    """The rung that a leaf belongs to."""
+def stage(leaf: str) -> str:
+    """Return the stage that a leaf belongs to."""
     return leaf.partition("/")[0]

@@ -1,4 +1,4 @@
-"""Training that goes on in TensorFlow, step by step: with a Keras optimizer, or by the exported `train_step`."""
+"""Train on in TensorFlow, step by step: with a Keras optimizer, or by the exported `train_step`."""
 
 from __future__ import annotations
 
@@ -29,11 +29,15 @@ from parity.handover.files import Handover
 
 
 class Continuation(ABC):
-    """One training that goes on; `last` is what its last step answered.
+    """A training that goes on from a hand-over.
 
     Args:
-        handover: where from.
+        handover: where it starts.
         module: the SavedModel that it trains, loaded for it alone.
+
+    Attributes:
+        last: the answer of the last step; empty before the first.
+        parameters, other: leaf names and variables of the model's state.
     """
 
     def __init__(self, handover: Handover, module: Any) -> None:
@@ -45,22 +49,22 @@ class Continuation(ABC):
 
     @abstractmethod
     def train(self, data: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
-        """Take a step: the loss and the learning rate, [] float32, and a gradient or None for each parameter."""
+        """Take a step; return loss and learning rate, [] float32, and for each parameter a gradient or None."""
 
     @abstractmethod
     def moments(self) -> Answer:
-        """The optimizer's state under Optax's leaf names."""
+        """Return the optimizer's state by Optax's leaf names."""
 
     @abstractmethod
     def count(self) -> int:
-        """Steps taken."""
+        """Return the steps taken."""
 
     @abstractmethod
     def variables(self) -> list[Any]:
-        """Every variable that training changes: with these, it can be resumed."""
+        """Return every variable that training changes; with these it can be resumed."""
 
     def step(self, batch: Batch) -> Answer:
-        """Take a step on `batch`; everything that it computes and leaves behind, by leaf.
+        """Take a step on `batch`; return everything that it computes and leaves behind, by leaf.
 
         Raises:
             RuntimeFailureError: TensorFlow failed.
@@ -76,7 +80,7 @@ class Continuation(ABC):
         return self.last
 
     def accuracy(self, examples: Batch) -> float:
-        """The accuracy on `examples` now.
+        """Return the accuracy on `examples`.
 
         Raises:
             RuntimeFailureError: TensorFlow failed.
@@ -87,7 +91,7 @@ class Continuation(ABC):
             raise RuntimeFailureError(f"TensorFlow cannot evaluate: {type(error).__name__}: {error}") from error
 
     def state(self) -> Answer:
-        """What training carries from one step to the next, by leaf."""
+        """Return the state that a step hands to the next, by leaf; see `handover.STATE`."""
         return {
             STEP: np.asarray(self.count(), np.int32),
             KEY: self.module.rng.numpy(),
@@ -98,10 +102,10 @@ class Continuation(ABC):
 
 
 class KerasContinuation(Continuation):
-    """A Keras optimizer with Optax's state in its slots trains the reloaded artifact.
+    """Training of the reloaded artifact by a Keras optimizer with Optax's state in its slots.
 
     Args:
-        handover: where from.
+        handover: where it starts.
         module: the reloaded artifact.
 
     Raises:
@@ -127,51 +131,51 @@ class KerasContinuation(Continuation):
         return loss, rate, gradients
 
     def train(self, data: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
-        """One step of the usual loop."""
-        found: tuple[Any, Any, list[Any]] = self._train(data, labels)
-        return found
+        """Take one step of the usual Keras loop."""
+        result: tuple[Any, Any, list[Any]] = self._train(data, labels)
+        return result
 
     def moments(self) -> Answer:
-        """Keras' slots under Optax's names."""
+        """Return Keras' slots by Optax's names."""
         return carried(self.optimizer, self.parameters, self.handover.moments)
 
     def count(self) -> int:
-        """Keras' `iterations`."""
+        """Return Keras' `iterations`."""
         return int(self.optimizer.iterations.numpy())
 
     def variables(self) -> list[Any]:
-        """The artifact's, and the optimizer's."""
+        """Return the artifact's variables, then the optimizer's."""
         slots = [variable.value for variable in self.optimizer.variables]
         return [*self.module.state_vars, self.module.rng, *slots]
 
 
 class ExportedContinuation(Continuation):
-    """The exported `train_step` does all of it."""
+    """Training by the exported `train_step`."""
 
     def train(self, data: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
-        """One call of `train_step`."""
+        """Call `train_step` once."""
         found = self.module.train_step(data, labels)
         return found[LOSS], found[LEARNING_RATE], list(found[GRADIENT])
 
     def moments(self) -> Answer:
-        """The exported optimizer's variables."""
+        """Return the exported optimizer's variables."""
         return {leaf: v.numpy() for leaf, v in zip(self.handover.moments, self.module.optimizer_vars, strict=True)}
 
     def count(self) -> int:
-        """The exported count."""
+        """Return the exported count."""
         return int(self.module.step.numpy())
 
     def variables(self) -> list[Any]:
-        """All that the SavedModel has."""
+        """Return all variables of the SavedModel."""
         return [*self.module.state_vars, self.module.rng, *self.module.optimizer_vars, self.module.step]
 
 
-def resume(name: str, handover: Handover, saved_model: Path | None = None) -> Continuation:
-    """Training that goes on by the hand-over `name`.
+def resume(method: str, handover: Handover, saved_model: Path | None = None) -> Continuation:
+    """Return a training that goes on from a hand-over.
 
     Args:
-        name: `carried` or `exported`.
-        handover: where from.
+        method: `carried` or `exported`.
+        handover: where it starts.
         saved_model: the SavedModel to load, if not the hand-over's own.
 
     Raises:
@@ -179,33 +183,33 @@ def resume(name: str, handover: Handover, saved_model: Path | None = None) -> Co
         CaseError: the case's optimizer has no Keras counterpart.
         UsageError: the optimizer's state or its count of steps does not fit.
     """
-    if name == EXPORTED:
+    if method == EXPORTED:
         found = ExportedContinuation(handover, artifact.load(saved_model or handover.exported))
         _require_same(found, saved_model or handover.exported)
         if saved_model is None and found.count() != handover.steps:
             raise UsageError(
                 f"{handover.exported} has taken {found.count()} steps, expected {handover.steps}, as the hand-over "
-                "says. Hand over both from one moment of the training."
+                "says. Hand over both from the same step of the training."
             )
         return found
-    if name != CARRIED:
-        raise UsageError(f"no hand-over {name!r} can be resumed. Expected {CARRIED!r} or {EXPORTED!r}.")
+    if method != CARRIED:
+        raise UsageError(f"no hand-over method {method!r} can be resumed. Expected {CARRIED!r} or {EXPORTED!r}.")
     return KerasContinuation(handover, artifact.load(saved_model or handover.artifact))
 
 
 def _require_same(training: ExportedContinuation, path: Path) -> None:
-    """Check that the optimizer's state in a SavedModel is that of the hand-over, but for its numbers.
+    """Check that the optimizer's state in a SavedModel has the arrays of the hand-over's.
 
     Raises:
         UsageError: another number of arrays, another shape or another dtype.
     """
     state, variables = training.handover.state(), training.module.optimizer_vars
-    wanted = {leaf: f"{state[leaf].dtype.name}{list(state[leaf].shape)}" for leaf in training.handover.moments}
+    expected = {leaf: f"{state[leaf].dtype.name}{list(state[leaf].shape)}" for leaf in training.handover.moments}
     found = [f"{v.dtype.name}{v.shape.as_list()}" for v in variables]
-    pairs = zip(wanted.items(), found, strict=False)
-    differ = [f"{leaf} is {mine}, expected {its}" for (leaf, its), mine in pairs if mine != its]
-    if len(found) != len(wanted):
-        differ = [f"it has {len(found)} arrays, expected {len(wanted)}"]
+    pairs = zip(expected.items(), found, strict=False)
+    differ = [f"{leaf} is {array}, expected {other}" for (leaf, other), array in pairs if array != other]
+    if len(found) != len(expected):
+        differ = [f"it has {len(found)} arrays, expected {len(expected)}"]
     if differ:
         raise UsageError(
             f"the optimizer's state in {path} is not that of the hand-over: {differ[0]}. Take both of one training."

@@ -20,7 +20,7 @@ schedules = keras.optimizers.schedules
 
 
 def keras_schedule(training: Training, steps_per_epoch: int) -> Any:
-    """The same learning rate by step as `training.schedule`, as a Keras schedule.
+    """Return a Keras schedule with the learning rate of `training.schedule` at every step.
 
     Raises:
         CaseError: Keras has none that is exactly the same, or the options are not what Optax's takes.
@@ -33,11 +33,11 @@ def keras_schedule(training: Training, steps_per_epoch: int) -> Any:
     if declared.name not in _SCHEDULES:
         nearest = _NEAREST_SCHEDULES.get(declared.name, "LearningRateSchedule, to be subclassed")
         _refuse(f"schedule {declared.name!r}", f"schedules.{nearest}")
-    return _made(f"schedule {declared.name!r}", _SCHEDULES[declared.name], declared.options)
+    return _make(f"schedule {declared.name!r}", _SCHEDULES[declared.name], declared.options)
 
 
 def keras_optimizer(training: Training, steps_per_epoch: int) -> Any:
-    """The Keras optimizer that does, in exact arithmetic, what `training.optimizer` does.
+    """Return the Keras optimizer that does, in exact arithmetic, what `training.optimizer` does.
 
     Raises:
         CaseError: Keras has none that does exactly the same, or the options are not what Optax's takes.
@@ -50,7 +50,7 @@ def keras_optimizer(training: Training, steps_per_epoch: int) -> Any:
         _refuse(f"optimizer {declared.name!r}", nearest)
     rate = keras_schedule(training, steps_per_epoch)
     common = {"learning_rate": rate, "global_clipnorm": declared.clip_global_norm}
-    return _made(f"optimizer {declared.name!r}", _OPTIMIZERS[declared.name], declared.options, common)
+    return _make(f"optimizer {declared.name!r}", _OPTIMIZERS[declared.name], declared.options, common)
 
 
 def _constant_schedule(value: float) -> Any:
@@ -99,7 +99,7 @@ def _warmup_cosine_decay_schedule(
     end_value: float = 0.0,
     exponent: float = 1.0,
 ) -> Any:
-    """Optax counts the warm-up among `decay_steps`, Keras does not; Optax ends at a value, Keras at a fraction."""
+    """Translate: Optax counts the warm-up in `decay_steps`, Keras does not; it ends at a fraction, Optax at a value."""
     _same("warmup_cosine_decay_schedule", "schedules.CosineDecay", exponent=(exponent, 1))
     _positive("decay_steps - warmup_steps", decay_steps - warmup_steps)
     alpha = end_value / peak_value if peak_value else 0.0
@@ -111,7 +111,7 @@ def _warmup_cosine_decay_schedule(
 
 
 def _piecewise_constant_schedule(init_value: float, boundaries_and_scales: Mapping[float, float] | None = None) -> Any:
-    """At a boundary Optax has scaled already, and Keras has not: its boundary is the step before."""
+    """Translate: at a boundary Optax has scaled already, and Keras has not: its boundary is the step before."""
     if not boundaries_and_scales:
         return _constant_schedule(init_value)
     values = [float(init_value)]
@@ -217,7 +217,7 @@ _NEAREST_OPTIMIZERS = {
 
 
 def _float32(dtype: Any) -> Any:
-    """None for float32: where that is what moments are anyway, as None."""
+    """Return None for float32, which moments are by default."""
     return None if dtype is None or np.dtype(dtype) == np.float32 else dtype
 
 
@@ -234,7 +234,7 @@ def _refuse(what: str, nearest: str) -> NoReturn:
     )
 
 
-def _made(called: str, make: Callable[..., Any], options: Mapping[str, Any], *arguments: Any) -> Any:
+def _make(called: str, make: Callable[..., Any], options: Mapping[str, Any], *arguments: Any) -> Any:
     try:
         return make(*arguments, **options)
     except CaseError:

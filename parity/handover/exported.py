@@ -1,4 +1,4 @@
-"""The third way to hand over: the Optax update exported as `train_step`, beside the optimizer's state as variables."""
+"""Export the Optax update as `train_step`, with the optimizer's state as variables, and write a hand-over."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import jax
 import tensorflow as tf
 
 from parity.cases.case import Case
+from parity.cases.functions import named
 from parity.cases.specs import Batch
 from parity.core.errors import ParityError, RuntimeFailureError
 from parity.export import conversion as export
 from parity.export.artifact import Wrap, graph, tensor_specs
 from parity.export.conversion import Exported
 from parity.handover import BATCH_STATS, CARRIED, GRADIENT, KEY, LEARNING_RATE, LOSS, MOMENTS, PARAMETERS, STEP
-from parity.handover.course import Point, Step
 from parity.handover.files import Batches, Handover, digest, write
-from parity.cases.functions import named
+from parity.handover.train_state import Step, TrainState
 
 EVALUATING = ("predict", "accuracy", "eval_loss")
 
 
 class Trainable(Exported):
-    """What training needs to go on, for any Optax optimizer: `train_step` beside `predict`, `accuracy`, `eval_loss`.
+    """A module that trains by any Optax optimizer: `train_step` beside `predict`, `accuracy` and `eval_loss`.
 
     Args:
         case: what to export.
-        point: where its training is.
-        step: its training step; see `course.stepping`.
+        train_state: where its training is.
+        step: its training step; see `train_state.stepping`.
         wrap: makes callables of the functions.
 
     Attributes:
@@ -42,14 +42,14 @@ class Trainable(Exported):
             `gradient` of each parameter.
     """
 
-    def __init__(self, case: Case, point: Point, step: Step, wrap: Wrap) -> None:
-        super().__init__(case, point.state, wrap, only=EVALUATING)
-        leaves, self._optimizer_tree = jax.tree_util.tree_flatten(point.moments)
+    def __init__(self, case: Case, train_state: TrainState, step: Step, wrap: Wrap) -> None:
+        super().__init__(case, train_state.state, wrap, only=EVALUATING)
+        leaves, self._optimizer_tree = jax.tree_util.tree_flatten(train_state.moments)
         self.optimizer_vars = [
             tf.Variable(value, trainable=False, name=export.variable_name(leaf))
-            for leaf, value in zip(named(point.moments), leaves, strict=True)
+            for leaf, value in zip(named(train_state.moments), leaves, strict=True)
         ]
-        self.step = tf.Variable(point.step, trainable=False, name=STEP)
+        self.step = tf.Variable(train_state.step, trainable=False, name=STEP)
         self.train_step = wrap(self._train_step(case, step), [tensor_specs(case.data), tensor_specs(case.labels)])
 
     def _train_step(self, case: Case, step: Step) -> Callable[..., Any]:
@@ -73,7 +73,7 @@ class Trainable(Exported):
         return train_step
 
 
-def save(case: Case, point: Point, step: Step, path: Path, readable_by: str | None = None) -> None:
+def save(case: Case, train_state: TrainState, step: Step, path: Path, readable_by: str | None = None) -> None:
     """Write the SavedModel of a `Trainable` to `path`.
 
     Raises:
@@ -81,7 +81,7 @@ def save(case: Case, point: Point, step: Step, path: Path, readable_by: str | No
     """
     try:
         with export.remedied(readable_by):
-            export.save_module(Trainable(case, point, step, graph), case, path, gradients=False)
+            export.save_module(Trainable(case, train_state, step, graph), case, path, gradients=False)
     except (OSError, ParityError):
         raise
     except Exception as error:
@@ -93,7 +93,7 @@ def save(case: Case, point: Point, step: Step, path: Path, readable_by: str | No
 
 def hand_over(
     case: Case,
-    point: Point,
+    train_state: TrainState,
     step: Step,
     path: Path,
     artifact: Path | None,
@@ -101,12 +101,12 @@ def hand_over(
     batches: Batches,
     readable_by: str | None,
 ) -> Handover:
-    """Write a hand-over into the new folder `path`.
+    """Write a hand-over into the new folder `path`, and return it.
 
     Args:
         case: what is trained.
-        point: where its training is.
-        step: its training step; see `course.stepping`.
+        train_state: where its training is.
+        step: its training step; see `train_state.stepping`.
         path: the folder.
         artifact: the SavedModel with `train_loss`, for a Keras optimizer; None if there is to be none.
         examples: its training set.
@@ -119,11 +119,11 @@ def hand_over(
     training = case.training
     epochs = range(training.epochs, training.epochs + training.epochs_after)
     handover = Handover(
-        path, export.signature(case, point.state), training, int(point.step), batches.steps_per_epoch,
-        tuple(named(point.moments)), tuple(digest(batches.epoch(epoch)) for epoch in epochs),
+        path, export.signature(case, train_state.state), training, int(train_state.step), batches.steps_per_epoch,
+        tuple(named(train_state.moments)), tuple(digest(batches.epoch(epoch)) for epoch in epochs),
     )  # fmt: skip
-    save(case, point, step, handover.exported, readable_by)
+    save(case, train_state, step, handover.exported, readable_by)
     if artifact is not None:
         shutil.copytree(artifact, handover.artifact)
-    write(handover, named(point.moments), examples)
+    write(handover, named(train_state.moments), examples)
     return handover

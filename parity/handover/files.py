@@ -1,4 +1,4 @@
-"""A hand-over on disk: what TensorFlow is told, so that training goes on from where JAX left it."""
+"""A hand-over on disk: everything that TensorFlow needs to train on from where JAX stopped."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from parity.core import storage
 from parity.core.errors import CaseError, RecordError, UsageError
 from parity.export import bundles
 from parity.export.bundles import Signature
+from parity.handover import EXPORTED
 
 MANIFEST, MOMENTS, EXAMPLES = "handover.json", "moments.npz", "examples.npz"
 ARTIFACT, TRAINING = "saved_model", "training"
@@ -27,7 +28,7 @@ class Batches(Protocol):
     steps_per_epoch: int
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of one epoch."""
+        """Return the batches of one epoch."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,11 @@ class Handover:
         return self.path / TRAINING
 
     def state(self) -> Answer:
-        """The optimizer's state by leaf."""
+        """Return the optimizer's state by leaf."""
         return bundles.load_arrays(self.path / MOMENTS)
 
     def examples(self) -> Batch:
-        """The training set."""
+        """Return the training set, one batch."""
         arrays = bundles.load_arrays(self.path / EXAMPLES)
         return Batch(
             *(
@@ -77,7 +78,7 @@ class Handover:
         )
 
     def batches(self, pipeline: Batches) -> Iterator[Batch]:
-        """The batches after the hand-over, from a pipeline that is held to the order of JAX's.
+        """Yield the batches after the hand-over, from a pipeline that must give those that JAX would see.
 
         Raises:
             UsageError: it gives other batches, or the same in another order; before the first is yielded.
@@ -89,7 +90,7 @@ class Handover:
 
 
 def digest(batches: Iterator[Batch]) -> str:
-    """The SHA-256 of batches, in order."""
+    """Return the SHA-256 of the bytes of batches, in order."""
     found = hashlib.sha256()
     for batch in batches:
         for array in (*by_name(batch.data).values(), *by_name(batch.labels).values()):
@@ -108,8 +109,8 @@ def require_order(handover: Handover, pipeline: Batches) -> None:
             f"{handover.signature.case}: an epoch has {pipeline.steps_per_epoch} batches here, in JAX it had "
             f"{handover.steps_per_epoch}. Give the same training set and batch size."
         )
-    for epoch, wanted in enumerate(handover.order, handover.training.epochs):
-        if digest(pipeline.epoch(epoch)) != wanted:
+    for epoch, expected in enumerate(handover.order, handover.training.epochs):
+        if digest(pipeline.epoch(epoch)) != expected:
             raise UsageError(
                 f"{handover.signature.case}: the batches of epoch {epoch + 1} are not those that JAX would see, or "
                 "stand in another order. Expected the same training set, shuffled from the same seed and epoch."
@@ -122,7 +123,7 @@ def write(handover: Handover, moments: Answer, examples: Batch) -> None:
     named |= {f"labels/{k}": v for k, v in by_name(examples.labels).items()}
     bundles.save_arrays(handover.path / EXAMPLES, named)
     bundles.save_arrays(handover.path / MOMENTS, moments)
-    told = {
+    manifest = {
         "signature": handover.signature.to_json(),
         "training": _to_json(handover.training),
         "steps": handover.steps,
@@ -130,11 +131,11 @@ def write(handover: Handover, moments: Answer, examples: Batch) -> None:
         "moments": handover.moments,
         "order": handover.order,
     }
-    storage.write_atomically(handover.path / MANIFEST, json.dumps(told, indent=1, allow_nan=False) + "\n")
+    storage.write_atomically(handover.path / MANIFEST, json.dumps(manifest, indent=1, allow_nan=False) + "\n")
 
 
 def read(path: Path | str) -> Handover:
-    """The hand-over in the folder `path`.
+    """Return the hand-over in the folder `path`.
 
     Raises:
         RecordError: there is none, or its manifest is damaged.
@@ -146,25 +147,25 @@ def read(path: Path | str) -> Handover:
             "--training writes it."
         )
     try:
-        told = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        known = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         return Handover(
-            path, Signature.from_json(told["signature"]), _training(told["training"]), int(told["steps"]),
-            int(told["steps_per_epoch"]), tuple(told["moments"]), tuple(told["order"]),
+            path, Signature.from_json(known["signature"]), _training(known["training"]), int(known["steps"]),
+            int(known["steps_per_epoch"]), tuple(known["moments"]), tuple(known["order"]),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError, CaseError) as error:
         raise RecordError(f"{path} is no hand-over: {type(error).__name__}: {error}. Write it again.") from None
 
 
 def _to_json(training: Training) -> dict[str, Any]:
-    """A user's own optimizer or schedule is a function, and left out: no Keras optimizer is its counterpart.
+    """Return what JSON can hold; an optimizer and schedule that are or contain functions become null.
 
-    Nor is one of another's whose options hold a function or a type.
+    Such a training has no Keras counterpart, so it goes on by the exported update, which needs neither.
     """
     own = training.optimizer.make is not None or (training.schedule is not None and training.schedule.function)
     try:
         optimizer, schedule = (None, None) if own else (_declared(training.optimizer), _declared(training.schedule))
     except TypeError:
-        optimizer, schedule = None, None
+        optimizer = schedule = None
     return {
         **asdict(replace(training, optimizer=Optimizer(), schedule=None)),
         "optimizer": optimizer,
@@ -181,17 +182,17 @@ def _declared(one: Optimizer | Schedule | None) -> dict[str, Any] | None:
 
 
 def _number(value: Any) -> Any:
-    """A scalar of numpy or JAX as one of Python."""
+    """Return a scalar of numpy or JAX as one of Python."""
     if getattr(value, "shape", None) == () and not isinstance(value, type):
         return value.item()
     raise TypeError(f"{value!r} is no number")
 
 
-def _options(told: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no numbers for keys, such as those of `boundaries_and_scales`."""
+def _options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with numbers for keys again, such as those of `boundaries_and_scales`; JSON has strings only."""
     return {
         name: {_key(key): v for key, v in value.items()} if isinstance(value, dict) else value
-        for name, value in told.items()
+        for name, value in options.items()
     }
 
 
@@ -202,14 +203,17 @@ def _key(text: str) -> Any:
         return text
 
 
-def _training(told: dict[str, Any]) -> Training:
+def _training(known: dict[str, Any]) -> Training:
     optimizer, schedule = (
-        one and {**one, "options": _options(one["options"])} for one in (told["optimizer"], told["schedule"])
+        one and {**one, "options": _options(one["options"])} for one in (known["optimizer"], known["schedule"])
     )
-    optimizer = Optimizer(**optimizer) if optimizer else Optimizer(make=_not_told)
+    optimizer = Optimizer(**optimizer) if optimizer else Optimizer(make=_not_written)
     schedule = Schedule(**schedule) if schedule else None
-    return Training(**{**told, "optimizer": optimizer, "schedule": schedule})
+    return Training(**{**known, "optimizer": optimizer, "schedule": schedule})
 
 
-def _not_told(schedule: Any) -> Any:
-    raise UsageError("an optimizer of one's own is not in a hand-over: only the exported update is.")
+def _not_written(schedule: Any) -> Any:
+    raise UsageError(
+        "the hand-over has no optimizer that can be made again: it is a function of the case. Train on by the exported "
+        f"update, {EXPORTED!r}."
+    )

@@ -1,12 +1,12 @@
-"""Training goes on in TensorFlow: Keras' Adam and schedule over the reloaded variables."""
+"""The published workflow: train on in TensorFlow with a new Keras optimizer over the reloaded variables."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
@@ -17,30 +17,28 @@ from parity.cases.case import Training
 from parity.cases.optimizers import Optimizer
 from parity.cases.specs import Answer, Array, Batch
 from parity.core.errors import RuntimeFailureError
+from parity.core.ledger import TRAINING
 from parity.core.progress import Report, silent
 from parity.export import artifact
+from parity.export import conversion as export
 from parity.export.bundles import Signature
 from parity.handover.counterparts import keras_optimizer, keras_schedule
-
-
-class Batches(Protocol):
-    """The input pipeline; see `parity.cases.pipeline.Pipeline`."""
-
-    steps_per_epoch: int
-
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of one epoch."""
-
+from parity.handover.files import Batches
+from parity.runtimes.subject import Once, Subject
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
-"""The defaults that Keras documents for Adam; declared here, so that an optimiser with others is found."""
+"""The defaults that Keras documents for Adam; declared here, so that an optimizer with others is found."""
 
 
 @dataclass(frozen=True)
 class FirstUpdate:
-    """The first update in TensorFlow: by leaf the gradient that was applied, and the parameter before and after.
+    """The first update in TensorFlow.
 
-    `iterations` is the optimiser's count before and after.
+    Attributes:
+        gradient: that was applied, by leaf of a parameter; without those that are not connected.
+        before, after: the parameters by leaf.
+        learning_rate: of the update.
+        iterations: the optimizer's count before and after.
     """
 
     gradient: Answer
@@ -51,13 +49,13 @@ class FirstUpdate:
 
 
 def adam_powers(step: int) -> tuple[float, float]:
-    """beta_1 and beta_2, as float32 stores them, to the power of `step`, which counts from 1."""
+    """Return beta_1 and beta_2, as float32 stores them, to the power of `step`, which counts from 1."""
     one, two = (float(np.float32(beta)) ** step for beta in (BETA_1, BETA_2))
     return one, two
 
 
 def adam_update(gradient: Array, learning_rate: float, step: int) -> Array:
-    """What Keras' Adam subtracts from a parameter at `step` when its moments are zero before, in float64.
+    """Return what Keras' Adam subtracts from a parameter at `step` if its moments were zero, in float64.
 
     lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon): epsilon stands beside the biased sqrt(v),
     which is where Kingma and Ba (2015) put it in the version before section 2.1, and Optax does not.
@@ -70,22 +68,48 @@ def adam_update(gradient: Array, learning_rate: float, step: int) -> Array:
 
 @dataclass
 class Finetuned:
-    """What was recorded in TensorFlow, per step and per epoch as in `training.Metrics`.
+    """What was recorded in TensorFlow.
 
-    `steps` is the final count of the optimiser, `unmoved` names the parameters that training left as they were, and
-    `first` is None where no step was taken.
-
-    `eval_loss` and `accuracy` have one entry more than there were epochs: the first is from before the first step.
+    Attributes:
+        step_loss, learning_rate: of every step.
+        train_loss: the mean of `step_loss` over every epoch.
+        eval_loss, accuracy: on the test set before the first step and after every epoch; NaN without an accuracy.
+        steps: the final count of the optimizer.
+        unmoved: the parameters that training left as they were.
+        first: the first update; None where no step was taken.
     """
 
-    step_loss: list[float]
-    train_loss: list[float]
-    eval_loss: list[float]
-    accuracy: list[float]
-    learning_rate: list[float]
-    steps: int
-    unmoved: list[str]
+    step_loss: list[float] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+    eval_loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+    steps: int = 0
+    unmoved: list[str] = field(default_factory=list)
     first: FirstUpdate | None = None
+
+
+def finetuned(subject: Subject) -> Finetuned:
+    """Train a subject on in TensorFlow, once: later calls return the same object, or raise the same error.
+
+    Args:
+        subject: the trained, exported case.
+
+    Raises:
+        ParityError: the case cannot be exported, or TensorFlow cannot train the artifact.
+    """
+    return subject.shared(_outcome).get()
+
+
+def _outcome(subject: Subject) -> Once[Finetuned]:
+    def train() -> Finetuned:
+        with subject.ledger.spend(TRAINING):
+            return finetune(
+                subject.bundle, export.signature(subject.case, subject.trained.state), subject.case.training,
+                subject.trained.steps, subject.pipeline, subject.dataset.test, subject.progress,
+            )  # fmt: skip
+
+    return Once(train)
 
 
 def finetune(
@@ -97,13 +121,13 @@ def finetune(
     test: Batch,
     progress: Report = silent,
 ) -> Finetuned:
-    """Go on for `training.epochs_after` epochs.
+    """Train on for `training.epochs_after` epochs.
 
     Args:
         bundle: the exported case.
         signature: its signature.
         training: how it was trained in JAX.
-        steps: optimiser steps taken there; the schedule goes on from them.
+        steps: optimizer steps taken there; the schedule goes on from them.
         batches: the same input pipeline.
         test: the whole test set, one batch.
         progress: called after every step.
@@ -121,7 +145,7 @@ def finetune(
     step = keras_loop(module, optimizer, trainable)
     has_accuracy = "accuracy" in signature.probes
     done, total = 0, training.epochs_after * batches.steps_per_epoch
-    result = Finetuned([], [], [], [], [], steps, [])
+    result = Finetuned(steps=steps)
 
     def evaluate() -> None:
         result.eval_loss.append(float(module.eval_loss(test.data, test.labels)))
@@ -153,12 +177,12 @@ def finetune(
 
 
 def _values(names: list[str], tensors: list[Any]) -> Answer:
-    """By leaf name; a gradient that is not connected moves nothing, and is left out."""
+    """Return arrays by leaf name, without gradients that are not connected."""
     return {name: t.numpy() for name, t in zip(names, tensors, strict=True) if t is not None}
 
 
 def restarted_optimizer(training: Training, steps_per_epoch: int) -> Any:
-    """A new Keras optimizer: for Adam Keras' own, as in the published workflow; for another, what does the same.
+    """Return a new Keras optimizer: for Adam Keras' own, as in the published workflow; else one that does the same.
 
     Raises:
         CaseError: Keras has none that does the same.
@@ -169,12 +193,12 @@ def restarted_optimizer(training: Training, steps_per_epoch: int) -> Any:
 
 
 def published(training: Training) -> bool:
-    """Whether it is trained with Adam as the published workflow does, whatever the schedule."""
+    """Return whether the optimizer is Adam with its defaults, as in the published workflow; the schedule may differ."""
     return training.optimizer == Optimizer()
 
 
 def keras_loop(module: Any, optimizer: Any, trainable: list[Any]) -> Callable[..., Any]:
-    """The usual training step over a reloaded artifact, as a function of data and labels: the loss, and gradients."""
+    """Return the usual Keras training step: a function of data and labels that returns the loss and the gradients."""
 
     @tf.function(autograph=False, reduce_retracing=True)
     def step(data: Any, labels: Any) -> Any:

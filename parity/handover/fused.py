@@ -1,4 +1,4 @@
-"""The network that fusion is compared with, in JAX alone: a case's trunk and a dense head, trained together."""
+"""A case's trunk and a dense head, trained together in JAX alone: what fusion is compared with."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from parity.cases.training import leaf_name
 from parity.core.errors import CaseError
 
 RATE, MOMENTUM = 0.01, 0.9
-"""Of stochastic gradient descent, which Optax and Keras define alike; Keras keeps -RATE times Optax's moment."""
+"""Of stochastic gradient descent, which Optax and Keras define alike; Keras stores -RATE times Optax's moment."""
 OPTIMIZER = optax.sgd(RATE, MOMENTUM)
 
 
 class Fused(NamedTuple):
-    """What training carries: `params` are {"trunk": arrays by leaf, "head": kernel [d, classes] and bias [classes]}."""
+    """The state of the fused training.
+
+    `params` are {"trunk": arrays by leaf, "head": {"kernel": [d, classes] float32, "bias": [classes] float32}}.
+    """
 
     params: Any
     other: Any
@@ -31,7 +34,7 @@ class Fused(NamedTuple):
 
 @dataclass(frozen=True)
 class Trunk:
-    """A case's trunk over those parameters alone that it reads.
+    """A case's trunk as a function of those parameters alone that it reads.
 
     Attributes:
         case: whose trunk it is.
@@ -47,7 +50,7 @@ class Trunk:
     _all: Any
 
     def features(self, params: Any, other: Any, rng: Any, data: Any, train: bool) -> tuple[Any, Any]:
-        """The features, [b, width], and the new other state."""
+        """Return the features, [b, width], and the new other state."""
 
         def leaf(path: Any, array: Array) -> Any:
             return params.get(leaf_name(path), array)
@@ -57,7 +60,7 @@ class Trunk:
         return features, updated
 
     def begin(self) -> Fused:
-        """The state before the first step: the trunk as trained, the head new."""
+        """Return the state before the first step: the trunk as trained, the head new."""
         kernel = jax.nn.initializers.lecun_normal()(jax.random.PRNGKey(0), (self.width, self.classes))
         params = {
             "trunk": self.state.params,
@@ -67,16 +70,16 @@ class Trunk:
         return Fused(params, self.state.other, moments, self.state.rng)
 
     def logits(self, params: Any, other: Any, rng: Any, data: Any, train: bool) -> tuple[Any, Any]:
-        """What the head makes of the features, [b, classes] float32, and the new other state."""
+        """Return the logits, [b, classes] float32, and the new other state."""
         features, updated = self.features(params["trunk"], other, rng, data, train)
         return features.astype(np.float32) @ params["head"]["kernel"] + params["head"]["bias"], updated
 
     def predict(self, fused: Fused, data: Any) -> Any:
-        """The logits with running statistics, dropout off."""
+        """Return the logits with running statistics, dropout off."""
         return self.logits(fused.params, fused.other, jax.random.split(fused.rng)[1], data, False)[0]
 
     def step(self, fused: Fused, data: Any, labels: Any) -> tuple[Any, Any, Fused]:
-        """One training step: the mean softmax cross-entropy, its gradient, and the state after it."""
+        """Take a training step; return the mean softmax cross-entropy, its gradient, and the state after it."""
         rng, drawn = jax.random.split(fused.rng)
 
         def loss(params: Any) -> tuple[Any, Any]:
@@ -89,7 +92,7 @@ class Trunk:
 
 
 def trunk(case: Case, state: State, dataset: Dataset) -> Trunk:
-    """The trunk of `case` in `state`.
+    """Return the trunk of `case` in `state`.
 
     Raises:
         CaseError: it has none, its features are not one float array [b, d], it changes the structure of the other
@@ -124,7 +127,7 @@ def _classes(case: Case, dataset: Dataset) -> int:
 
 
 def _features(case: Case, state: State, data: Any, train: bool) -> Any:
-    """The shape and dtype of the features of one example."""
+    """Return the shape and dtype of the features of one example."""
     function: Any = case.trunk
     try:
         out = jax.eval_shape(lambda *a: function(*a, train), *state, data)
@@ -148,7 +151,7 @@ def _features(case: Case, state: State, data: Any, train: bool) -> Any:
 
 
 def _read(case: Case, state: State, data: Any) -> Answer:
-    """The parameters that the trunk reads, by leaf name: those of the layers after it are not its own."""
+    """Return the parameters that the trunk reads, by leaf name."""
     function: Any = case.trunk
     found: Answer = {}
     for train in (False, True):
@@ -160,9 +163,9 @@ def _read(case: Case, state: State, data: Any) -> Answer:
 
 
 def trajectory(step: Callable[..., Any], predict: Callable[..., Any], fused: Fused, batches: Iterable[Batch]) -> Answer:
-    """A step for every batch, then a prediction of the last: by leaf, all that the steps leave behind.
+    """Take a step for every batch, then predict the last one; return everything computed, by leaf.
 
-    What `model.fit` is to reach, the mean loss and the last state, stands under `fit` once more.
+    The mean loss and the last state, which `model.fit` must reach, are repeated under `fit`.
 
     Args:
         step: `Trunk.step`, as compiled.
@@ -183,7 +186,7 @@ def trajectory(step: Callable[..., Any], predict: Callable[..., Any], fused: Fus
 
 
 def state_answer(fused: Fused) -> dict[str, Any]:
-    """Parameters, other state and key by leaf."""
+    """Return parameters, other state and key by leaf."""
     return {"key": fused.rng, **_named("parameters", fused.params), **_named("batch_stats", fused.other)}
 
 

@@ -1,4 +1,4 @@
-"""Fusion: a trunk trained in JAX under a Keras head, trained on together, against the same network in JAX alone."""
+"""Compare a JAX trunk under a Keras head, trained on together, with the same network in JAX alone."""
 
 from __future__ import annotations
 
@@ -35,15 +35,13 @@ Layer = Callable[[Any, Path], Any]
 
 
 def results(subject: Subject) -> list[LeafResult]:
-    """Of every leaf under every Keras that is here, such as `keras3/step_1/loss`; see `Fusion`.
-
-    What is not here, `keras_head.left_out` says.
+    """Return a result for every leaf under every usable Keras, such as `keras3/step_1/loss`; see `Fusion`.
 
     Raises:
         ParityError: the case cannot be fused, or its trunk not be exported; see `fused.trunk` and `trunk.save`.
     """
     fusion = Fusion(subject.case, subject.trained.state, subject.dataset, subject.limit)
-    _ = subject.bundle  # whether a remedy is needed is known when the case has been exported
+    _ = subject.bundle  # the export decides whether a remedy is needed
     readable_by = subject.remedy.requirement if subject.remedy else None
     with TemporaryDirectory(prefix="parity-") as folder:
         return fusion.results(Path(folder) / "trunk", keras_head.usable(), readable_by=readable_by)
@@ -52,8 +50,8 @@ def results(subject: Subject) -> list[LeafResult]:
 class Fusion:
     """The same steps of the same network in JAX alone, in float64, and in TensorFlow with a Keras head.
 
-    Leaves are named `step_<n>/<rung>`, the rungs those of a training step; `predict/...` after the last step, where
-    nothing may change but what is asked; and `fit/...` after the same steps by `model.fit`.
+    Leaves are named `step_<n>/<stage>`; `predict/...` after a prediction that follows the last step and must not change
+    the state; and `fit/...` after the same steps by `model.fit`.
 
     Args:
         case: has a trunk.
@@ -119,7 +117,7 @@ class Fusion:
     def results(
         self, folder: Path, kerases: Iterable[str], layer: Layer = trunk_layer, readable_by: str | None = None
     ) -> list[LeafResult]:
-        """Of every leaf under every one of `kerases`, or of `<keras>/*` where it fails.
+        """Return a result for every leaf under every one of `kerases`, or one for `<keras>/*` where that fails.
 
         Args:
             folder: where the trunk is exported to, a new one.
@@ -134,10 +132,10 @@ class Fusion:
         return [
             rules.renamed(result, f"{name}/{result.leaf}")
             for name in kerases
-            for result in self._judgements(name, folder, layer, leaves)
+            for result in self._results_under(name, folder, layer, leaves)
         ]
 
-    def _judgements(self, name: str, folder: Path, layer: Layer, leaves: dict[str, str]) -> list[LeafResult]:
+    def _results_under(self, name: str, folder: Path, layer: Layer, leaves: dict[str, str]) -> list[LeafResult]:
         try:
             keras = keras_head.load(name)
             return self.judge(self._in_keras(keras, layer(keras, folder), leaves))
@@ -153,7 +151,7 @@ class Fusion:
         return network.by_hand(self.batches) | network.fitted(self.batches)
 
     def judge(self, actual: Answer) -> list[LeafResult]:
-        """The result of every leaf of an answer."""
+        """Return the result of every leaf of an answer."""
         first = self._judge(actual, self.oracle)
         failed = [j for j in first if j.status != PASS]
         if failed and all(j.status == FAIL and j.score is not None and math.isfinite(j.score) for j in failed):

@@ -26,14 +26,14 @@ from parity.export import artifact
 from parity.export.artifact import FEATURES, FEATURES_TRAIN
 
 KERASES = {"keras3": "keras", "keras2": "tf_keras"}
-"""The packages by what is said of them."""
+"""Package by the name that results and messages use."""
 _LINE = ".".join(tf.__version__.split(".")[:2])
 _WANTED = {"keras3": ">=3.10", "keras2": f"=={_LINE}.*"}
 """A TFSMLayer of Keras before 3.10 holds variables that no Keras optimizer takes; a tf_keras is for one TensorFlow."""
 
 
 def left_out() -> dict[str, str]:
-    """What fusion leaves out in this environment, by Keras, and what to install for it."""
+    """Return a message for every Keras that this environment lacks: which version, and what to install."""
     found = {keras: _version(package) for keras, package in KERASES.items()}
     return {
         keras: f"fusion: {keras} left out, {KERASES[keras]} {version or 'is not installed'}: "
@@ -44,7 +44,7 @@ def left_out() -> dict[str, str]:
 
 
 def usable() -> list[str]:
-    """Those of `KERASES` that are not left out."""
+    """Return the names in `KERASES` that fusion can use here."""
     return [keras for keras in KERASES if keras not in left_out()]
 
 
@@ -56,12 +56,12 @@ def _version(package: str) -> str | None:
 
 
 def load(keras: str) -> ModuleType:
-    """The package of one of `KERASES`."""
+    """Import the package of one of `KERASES`."""
     return importlib.import_module(KERASES[keras])
 
 
 def trunk_layer(keras: Any, path: Path) -> Any:
-    """A Keras layer around the trunk exported to `path`, whose variables are its weights."""
+    """Return a Keras layer around the trunk exported to `path`; the trunk's variables are its weights."""
     artifact.quiet()
     if hasattr(keras.layers, "TFSMLayer"):
         return keras.layers.TFSMLayer(str(path), call_endpoint=FEATURES, call_training_endpoint=FEATURES_TRAIN)
@@ -80,16 +80,13 @@ def trunk_layer(keras: Any, path: Path) -> Any:
 
 
 def plain_name(variable: Any) -> str:
-    """The name of a variable of TensorFlow or Keras, which allows no slash."""
+    """Return the name of a variable as Keras has it: without slashes, and without `:0`."""
     return str(variable.name).partition(":")[0].replace("/", "_")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the head and the optimizer, stochastic gradient descent, begin from.
-
-    `kernel` is [d, classes] and `bias` [classes].
-    """
+    """Where the head and the optimizer, stochastic gradient descent, start: kernel [d, classes], bias [classes]."""
 
     kernel: np.ndarray
     bias: np.ndarray
@@ -103,7 +100,7 @@ class Network:
     Args:
         keras: the package.
         layer: see `trunk_layer`.
-        leaves: by the name of a variable of the trunk the leaf that it holds.
+        leaves: the leaf that a variable of the trunk holds, by the name of the variable.
         data: spec of the inputs.
         settings: of head and optimizer.
     """
@@ -119,7 +116,7 @@ class Network:
         self._begin = self.model.get_weights()
 
     def _restart(self) -> tuple[Any, Any]:
-        """A new optimizer and loss, the weights as they were."""
+        """Reset the weights; return a new optimizer and loss."""
         self.model.set_weights(self._begin)
         optimizer = self._keras.optimizers.SGD(self._settings.learning_rate, momentum=self._settings.momentum)
         # Keras 3 names moments after weights, here with the ":0" of a reloaded variable, and a graph refuses that name.
@@ -127,11 +124,11 @@ class Network:
         return optimizer, self._keras.losses.CategoricalCrossentropy(from_logits=True)
 
     def state(self) -> Answer:
-        """Every weight by leaf."""
+        """Return every weight by leaf."""
         return {self._leaves[id(weight)]: np.asarray(weight) for weight in self.model.weights}
 
     def by_hand(self, batches: Sequence[Batch]) -> Answer:
-        """A step for every batch in a loop of one's own, then a prediction of the last; see `fused.trajectory`."""
+        """Take a step for every batch in a hand-written loop, then predict the last one; see `fused.trajectory`."""
         optimizer, loss_of = self._restart()
         model, weights = self.model, self.model.trainable_weights
 
@@ -155,7 +152,7 @@ class Network:
         return found | {f"predict/{leaf}": left[leaf] for leaf in left if not leaf.startswith("parameters/")}
 
     def fitted(self, batches: Sequence[Batch]) -> Answer:
-        """The same steps by `model.fit`: the mean loss, and the state after them."""
+        """Take the same steps by `model.fit`; return the mean loss and the state after them."""
         optimizer, loss = self._restart()
         self.model.compile(optimizer=optimizer, loss=loss)
         data, labels = _joined([b.data for b in batches]), _joined([b.labels for b in batches])

@@ -1,4 +1,4 @@
-"""Optax's state in the slots of a Keras optimizer, and back."""
+"""Copy Optax's state into the slots of a Keras optimizer, and back."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def carry(optimizer: Any, trainable: Trainable, moments: Mapping[str, np.ndarray
     if wrong or not counts:
         raise UsageError(
             f"{_listed(wrong) if wrong else 'the state has no count'}, expected {steps}, the steps taken in JAX. "
-            "Give the state and the steps of one moment of the training."
+            "Give the state and the steps of the same step of the training."
         )
     for at, slot in slots.items():
         slot.assign(placed[at])
@@ -70,7 +70,7 @@ def carry(optimizer: Any, trainable: Trainable, moments: Mapping[str, np.ndarray
 
 
 def carried(optimizer: Any, trainable: Trainable, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """What `carry` put in and training changed: the slots under Optax's leaf names, counts as int32 [].
+    """Return the slots by Optax's leaf names, counts as [] int32: what `carry` copied in, after training changed it.
 
     Raises:
         UsageError: a name that no slot answers to.
@@ -92,7 +92,7 @@ def carried(optimizer: Any, trainable: Trainable, names: Iterable[str]) -> dict[
 
 
 def place(name: str) -> tuple[str, str]:
-    """Which moment, and of which parameter; where in a chain it sits is for Optax's releases to change."""
+    """Return which moment a leaf is, and of which parameter; its place in a chain changes with Optax's releases."""
     parts = name.split("/")
     for i, part in enumerate(parts):
         if part in _MOMENTS:

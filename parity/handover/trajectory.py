@@ -1,191 +1,231 @@
-"""The trajectory: training that goes on, held against JAX's own course at every step, on every rung."""
+"""Compare a training that went on elsewhere with the reference trajectory, at every step and every stage."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from parity.cases.specs import Answer, Batch
-from parity.core.errors import ParityError
-from parity.handover import GRADIENT, LOSS, PARAMETERS, RUNGS, rung
-from parity.handover.course import Course, Expected
+from parity.core.errors import CaseError, ParityError
+from parity.handover import GRADIENT, LOSS, PARAMETERS, STAGES, stage
+from parity.handover.reference import ExpectedStep, ReferenceTrajectory
 from parity.records import FAIL, PASS
 from parity.scoring import kinks, rules
 from parity.scoring.compare import distance
 from parity.scoring.rules import POWERLESS, LeafResult
 
+INTERRUPTED_AFTER = 3
+"""Steps before training is interrupted, and as many after it; half of what there is, if fewer."""
 
-class Followable(Protocol):
-    """Whatever trains on, step by step; see `continuing.Continuation`."""
+
+class Trainer(Protocol):
+    """A training that takes one step at a time; see `continuing.Continuation`."""
 
     def step(self, batch: Batch) -> Answer:
-        """Take a step; everything that it computes and leaves behind, by leaf."""
+        """Take a step; return everything that it computes and leaves behind, by leaf."""
 
 
 @dataclass(frozen=True)
-class Departure:
-    """Where a trajectory first left its budget: at which step, counted from the start, and on which leaf."""
+class Deviation:
+    """Where a trajectory first exceeded its budget: the step, counted from the start of training, and the leaf."""
 
     step: int
     result: LeafResult
 
     @property
-    def rung(self) -> str:
-        """The first rung of the ladder that is off there."""
-        return rung(self.result.leaf)
+    def stage(self) -> str:
+        """The first stage that is off at that step."""
+        return stage(self.result.leaf)
 
 
 @dataclass
-class Followed:
-    """What became of one training that went on.
+class TrajectoryResult:
+    """How one training compares with the reference.
 
     Attributes:
-        worst: of every leaf the worst result over the steps up to the departure: what is off later follows from it.
-        departure: where it first left its budget, if it did.
-        kink: the step from which nothing is judged, because its gradients lawfully lie beyond a kink, if there is one.
+        worst: the worst result of every leaf, up to the deviation: what is off later follows from it.
+        deviation: where it first exceeded its budget; None if it never did.
+        kink: the step from which nothing is compared, because its gradients lawfully lie beyond a kink; None without.
         steps: the steps taken, counted from the start of training.
-        losses: the loss at each.
-        scores: by rung, the highest score at each step that was judged.
+        losses: the loss of each.
+        scores: by stage, the highest score at each step that was compared.
     """
 
     worst: dict[str, LeafResult] = field(default_factory=dict)
-    departure: Departure | None = None
+    deviation: Deviation | None = None
     kink: int | None = None
     steps: list[int] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
-    scores: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in RUNGS})
+    scores: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in STAGES})
 
-    def add(self, answer: Answer, expected: Expected, course: Course) -> None:
-        """Judge a step."""
+    def add(self, answer: Answer, expected: ExpectedStep, reference: ReferenceTrajectory) -> None:
+        """Compare one more step."""
         self.steps.append(expected.number)
         self.losses.append(float(answer[LOSS]))
         if self.kink is not None:
             return
         answer = expected.comparable(answer)
-        found = rules.judge(answer, expected.jax, expected.oracle, expected.budgets, course.limit)
-        if self.departure is None and _lies_beyond_kink(answer, found, expected, course):
+        found = rules.judge(answer, expected.jax, expected.oracle, expected.budgets, reference.limit)
+        if self.deviation is None and _lies_beyond_kink(answer, found, expected, reference):
             self.kink = expected.number
             return
-        for name in RUNGS:
-            self.scores[name].append(max((_score(j) for j in found if rung(j.leaf) == name), default=0.0))
-        if self.departure is not None:
-            return  # what is off later follows from it
+        for name in STAGES:
+            self.scores[name].append(max((_score(j) for j in found if stage(j.leaf) == name), default=0.0))
+        if self.deviation is not None:
+            return
         failed = sorted((j for j in found if j.status != PASS), key=lambda j: (_place(j.leaf), -_score(j)))
-        self.departure = Departure(expected.number, failed[0]) if failed else None
+        self.deviation = Deviation(expected.number, failed[0]) if failed else None
         for result in found:
-            self._keep(result, expected.number)
-
-    def _keep(self, result: LeafResult, step: int) -> None:
-        before = self.worst.get(result.leaf)
-        if before is None or result.status != PASS or _score(before) < _score(result):
-            message = result.message and f"at step {step}: {result.message}"
-            self.worst[result.leaf] = replace(result, message=message)
+            before = self.worst.get(result.leaf)
+            if before is None or result.status != PASS or _score(before) < _score(result):
+                message = result.message and f"at step {expected.number}: {result.message}"
+                self.worst[result.leaf] = replace(result, message=message)
 
     def results(self) -> list[LeafResult]:
-        """One for the trajectory as a whole, which names where it departs first; then one of every leaf."""
-        ordered = sorted(self.worst.values(), key=lambda j: _place(j.leaf))
-        return [self._whole(), *ordered]
+        """Return one result for the whole trajectory, which names the deviation, then the worst of every leaf."""
+        return [self._whole(), *sorted(self.worst.values(), key=lambda j: _place(j.leaf))]
 
-    def by_rung(self) -> list[LeafResult]:
-        """One for the trajectory as a whole; then the worst of each rung, under its name."""
-        rungs = [[j for j in self.worst.values() if rung(j.leaf) == name] for name in RUNGS]
-        worst = (max(found, key=lambda j: (j.status != PASS, _score(j))) for found in rungs if found)
-        return [self._whole(), *(rules.renamed(j, rung(j.leaf)) for j in worst)]
+    def by_stage(self) -> list[LeafResult]:
+        """Return one result for the whole trajectory, then the worst of every stage, named after it."""
+        stages = [[j for j in self.worst.values() if stage(j.leaf) == name] for name in STAGES]
+        worst = (max(found, key=lambda j: (j.status != PASS, _score(j))) for found in stages if found)
+        return [self._whole(), *(rules.renamed(j, stage(j.leaf)) for j in worst)]
 
     def _whole(self) -> LeafResult:
-        if self.departure is not None:
-            after = self.departure.step - self.steps[0] + 1
+        if (off := self.deviation) is not None:
             message = (
-                f"leaves JAX's course at step {self.departure.step}, {after} after the hand-over, on the rung "
-                f"{self.departure.rung}: {self.departure.result.leaf}, {self.departure.result.message}"
+                f"deviates from JAX at step {off.step}, {off.step - self.steps[0] + 1} after the hand-over, at stage "
+                f"{off.stage}: {off.result.leaf}, {off.result.message}"
             )
             return LeafResult("trajectory", FAIL, message=message)
         if not self.scores[LOSS]:
-            return LeafResult("trajectory", FAIL, message="no step could be judged: the first lies at a kink")
-        note = None if self.kink is None else f"judged up to step {self.kink - 1}: {kinks.NOTE}"
+            return LeafResult("trajectory", FAIL, message="no step could be compared: the first lies at a kink")
+        note = None if self.kink is None else f"compared up to step {self.kink - 1}: {kinks.NOTE}"
         return LeafResult("trajectory", PASS, message=note)
 
 
-class Follower:
-    """Lets trainings take the same steps as JAX.
+class StepwiseComparison:
+    """Lets trainings take the same steps as the reference.
 
     Args:
-        course: JAX's.
-        trainings: by name; each takes a step after those before it. One that fails is left behind, with its error.
+        reference: JAX's trajectory.
+        trainings: by name; each takes its step after those before it. `outcomes` keeps the error of one that fails.
     """
 
-    def __init__(self, course: Course, trainings: Mapping[str, Followable]) -> None:
-        self._course, self._trainings = course, dict(trainings)
-        self.followed: dict[str, Followed | ParityError] = {name: Followed() for name in trainings}
+    def __init__(self, reference: ReferenceTrajectory, trainings: Mapping[str, Trainer]) -> None:
+        self._reference, self._trainings = reference, dict(trainings)
+        self.outcomes: dict[str, TrajectoryResult | ParityError] = {name: TrajectoryResult() for name in trainings}
 
-    def step(self, batch: Batch) -> tuple[Expected, dict[str, Answer]]:
-        """Take a step; what was expected, and the answers."""
-        expected, answers = self._course.advance(batch), {}
+    def step(self, batch: Batch) -> tuple[ExpectedStep, dict[str, Answer]]:
+        """Take a step; return what was expected, and the answers by name."""
+        expected, answers = self._reference.advance(batch), {}
         for name, training in list(self._trainings.items()):
-            found = self.followed[name]
-            if isinstance(found, Followed):
-                try:
-                    answers[name] = training.step(batch)
-                    found.add(answers[name], expected, self._course)
-                except ParityError as error:
-                    if found.departure is None:
-                        self.followed[name] = error
-                    else:
-                        del self._trainings[name]  # what went wrong first says more
+            outcome = self.outcomes[name]
+            if isinstance(outcome, ParityError):
+                continue
+            try:
+                answers[name] = training.step(batch)
+                outcome.add(answers[name], expected, self._reference)
+            except ParityError as error:
+                del self._trainings[name]
+                if outcome.deviation is None:  # else the deviation, which came first, tells more
+                    self.outcomes[name] = error
         return expected, answers
 
 
-def power(course: Course, expected: Expected) -> dict[str, float]:
-    """By weight tensor, the smallest relative error that the last step of `course` would catch.
+@dataclass
+class Comparison:
+    """Trainings that were compared with the reference.
 
-    Where the rung `parameters` itself would catch 1 %, by that rung alone.
+    Attributes:
+        outcomes: by name, the result or the error.
+        powers: by step and weight tensor, the smallest relative error that the step would catch.
+        uninterrupted: by name, the answer after twice `half(batches)` steps, for comparison with a resumed training.
     """
-    found = _own_power(expected, course.limit)
-    return found if has_power(found) else course.power(expected)
+
+    outcomes: dict[str, TrajectoryResult | ParityError] = field(default_factory=dict)
+    powers: dict[int, dict[str, float]] = field(default_factory=dict)
+    uninterrupted: dict[str, Answer] = field(default_factory=dict)
 
 
-def _own_power(expected: Expected, limit: float) -> dict[str, float]:
-    return {
-        leaf.removeprefix(f"{PARAMETERS}/"): _smallest(expected, leaf, limit)
+def compare(
+    reference: ReferenceTrajectory, trainings: Mapping[str, Trainer], batches: Sequence[Batch], steps: int | None
+) -> Comparison:
+    """Take the first `steps` of `batches`, all of them if None."""
+    comparison, found = StepwiseComparison(reference, trainings), Comparison()
+    last = 2 * half(batches)
+    for number, batch in enumerate(batches[:steps], 1):
+        expected, answers = comparison.step(batch)
+        found.powers[expected.number] = power(reference, expected)
+        if number == last:
+            found.uninterrupted = answers
+    found.outcomes = comparison.outcomes
+    return found
+
+
+def half(batches: Sequence[Batch], steps: int = INTERRUPTED_AFTER) -> int:
+    """Return `steps`, or half of the number of batches if that is less.
+
+    Raises:
+        CaseError: there is one batch only.
+    """
+    if len(batches) < 2:
+        raise CaseError(
+            "training goes on for a single step, expected at least 2 to be interrupted and returned between them. "
+            "Give more examples, or more Training(epochs_after=...)."
+        )
+    return min(steps, len(batches) // 2)
+
+
+def power(reference: ReferenceTrajectory, expected: ExpectedStep) -> dict[str, float]:
+    """Return, by weight tensor, the smallest relative error that the last step of `reference` would catch.
+
+    The stage `parameters` alone decides where it would catch 1 %; measuring the other stages costs a step per tensor.
+    """
+    found = {
+        leaf.removeprefix(f"{PARAMETERS}/"): _smallest(expected, leaf, reference.limit)
         for leaf in expected.budgets
-        if rung(leaf) == PARAMETERS and leaf not in expected.halves
+        if stage(leaf) == PARAMETERS and leaf not in expected.halves
     }
+    return found if has_power(found) else reference.power(expected)
 
 
-def _smallest(expected: Expected, leaf: str, limit: float) -> float:
+def _smallest(expected: ExpectedStep, leaf: str, limit: float) -> float:
     oracle = expected.oracle[leaf]
     response = rules.score(distance(oracle, 0 * oracle), expected.budgets[leaf])
     return limit / response if response else math.inf
 
 
 def judge_power(first: Mapping[str, float]) -> list[LeafResult]:
-    """A failure where a defect would not even be seen at the first step, by the powers at it; else nothing."""
-    powerless = "powerless: not even at the first step would an error of 1 % in a weight tensor be caught"
+    """Return a failure if not even the first step, whose powers are given, would catch 1 %; else nothing."""
+    powerless = "powerless: not even the first step would catch an error of 1 % in a weight tensor"
     return [] if has_power(first) else [LeafResult("power", FAIL, message=powerless)]
 
 
 def has_power(powers: Mapping[str, float]) -> bool:
-    """Whether an error of 1 % in at least one weight tensor would be caught."""
+    """Return whether an error of 1 % in at least one weight tensor would be caught."""
     return min(powers.values(), default=math.inf) <= POWERLESS
 
 
-def _lies_beyond_kink(answer: Answer, found: list[LeafResult], expected: Expected, course: Course) -> bool:
-    """Whether an answer that is off from the gradients on is that of a point a few ulp away, beyond a kink."""
-    failed = {rung(j.leaf) for j in found if j.status != PASS}
+def _lies_beyond_kink(
+    answer: Answer, found: list[LeafResult], expected: ExpectedStep, reference: ReferenceTrajectory
+) -> bool:
+    """Return whether an answer that is off from the gradients on is right for a state a few ulp away, beyond a kink."""
+    failed = {stage(j.leaf) for j in found if j.status != PASS}
     finite = all(math.isfinite(_score(j)) and j.status in (PASS, FAIL) for j in found)
-    if GRADIENT not in failed or not finite or min(map(RUNGS.index, failed)) < RUNGS.index(GRADIENT):
+    if GRADIENT not in failed or not finite or min(map(STAGES.index, failed)) < STAGES.index(GRADIENT):
         return False
     return any(
-        all(j.status == PASS for j in rules.judge(answer, expected.jax, beyond, expected.budgets, course.limit))
-        for beyond in course.beyond_kinks(expected)
+        all(j.status == PASS for j in rules.judge(answer, expected.jax, beyond, expected.budgets, reference.limit))
+        for beyond in reference.beyond_kinks(expected)
     )
 
 
 def _place(leaf: str) -> int:
-    name = rung(leaf)
-    return RUNGS.index(name) if name in RUNGS else -1
+    name = stage(leaf)
+    return STAGES.index(name) if name in STAGES else -1
 
 
 def _score(result: LeafResult) -> float:

@@ -1,4 +1,4 @@
-"""Conversion of a trunk alone: a SavedModel of features, for another head to stand on."""
+"""Export a trunk alone: a SavedModel of features, for a Keras head."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def save(trunk: Trunk, path: Path, readable_by: str | None = None) -> dict[str, 
         readable_by: the requirement of the remedy under which it is exported; None for jax's default.
 
     Returns:
-        By the name of a variable the leaf that it holds: `parameters/trunk/...`, `batch_stats/...` or `key`.
+        The leaf that a variable holds, by the name of the variable: `parameters/trunk/...`, `batch_stats/...` or `key`.
 
     Raises:
         CaseError: two variables would have the same name.

@@ -1,8 +1,7 @@
-"""Keras optimizers that update as Optax's do.
+"""Keras optimizers that update as Optax's do, by Optax's formulas and in its order of operations.
 
-The formulas are Optax's, in its order of operations. Keras' own differ in what is called the same: its Adam adds
-epsilon to the biased sqrt(v), its SGD folds the learning rate into the momentum, and all keep moments as narrow as the
-parameter.
+Keras' own optimizers of the same names differ: its Adam adds epsilon to the biased sqrt(v), its SGD folds the learning
+rate into the momentum, and all keep moments in the dtype of the parameter, however narrow.
 """
 
 from __future__ import annotations
@@ -18,15 +17,16 @@ import tensorflow as tf
 
 
 def wide(dtype: Any) -> tf.DType:
-    """float32 where the dtype is narrower."""
+    """Return the dtype, or float32 where that is wider."""
     found = tf.as_dtype(dtype)
     return tf.float32 if found.is_floating and found.size < 4 else found
 
 
 class Counterpart:
-    """What the counterparts share, in front of a Keras optimizer: slots of at least float32, and Optax's update.
+    """Mix-in before a Keras optimizer: slots of at least float32, and Optax's update.
 
-    `moments` names Keras' attribute of slots by Optax's name of the moment.
+    Attributes:
+        moments: Keras' attribute that holds the slots, by Optax's name of the moment.
     """
 
     moments: ClassVar[Mapping[str, str]]
@@ -36,16 +36,16 @@ class Counterpart:
         self.decoupled_decay = decoupled_decay
 
     def direction(self, gradient: Any, step: Any, *moments: Any) -> tuple[Any, ...]:
-        """What the learning rate scales, and the new moments in the order of `moments`; `step` counts from 1."""
+        """Return what the learning rate scales, then the new moments, ordered as `moments`; `step` counts from 1."""
         raise NotImplementedError
 
     def slots(self, variable: Any) -> dict[str, Any]:
-        """The slots of a parameter, by Optax's name of the moment."""
+        """Return the slots of a parameter, by Optax's name of the moment."""
         index = self._get_variable_index(variable)  # type: ignore[attr-defined]
         return {name: getattr(self, slots)[index] for name, slots in self.moments.items() if getattr(self, slots)}
 
     def add_variable_from_reference(self, reference_variable: Any, name: Any = None, initializer: Any = "zeros") -> Any:
-        """A slot for the parameter, float32 where that is narrower."""
+        """Return a new slot for the parameter, of at least float32."""
         dtype = wide(reference_variable.dtype)
         if dtype == tf.as_dtype(reference_variable.dtype):
             return super().add_variable_from_reference(reference_variable, name, initializer)  # type: ignore[misc]
@@ -54,12 +54,12 @@ class Counterpart:
         )
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """Update the parameters; gradients are widened before they are clipped."""
+        """Update the parameters; widen gradients before they are clipped."""
         grads = [g if g is None else tf.cast(tf.convert_to_tensor(g), wide(g.dtype)) for g in grads]
         super().apply(grads, trainable_variables)  # type: ignore[misc]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Parameter - rate * (direction + decay * parameter), rounded once to the parameter's dtype."""
+        """Assign parameter - rate * (direction + decay * parameter), rounded once to the parameter's dtype."""
         dtype = wide(variable.dtype)
         gradient, before = tf.cast(gradient, dtype), tf.cast(tf.convert_to_tensor(variable), dtype)
         slots = self.slots(variable)
@@ -72,7 +72,7 @@ class Counterpart:
         self.assign(variable, before - tf.cast(learning_rate, dtype) * direction)  # type: ignore[attr-defined]
 
     def get_config(self) -> dict[str, Any]:
-        """Keras' own and the decoupled weight decay."""
+        """Return Keras' own options and the decoupled weight decay."""
         return {**super().get_config(), "decoupled_decay": self.decoupled_decay}  # type: ignore[misc]
 
 
@@ -86,7 +86,7 @@ class SGD(Counterpart, keras.optimizers.SGD):
     moments: ClassVar = {"trace": "momentums"}
 
     def direction(self, gradient: Any, step: Any, *moments: Any) -> tuple[Any, ...]:
-        """The trace, once more decayed and with the gradient added if `nesterov` (`optax.trace`)."""
+        """Return the trace; decayed once more and with the gradient added if `nesterov` (`optax.trace`)."""
         if not moments:
             return (gradient,)
         trace = gradient + self.momentum * moments[0]
@@ -104,7 +104,7 @@ class Adam(Counterpart, keras.optimizers.Adam):
     moments: ClassVar = {"mu": "_momentums", "nu": "_velocities"}
 
     def direction(self, gradient: Any, step: Any, *moments: Any) -> tuple[Any, ...]:
-        """The corrected mean over the root of the corrected mean square (`optax.scale_by_adam`)."""
+        """Return the corrected mean over the root of the corrected mean square (`optax.scale_by_adam`)."""
         mu = (1 - self.beta_1) * gradient + self.beta_1 * moments[0]
         nu = (1 - self.beta_2) * gradient**2 + self.beta_2 * moments[1]
         mean, square = mu / (1 - self.beta_1**step), nu / (1 - self.beta_2**step)
@@ -118,6 +118,6 @@ class Lion(Counterpart, keras.optimizers.Lion):
     moments: ClassVar = {"mu": "_momentums"}
 
     def direction(self, gradient: Any, step: Any, *moments: Any) -> tuple[Any, ...]:
-        """The sign of one mean; another is kept (`optax.scale_by_lion`)."""
+        """Return the sign of one mean, and another mean to keep (`optax.scale_by_lion`)."""
         kept = (1 - self.beta_2) * gradient + self.beta_2 * moments[0]
         return tf.sign((1 - self.beta_1) * gradient + self.beta_1 * moments[0]), kept

@@ -1,7 +1,10 @@
-"""How long the steps of a case take on every runtime, and what a runtime costs beside them.
+"""How long the steps of a case take on every runtime, and what else a runtime costs: start-up, memory, threads, files.
 
-Each runtime works in a process of its own, so that memory, threads and imports are its own; only one of them works at a
-time. `measuring` asks, `worker` answers.
+In: a subject, plan items, and a `TimedRuntime` for each runtime. Out: `Timing` and `Footprint` events, and results.
+
+Each runtime works in a process of its own (`worker`), so that memory, threads and imports are its own; only one of them
+works at a time. `asking` answers the plan items of a run, `measuring` those of one case through `process`; `timing`
+has the statistics, `workload` the files that the workers read. `in_jax`, `in_tensorflow` and `converted` open steps.
 """
 
 from __future__ import annotations
@@ -9,18 +12,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from parity.latency import timing
-from parity.records import PlanItem
+from parity.records import NO_DEVICE, PlanItem
 from parity.records.measures import BATCH_SIZES as BATCH_SIZES
-from parity.runtimes import JAX, SAVED_MODEL, SAVED_MODEL_FRESH, TF_GRAPH, TF_XLA
 
 PREDICT, EVAL, FORWARD_BACKWARD, TRAIN_STEP = "predict", "eval", "forward_backward", "train_step"
 STEPS = (PREDICT, EVAL, FORWARD_BACKWARD, TRAIN_STEP)
 """Predictions; the evaluation loss; the training loss with its gradient, statistics and key updated; a whole step of
 training, optimizer included."""
 PROBE_OF = {PREDICT: "predict", EVAL: "eval_loss", FORWARD_BACKWARD: "train_gradient", TRAIN_STEP: "train_gradient"}
-"""The probe that a case must have for a step to be workload."""
-RUNTIMES = (JAX, TF_GRAPH, TF_XLA, SAVED_MODEL, SAVED_MODEL_FRESH)
+"""The probe that a case must have for a step to be timed."""
+LATENCY = "latency"
+"""The probe, the test that times a step, and the purpose in the ledger. `footprint` is the other test of the probe."""
+MIN_ROUNDS = 8
+"""Measured however long they take: of n values, even the interval from the least to the largest misses the median
+2 * 2**-n of the time."""
+PRECISION = 0.05
+"""The half-width of an interval, relative to its value, at which measuring stops."""
+
+
+@dataclass(frozen=True)
+class TimedRuntime:
+    """A runtime whose steps can be timed.
+
+    Attributes:
+        name: of the runtime.
+        is_reference: whether the ratios of the others are relative to it, and their programs are compared with its.
+        worker: "module:function" of a function `(workload, device) -> steps.Steps`, called in the runtime's process.
+        needs_artifact: whether that reads the SavedModel of the workload.
+        without_jax: whether its process must not be able to import jax.
+    """
+
+    name: str
+    is_reference: bool
+    worker: str
+    needs_artifact: bool
+    without_jax: bool
 
 
 class Group(NamedTuple):
@@ -31,27 +57,30 @@ class Group(NamedTuple):
     device: str
 
     @classmethod
-    def of(cls, question: PlanItem) -> Group:
-        """That of a question; its id reads case-runtime-step-size, and none of the first three has a hyphen."""
-        step = question.item.partition("[")[2].split("-")[2]
-        return cls(step, question.batch_size, device_of(question))
+    def of(cls, item: PlanItem) -> Group:
+        """Return the group of a plan item."""
+        return cls(item.variant, item.batch_size, device_of(item))
 
 
-def device_of(question: PlanItem) -> str:
-    """The device that a question is about."""
-    return question.jax_device if question.runtime == JAX else question.tf_device
+def device_of(item: PlanItem) -> str:
+    """Return the device that a plan item is about."""
+    return item.jax_device if item.tf_device == NO_DEVICE else item.tf_device
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: the time for each runtime in seconds, and the rounds that are measured in any case.
+    """How much is measured.
 
-    `collect_garbage` is whether the collectors of the workers may run meanwhile; without `timed`, each step is taken
-    once and none is timed; `precision` is the relative half-width at which an interval is narrow enough.
+    Attributes:
+        budget_s: the time for each runtime of a group, in seconds.
+        min_rounds: measured however long they take.
+        collect_garbage: whether the collectors of the workers may run while a step is timed.
+        timed: whether steps are timed; if not, each is taken once, and only its program is checked.
+        precision: the relative half-width at which an interval is narrow enough.
     """
 
     budget_s: float = 1.0
-    min_rounds: int = timing.MIN_ROUNDS
+    min_rounds: int = MIN_ROUNDS
     collect_garbage: bool = True
     timed: bool = True
-    precision: float = timing.PRECISION
+    precision: float = PRECISION

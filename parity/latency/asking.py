@@ -1,4 +1,4 @@
-"""From questions to what is workload: the latency of every case of a run."""
+"""From plan items to measurements: the latency of every case of a run."""
 
 from __future__ import annotations
 
@@ -8,99 +8,107 @@ from parity import records
 from parity.cases.case import Case
 from parity.core.failures import NUMERIC
 from parity.core.ledger import Ledger
-from parity.latency import Effort, Group, device_of
+from parity.latency import LATENCY, Effort, Group, TimedRuntime, device_of
 from parity.latency.measuring import Latency
 from parity.records import Footprint, PlanItem, Timing
 from parity.runtimes.subject import Subject
 from parity.scoring.rules import LeafResult
-from parity.session.selection import LATENCY as SPENT
 
-LATENCY = "test_latency"
-"""The test that times a step; the other of the probe is about a runtime."""
+MEASURED = ("import_ns", "load_ns", "first_call_ns", "peak_memory_bytes")
+"""Of a footprint; each must be more than zero."""
 
 
 class Latencies:
-    """Answers questions of the probe `latency`.
+    """Answers plan items of the probe `latency`.
 
     Args:
-        cases: those of the run, by the name that they were given under.
-        planned: all questions of the run.
-        subject: of a case, by its name.
+        cases: of the run, by the names that they were given under.
+        plan: all items of the run.
+        subject: returns the subject of a case, given the case's own name.
+        runtimes: by name; one of them is the reference.
         effort: how much is measured.
-        ledger: where the time goes.
+        ledger: books the time.
         record: takes what was measured.
     """
 
     def __init__(
         self,
         cases: Mapping[str, Case],
-        planned: Sequence[PlanItem],
+        plan: Sequence[PlanItem],
         subject: Callable[[str], Subject],
+        runtimes: Mapping[str, TimedRuntime],
         effort: Effort,
         ledger: Ledger,
         record: Callable[[Timing | Footprint], None],
     ) -> None:
         self._names = {case.name: name for name, case in cases.items()}
-        self._planned, self._subject, self._effort = planned, subject, effort
+        self._plan, self._subject, self._runtimes, self._effort = plan, subject, runtimes, effort
         self._ledger, self._record = ledger, record
-        self._opened: dict[str, Latency] = {}
+        self._opened: tuple[str, Latency] | None = None
 
-    def time(self, question: PlanItem) -> Timing | None:
-        """Measure the step that is asked, beside the other runtimes, and record it; None where none is to be workload.
+    def time(self, item: PlanItem) -> Timing | None:
+        """Measure the step of a plan item, beside the other runtimes, and record it; None where nothing is timed.
 
         Raises:
             ParityError: the runtime failed.
         """
-        with self._ledger.spend(SPENT):
-            found = self._of(question).timing(Group.of(question), question.runtime)
+        with self._ledger.spend(LATENCY):
+            found = self._latency_of(item).timing(Group.of(item), item.runtime)
         if found is not None:
             self._record(found)
         return found
 
-    def results(self, question: PlanItem) -> list[LeafResult]:
-        """Whether the right step was measured, and often enough.
+    def results(self, item: PlanItem) -> list[LeafResult]:
+        """Return whether the right program was measured, and often enough.
 
         Raises:
             ParityError: the runtime failed.
         """
-        return self._of(question).results(Group.of(question), question.runtime)
+        return self._latency_of(item).results(Group.of(item), item.runtime)
 
-    def footprint(self, question: PlanItem) -> list[LeafResult]:
-        """Record what the runtime costs beside its steps; whether all of it was measured.
+    def footprint(self, item: PlanItem) -> list[LeafResult]:
+        """Record what the runtime costs beside its steps; return whether all of it was measured.
 
         Raises:
             ParityError: the runtime failed.
         """
-        with self._ledger.spend(SPENT):
-            found = self._of(question).footprint(question.runtime, device_of(question))
+        with self._ledger.spend(LATENCY):
+            found = self._latency_of(item).footprint(item.runtime, device_of(item))
         self._record(found)
         return [judge(found)]
 
     def close(self) -> None:
         """End the processes of all runtimes."""
-        while self._opened:
-            self._opened.popitem()[1].close()
+        if self._opened is not None:
+            self._opened[1].close()
+            self._opened = None
 
-    def _of(self, question: PlanItem) -> Latency:
-        case = question.case
-        if case not in self._opened:
-            self.close()  # those of a case before: each takes a gigabyte
-            mine = [q for q in self._planned if (q.case, q.probe) == (case, question.probe)] or [question]
-            asked: dict[Group, list[str]] = {}
-            for one in mine:
-                if one.item.startswith(f"{LATENCY}["):
-                    asked.setdefault(Group.of(one), []).append(one.runtime)
-            largest = max(one.batch_size for one in mine)
-            self._opened[case] = Latency(self._subject(case), self._names[case], asked, largest, self._effort)
-        return self._opened[case]
+    def _latency_of(self, item: PlanItem) -> Latency:
+        if self._opened is None or self._opened[0] != item.case:
+            self.close()  # the processes of another case take a gigabyte each
+            items = [other for other in self._plan if (other.case, other.probe) == (item.case, item.probe)] or [item]
+            planned: dict[Group, list[TimedRuntime]] = {}
+            for one in items:
+                if _times_a_step(one):
+                    planned.setdefault(Group.of(one), []).append(self._runtimes[one.runtime])
+            [reference] = [runtime for runtime in self._runtimes.values() if runtime.is_reference]
+            largest = max(one.batch_size for one in items)
+            latency = Latency(
+                self._subject(item.case), self._names[item.case], planned, reference, self._runtimes, largest,
+                self._effort,
+            )  # fmt: skip
+            self._opened = item.case, latency
+        return self._opened[1]
+
+
+def _times_a_step(item: PlanItem) -> bool:
+    return item.test == LATENCY
 
 
 def judge(found: Footprint) -> LeafResult:
-    """Whether everything about a runtime was measured; what it costs is for the gate to compare."""
-    lacking = [
-        name for name in ("import_ns", "load_ns", "first_call_ns", "peak_memory_bytes") if not getattr(found, name) > 0
-    ]  # fmt: skip
+    """Return whether everything about a runtime was measured; the gate compares the values."""
+    lacking = [name for name in MEASURED if not getattr(found, name) > 0]
     if not lacking:
         return LeafResult("measured", records.PASS)
-    why = f"{', '.join(lacking)} of {found.runtime} was not measured, expected more than nothing"
+    why = f"{', '.join(lacking)} of {found.runtime} was not measured, expected more than 0"
     return LeafResult("measured", records.FAIL, failure=NUMERIC, evidence=why, message=why)

@@ -1,45 +1,67 @@
-"""The steps as converted, before they are saved; and what is saved."""
+"""The steps as converted, before they are saved; and the SavedModel that other runtimes read."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 from parity.cases.case import Case, load
 from parity.export import artifact
 from parity.export import conversion as export
 from parity.export.artifact import Wrap, tensor_specs
-from parity.handover.course import Point, Step, stepping
 from parity.handover.exported import Trainable
+from parity.handover.train_state import Step, TrainState, stepping
 from parity.latency import in_jax, in_tensorflow
 from parity.latency.workload import Workload
 
 
 class Timeable(Trainable):
-    """All that is workload: `predict`, `eval_loss`, `train_loss` and `train_step` over the same variables."""
+    """A module of everything that is timed: `predict`, `eval_loss`, `train_loss`, `train_step`; they share variables.
 
-    def __init__(self, case: Case, point: Point, step: Step, wrap: Wrap) -> None:
-        super().__init__(case, point, step, wrap)
+    Args:
+        case, train_state, step, wrap: as of `Trainable`.
+    """
+
+    def __init__(self, case: Case, train_state: TrainState, step: Step, wrap: Wrap) -> None:
+        super().__init__(case, train_state, step, wrap)
         specs: list[Any] = [tensor_specs(case.data), tensor_specs(case.labels)]
         self.train_loss = wrap(self._loss(case, train=True), specs)
 
 
-def save(case: Case, point: Point, workload: Workload) -> None:
+def save(case: Case, train_state: TrainState, workload: Workload) -> None:
     """Write the SavedModel of `workload`.
 
     Raises:
         Exception: conversion or saving failed, in one of many ways.
     """
     with export.remedied(workload.readable_by):
-        module = Timeable(case, point, stepping(case, workload.steps_per_epoch), artifact.graph)
+        module = Timeable(case, train_state, stepping(case, workload.steps_per_epoch), artifact.graph)
         export.save_module(module, case, workload.saved_model, gradients=True)
 
 
-def steps(workload: Workload, wrap: Wrap, on: str) -> in_tensorflow.Steps:
-    """The steps of the module as converted, its functions wrapped in that way.
+def open_graph(workload: Workload, device: str) -> in_tensorflow.Steps:
+    """Return the steps, each in a `tf.function`.
 
     Raises:
         CaseError: there is no such case.
     """
+    return _open(workload, device, artifact.graph)
+
+
+def open_xla(workload: Workload, device: str) -> in_tensorflow.Steps:
+    """Return the steps, each compiled by XLA.
+
+    Raises:
+        CaseError: there is no such case.
+    """
+    return _open(workload, device, artifact.xla)
+
+
+def _open(workload: Workload, device: str, wrap: Wrap) -> in_tensorflow.Steps:
+    contexts = ExitStack()
+    contexts.enter_context(in_tensorflow.on_device(device))
+    contexts.enter_context(export.remedied(workload.readable_by))  # until the end: calls convert
     case = load(workload.case)
-    module = Timeable(case, in_jax.point(case, workload), stepping(case, workload.steps_per_epoch), wrap)
-    return in_tensorflow.Steps(module, workload.signature, wrap, on)
+    train_state = in_jax.train_state(case, workload)
+    module = Timeable(case, train_state, stepping(case, workload.steps_per_epoch), wrap)
+    return in_tensorflow.Steps(module, workload.signature, wrap, device, contexts)

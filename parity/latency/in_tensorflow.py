@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import tensorflow as tf
 
+from parity.core import environment
 from parity.export import artifact
 from parity.export.bundles import Signature
 from parity.handover import GRADIENT, LOSS
 from parity.latency import EVAL, FORWARD_BACKWARD, PREDICT, TRAIN_STEP, steps
 from parity.latency.steps import Inputs
 from parity.latency.workload import Workload
-from parity.runtimes.base import Model
 from parity.runtimes._module import ModuleOnDevice
+from parity.runtimes.base import Model
 
 
 def configure(threads: int) -> None:
-    """Let TensorFlow compute with that many threads, within an operation and between them, and leave GPU memory."""
+    """Let TensorFlow use that many threads, within an operation and between them, and one CPU; grow GPU memory."""
     artifact.configure_devices(1)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def on_device(name: str) -> AbstractContextManager[Any]:
-    """With what is made and called placed on the device of that name."""
+    """Place everything that is made and called in the context on a device, such as `cpu:0`."""
+    configure(environment.cores())
     device: AbstractContextManager[Any] = tf.device(name.upper())
     return device
 
@@ -37,11 +39,14 @@ class Steps(steps.Steps):
         module: see `converted.Timeable`.
         signature: of its case.
         wrap: makes a callable of the gradient.
-        on: the device that it is on.
+        device: of the module.
+        contexts: that the steps need until they are closed.
     """
 
-    def __init__(self, module: Any, signature: Signature, wrap: artifact.Wrap, on: str) -> None:
-        self._awaits = not on.startswith("cpu")
+    def __init__(
+        self, module: Any, signature: Signature, wrap: artifact.Wrap, device: str, contexts: ExitStack
+    ) -> None:
+        self._contexts, self._awaits = contexts, not device.startswith("cpu")
         questioned = ModuleOnDevice(module, Model(signature, None, None, None), wrap)
         self._functions = {
             PREDICT: module.predict, EVAL: module.eval_loss, FORWARD_BACKWARD: questioned.train,
@@ -52,12 +57,12 @@ class Steps(steps.Steps):
         self._stateful = len(module.state_vars)
 
     def reset(self) -> None:
-        """Put back the state that training had arrived at."""
+        """Restore the state that training had arrived at."""
         for variable, value in self._begin:
             variable.assign(value)
 
     def put(self, arrays: Inputs) -> Inputs:
-        """`arrays` as tensors on the device."""
+        """Return `arrays` as tensors on the device."""
         placed: Inputs = tf.nest.map_structure(tf.constant, arrays)
         self._wait()
         return placed
@@ -67,7 +72,7 @@ class Steps(steps.Steps):
         self._functions[step].get_concrete_function(*inputs)
 
     def call(self, step: str, inputs: Inputs) -> Any:
-        """What `step` returns, waited for."""
+        """Return the result of `step`, and wait for it."""
         result = self._functions[step](*inputs)
         self._wait()
         return result
@@ -78,22 +83,28 @@ class Steps(steps.Steps):
             tf.test.experimental.sync_devices()
 
     def answer(self, step: str, result: Any) -> tuple[Any, list[Any]]:
-        """The loss and the gradient."""
+        """Return the loss and the gradient."""
         if step == EVAL:
             return result, []
         loss, gradient = (result[LOSS], result[GRADIENT]) if step == TRAIN_STEP else result
         return loss, [array for array in gradient if array is not None]
 
     def state(self) -> tuple[list[Any], list[Any]]:
-        """The variables of parameters and other state."""
+        """Return the variables of parameters and other state, now and at the start."""
         begun = self._begin[: self._stateful]
         return [variable.numpy() for variable, _ in begun], [value for _, value in begun]
 
+    def close(self) -> None:
+        """Leave the contexts."""
+        self._contexts.close()
 
-def loaded(workload: Workload, on: str) -> Steps:
-    """The steps of the SavedModel.
+
+def open_saved_model(workload: Workload, device: str) -> Steps:
+    """Return the steps of the SavedModel.
 
     Raises:
         RuntimeFailureError: this TensorFlow cannot load it.
     """
-    return Steps(artifact.load(workload.saved_model), workload.signature, artifact.graph, on)
+    contexts = ExitStack()
+    contexts.enter_context(on_device(device))
+    return Steps(artifact.load(workload.saved_model), workload.signature, artifact.graph, device, contexts)

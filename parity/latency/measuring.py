@@ -1,11 +1,12 @@
-"""Times the steps of a case: asks the workers in turn, and judges whether the right program was workload."""
+"""Time the steps of a case: ask the workers in turn, and check that every runtime runs the reference's program."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,30 +17,31 @@ from parity.core import environment
 from parity.core.errors import ParityError, RuntimeFailureError
 from parity.core.failures import NUMERIC, classify
 from parity.export import conversion as export
-from parity.handover.course import Point
-from parity.latency import PREDICT, Effort, Group, in_jax, steps, timing, workload
+from parity.handover.train_state import TrainState
+from parity.latency import PREDICT, Effort, Group, TimedRuntime, in_jax, steps, timing, workload
 from parity.latency.process import Worker
-from parity.latency.timing import Interval, Measured
+from parity.latency.timing import Measured
 from parity.records import Footprint, Timing
-from parity.runtimes import JAX, SAVED_MODEL, SAVED_MODEL_FRESH
-from parity.runtimes.preparation import outcome
-from parity.runtimes.subject import Subject
+from parity.runtimes.subject import Once, Subject
 from parity.scoring.rules import LeafResult
 
 TOLERANCE = 1e-3
-"""By how much each scalar of a step may differ from JAX's, relative: what tells it from another step, no more. What it
-computes is judged by the probes."""
-OF_ONE_EXAMPLE = 0.25
-"""The same for the size of the gradient at batch size 1: what lies in front of a batch normalisation then has a
-gradient of exactly zero in JAX and of rounding in TensorFlow, 3 % of the whole in the reference case."""
+"""Relative difference of each scalar of a step from the reference's that still counts as the same program. It is wide:
+the probes check the numbers."""
+TOLERANCE_OF_ONE_EXAMPLE = 0.25
+"""The same for the size of the gradient at batch size 1: before a batch normalisation it is exactly zero in JAX and
+rounding in TensorFlow, 3 % of the whole in the reference case."""
 SAME_PROGRAM, ROUNDS = "same_program", "rounds"
 
 
 @dataclass
 class Found:
-    """What was found of a group, by runtime: how it was prepared, the scalars of its first rounds, or how it failed.
+    """What was found about a group.
 
-    `load` is the load average when it had been measured.
+    Attributes:
+        prepared, scalars, failed: by runtime, the reply to `prepare`, the scalars of its first rounds, and its error.
+        measured: the times; None where nothing was timed.
+        load: the load average afterwards.
     """
 
     prepared: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -64,199 +66,211 @@ class Latency:
     Args:
         subject: the case.
         name: by which `parity.cases.case.load` finds it.
-        asked: the runtimes that are asked of each group; JAX is measured beside them all.
-        largest: the largest batch size, at which each runtime is first called.
+        planned: the runtimes of each group; the reference is measured with all of them.
+        reference: the runtime that others are compared with.
+        runtimes: all of them, by name.
+        largest: the largest batch size, at which each runtime is called first.
         effort: how much is measured.
     """
 
     def __init__(
-        self, subject: Subject, name: str, asked: dict[Group, list[str]], largest: int, effort: Effort
-    ) -> None:
-        self.effort, self.largest = effort, largest
-        self._subject, self._name, self._asked = subject, name, asked
+        self, subject: Subject, name: str, planned: Mapping[Group, list[TimedRuntime]], reference: TimedRuntime,
+        runtimes: Mapping[str, TimedRuntime], largest: int, effort: Effort,
+    ) -> None:  # fmt: skip
+        self._subject, self._name, self._planned, self._runtimes = subject, name, planned, runtimes
+        self._reference, self._largest, self._effort = reference, largest, effort
         self._folder = tempfile.TemporaryDirectory(prefix="parity-latency-")
         self._workers: dict[tuple[str, str], Worker] = {}
         self._found: dict[Group, Found] = {}
         self._unexported: ParityError | None = None
+        self._written = Once(self._write_workload)
+        self._exported = Once(self._export)
 
-    @outcome
-    def _workload(self) -> workload.Workload:
-        """What is workload, but for the SavedModel; how that cannot be exported at all is kept."""
+    def _write_workload(self) -> workload.Workload:
+        """The workload without its SavedModel. That the case cannot be exported concerns all but the reference."""
         trained, case = self._subject.trained, self._subject.case
         try:
-            assert self._subject.bundle
+            _ = self._subject.bundle
         except ParityError as error:
             self._unexported = error
-        timed = workload.Workload(
+        written = workload.Workload(
             Path(self._folder.name) / case.name, self._name, export.signature(case, trained.state),
             trained.steps_per_epoch, self._subject.remedy.requirement if self._subject.remedy else None,
         )  # fmt: skip
-        examples, sizes = self._subject.dataset.test, {self.largest, *(group.batch_size for group in self._asked)}
-        workload.write(timed, in_jax.leaves(Point.of(trained)), {n: workload.tiled(examples, n) for n in sizes})
-        return timed
+        examples, sizes = self._subject.dataset.test, {self._largest, *(group.batch_size for group in self._planned)}
+        batches = {size: workload.tiled(examples, size) for size in sizes}
+        workload.write(written, in_jax.leaves(TrainState.of(trained)), batches)
+        return written
 
-    @outcome
-    def _exported(self) -> tuple[float, int]:
-        """The SavedModel: how many ns its export took, and its bytes."""
+    def _export(self) -> tuple[int, int]:
+        """The SavedModel: the duration of its export in ns, and its bytes."""
         from parity.latency import converted
 
-        workload = self._workload
+        workload, case = self._written.get(), self._subject.case
         began = time.perf_counter_ns()
         try:
-            converted.save(self._subject.case, Point.of(self._subject.trained), workload)
+            converted.save(case, TrainState.of(self._subject.trained), workload)
         except Exception as error:
             raise RuntimeFailureError(
-                f"the workload of case {self._subject.case.name!r} cannot be exported: {type(error).__name__}: {error}"
+                f"the workload of case {case.name!r} cannot be exported: {type(error).__name__}: {error}"
             ) from error
         took = time.perf_counter_ns() - began
         return took, sum(path.stat().st_size for path in workload.saved_model.rglob("*") if path.is_file())
 
-    def _worker(self, runtime: str, device: str) -> Worker:
-        workload = self._workload
-        if runtime != JAX and self._unexported is not None:
+    def _worker(self, runtime: TimedRuntime, device: str) -> Worker:
+        workload = self._written.get()
+        if self._unexported is not None and not runtime.is_reference:
             raise self._unexported.with_traceback(None)
-        if runtime in (SAVED_MODEL, SAVED_MODEL_FRESH):
-            assert self._exported
-        key = (runtime, device)
+        if runtime.needs_artifact:
+            _ = self._exported.get()
+        key = (runtime.name, device)
         if key not in self._workers:
             self._workers[key] = Worker(runtime, workload.path, device)
-        assert self._workers[key].loaded
-        with suppress(ParityError):  # it is kept for those who ask that; other steps may work
-            self._workers[key].prepare(PREDICT, self.largest)  # first, so that its first call is a new process'
+        with suppress(ParityError):  # the worker keeps the error for those who ask for this step; others may work
+            self._workers[key].prepare(
+                PREDICT, self._largest
+            )  # before all others: this is the first call of a footprint
         return self._workers[key]
 
-    def of(self, group: Group) -> Found:
+    def group(self, group: Group) -> Found:
         """Measure a group, once."""
         if group not in self._found:
             found = self._found[group] = Found()
-            for runtime in dict.fromkeys([JAX, *self._asked[group]]):
+            for runtime in dict.fromkeys([self._reference, *self._planned[group]]):
                 try:
-                    found.prepared[runtime] = self._worker(runtime, group.device).prepare(group.step, group.batch_size)
+                    worker = self._worker(runtime, group.device)
+                    found.prepared[runtime.name] = worker.prepare(group.step, group.batch_size)
                 except ParityError as error:
-                    found.failed[runtime] = error
+                    found.failed[runtime.name] = error
             self._measure(group, found)
             found.load = environment.load()
         return self._found[group]
 
     def _measure(self, group: Group, found: Found) -> None:
-        """Measure those that work; whoever fails meanwhile is left out, and the others are measured again."""
-        ways = {r: partial(self._one, group, r, found) for r in found.prepared if r not in found.failed}
-        found.scalars = {runtime: [] for runtime in ways}
+        """Measure the runtimes that work; if one fails meanwhile, leave it out and measure the others again."""
+        names = [name for name in found.prepared if name not in found.failed]
+        timers = {name: partial(self._time_once, group, name, found) for name in names}
+        found.scalars = {name: [] for name in names}
         try:
-            for runtime in ways:
-                self._reset(group, runtime, found)
-            if self.effort.timed and ways:
+            for name in names:
+                with _failing(found, name):
+                    self._workers[name, group.device].reset()
+            if self._effort.timed and names:
                 found.measured = timing.interleaved(
-                    ways, reference=JAX if JAX in ways else None, budget_s=self.effort.budget_s * len(ways),
-                    min_rounds=self.effort.min_rounds, precision=self.effort.precision,
-                    seed=zlib.crc32(repr(group).encode()),
+                    timers, reference=self._reference.name if self._reference.name in names else None,
+                    budget_s=self._effort.budget_s * len(names), min_rounds=self._effort.min_rounds,
+                    precision=self._effort.precision, seed=zlib.crc32(repr(group).encode()),
                 )  # fmt: skip
             else:
-                for way in ways.values():
-                    way()
+                for timer in timers.values():
+                    timer()
         except ParityError:
             self._measure(group, found)
 
-    def _reset(self, group: Group, runtime: str, found: Found) -> None:
-        try:
-            self._workers[runtime, group.device].reset()
-        except ParityError as error:
-            found.failed[runtime] = error
-            raise
-
-    def _one(self, group: Group, runtime: str, found: Found) -> int:
-        told = len(found.scalars[runtime]) < timing.WARM_UP
-        try:
-            ns, scalars = self._workers[runtime, group.device].time(
-                group.step, group.batch_size, self.effort.collect_garbage, told
+    def _time_once(self, group: Group, name: str, found: Found) -> int:
+        scalars = len(found.scalars[name]) < timing.WARM_UP
+        with _failing(found, name):
+            ns, values = self._workers[name, group.device].time(
+                group.step, group.batch_size, self._effort.collect_garbage, scalars
             )
             if ns <= 0:
-                raise RuntimeFailureError(f"{group.step} took {runtime} {ns} ns, expected more: see its clock")
-        except ParityError as error:
-            found.failed[runtime] = error
-            raise
-        if told:
-            found.scalars[runtime].append(scalars)
+                raise RuntimeFailureError(f"{group.step} took {name} {ns} ns, expected more: see its clock")
+        if scalars:
+            found.scalars[name].append(values)
         return ns
 
     def timing(self, group: Group, runtime: str) -> Timing | None:
-        """What was measured of a runtime; None where nothing was to be workload.
+        """Return what was measured of a runtime; None where nothing is timed.
 
         Raises:
             ParityError: the runtime failed.
         """
-        found = self.of(group)
+        found = self.group(group)
         found.require(runtime)
         measured = found.measured
         if measured is None:
             return None
-        median, times = measured.medians[runtime], measured.times_ns[runtime]
+        median, times, ratio = measured.medians[runtime], measured.times_ns[runtime], measured.ratios.get(runtime)
+        ratios: dict[str, Any] = (
+            {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high} if ratio else {}
+        )
         return Timing(
             case=self._subject.case.name, runtime=runtime, **group._asdict(), median_ns=median.value,
             low_ns=median.low, high_ns=median.high, times_ns=times, narrow=measured.narrow(runtime),
-            outliers=timing.outliers(times), load=found.load, **found.prepared[runtime],
-            **_ratio(measured.ratios.get(runtime)),
+            outliers=timing.outliers(times), load=found.load, **found.prepared[runtime], **ratios,
         )  # fmt: skip
 
     def results(self, group: Group, runtime: str) -> list[LeafResult]:
-        """Whether the step that was timed is JAX's, and how often it was."""
-        found = self.of(group)
-        found.require(runtime)
-        judged = [_same_program(found, runtime, group.batch_size)]
-        if self.effort.timed:
-            judged.append(_rounds(found.measured, runtime, self.effort.min_rounds))
-        return judged
-
-    def footprint(self, runtime: str, device: str) -> Footprint:
-        """What a runtime costs, after all that it has been asked before.
+        """Return whether the step that was timed is the reference's, and whether it was timed often enough.
 
         Raises:
             ParityError: the runtime failed.
         """
-        opened = self._worker(runtime, device)
-        loads = runtime in (SAVED_MODEL, SAVED_MODEL_FRESH)
-        export_ns, artifact_bytes = self._exported if loads else (None, None)
-        first = opened.prepare(PREDICT, self.largest)
+        found = self.group(group)
+        found.require(runtime)
+        results = [judge_program(found, runtime, self._reference.name, group.batch_size)]
+        if self._effort.timed:
+            results.append(judge_rounds(found.measured, runtime, self._effort.min_rounds))
+        return results
+
+    def footprint(self, runtime: str, device: str) -> Footprint:
+        """Return what a runtime costs, including everything that it was asked before.
+
+        Raises:
+            ParityError: the runtime failed.
+        """
+        timed = self._runtimes[runtime]
+        worker = self._worker(timed, device)
+        export_ns, artifact_bytes = self._exported.get() if timed.needs_artifact else (None, None)
+        first = worker.prepare(PREDICT, self._largest)
         return Footprint(
-            self._subject.case.name, runtime, self.largest, **opened.loaded,
+            self._subject.case.name, runtime, self._largest, **worker.loaded,
             first_call_ns=first["compile_ns"] + first["first_call_ns"], export_ns=export_ns,
-            artifact_bytes=artifact_bytes, **opened.footprint(),
+            artifact_bytes=artifact_bytes, **worker.footprint(),
         )  # fmt: skip
 
     def close(self) -> None:
         """End the workers, and remove what they read."""
-        for opened in self._workers.values():
-            opened.close()
+        for worker in self._workers.values():
+            worker.close()
         self._folder.cleanup()
 
 
-def _ratio(found: Interval | None) -> dict[str, Any]:
-    return {"ratio": found.value, "ratio_low": found.low, "ratio_high": found.high} if found else {}
+@contextmanager
+def _failing(found: Found, name: str) -> Iterator[None]:
+    """Note the error of a runtime."""
+    try:
+        yield
+    except ParityError as error:
+        found.failed[name] = error
+        raise
 
 
-def _same_program(found: Found, runtime: str, batch_size: int) -> LeafResult:
-    if JAX in found.failed:
-        failure = classify(str(found.failed[JAX]))
-        why = f"nothing to compare with, because jax failed: {found.failed[JAX]}"
+def judge_program(found: Found, runtime: str, reference: str, batch_size: int) -> LeafResult:
+    """Return whether the scalars of a runtime's first rounds are those of the reference, within `TOLERANCE`."""
+    if reference in found.failed:
+        failure = classify(str(found.failed[reference]))
+        why = f"nothing to compare with, because {reference} failed: {found.failed[reference]}"
         return LeafResult(SAME_PROGRAM, records.ERROR, failure=failure.kind, evidence=failure.evidence, message=why)
-    own, jax = found.scalars[runtime], found.scalars[JAX]
-    if not own or [list(scalars) for scalars in own] != [list(scalars) for scalars in jax]:
-        why = f"{len(own)} rounds of {runtime} were told, expected {len(jax)} of the scalars that jax has"
+    own, expected = found.scalars[runtime], found.scalars[reference]
+    if not own or [list(scalars) for scalars in own] != [list(scalars) for scalars in expected]:
+        why = f"{len(own)} rounds of {runtime} have scalars, expected the {len(expected)} of {reference}, alike named"
         return LeafResult(SAME_PROGRAM, records.FAIL, failure=NUMERIC, evidence=why, message=why)
-    pairs = [(name, a[name], b[name]) for a, b in zip(own, jax, strict=True) for name in b]
+    pairs = [(name, a[name], b[name]) for a, b in zip(own, expected, strict=True) for name in b]
     apart = max(abs(a - b) for _, a, b in pairs)
-    tolerances = {steps.GRADIENT: OF_ONE_EXAMPLE} if batch_size == 1 else {}
+    tolerances = {steps.GRADIENT: TOLERANCE_OF_ONE_EXAMPLE} if batch_size == 1 else {}
     bad = [
         f"{name} {a:.6g}, expected {b:.6g}" for name, a, b in pairs
         if not abs(a - b) <= tolerances.get(name, TOLERANCE) * abs(b)
     ]  # fmt: skip
     if not bad:
         return LeafResult(SAME_PROGRAM, records.PASS, max_abs_diff=apart)
-    why = f"the step that was timed gives {'; '.join(bad)} as in jax: it is another program"
+    why = f"the step that was timed gives {'; '.join(bad)} as in {reference}: it is another program"
     return LeafResult(SAME_PROGRAM, records.FAIL, max_abs_diff=apart, failure=NUMERIC, evidence=why, message=why)
 
 
-def _rounds(measured: Measured | None, runtime: str, least: int) -> LeafResult:
+def judge_rounds(measured: Measured | None, runtime: str, least: int) -> LeafResult:
+    """Return whether a runtime was timed in at least `least` rounds."""
     times = measured.times_ns.get(runtime, []) if measured else []
     if len(times) >= least:
         return LeafResult(ROUNDS, records.PASS)

@@ -10,59 +10,48 @@ from typing import Any
 from parity.core import environment
 from parity.core.errors import ParityError, RuntimeFailureError
 from parity.core.processes import Answering
-from parity.latency.worker import FOOTPRINT, LOAD, PREPARE, RESET, TIME
+from parity.latency import TimedRuntime
+from parity.latency.worker import FOOTPRINT, LOAD, PREPARE, RESET, TIME, WITHOUT_JAX
 
 
 class Worker:
-    """A runtime in a process of its own, loaded.
+    """A runtime in a process of its own. A request that failed is not repeated: its error is raised again.
 
     Args:
-        runtime: one of `latency.RUNTIMES`.
+        runtime: what to start.
         folder: the workload; see `workload`.
-        device: where it computes.
+        device: to compute on.
     """
 
-    def __init__(self, runtime: str, folder: Path, device: str) -> None:
-        arguments = ["-m", "parity.latency.worker", runtime, str(folder), str(environment.cores()), device]
-        self._runtime = runtime
-        self._process = Answering(f"the process of {runtime}", arguments, _changes())
-        self._failed: ParityError | None = None
-        self._prepared: dict[tuple[str, int], dict[str, Any] | ParityError] = {}
-        self._loaded: dict[str, Any] | None = None
+    def __init__(self, runtime: TimedRuntime, folder: Path, device: str) -> None:
+        arguments = ["-m", "parity.latency.worker", runtime.worker, str(folder), device]
+        self._name = runtime.name
+        self._process = Answering(
+            f"the process of {runtime.name}", arguments + [WITHOUT_JAX] * runtime.without_jax, _changes()
+        )
+        self._ended: ParityError | None = None
+        self._replies: dict[tuple[Any, ...], dict[str, Any] | ParityError] = {}
 
     @property
     def loaded(self) -> dict[str, Any]:
         """`import_ns` and `load_ns`; see `worker.Worker.load`.
 
         Raises:
-            RuntimeFailureError: it could not load what is workload.
+            RuntimeFailureError: it could not load the workload.
         """
-        if self._loaded is None:
-            self._loaded = self._ask(LOAD, fatal=True)
-        return self._loaded
+        return self._once(LOAD)
 
     def prepare(self, step: str, batch_size: int) -> dict[str, Any]:
-        """`transfer_ns`, `compile_ns` and `first_call_ns` of a step, made ready once; see `worker.Worker.prepare`.
-
-        What failed is not tried again.
+        """Make a step ready, once; return `transfer_ns`, `compile_ns` and `first_call_ns`; see `worker.Worker.prepare`.
 
         Raises:
-            RuntimeFailureError: the runtime cannot take the step.
+            RuntimeFailureError: the runtime cannot load the workload, or cannot take the step.
         """
-        assert self.loaded
-        key = (step, batch_size)
-        if key not in self._prepared:
-            try:
-                self._prepared[key] = self._ask(PREPARE, step=step, batch_size=batch_size)
-            except ParityError as error:
-                self._prepared[key] = error
-        found = self._prepared[key]
-        if isinstance(found, ParityError):
-            raise found.with_traceback(None)
-        return found
+        self._once(LOAD)
+        return self._once(PREPARE, step=step, batch_size=batch_size)
 
     def reset(self) -> None:
-        """Go back to where training had arrived.
+        """Restore the state that training had arrived at.
 
         Raises:
             RuntimeFailureError: the runtime failed.
@@ -70,49 +59,66 @@ class Worker:
         self._ask(RESET)
 
     def time(
-        self, step: str, batch_size: int, collect_garbage: bool = True, told: bool = False
+        self, step: str, batch_size: int, collect_garbage: bool = True, scalars: bool = False
     ) -> tuple[int, dict[str, float]]:
-        """Take a step that was prepared: how many ns it took, and where they are to be `told`, its scalars.
+        """Take a step that was prepared; return its duration in ns, and its scalars if requested.
 
         Raises:
             RuntimeFailureError: the runtime failed.
         """
-        reply = self._ask(TIME, step=step, batch_size=batch_size, collect_garbage=collect_garbage, told=told)
+        reply = self._ask(TIME, step=step, batch_size=batch_size, collect_garbage=collect_garbage, scalars=scalars)
         return reply["ns"], reply["scalars"]
 
     def footprint(self) -> dict[str, Any]:
-        """`peak_memory_bytes` and `threads`, as they are now."""
+        """Return `peak_memory_bytes` and `threads`, as they are now.
+
+        Raises:
+            RuntimeFailureError: the runtime failed.
+        """
         return self._ask(FOOTPRINT)
 
     def close(self) -> None:
         """End the process."""
         self._process.close()
 
-    def _ask(self, do: str, fatal: bool = False, **details: Any) -> dict[str, Any]:
-        if self._failed is not None:
-            raise self._failed.with_traceback(None)
+    def _once(self, do: str, **details: Any) -> dict[str, Any]:
+        key = (do, *details.values())
+        if key not in self._replies:
+            try:
+                self._replies[key] = self._ask(do, **details)
+            except ParityError as error:
+                self._replies[key] = error
+        found = self._replies[key]
+        if isinstance(found, ParityError):
+            raise found.with_traceback(None)
+        return found
+
+    def _ask(self, do: str, **details: Any) -> dict[str, Any]:
+        if self._ended is not None:
+            raise self._ended.with_traceback(None)
         try:
             self._process.send({"do": do, **details})
             reply = self._process.receive()
         except ParityError as error:
-            self._failed = error  # whatever is asked next, it has ended
+            self._ended = error
             raise
         if "error" in reply:
-            failed = RuntimeFailureError(f"{self._runtime}, in a process of its own: {reply['error']}")
-            self._failed = failed if fatal else None
-            raise failed
+            raise RuntimeFailureError(f"{self._name}, in a process of its own: {reply['error']}")
         return reply
 
 
 KEPT = str(1 << 25)
-"""Bytes, the most that every glibc takes as its threshold. Whether it gives memory back after a step depends on what it
-was asked for before, at random: a step then has thousands of page faults in one process and none in another, which made
-1.36 of the latency of the reference case at batch size 256. So it keeps what it has, in every process; see mallopt(3).
-"""
+"""Bytes, the largest value that every glibc accepts as its mmap threshold. By default glibc decides from the sizes of
+earlier requests whether it returns memory after a step: a step then has thousands of page faults in one process and
+none in another, which changed the latency of the reference case at batch size 256 by a factor of 1.36. So every worker
+keeps its memory; see mallopt(3)."""
 
 
 def _changes() -> dict[str, str | None]:
-    """One CPU device, and as many threads for JAX as TensorFlow is given; JAX leaves memory of a GPU to others."""
+    """Return the environment of a worker: one CPU device, as many threads for JAX as for TensorFlow, memory as above.
+
+    JAX does not allocate the memory of a GPU in advance: several workers share it.
+    """
     flags = re.sub(r"--xla_force_host_platform_device_count=\d+", "", os.environ.get("XLA_FLAGS", "")).strip()
     return {
         "NPROC": str(environment.cores()), "XLA_FLAGS": flags or None, "XLA_PYTHON_CLIENT_PREALLOCATE": "false",

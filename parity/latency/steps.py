@@ -1,4 +1,4 @@
-"""What a worker asks of the framework that it times."""
+"""The interface between a worker and the framework that it times."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from parity.latency import PREDICT
 LOSS, GRADIENT, MOVED = "loss", "gradient", "moved"
 """Scalars of a step; see `Steps.scalars`."""
 Inputs = tuple[Any, ...]
-"""What a step takes beside the state: data, and labels but for `predict`; on the device."""
+"""Arguments of a step beside the state, on the device: data, and labels except for `predict`."""
 
 
 def inputs(step: str, batch: Batch) -> Inputs:
-    """What `step` takes of a batch."""
+    """Return the arguments of `step` from a batch."""
     return (batch.data,) if step == PREDICT else (batch.data, batch.labels)
 
 
 class Steps(ABC):
-    """The steps of a trained case on one framework; the next begins with the state that the one before has left."""
+    """The steps of a trained case in one framework; each starts from the state that the one before it left."""
 
     @abstractmethod
     def put(self, arrays: Inputs) -> Inputs:
-        """`arrays`, numpy's, on the device, when they are there."""
+        """Copy numpy arrays to the device, wait, and return them."""
 
     @abstractmethod
     def compile(self, step: str, inputs: Inputs) -> None:
@@ -35,13 +35,13 @@ class Steps(ABC):
 
     @abstractmethod
     def call(self, step: str, inputs: Inputs) -> Any:
-        """What `step` returns, when all of it has been computed."""
+        """Take `step` on prepared inputs; return its result when all of it has been computed."""
 
     def scalars(self, step: str, result: Any) -> dict[str, float]:
-        """What tells a step from another.
+        """Return numbers that identify the program of a step.
 
-        Of predictions a weighted sum of their sizes for each output; else the loss, the size of the gradient, and how
-        far the state is from where training had arrived.
+        For predictions a weighted sum of their sizes, by output; else the loss, the size of the gradient, and the
+        distance of the state from where training had arrived. Sizes and distances are L1 norms in float64.
         """
         if step == PREDICT:
             return {f"predicted {name}": _weighted(np.asarray(found)) for name, found in outputs(result).items()}
@@ -52,15 +52,18 @@ class Steps(ABC):
 
     @abstractmethod
     def answer(self, step: str, result: Any) -> tuple[Any, list[Any]]:
-        """The loss, and the leaves of the gradient, of which evaluation has none."""
+        """Return the loss, and the leaves of the gradient; evaluation has none."""
 
     @abstractmethod
     def state(self) -> tuple[list[Any], list[Any]]:
-        """The leaves of parameters and other state, as they are now and as training had arrived at them."""
+        """Return the leaves of parameters and other state, now and where training had arrived."""
 
     @abstractmethod
     def reset(self) -> None:
-        """Put back the state that training had arrived at."""
+        """Restore the state that training had arrived at."""
+
+    def close(self) -> None:
+        """Release what the steps hold."""
 
 
 def _wide(array: Any) -> Any:
@@ -68,10 +71,10 @@ def _wide(array: Any) -> Any:
 
 
 def _size(arrays: Iterable[Any]) -> float:
-    """The sum of the sizes of all elements."""
+    """Return the sum of the magnitudes of all elements."""
     return float(sum(np.abs(_wide(array)).sum() for array in arrays))
 
 
 def _weighted(array: Any) -> float:
-    """With a weight for each element, the same in every process, since all probabilities have one and the same sum."""
+    """Weigh the elements, alike in every process: without weights the sum of probabilities would always be the same."""
     return float(np.abs(_wide(array)).ravel() @ np.random.default_rng(0).random(array.size))

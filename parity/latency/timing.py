@@ -1,4 +1,4 @@
-"""How long steps take, next to each other: rounds, medians, and ratios with their intervals."""
+"""Statistics of timing: interleaved rounds, medians, and ratios with their intervals."""
 
 from __future__ import annotations
 
@@ -11,30 +11,27 @@ from math import ceil, sqrt
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
+from parity.latency import MIN_ROUNDS, PRECISION
 from parity.records.measures import BETWEEN_PROCESSES
 
-Way = Callable[[], int]
-"""Runs one step, waits for it, and returns how many ns it took, by its own clock."""
+Timer = Callable[[], int]
+"""Runs one step, waits for it, and returns its duration in ns, by its own clock."""
 
 LEVEL = 0.99
-"""Of every interval. One that misses once in 20 times misses more than 5 of 100 trials in every third study; one that
-misses once in 100 times, in one study of 2,000."""
-PRECISION = 0.05
-"""The half-width, relative to its value, at which an interval is narrow enough."""
-MIN_ROUNDS = 8
-"""Measured however long they take: of n values, even the interval from the least to the largest misses the median
-2 * 2**-n of the time."""
+"""Confidence of every interval. At 0.95, more than 5 of 100 trials miss in every third study; at 0.99, in one study of
+2,000."""
 FIRST_LOOK = 16
-"""Rounds after which an interval that is narrow enough is believed: simulated with an autocorrelation of 0.4, of those
-that are believed from 10 rounds on 3 in 100 miss, from 16 on 2; where there is none, 1 in 100."""
+"""Rounds before the first interval is computed. In a simulation with an autocorrelation of 0.4, intervals accepted from
+10 rounds on miss in 3 of 100 cases, from 16 on in 2; without autocorrelation in 1."""
 MAX_ROUNDS = 500
-"""More would make the record large, and narrow down what differs between two processes of one program anyway."""
+"""More would make the record large, and resolve differences that two processes of one program have anyway."""
 WARM_UP = 2
 GROWTH = 1.5
-"""By which rounds grow from one look at the intervals to the next: whoever looks after every round stops at the first
-interval that is narrow by chance."""
+"""Factor of rounds from one computation of the intervals to the next: after every round, measuring would stop at the
+first interval that is narrow by chance."""
 RESAMPLES = 2000
 FENCE = 1.5
+"""Interquartile ranges above the third quartile from which on a time is an outlier (Tukey, 1977)."""
 
 
 @dataclass(frozen=True)
@@ -51,25 +48,25 @@ class Interval:
         return (self.high - self.low) / 2 / self.value
 
     def widened(self, by: float) -> Interval:
-        """With ends that much further away, relative."""
+        """Return an interval whose ends are further away by this relative amount."""
         return Interval(self.value, self.low * (1 - by), self.high * (1 + by))
 
     def contains(self, value: float) -> bool:
-        """Whether `value` lies within, ends included."""
+        """Return whether `value` lies within, ends included."""
         return self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured, by way.
+    """What was measured, by name of a timer.
 
     Attributes:
-        times_ns: every round in the order measured, outliers included; round i of every way ran next to each other.
+        times_ns: every round in the order measured, outliers included; rounds i of all timers ran one after the other.
         medians: of `times_ns`, in ns.
         ratios: the median over rounds of the time over the reference's in the same round, its interval widened by
             `BETWEEN_PROCESSES`; none for the reference.
-        warm_up: the rounds before, thrown away.
-        precision: the half-width that was aimed at.
+        warm_up: the rounds before, not kept.
+        precision: the half-width to reach.
         spent_s: wall time, without warm-up.
     """
 
@@ -85,14 +82,14 @@ class Measured:
         """How many rounds were kept."""
         return len(next(iter(self.times_ns.values())))
 
-    def narrow(self, way: str) -> bool:
-        """Whether the intervals of `way` are narrow enough; if not, the time or the rounds had ended."""
-        found = [found[way] for found in (self.medians, self.ratios) if way in found]
+    def narrow(self, name: str) -> bool:
+        """Return whether the intervals of a timer are narrow enough; if not, the time or the rounds had ended."""
+        found = [found[name] for found in (self.medians, self.ratios) if name in found]
         return all(interval.half_width <= self.precision for interval in found)
 
 
 def interleaved(
-    ways: Mapping[str, Way],
+    timers: Mapping[str, Timer],
     *,
     reference: str | None = None,
     budget_s: float,
@@ -104,31 +101,31 @@ def interleaved(
     enough: Callable[[Measured], bool] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Measured:
-    """Measure `ways` round by round until every interval is narrow enough, or the time or the rounds have ended.
+    """Run timers round by round until every interval is narrow enough, or the time or the rounds have ended.
 
-    A round runs every way once, in random order, so that drift of the machine hits all alike.
+    A round runs every timer once, in random order, so that drift of the machine affects all alike.
 
     Args:
-        ways: what to measure, by name; at least one.
-        reference: the way that ratios are relative to; none are computed if None.
+        timers: by name; at least one.
+        reference: the timer that ratios are relative to; if None, none are computed.
         budget_s: the time to spend, in seconds; the round in which it ends is finished.
         min_rounds: measured in any case, however long they take.
         max_rounds: more are not measured; at least `min_rounds`.
         precision: the relative half-width at which an interval is narrow enough.
-        warm_up: rounds before, which are thrown away.
+        warm_up: rounds before, which are not kept.
         seed: of the order within rounds.
-        enough: whether what was measured is narrow enough; that all intervals are, if None.
+        enough: decides whether the intervals are narrow enough; if None, all of them must be.
         clock: seconds, for the budget.
 
     Raises:
-        ValueError: a way took no time, by its own clock.
+        ValueError: a timer returned 0 or less.
     """
-    order, names, max_rounds = random.Random(seed), list(ways), max(min_rounds, max_rounds)
+    order, names, max_rounds = random.Random(seed), list(timers), max(min_rounds, max_rounds)
     times_ns: dict[str, list[int]] = {name: [] for name in names}
 
     def one_round() -> dict[str, int]:
         order.shuffle(names)
-        return {name: ways[name]() for name in names}
+        return {name: timers[name]() for name in names}
 
     for _ in range(warm_up):
         one_round()
@@ -140,7 +137,7 @@ def interleaved(
         if done < look and done < max_rounds and (done < min_rounds or spent_s < budget_s):
             continue
         measured = summarise(times_ns, reference, warm_up, precision, spent_s)
-        narrow = enough(measured) if enough else all(measured.narrow(name) for name in ways)
+        narrow = enough(measured) if enough else all(measured.narrow(name) for name in timers)
         if spent_s >= budget_s or narrow:
             break
         look = ceil(look * GROWTH)
@@ -154,14 +151,16 @@ def summarise(
     precision: float = PRECISION,
     spent_s: float = 0.0,
 ) -> Measured:
-    """Medians and ratios of rounds that have been measured.
+    """Compute medians and ratios of rounds, in ns by name.
 
     Raises:
-        ValueError: a way took no time.
+        ValueError: a time is 0 or less.
     """
     idle = [name for name, times in times_ns.items() if min(times) <= 0]
     if idle:
-        raise ValueError(f"{idle[0]} took {min(times_ns[idle[0]])} ns, expected more: its clock does not see it.")
+        raise ValueError(
+            f"{idle[0]} took {min(times_ns[idle[0]])} ns, expected more than 0: its clock does not see it."
+        )
     ratios = {} if reference is None else {
         name: median_interval(np.divide(times, times_ns[reference])).widened(BETWEEN_PROCESSES)
         for name, times in times_ns.items() if name != reference
@@ -171,7 +170,7 @@ def summarise(
 
 
 def median_interval(values: Sequence[float] | np.ndarray, seed: int = 0) -> Interval:
-    """The median of a series, positive numbers in the order measured, with its interval.
+    """Return the median of a series, positive numbers in the order measured, with its interval.
 
     By the circular block bootstrap (Politis and Romano, 1992), since neighbours in a series of times resemble each
     other; where they do not, a block is one value, and this is Efron's bootstrap. The percentiles are expanded as
@@ -189,9 +188,9 @@ def median_interval(values: Sequence[float] | np.ndarray, seed: int = 0) -> Inte
 
 
 def block_length(series: np.ndarray) -> int:
-    """The best length of blocks for a series that resembles an autoregressive one of order 1 (Carlstein, 1986).
+    """Return the best length of blocks for an autoregressive series of order 1 (Carlstein, 1986).
 
-    What a short series shows of its autocorrelation is too little (Marriott and Pope, 1954), which is put right.
+    The autocorrelation of a short series is biased towards 0; the bias is corrected (Marriott and Pope, 1954).
     """
     n, seen = len(series), autocorrelation(series)
     r = min(max(seen + (1 + 4 * seen) / n, 0.0), 0.9)
@@ -199,16 +198,13 @@ def block_length(series: np.ndarray) -> int:
 
 
 def autocorrelation(series: np.ndarray) -> float:
-    """The correlation of neighbours, by rank, so that a single outlier does not decide it; 0 of a constant series."""
+    """Return the rank correlation of neighbours, which one outlier cannot dominate; 0 for a constant series."""
     ranks = np.argsort(np.argsort(series, kind="stable"), kind="stable").astype(float)
     ranks -= ranks.mean()
     return float(ranks[1:] @ ranks[:-1] / (ranks @ ranks)) if np.ptp(series) else 0.0
 
 
 def outliers(times_ns: Sequence[int]) -> int:
-    """How many lie beyond Tukey's upper fence (1977): the third quartile and 1.5 times the range between the quartiles.
-
-    They are counted, and kept: a median does not mind them, and a step that stalls now and then does stall.
-    """
+    """Count the times beyond `FENCE`. They stay in the series: the median is robust, and a step that stalls does so."""
     first, third = np.quantile(times_ns, (0.25, 0.75))
     return int(np.sum(np.asarray(times_ns) > third + FENCE * (third - first)))

@@ -1,11 +1,13 @@
-"""One runtime in a process of its own: it times the steps that it is asked for, one request a line.
+"""One runtime in a process of its own: it times the steps that it is asked for, one JSON request a line.
 
-`python -m parity.latency.worker RUNTIME FOLDER THREADS DEVICE`; see `subject` for the folder.
+`python -m parity.latency.worker MODULE:FUNCTION FOLDER DEVICE [--without-jax]`: the function opens the steps of the
+workload in FOLDER; see `latency.TimedRuntime`.
 """
 
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import re
 import statistics
@@ -13,37 +15,37 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from parity.runtimes import JAX, SAVED_MODEL_FRESH, TF_GRAPH, TF_XLA
 
 if TYPE_CHECKING:
     from parity.latency.steps import Inputs, Steps
     from parity.latency.workload import Workload
 
 LOAD, PREPARE, RESET, TIME, FOOTPRINT = "load", "prepare", "reset", "time", "footprint"
-"""What is asked, in this order: to load the workload; to prepare a step at a batch size; to go back to where training
-had arrived; to time a step; what it cost."""
+"""Requests, in this order: load the workload; prepare a step at a batch size; restore the state that training had
+arrived at; time a step; return what it cost."""
+WITHOUT_JAX = "--without-jax"
 TRANSFERS = 5
+"""Copies of the inputs to the device, of which the median is kept."""
 
 
 class Worker:
     """Answers requests.
 
     Args:
-        runtime: one of `latency.RUNTIMES`.
+        opener: "module:function" of a function `(workload, device) -> Steps`.
         folder: the workload.
-        threads: to compute with.
-        device: where.
+        device: to compute on.
+        without_jax: whether jax cannot be imported here; if it can, it is imported first, as a run does.
     """
 
-    def __init__(self, runtime: str, folder: Path, threads: int, device: str) -> None:
-        self._runtime, self._folder, self._threads, self._device = runtime, folder, threads, device
+    def __init__(self, opener: str, folder: Path, device: str, without_jax: bool) -> None:
+        self._opener, self._folder, self._device, self._without_jax = opener, folder, device, without_jax
         self._steps: Steps
         self._workload: Workload
-        self._around = ExitStack()
+        self._open = ExitStack()
         self._placed: dict[tuple[str, int], Inputs] = {}
 
     def load(self) -> dict[str, Any]:
@@ -52,56 +54,27 @@ class Worker:
         Returns:
             `import_ns` and `load_ns`.
         """
+        module, _, function = self._opener.partition(":")
         began = time.perf_counter_ns()
-        self._import()
+        if not self._without_jax:
+            importlib.import_module("jax")
+        opener: Callable[[Workload, str], Steps] = getattr(importlib.import_module(module), function)
         imported = time.perf_counter_ns()
         from parity.latency import workload
 
         self._workload = workload.read(self._folder)
-        self._steps = self._load()
+        self._steps = self._open.enter_context(closing(opener(self._workload, self._device)))
         return {"import_ns": imported - began, "load_ns": time.perf_counter_ns() - imported}
 
-    def _import(self) -> None:
-        if self._runtime not in (JAX, SAVED_MODEL_FRESH):
-            import jax
-
-            assert jax
-        if self._runtime == JAX:
-            from parity.latency import in_jax
-
-            assert in_jax
-            return
-        from parity.latency import in_tensorflow
-
-        in_tensorflow.configure(self._threads)
-
-    def _load(self) -> Steps:
-        if self._runtime == JAX:
-            from parity.latency import in_jax
-
-            return in_jax.Steps(self._workload, self._device)
-        from parity.latency import in_tensorflow
-
-        self._around.enter_context(in_tensorflow.on_device(self._device))
-        if self._runtime in (TF_GRAPH, TF_XLA):
-            from parity.export import artifact
-            from parity.export import conversion as export
-            from parity.latency import converted
-
-            wrap = {TF_GRAPH: artifact.graph, TF_XLA: artifact.xla}[self._runtime]
-            self._around.enter_context(export.remedied(self._workload.readable_by))  # it is converted when it is called
-            return converted.steps(self._workload, wrap, self._device)
-        return in_tensorflow.loaded(self._workload, self._device)
-
     def close(self) -> None:
-        """Leave the device, and the remedy."""
-        self._around.close()
+        """Close the steps."""
+        self._open.close()
 
     def prepare(self, step: str, batch_size: int) -> dict[str, Any]:
-        """Put the inputs on the device, compile, call once, and go back to where training had arrived.
+        """Copy the inputs to the device, compile, call once, and restore the state.
 
         Returns:
-            `transfer_ns`, the median of some; `compile_ns`; and `first_call_ns`.
+            `transfer_ns`, the median of `TRANSFERS`; `compile_ns`; and `first_call_ns`.
         """
         from parity.latency.steps import inputs
 
@@ -123,15 +96,15 @@ class Worker:
         }  # fmt: skip
 
     def reset(self) -> dict[str, Any]:
-        """Go back to where training had arrived."""
+        """Restore the state that training had arrived at."""
         self._steps.reset()
         return {}
 
-    def time(self, step: str, batch_size: int, collect_garbage: bool, told: bool) -> dict[str, Any]:
+    def time(self, step: str, batch_size: int, collect_garbage: bool, scalars: bool) -> dict[str, Any]:
         """Take a step that was prepared.
 
         Returns:
-            How long it took, `ns`, and where they are to be `told`, its `scalars`.
+            Its duration `ns`, and its `scalars` if requested.
         """
         placed, call = self._placed[step, batch_size], self._steps.call
         if not collect_garbage:
@@ -142,19 +115,19 @@ class Worker:
             ns = time.perf_counter_ns() - began
         finally:
             gc.enable()
-        return {"ns": ns, "scalars": self._steps.scalars(step, result) if told else {}}
+        return {"ns": ns, "scalars": self._steps.scalars(step, result) if scalars else {}}
 
     def footprint(self) -> dict[str, Any]:
-        """The peak memory and the threads of this process."""
+        """Return the peak memory and the threads of this process."""
         return {"peak_memory_bytes": peak_memory_bytes(), "threads": threads()}
 
 
 def peak_memory_bytes() -> int:
-    """The peak resident set of this process."""
+    """Return the peak resident set of this process."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         return int(re.findall(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)[0]) * 1024
-    except (OSError, IndexError):  # not Linux; there, a process would inherit what getrusage tells from its parent
+    except (OSError, IndexError):  # not Linux, where getrusage would include the parent's peak
         import resource
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -162,19 +135,17 @@ def peak_memory_bytes() -> int:
 
 
 def threads() -> dict[str, int]:
-    """The threads of this process by name, numbers left out; empty where the system does not tell."""
+    """Return the number of threads of this process by name, without digits; empty where there is no /proc."""
     found = Path("/proc/self/task").glob("*/comm")
     names = [path.read_text(encoding="utf-8", errors="replace").strip() for path in found]
     return dict(sorted(Counter(re.sub(r"[\d/_-]+$", "", name) for name in names).items()))
 
 
-def serve(runtime: str, folder: Path, threads: int, device: str) -> None:
+def serve(worker: Worker) -> None:
     """Answer the requests on standard input until it closes."""
     from parity.core import processes
 
-    if runtime == SAVED_MODEL_FRESH:
-        processes.make_jax_impossible()
-    replies, worker = processes.replies(), Worker(runtime, folder, threads, device)
+    replies = processes.replies()
     answers: dict[str, Callable[..., dict[str, Any]]] = {
         LOAD: worker.load, PREPARE: worker.prepare, RESET: worker.reset, TIME: worker.time,
         FOOTPRINT: worker.footprint,
@@ -191,4 +162,9 @@ def serve(runtime: str, folder: Path, threads: int, device: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    without_jax = WITHOUT_JAX in sys.argv
+    if without_jax:
+        from parity.core.processes import make_jax_impossible
+
+        make_jax_impossible()
+    serve(Worker(sys.argv[1], Path(sys.argv[2]), sys.argv[3], without_jax))

@@ -1,4 +1,4 @@
-"""What is timed, in a folder that every worker reads: the trained case, its examples by batch size, its SavedModel."""
+"""The workload, a folder that every worker reads: the trained case, its examples by batch size, its SavedModel."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from parity.cases.specs import Answer, Batch
 from parity.export import bundles
 from parity.export.bundles import Bundle, Signature
 
-SUBJECT, TRAINED, SAVED_MODEL = "workload.json", "trained.npz", "saved_model"
+MANIFEST, TRAINED, SAVED_MODEL = "workload.json", "trained.npz", "saved_model"
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What is timed.
+    """A workload.
 
     Attributes:
         path: the folder.
@@ -35,23 +35,23 @@ class Workload:
 
     @property
     def saved_model(self) -> Path:
-        """The SavedModel of a `converted.Steps`."""
+        """The SavedModel of a `converted.Timeable`."""
         return self.path / SAVED_MODEL
 
     def leaves(self) -> list[Any]:
-        """The leaves of the point that training has arrived at, in the order of its tree."""
+        """Return the leaves of the state that training has arrived at, in the order of its tree."""
         return list(bundles.load_arrays(self.path / TRAINED).values())
 
     def batch(self, size: int) -> Batch:
-        """The examples of that batch size."""
+        """Return the examples of that batch size."""
         return Bundle(self.path, self.signature, (), {}, {}, ()).batch(size)
 
 
 def write(workload: Workload, leaves: list[Any], batches: Mapping[int, Batch]) -> None:
-    """Write all but the SavedModel."""
+    """Write everything but the SavedModel."""
     known = {**vars(workload), "path": None, "signature": workload.signature.to_json()}
     workload.path.mkdir(parents=True)
-    (workload.path / SUBJECT).write_text(json.dumps(known), encoding="utf-8")
+    (workload.path / MANIFEST).write_text(json.dumps(known), encoding="utf-8")
     named: Answer = {f"{index:06}": leaf for index, leaf in enumerate(leaves)}
     bundles.save_arrays(workload.path / TRAINED, named)
     for size, batch in batches.items():
@@ -59,11 +59,11 @@ def write(workload: Workload, leaves: list[Any], batches: Mapping[int, Batch]) -
 
 
 def read(path: Path) -> Workload:
-    """What `write` wrote."""
-    known = json.loads((path / SUBJECT).read_text(encoding="utf-8"))
+    """Read what `write` wrote."""
+    known = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     return Workload(**{**known, "path": path, "signature": Signature.from_json(known["signature"])})
 
 
 def tiled(examples: Batch, size: int) -> Batch:
-    """The first `size` of the examples, which begin again where they end."""
+    """Return `size` examples, repeating them from the first where there are fewer."""
     return examples.map(lambda array: array[[i % len(array) for i in range(size)]])

@@ -32,6 +32,7 @@ class Probe:
         derive: computes the answer from the others of `evaluation`, by probe, and is asked of every case; None where
             runtimes give the answer themselves.
         about_pair: whether it is about the pair of releases, and asked once beside the reference case.
+        beside: whether it follows the other selected probes, as power does, whatever `--probe` selects.
         selected_by: the probe that `--probe` names to select it as well; None for itself.
         mark: the pytest mark without which it is left out, such as `long`; None if it belongs to every run.
         left_out: what the summary says where it is left out for its mark.
@@ -44,6 +45,7 @@ class Probe:
     discrete: bool = False
     derive: Callable[[Answers], Answer] | None = None
     about_pair: bool = False
+    beside: bool = False
     selected_by: str | None = None
     mark: str | None = None
     left_out: str = ""
@@ -91,16 +93,31 @@ class Scope:
         return min((size for size in self.sizes if size > 1), default=TEST_SET)
 
     def item(
-        self, test: str, probe: str, runtime: str, size: int, *, ident: str, variant: str = "", devices: Devices = FIRST,
+        self,
+        test: str,
+        probe: str,
+        runtime: str,
+        size: int,
+        *,
+        ident: str,
+        variant: str = "",
+        devices: Devices = FIRST,
         case: str | None = None,
-    ) -> PlanItem:  # fmt: skip
-        """Return a plan item of the test function `test_<test>` with that pytest id."""
+    ) -> PlanItem:
+        """Return a plan item of the test function `test_<test>`, with `ident` in the brackets of its pytest id."""
         if registry.require(runtime).capabilities.role != CANDIDATE:
             devices = (devices[0], NO_DEVICE)
         return PlanItem(
-            item=f"test_{test}[{ident}]", test=test, case=case or self.case.name, probe=probe, variant=variant, runtime=runtime,
-            batch_size=size, jax_device=devices[0], tf_device=devices[1],
-        )  # fmt: skip
+            item=f"test_{test}[{ident}]",
+            test=test,
+            case=case or self.case.name,
+            probe=probe,
+            variant=variant,
+            runtime=runtime,
+            batch_size=size,
+            jax_device=devices[0],
+            tf_device=devices[1],
+        )
 
     def variants(self, probe: Probe, named: Iterable[tuple[str, str]]) -> Iterator[PlanItem]:
         """Yield an item for each variant and runtime, at a batch size with several rows."""

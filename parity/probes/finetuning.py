@@ -100,7 +100,7 @@ def curves(subject: Subject, after: Finetuned) -> list[Curve]:
 
 
 def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
-    from parity.handover.trajectories import why_not_carried
+    from parity.handover.setup import why_not_carried
 
     refused = why_not_carried(scope.case)
     if refused is None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from parity.probes.declaration import Probe, Scope
-from parity.probes.trajectory import methods
+from parity.probes.trajectory import planned_methods
 from parity.records import PlanItem
 
 
 def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
     for runtime in scope.reader:
-        if methods(scope):
+        if planned_methods(scope):
             size = scope.case.training.batch_size
             yield scope.item(probe.name, probe.name, runtime, size, ident=scope.case.name)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -19,21 +17,24 @@ from parity.core.errors import ParityError
 from parity.core.ledger import Ledger
 from parity.handover import CARRIED, EXPORTED
 from parity.handover.continuing import resume
-from parity.handover.course import Course, Point, stepping
 from parity.handover.exported import hand_over
-from parity.handover.trajectories import why_not_carried
-from parity.handover.trajectory import Followed, Follower, judge_power, power
+from parity.handover.reference import CompiledStep, ReferenceTrajectory
+from parity.handover.setup import why_not_carried
+from parity.handover.train_state import TrainState, stepping
+from parity.handover.trajectory import StepwiseComparison, TrajectoryResult, judge_power, power
 from parity.probes.declaration import Probe, Scope
 from parity.records import PlanItem, Remedy
 from parity.runtimes.subject import Subject
 from parity.scoring.rules import LeafResult
 
-ON = "ratings"
-"""The case whose trained model is updated: four parameters, compiled at once."""
-WARMED_UP, STEPS = 5, 6
-"""Steps whose gradients the moments are made of, and steps that are followed; schedules change among the latter."""
+CASE = "ratings"
+"""The case whose trained model is updated: four parameters, compiled once for all optimizers."""
+RECORDED_AS = "optimizers"
+"""The case in the record: an optimizer is about the pair of releases, not about a case."""
+WARM_UP, STEPS = 5, 6
+"""Steps that give the moments their values, and steps that are compared; schedules change among the latter."""
 RATE = 0.01
-BATCH_SIZE = load(ON).training.batch_size
+BATCH_SIZE = load(CASE).training.batch_size
 
 VARIANTS: dict[str, tuple[Optimizer, Schedule]] = {
     "sgd_piecewise": (
@@ -64,94 +65,100 @@ VARIANTS: dict[str, tuple[Optimizer, Schedule]] = {
         Schedule("constant_schedule", {"value": RATE}),
     ),
 }
-"""By name, an optimizer and a schedule; between them every kind of either."""
+"""By name, an optimizer and a schedule; together they cover every kind of either."""
 
 
 def training(variant: str) -> Training:
-    """How the small model is trained by a variant."""
+    """Return how the small model is trained by a variant."""
     update, rate = VARIANTS[variant]
-    return replace(load(ON).training, optimizer=update, schedule=rate)
+    return replace(load(CASE).training, optimizer=update, schedule=rate)
 
 
-def asked() -> list[tuple[str, str]]:
-    """Variants, and the ways in which each is handed over."""
-    case = load(ON)
-    return [
-        (variant, way)
-        for variant in VARIANTS
-        for way in (CARRIED, EXPORTED)
-        if way == EXPORTED or why_not_carried(replace(case, training=training(variant))) is None
-    ]
+def planned() -> list[tuple[str, str]]:
+    """Return each variant with each method by which it can be handed over."""
+    return [(variant, method) for variant in VARIANTS for method in _methods(variant)]
 
 
-class Updates:
-    """Every variant, followed once; they share the trained model and its artifact."""
+def _methods(variant: str) -> list[str]:
+    refused = why_not_carried(replace(load(CASE), training=training(variant)))
+    return [EXPORTED] if refused else [CARRIED, EXPORTED]
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._subject = Subject(load(ON), ledger)
-        self._followed: dict[str, dict[str, Followed | ParityError]] = {}
-        self._power: dict[str, list[LeafResult]] = {}
 
-    @cached_property
-    def _folder(self) -> Path:
-        return Path(tempfile.mkdtemp(prefix="parity-updates-"))
+class Optimizers:
+    """Hands every variant over, once; all share the trained model and its artifact.
 
-    def _follow(self, variant: str) -> dict[str, Followed | ParityError]:
+    Args:
+        subject: of the case `CASE`; closed with this.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._temporary = TemporaryDirectory(prefix="parity-optimizers-")
+        self._outcomes: dict[str, Mapping[str, TrajectoryResult | ParityError]] = {}
+        self._powerless: dict[str, list[LeafResult]] = {}
+
+    @classmethod
+    def open(cls, ledger: Ledger) -> Optimizers:
+        """Return the optimizers on a new subject."""
+        return cls(Subject(load(CASE), ledger))
+
+    @property
+    def remedy(self) -> Remedy | None:
+        """The remedy under which all of them are exported; None if none is needed."""
+        found = self._subject.remedy
+        return replace(found, case=RECORDED_AS) if found else None
+
+    def results(self, variant: str, method: str) -> list[LeafResult]:
+        """Return one result for the whole trajectory, the worst of every stage, and a failure if it has no power.
+
+        Raises:
+            ParityError: it could not be handed over, or failed.
+        """
+        if variant not in self._outcomes:
+            try:
+                self._outcomes[variant] = self._compare(variant)
+            except ParityError as error:
+                self._outcomes[variant] = dict.fromkeys(_methods(variant), error)
+        found = self._outcomes[variant][method]
+        if isinstance(found, ParityError):
+            raise found.with_traceback(None)
+        return [*found.by_stage(), *self._powerless[variant]]
+
+    def _compare(self, variant: str) -> Mapping[str, TrajectoryResult | ParityError]:
         subject, case = self._subject, replace(self._subject.case, training=training(variant))
         pipeline, state = subject.pipeline, subject.trained.state
         batches = list(itertools.islice(pipeline.epoch(case.training.epochs), STEPS))
         step = stepping(case, pipeline.steps_per_epoch)
         moments = optimizer(case.training, pipeline.steps_per_epoch).init(state.params)
-        begin = Point(state, moments, np.int32(0)).map(np.asarray)
-        course = Course(step, begin, batches[0], subject.limit)
-        warmed = [point for _, point in course.alone(itertools.islice(itertools.cycle(batches), WARMED_UP))][-1]
-        point = Point(state, *warmed.map(np.asarray)[1:])
-        course = course.begun_at(point)
-        artifact = subject.bundle / "saved_model"  # first: it is exported under the remedy, where one is needed
+        cold = TrainState(state, moments, np.int32(0)).map(np.asarray)
+        compiled = CompiledStep(step, cold, batches[0])
+        warm_up = itertools.islice(itertools.cycle(batches), WARM_UP)
+        [*_, (_, warm)] = ReferenceTrajectory(compiled, cold, subject.limit).jax_alone(warm_up)
+        begin = TrainState(state, *warm.map(np.asarray)[1:])
+        artifact = subject.bundle / "saved_model"  # before the remedy is read: the export decides whether one is needed
         readable_by = subject.remedy.requirement if subject.remedy else None
-        handover = hand_over(
-            case, point, step, self._folder / variant, artifact, subject.dataset.train, pipeline, readable_by
-        )
-        follower = Follower(course, {way: resume(way, handover) for name, way in asked() if name == variant})
+        folder = Path(self._temporary.name) / variant
+        handover = hand_over(case, begin, step, folder, artifact, subject.dataset.train, pipeline, readable_by)
+        reference = ReferenceTrajectory(compiled, begin, subject.limit)
+        trainings = {method: resume(method, handover) for method in _methods(variant)}
+        comparison = StepwiseComparison(reference, trainings)
         for number, batch in enumerate(batches):
-            expected, _ = follower.step(batch)
+            expected, _ = comparison.step(batch)
             if not number:
-                self._power[variant] = judge_power(power(course, expected))
-        return follower.followed
-
-    @property
-    def remedy(self) -> Remedy | None:
-        """The remedy under which all of them are exported, if one is needed."""
-        found = self._subject.remedy
-        return replace(found, case=PROBE.name) if found else None
-
-    def results(self, variant: str, way: str) -> list[LeafResult]:
-        """The trajectory as a whole, and its worst result on each rung.
-
-        Raises:
-            ParityError: it could not be handed over, or failed.
-        """
-        if variant not in self._followed:
-            self._followed[variant] = self._follow(variant)
-        found = self._followed[variant][way]
-        if isinstance(found, ParityError):
-            raise found.with_traceback(None)
-        return [*found.by_rung(), *self._power[variant]]
+                self._powerless[variant] = judge_power(power(reference, expected))
+        return comparison.outcomes
 
     def close(self) -> None:
         """Remove temporary files, and end processes."""
+        self._temporary.cleanup()
         self._subject.close()
-        if "_folder" in vars(self):
-            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
     for runtime in scope.reader:
-        for variant, method in asked():
-            yield scope.item(
-                probe.name, probe.name, runtime, BATCH_SIZE, variant=f"{variant}-{method}", ident=f"{variant}-{method}",
-                case=probe.name,
-            )  # fmt: skip
+        for variant, method in planned():
+            name = f"{variant}-{method}"
+            yield scope.item(probe.name, probe.name, runtime, BATCH_SIZE, variant=name, ident=name, case=RECORDED_AS)
 
 
 PROBE = Probe(name="optimizers", plan=_plan, about_pair=True)

@@ -39,7 +39,8 @@ def metric_curves(case: str, series: str, metrics: object, steps: int, epochs: i
         case: the name of the case.
         series: who trained.
         metrics: has the lists `step_loss`, `train_loss`, `eval_loss` and `accuracy`.
-        steps, epochs: taken before.
+        steps: the steps taken before.
+        epochs: the epochs taken before.
         handed_over: whether training goes on from a hand-over; its evaluation starts before the first step.
     """
 

@@ -9,35 +9,44 @@ from parity.probes.declaration import Probe, Scope
 from parity.records import PlanItem
 
 if TYPE_CHECKING:
-    from parity.handover.trajectories import Trajectories
+    from parity.handover.events import HandoverEvents
     from parity.runtimes.subject import Subject
 
 
-def trajectories(subject: Subject) -> Trajectories:
-    """Return the trajectories of a subject; use it with `Subject.shared`."""
-    from parity.handover.trajectories import Trajectories
+class Handover:
+    """The hand-overs of a subject, made once; use it with `Subject.shared`."""
 
-    return Trajectories(subject)
+    def __init__(self, subject: Subject) -> None:
+        from parity.handover.events import HandoverEvents
+        from parity.handover.setup import HandoverSetup
+        from parity.handover.trajectories import Trajectories
+
+        self.trajectories = Trajectories(HandoverSetup(subject))
+        self.events: HandoverEvents = HandoverEvents(self.trajectories)
+
+    def close(self) -> None:
+        """Remove files, and end processes."""
+        self.trajectories.close()
 
 
-def methods(scope: Scope) -> list[str]:
+def planned_methods(scope: Scope) -> list[str]:
     """Return the hand-over methods that are followed for a case; what is left out is noted in the scope."""
-    from parity.handover.trajectories import asked, why_not_carried
+    from parity.handover.setup import methods, why_not_carried
 
-    found = asked(scope.case)
+    found, case = methods(scope.case), scope.case.name
     if not found:
         why = "it goes on for no epoch, or none of its probes trains"
         scope.left_out[f"{scope.case.name}-trajectory"] = (
             f"{scope.case.name}: training is not handed over, because {why}"
         )
     elif (refused := why_not_carried(scope.case)) is not None:
-        scope.left_out[f"{scope.case.name}-carried"] = f"{scope.case.name}: a Keras optimizer left out: {refused}"
+        scope.left_out[f"{case}-carried"] = f"{case}: a Keras optimizer left out: {refused}"
     return found
 
 
 def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
     for runtime in scope.reader:
-        for method in methods(scope):
+        for method in planned_methods(scope):
             yield scope.item(
                 probe.name, probe.name, runtime, scope.case.training.batch_size, variant=method,
                 ident=f"{scope.case.name}-{method}",

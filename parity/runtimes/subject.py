@@ -79,7 +79,7 @@ class Subject:
         runtimes: Mapping[str, Runtime] | None = None,
     ) -> None:
         self.case, self.ledger = case, ledger
-        self._progress = progress
+        self.progress = progress
         self._workdir, self._temporary = workdir, workdir is None
         self.remedy: Remedy | None = None
         self.no_remedy: str | None = None
@@ -157,7 +157,7 @@ class Subject:
         from parity.cases.training import train
 
         with self.ledger.spend(TRAINING):
-            return train(self.case, self.dataset, self.pipeline, self._progress)
+            return train(self.case, self.dataset, self.pipeline, self.progress)
 
     def _export_and_try(self) -> Path:
         path = None
@@ -312,7 +312,7 @@ class Subject:
         return other
 
     def _copy(self) -> Subject:
-        other = Subject(self.case, self.ledger, self._progress, self._workdir)
+        other = Subject(self.case, self.ledger, self.progress, self._workdir)
         other._temporary = False
         other.remedy, other.no_remedy = self.remedy, self.no_remedy
         other._dataset, other._pipeline = self._dataset, self._pipeline

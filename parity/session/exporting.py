@@ -1,12 +1,18 @@
-"""`parity export`: a case, trained and judged in JAX, as a bundle."""
+"""`parity export`: a case, trained and scored in JAX, as a bundle."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from parity.compat import readers
-from parity.export.bundles import require_new
+from parity.export import bundles
+
+if TYPE_CHECKING:
+    from parity.records import BudgetRecord
+    from parity.runtimes.subject import Subject
 
 DEFAULT_SIZES = (1, 13, 256)
 
@@ -14,53 +20,75 @@ DEFAULT_SIZES = (1, 13, 256)
 def export_case(
     name: str, sizes: tuple[str, ...], path: Path, readable_by: str | None = None, training: bool = False
 ) -> None:
-    """Train the case `name` and write a bundle of it to `path`; given `readable_by`, with exports under that remedy.
+    """Train the case `name` and write a bundle of it.
 
-    With `training`, the bundle's folder `handover` has what training needs to go on in TensorFlow; see
-    `handover.files.Handover`.
+    Args:
+        name: of the case, as options give it.
+        sizes: the batch sizes to store, as options give them; empty for those of `DEFAULT_SIZES` that fit.
+        path: the new folder or file.
+        readable_by: the requirement of a remedy under which the case is exported a second time; None for no remedy.
+        training: whether the bundle's folder `handover` has what training needs to go on in TensorFlow; see
+            `handover.files.Handover`.
 
     Raises:
         ParityError: the case, a batch size or the path cannot be used.
     """
-    require_new(path)
+    bundles.require_new(path)
     if readable_by is not None:
         readers.limits_of(readable_by)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from parity.core.ledger import Ledger
     from parity.core.progress import Bar
-    from parity.session.selection import Selection, not_installed
+    from parity.session.selection import not_installed, select
 
     ledger = Ledger()
-    selection = Selection.of([name], (), (), sizes, ledger)
+    selection = select([name], (), (), sizes, ledger)
     try:
-        from parity.export import conversion as export
-        from parity.handover import course, exported
+        from parity.export import conversion
+        from parity.handover import exported, train_state
         from parity.runtimes.subject import Subject
     except ImportError as error:
         raise not_installed("tensorflow", error) from error
     subject = Subject(selection.cases[name], ledger, Bar())
     try:
-        chosen = selection.sizes if sizes else _that_fit(subject.dataset.test.size)
+        chosen = selection.sizes if sizes else _fitting(subject.dataset.test.size)
         batches = {batch.size: batch for batch in map(subject.batch, chosen)}
         state = subject.trained.state
 
         def fill(folder: Path) -> None:
-            subject.fill_bundle(folder, batches)
+            save_reference_answers(subject, folder, batches)
             if training:
-                step = course.stepping(subject.case, subject.pipeline.steps_per_epoch)
+                step = train_state.stepping(subject.case, subject.pipeline.steps_per_epoch)
                 exported.hand_over(
-                    subject.case, course.Point.of(subject.trained), step, folder / "handover", folder / "saved_model",
-                    subject.dataset.train, subject.pipeline, readable_by,
+                    subject.case, train_state.TrainState.of(subject.trained), step, folder / "handover",
+                    folder / "saved_model", subject.dataset.train, subject.pipeline, readable_by,
                 )  # fmt: skip
 
-        export.write_bundle(path, subject.case, state, batches, fill, also_readable_by=readable_by)
+        conversion.write_bundle(path, subject.case, state, batches, fill, also_readable_by=readable_by)
     finally:
         subject.close()
 
 
-def _that_fit(most: int) -> list[int]:
-    """The default batch sizes that a test set of `most` examples can fill; the others are named."""
-    left_out = ", ".join(str(size) for size in DEFAULT_SIZES if size > most)
-    if left_out:
-        print(f"Batch size {left_out} left out: the test set has {most} examples.")
-    return [size for size in DEFAULT_SIZES if size <= most]
+def _fitting(examples: int) -> list[int]:
+    """Return the default batch sizes that a test set of so many examples can fill; print the others."""
+    too_large = ", ".join(str(size) for size in DEFAULT_SIZES if size > examples)
+    if too_large:
+        print(f"Batch size {too_large} left out: the test set has {examples} examples.")
+    return [size for size in DEFAULT_SIZES if size <= examples]
+
+
+def save_reference_answers(subject: Subject, folder: Path, sizes: Iterable[int]) -> None:
+    """Add JAX's answers, the oracle's and the budgets to the bundle that is being written into `folder`."""
+    from parity.runtimes.base import EVALUATION_OF
+    from parity.scoring import rules
+
+    reference = subject.reference
+    rows: list[BudgetRecord] = []
+    for size in sizes:
+        for probe in subject.case.probes:
+            evaluation = EVALUATION_OF[probe]
+            if probe != rules.ACCURACY:
+                rows += reference.records(probe, size)
+            for side, runtime in (("answers", reference.jax), ("oracle", reference.oracle)):
+                bundles.save_answer(folder, side, probe, size, reference.answers(runtime, evaluation, size)[probe])
+    bundles.save_budgets(folder, rows)

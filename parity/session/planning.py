@@ -38,9 +38,8 @@ class Planner:
     def items(self, probe: Probe) -> list[PlanItem]:
         """Return the plan items of a probe, over all selected cases."""
         names = self.selection.probes
-        if names and (probe.selected_by or probe.name) not in names:
-            if probe.name != "power":  # power is planned for the probes that are selected
-                return []
+        if names and not probe.beside and (probe.selected_by or probe.name) not in names:
+            return []
         if probe.about_pair:
             case = self.selection.cases.get(BESIDE)
             return list(probe.plan(self._scope(case), probe)) if case is not None else []

@@ -1,6 +1,7 @@
-"""The pytest plugin: options, the plan of a run, and its record, written as results come.
+"""The pytest plugin: options, fixtures, the plan of a run, and its record, written as results come.
 
-Inert unless a test asks for the fixtures `examination` and `question` both, as the tests of `parity.suites` do.
+Acts only where a collected test has the mark `parity_probe`, as those of `parity.suites` do, or where a `--parity-`
+option is given.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import os
 import re
 import signal
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,20 +25,17 @@ from parity.core.ledger import IMPORTING, Ledger
 from parity.records import Deprecation, PlanItem
 
 CASES, SIZES = ("reference",), "1, 13, 20, 256, and the whole test set"
-LONG, LATENCY = "long", "latency"
-LEFT_OUT = {
-    LONG: "the whole hand-over, to the end of training from five seeds, left out; ask for it with -m long",
-    LATENCY: "latency and footprint of each runtime left out; ask for them with --latency (in pytest --parity-latency, "
-    "alone: -m latency)",
-}
-"""What is asked where it is wanted, by its marker, and what is said where it is not."""
-EXAMINATION = pytest.StashKey[Any]()
+PROBE = "parity_probe"
+"""The mark that connects a test with its probe: by name, or as a `Probe` that is declared beside the test."""
+OPTIONAL = ("long", "latency")
+"""Marks of probes that are left out unless they are asked for."""
+SESSION = pytest.StashKey[Any]()
 INTERRUPTED = pytest.StashKey[bool]()
-LEDGER = Ledger()  # opened as early as pytest lets us, so that imports are on it
+LEDGER = Ledger()  # opened as early as pytest allows, so that imports are booked
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of the suite; `parity run` has them without the prefix."""
+    """Add the options of the suites; `parity run` has them without the prefix."""
     group = parser.getgroup("parity", "parity between JAX and TensorFlow")
     several = {"action": "append", "default": [], "metavar": "NAME"}
     group.addoption("--parity-case", **several, help="a case by name, or path/to/file.py:name (default: reference)")
@@ -50,50 +48,47 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--parity-latency", action="store_true", help="also time every step on every runtime")
     group.addoption("--parity-out", metavar="DIR", help="write run.json and index.html into this folder")
     group.addoption("--parity-cell", metavar="NAME", help="name of this environment in the record (default: tox's)")
+    group.addoption("--parity-known-issues", metavar="FILE", help="known issues of your project, beside the package's")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse an unusable output folder before any work is done."""
-    config.addinivalue_line("markers", f"{LONG}: takes minutes, and is asked by -m {LONG} alone")
-    config.addinivalue_line("markers", f"{LATENCY}: times steps, and is asked by -m {LATENCY} or --parity-{LATENCY}")
+    """Register marks, and refuse an unusable output folder before any work is done."""
+    config.addinivalue_line("markers", f"{PROBE}(probe): the probe of a test, by name or as its declaration")
+    config.addinivalue_line("markers", "long: takes minutes, and runs with -m long alone")
+    config.addinivalue_line("markers", "latency: times steps, and runs with -m latency or --parity-latency")
     out = config.getoption("--parity-out")
     try:
         if out:
             storage.output_folder(Path(out))
-            from parity import report
-
-            report.require()
+            records.begin(Path(out))
     except ParityError as error:
         raise pytest.UsageError(str(error)) from None
-    config.pluginmanager.register(Warned(config))
+    config.pluginmanager.register(_Warnings(config))
 
 
-class Warned:
-    """Records what a framework says will go, where pytest has caught the warning."""
+class _Warnings:
+    """Records deprecation warnings where pytest has caught them."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
         """Record a deprecation."""
-        examination, found = self._config.stash.get(EXAMINATION, None), deprecations.of_warning(warning_message)
-        if examination is not None and found is not None:
-            examination.deprecated(found)
+        session = self._config.stash.get(SESSION, None)
+        found = deprecations.of_warning(warning_message) if session is not None else None
+        if found is not None:
+            session.record.deprecated(found)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Where options say that the suite is wanted, refuse a wrong one before anything is collected."""
+    """Refuse a wrong option before anything is collected, where options say that the suites are wanted."""
     options = vars(session.config.option)
     if any(options[name] for name in options if name.startswith("parity_")):
         with _captured(session.config):
-            _import(session.config)
-
-
-def _import(config: pytest.Config) -> None:
-    try:
-        _examination(config).import_frameworks()
-    except ParityError as error:
-        _give_up(error)
+            try:
+                assert _session(session.config).environment
+            except ParityError as error:
+                _exit(error)
 
 
 @contextmanager
@@ -108,127 +103,190 @@ def _captured(config: pytest.Config) -> Iterator[None]:
         capture.read_global_capture()
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Ask every question that the options select."""
-    if not _asks(metafunc.fixturenames):
-        return
-    questions = _examination(metafunc.config).asked.of(metafunc.function.__name__)
-    ids = [q.item.partition("[")[2][:-1] for q in questions]
-    metafunc.parametrize("question", [_parameter(metafunc, q) for q in questions], ids=ids)
-
-
-def _parameter(metafunc: pytest.Metafunc, question: PlanItem) -> Any:
-    from parity.latency import benchmarking
-
-    timed = "benchmark" in metafunc.fixturenames and not benchmarking.missing(metafunc.config)
-    return benchmarking.parameter(question) if timed else question
-
-
-def _examination(config: pytest.Config) -> Any:
+def _session(config: pytest.Config) -> Any:
+    """Return the run in progress, begun when it is first needed."""
     if hasattr(config, "workerinput") or getattr(config.option, "numprocesses", None):
-        raise pytest.UsageError("the suite shares compiled programs and one record: run it in one process, without -n.")
-    if EXAMINATION not in config.stash:
-        with LEDGER.spend(IMPORTING):
-            from parity.session.examination import Examination
-            from parity.session.selection import Selection
-
-        heard: list[Deprecation] = []
-
-        def several(name: str) -> tuple[str, ...]:
-            return tuple(config.getoption(name))
-
+        raise pytest.UsageError(
+            "the suites share compiled programs and one record: run them in one process, without -n."
+        )
+    if SESSION not in config.stash:
+        deprecated: list[Deprecation] = []
         try:
-            with deprecations.listening(heard.append):
-                selection = Selection.of(
-                    several("--parity-case") or CASES, several("--parity-runtime"), _probes(config),
-                    several("--parity-batch-size"), LEDGER,
-                )  # fmt: skip
+            with LEDGER.spend(IMPORTING):
+                from parity.compat import known_issues
+                from parity.session.run import RunSession
+                from parity.session.selection import select
+            issues = config.getoption("--parity-known-issues")
+            listed = known_issues.load(Path(issues) if issues else None)
+            options = [config.getoption(f"--parity-{name}") for name in ("case", "runtime", "batch-size")]
+            with deprecations.listening(deprecated.append):
+                selection = select(options[0] or CASES, options[1], _probes(config), options[2], LEDGER)
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None
         except ParityError as error:
-            _give_up(error)
+            _exit(error)
         out = config.getoption("--parity-out")
         cell = config.getoption("--parity-cell") or os.environ.get("TOX_ENV_NAME") or "local"
-        from parity.latency import benchmarking
-
-        effort = benchmarking.effort(config)
-        config.stash[EXAMINATION] = Examination(selection, cell, Path(out) if out else None, LEDGER, effort)
-        for found in heard:
-            config.stash[EXAMINATION].deprecated(found)
-    return config.stash[EXAMINATION]
+        config.stash[SESSION] = RunSession(selection, cell, Path(out) if out else None, LEDGER, listed)
+        for found in deprecated:
+            config.stash[SESSION].record.deprecated(found)
+    return config.stash[SESSION]
 
 
 def _probes(config: pytest.Config) -> tuple[str, ...]:
-    """Those that were given; --parity-latency adds to them."""
+    """Return the probes that were given; --parity-latency adds to them."""
     given = tuple(config.getoption("--parity-probe"))
-    return (*given, LATENCY) if given and config.getoption("--parity-latency") else given
+    return (*given, "latency") if given and config.getoption("--parity-latency") else given
 
 
-def _give_up(error: ParityError) -> NoReturn:
-    """End pytest with the words of an error, and no traceback."""
+def _exit(error: ParityError) -> NoReturn:
+    """End pytest with the message of an error, and no traceback."""
     codes = {2: pytest.ExitCode.USAGE_ERROR, 3: pytest.ExitCode.NO_TESTS_COLLECTED}
     pytest.exit(f"parity: {error}", returncode=codes.get(error.exit_code, error.exit_code))
 
 
-def _asks(fixtures: Iterable[str]) -> bool:
-    """Whether a test is one of the suite; another project's own fixture of one of these names is left alone."""
-    return {"examination", "question"} <= set(fixtures)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test with a probe one item for every plan item of that probe."""
+    mark = metafunc.definition.get_closest_marker(PROBE)
+    if mark is None:
+        return
+    session = _session(metafunc.config)
+    try:
+        assert session.environment
+        probe = _declared(metafunc, mark)
+        session.probes.setdefault(probe.name, probe)
+        items = session.planner.items(probe)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    except ParityError as error:
+        _exit(error)
+    parameters = [_parameter(metafunc, probe, item) for item in items]
+    metafunc.parametrize("item", parameters, ids=[item.item.partition("[")[2][:-1] for item in items])
 
 
-def _question(item: pytest.Item) -> PlanItem | None:
+def _declared(metafunc: pytest.Metafunc, mark: pytest.Mark) -> Any:
+    """Return the probe that a mark names or holds.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from parity.probes import registry
+    from parity.probes.declaration import Probe
+
+    [given] = mark.args or [None]
+    if isinstance(given, Probe):
+        registry.add(given)
+        return given
+    if given in registry.probes():
+        return registry.probes()[given]
+    raise UsageError(
+        f"{metafunc.function.__name__} has the mark {PROBE}({given!r}). Expected one of "
+        f"{', '.join(registry.probes())}, or a parity.probes.declaration.Probe."
+    )
+
+
+def _parameter(metafunc: pytest.Metafunc, probe: Any, item: PlanItem) -> Any:
+    from parity.latency import benchmarking
+
+    marks = [getattr(pytest.mark, probe.mark)] if probe.mark else []
+    if "benchmark" in metafunc.fixturenames and not benchmarking.missing(metafunc.config):
+        return pytest.param(*benchmarking.parameter(item).values, marks=[*marks, *benchmarking.parameter(item).marks])
+    return pytest.param(item, marks=marks)
+
+
+def _item(item: pytest.Item) -> PlanItem | None:
     callspec = getattr(item, "callspec", None)
-    question = callspec.params.get("question") if callspec else None
-    return question if isinstance(question, PlanItem) else None
+    found = callspec.params.get("item") if callspec else None
+    return found if isinstance(found, PlanItem) else None
+
+
+def _has_probe(item: pytest.Item) -> bool:
+    return item.get_closest_marker(PROBE) is not None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests that the options leave without a question; pytest would show them as skipped."""
-    asking = [item for item in items if _asks(getattr(item, "fixturenames", ()))]
-    left_out = {item: why for item in asking if (why := _left_out(config, item))}
-    for item, (name, words) in left_out.items():
-        if _question(item):
-            _examination(config).asked.left_out[name] = words
-    idle = [item for item in asking if _question(item) is None or item in left_out]
+    """Leave out tests without a plan item, and those of optional probes; pytest would show them as skipped."""
+    ours = [item for item in items if _has_probe(item)]
+    if not ours:
+        return
+    _require_known_probes(config)
+    left_out = {item: why for item in ours if (why := _why_left_out(config, item))}
+    for item, (name, text) in left_out.items():
+        if _item(item):
+            _session(config).planner.left_out[name] = text
+    idle = [item for item in ours if _item(item) is None or item in left_out]
     if idle:
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in idle]
-    cases = {i: q.case for i in asking if i.get_closest_marker(LATENCY) and (q := _question(i)) is not None}
+    cases = {i: q.case for i in ours if i.get_closest_marker("latency") and (q := _item(i)) is not None}
     items.sort(key=lambda item: cases.get(item, ""))  # last, when no process works ahead, and one case after the other
+    if len(idle) == len(ours):
+        _explain_nothing(config)
 
 
-def _left_out(config: pytest.Config, item: Any) -> tuple[str, str] | None:
-    """A name and words for why a test of the suite is not asked; None if it is."""
+def _require_known_probes(config: pytest.Config) -> None:
+    from parity.session.planning import require_known
+
+    session = _session(config)
+    try:
+        require_known(session.selection.probes, session.probes)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _explain_nothing(config: pytest.Config) -> None:
+    """Say why no test is left: the options select nothing together."""
+    session = _session(config)
+    selection = session.selection
+    parts = [
+        ("runtimes", ", ".join(runtime.name for runtime in selection.runtimes)),
+        ("probes", ", ".join(selection.probes) or "all"),
+        ("cases", ", ".join(case.name for case in selection.cases.values())),
+        *(("left out", text) for text in session.planner.left_out.values()),
+    ]
+    listed = "; ".join(f"{name}: {text}" for name, text in parts)
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line(f"parity: the options select no test ({listed}). Select a runtime that answers the probe.")
+
+
+def _why_left_out(config: pytest.Config, item: Any) -> tuple[str, str] | None:
+    """Return a name and a text for why a test is left out; None if it runs."""
     from parity.latency import benchmarking
 
-    for mark, words in LEFT_OUT.items():
-        if item.get_closest_marker(mark) and not _wanted(config, mark):
-            return mark, words
+    plan_item = _item(item)
+    if plan_item is None:
+        return None
+    probe = _session(config).probe_of(plan_item)
+    if probe.mark in OPTIONAL and not _wanted(config, probe.mark, probe.selected_by or probe.name):
+        return probe.mark, probe.left_out
     option = benchmarking.skipped_by(config, item)
-    return (option, f"what {option} skips, left out") if option else None
+    return (option, f"tests that {option} skips, left out") if option else None
 
 
-def _wanted(config: pytest.Config, mark: str) -> bool:
-    """Whether the tests of a marker are asked for, or spoken of at all: pytest then does as it is told."""
-    named = mark == LATENCY and (config.getoption("--parity-latency") or LATENCY in config.getoption("--parity-probe"))
-    return named or re.search(rf"\b{mark}\b", config.option.markexpr) is not None
+def _wanted(config: pytest.Config, mark: str, probe: str) -> bool:
+    """Return whether an optional probe is asked for, or its mark is in -m: pytest then does as it is told."""
+    named = probe in config.getoption("--parity-probe") and mark == "latency"
+    latency = mark == "latency" and config.getoption("--parity-latency")
+    return named or latency or re.search(rf"\b{mark}\b", config.option.markexpr) is not None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Write the plan, before the first question is asked."""
-    questions = {q: item for item in session.items if (q := _question(item)) is not None}
-    if not questions or session.config.getoption("collectonly"):
+    """Record the plan, before the first test runs."""
+    planned = {found: item for item in session.items if (found := _item(item)) is not None}
+    if not planned or session.config.getoption("collectonly"):
         return
-    if any("benchmark" in getattr(item, "fixturenames", ()) for item in questions.values()):
-        _check_benchmarks(session.config)
-    modules = {q.item: item.module.__name__ for q, item in questions.items() if isinstance(item, pytest.Function)}
+    if any("benchmark" in getattr(item, "fixturenames", ()) for item in planned.values()):
+        _require_benchmarks(session.config)
+    modules = {found.item: item.module.__name__ for found, item in planned.items() if isinstance(item, pytest.Function)}
     try:
-        _examination(session.config).plan(list(questions), modules)
+        _session(session.config).begin(list(planned), modules)
     except ParityError as error:
-        _give_up(error)
+        _exit(error)
     _remember_interrupts(session.config)
 
 
-def _check_benchmarks(config: pytest.Config) -> None:
+def _require_benchmarks(config: pytest.Config) -> None:
     from parity.latency import benchmarking
 
     if refused := benchmarking.refused(config):
@@ -246,7 +304,7 @@ def _check_benchmarks(config: pytest.Config) -> None:
 
 
 def _remember_interrupts(config: pytest.Config) -> None:
-    """Keep in mind that Ctrl-C was pressed: a KeyboardInterrupt that meets jax's callback of the collector is lost."""
+    """Remember Ctrl-C: a KeyboardInterrupt that meets jax's callback of the garbage collector is lost."""
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.default_int_handler:
         return
@@ -263,56 +321,87 @@ def _remember_interrupts(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Stop before the next question, if an interrupt was lost."""
+    """Stop before the next test, if an interrupt was lost."""
     if item.config.stash.get(INTERRUPTED, False):
         raise KeyboardInterrupt
 
 
-@pytest.fixture
-def examination(request: pytest.FixtureRequest) -> Any:
-    """The run in progress: `examination.check(question)` asks a question and fails the test if the answer does."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        _examination(request.config).prepare(request.getfixturevalue("question"))
-    return _examination(request.config)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Record a question that ended in an error: no item may pass through without a check."""
+    """Record an item that ended in an error: none may pass through without a check."""
     report: Any = yield
-    question = _question(item)
-    if question is not None and call.excinfo is not None and report.failed:
-        error = call.excinfo.value
+    found = _item(item)
+    if found is not None and call.excinfo is not None and report.failed:
+        error, session = call.excinfo.value, _session(item.config)
         if isinstance(error, StorageError):
-            _give_up(error)
-        _examination(item.config).record_error(question, error)
+            _exit(error)
+        session.record_error(found, error)
         if isinstance(error, ParityError):
-            report.longrepr = _examination(item.config).error_text(question, error)
+            report.longrepr = f"{found.item}: {error}\nrepeat: {session.repeat(found)}"
     return report
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Seal the record, write the report, and let nothing pass that was planned and not seen."""
-    examination = session.config.stash.get(EXAMINATION, None)
-    if examination is None:
+    """Seal the record, write the report, and fail where something was planned and has no check."""
+    ours = session.config.stash.get(SESSION, None)
+    if ours is None:
         return
     states: dict[int, str] = {pytest.ExitCode.OK: records.COMPLETE, pytest.ExitCode.TESTS_FAILED: records.COMPLETE}
     states[pytest.ExitCode.INTERRUPTED] = records.INTERRUPTED
+    state = records.INTERRUPTED if session.config.stash.get(INTERRUPTED, False) else states.get(exitstatus)
     try:
-        examination.finish(states.get(exitstatus, records.ABORTED))
+        ours.finish(state or records.ABORTED)
     except ParityError as error:
-        _give_up(error)
-    if exitstatus == pytest.ExitCode.OK and examination.planned and not examination.run.in_order():
-        compared = examination.run.compared()
+        _exit(error)
+    if exitstatus == pytest.ExitCode.OK and ours.plan and not ours.run.in_order():
+        compared = ours.run.compared()
         session.exitstatus = pytest.ExitCode.TESTS_FAILED if compared else pytest.ExitCode.NO_TESTS_COLLECTED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The verdict, the scores, where the time went, and where the report is."""
-    examination = config.stash.get(EXAMINATION, None)
-    if examination is not None and examination.planned:
+    """Show the verdict, the scores, where the time went, and where the report is."""
+    session = config.stash.get(SESSION, None)
+    if session is not None and session.plan:
+        from parity.report import summary
+
         terminalreporter.section("parity")
-        for line in examination.summary(terminalreporter._tw.fullwidth):
+        for line in summary.of(session.run, terminalreporter._tw.fullwidth, session.report):
             terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def parity_session(request: pytest.FixtureRequest) -> Any:
+    """The run in progress, an object of `parity.session.run.RunSession`."""
+    return _session(request.config)
+
+
+@pytest.fixture
+def subject(request: pytest.FixtureRequest, parity_session: Any, item: PlanItem) -> Any:
+    """The case under test, trained and exported: a `parity.runtimes.subject.Subject`."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():  # its progress bar is shown
+        parity_session.prepare(item)
+    return parity_session.subject(item.case)
+
+
+@pytest.fixture
+def runtime(item: PlanItem) -> Any:
+    """The runtime that the item is about, with the devices of both sides: a `parity.probes.evaluation.Place`."""
+    from parity.probes.evaluation import Place
+
+    return Place(item.runtime, item.jax_device, item.tf_device)
+
+
+@pytest.fixture
+def batch(subject: Any, item: PlanItem) -> Any:
+    """The examples that the item is about: a `parity.cases.specs.Batch`."""
+    return subject.batch(item.batch_size)
+
+
+@pytest.fixture
+def record(parity_session: Any, item: PlanItem) -> Any:
+    """Record leaf results as checks and return these: `record(results)`; also `record.events(events)`."""
+    from parity.session.asserting import Recording
+
+    return Recording(parity_session, item)

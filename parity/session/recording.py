@@ -63,7 +63,12 @@ class RunRecord:
             remedy: the remedy under which the artifact was exported; None where there is none, or JAX alone answers.
             limit_reason: why the case has a limit of its own.
         """
-        about = {**msgspec.structs.asdict(item), "batch_size": size, "limit_reason": limit_reason, "repeat": repeat}
+        about = {
+            **msgspec.structs.asdict(item),
+            "batch_size": size,
+            "limit_reason": limit_reason,
+            "repeat": repeat or None,
+        }
         found = [self._final(Check(**about, **vars(result)), remedy) for result in results]
         for check in found:
             self.add(check)
@@ -78,7 +83,7 @@ class RunRecord:
         failure = Failure(CRASH, message) if status == records.CRASH else classify(f"{type(error).__name__}: {error}")
         check = Check(
             **msgspec.structs.asdict(item), leaf="*", status=status, failure=failure.kind, evidence=failure.evidence,
-            message=message, repeat=repeat,
+            message=message, repeat=repeat or None,
         )  # fmt: skip
         self.add(self._final(check, remedy))
 
@@ -108,5 +113,3 @@ class RunRecord:
         self.run.state, self.run.ended_at, self.run.spent_s = state, records.now(), spent_s
         if self._recorder is not None:
             self._recorder.seal(state, spent_s)
-
-

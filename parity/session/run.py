@@ -147,7 +147,9 @@ class RunSession:
         """Return the number of examples that `item` is about."""
         return item.batch_size or self.subject(item.case).dataset.test.size
 
-    def record_results(self, item: PlanItem, results: Iterable[LeafResult], remedy: Remedy | None = None) -> list[Check]:
+    def record_results(
+        self, item: PlanItem, results: Iterable[LeafResult], remedy: Remedy | None = None
+    ) -> list[Check]:
         """Record a check for each result; return them with their final status.
 
         Args:

@@ -1,13 +1,11 @@
-"""Judging this TensorFlow by a bundle, in a process in which JAX need not be installed."""
+"""`parity verify`: this TensorFlow against a bundle, in a process in which JAX need not be installed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from packaging.version import Version
 
@@ -17,30 +15,38 @@ from parity.compat import deprecations, handshake, known_issues
 from parity.compat.handshake import Reader, Writer
 from parity.core import environment
 from parity.core.errors import NotComparableError, ParityError, RecordError, UsageError
-from parity.core.failures import NUMERIC, REMEDIABLE, Failure, classify
+from parity.core.failures import REMEDIABLE, Failure, classify
 from parity.core.ledger import FRAMEWORKS, IMPORTING, Ledger
 from parity.export import archives, bundles
 from parity.export.bundles import Bundle
-from parity.records import Check, PlanItem, Recorder, Remedy, Run
-from parity.runtimes import EVALUATION_OF, EVALUATIONS, SAVED_MODEL, BaseRuntime, Model, failures, open_runtime
+from parity.records import PlanItem, Remedy, Run
+from parity.runtimes import registry
+from parity.runtimes.base import EVALUATION_OF, EVALUATIONS, FIRST_CPU, Model, Runtime, failures
 from parity.scoring import rules
 from parity.scoring.rules import LeafResult
+from parity.session.recording import RunRecord
 
-DEVICE = "cpu:0"
 PROGRAM_FIRST = Version("2.19")
 """Before this release TensorFlow fails on a program's operations before it looks at its calling convention."""
 
 
-def verify(path: Path, out: Path | None = None, cell: str | None = None, remedied: bool = False) -> Run:
-    """Ask the bundle's SavedModel every probe at every batch size that is stored, and judge the answers.
+def verify(
+    path: Path,
+    out: Path | None = None,
+    cell: str | None = None,
+    remedied: bool = False,
+    issues: Sequence[known_issues.KnownIssue] | None = None,
+) -> Run:
+    """Score the SavedModel of a bundle on every probe, at every stored batch size.
 
-    Where TensorFlow cannot run the default export and the bundle has one under a remedy that mends that, it is asked.
+    Where TensorFlow cannot run the default export, and the bundle has one under a remedy that helps, that one is scored.
 
     Args:
         path: the bundle, a folder or one file.
         out: the folder for a record and a report; None for neither.
         cell: the name of the environment in the record.
-        remedied: ask only the export under the remedy, as if it were the default.
+        remedied: score only the export under the remedy, as if it were the default.
+        issues: the known issues; None for the package's.
 
     Raises:
         RecordError: the bundle is damaged, newer, has no answers, or is not what the archive that it is in lists.
@@ -55,11 +61,12 @@ def verify(path: Path, out: Path | None = None, cell: str | None = None, remedie
         if remedied and bundle.readable_by is None:
             raise UsageError(f"{path} has no export under a remedy. Write it with parity export --readable-by.")
         mode = records.FLEET if remedied else records.ARCHIVE if path.is_file() else records.SPLIT
-        return _verify(bundle, out, cell, mode)
+        return _verify(bundle, out, cell, mode, known_issues.load() if issues is None else issues)
 
 
-def _verify(bundle: Bundle, out: Path | None, cell: str | None, mode: str) -> Run:
-    remedied = mode == records.FLEET
+def _verify(
+    bundle: Bundle, out: Path | None, cell: str | None, mode: str, issues: Sequence[known_issues.KnownIssue]
+) -> Run:  # fmt: skip
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     ledger = Ledger()
     try:
@@ -69,123 +76,103 @@ def _verify(bundle: Bundle, out: Path | None, cell: str | None, mode: str) -> Ru
     except Exception as error:
         raise NotComparableError(f"tensorflow cannot be imported: {type(error).__name__}: {error}.") from error
     artifact.configure_devices(1)
-    versions = environment.versions()
-    prediction = _prediction(bundle, reader.describe().filled(versions["tensorflow"]), versions, remedied)
+    versions, reads = environment.versions(), reader.describe()
+    prediction = _prediction(bundle, reads.filled(versions["tensorflow"]), versions, mode == records.FLEET)
     facts = {
-        "versions": {**versions, **_of_jax(bundle)},
+        "versions": {**versions, **{name: bundle.versions.get(name) for name in ("jax", "jaxlib", "flax", "optax")}},
         "installed": environment.installed(),
         "machine": environment.machine(),
         "devices": {"tensorflow": artifact.devices()},
         "writer": bundle.writer,
-        "reader": vars(reader.describe()),
+        "reader": vars(reads),
         "prediction": vars(prediction),
     }
-    run = Run(cell=cell or f"verify-{bundle.signature.case}", started_at=records.now(), environment=facts)
-    run.mode = mode
-    recorder = Recorder(out, run) if out is not None else None
-    add = recorder.add if recorder is not None else partial(records.append, run)
+    run = Run(cell=cell or f"verify-{bundle.signature.case}", started_at=records.now(), environment=facts, mode=mode)
+    record = RunRecord(run, issues)
+    record.predictions[bundle.signature.case] = prediction
     state = records.INTERRUPTED
+    plan = [_item(bundle, probe, size) for size in bundle.batch_sizes for probe in bundle.signature.probes]
+    record.begin(out, plan)
     try:
-        heard: list[records.Deprecation] = []
-        with deprecations.listening(heard.append):
-            for event in _events(bundle, prediction, remedied, ledger):
-                add(known_issues.settle(event, facts, known_issues.load()) if isinstance(event, Check) else event)
-        for found in dict.fromkeys(heard):
-            add(found)
+        with deprecations.listening(record.deprecated):
+            for budget in bundle.budgets:
+                record.add(budget)
+            _check(bundle, record, plan, mode == records.FLEET, ledger)
         state = records.COMPLETE
     finally:
-        run.state, run.ended_at, run.spent_s = state, records.now(), ledger.totals()
-        if recorder is not None and out is not None:
-            recorder.seal(state, run.spent_s)
+        record.seal(state, ledger.totals())
+        if out is not None:
             report.write([run], out / "index.html")
     return run
 
 
 def _prediction(
     bundle: Bundle, reader: Reader, versions: dict[str, str | None], remedied: bool
-) -> handshake.Prediction:
+) -> handshake.Prediction:  # fmt: skip
     if remedied:
         return handshake.Prediction(None, "", "", f"It was exported to be readable by {bundle.readable_by}.")
-    wrote = Writer(bundle.writer["stablehlo"], bundle.writer["calling_convention"])
+    writes = Writer(bundle.writer["stablehlo"], bundle.writer["calling_convention"])
     newer = bundle.writer.get("newer", {}).get(reader.stablehlo)
     if newer and Version(versions["tensorflow"] or "0") < PROGRAM_FIRST:
-        wrote = replace(wrote, calling_convention=reader.calling_convention or wrote.calling_convention)
-    return handshake.foresee(wrote, reader, newer)
+        writes = replace(writes, calling_convention=reader.calling_convention or writes.calling_convention)
+    return handshake.foresee(writes, reader, newer)
 
 
-def _events(bundle: Bundle, foretold: handshake.Prediction, remedied: bool, ledger: Ledger) -> Iterator[records.Event]:
-    """The plan, the budgets, the remedy if one is needed, and then a check per leaf as it is found."""
-    plan = [_planned(bundle, probe, size) for size in bundle.batch_sizes for probe in bundle.signature.probes]
-    yield from plan
-    yield from bundle.budgets
-    mended, default = bundle.path / bundles.REMEDIED, bundle.path
-    runtime = _open(bundle, mended if remedied else default)
-    with ledger.spend(FRAMEWORKS):
-        mendable = [] if remedied or bundle.readable_by is None else _mendable(bundle, runtime)
+def _check(bundle: Bundle, record: RunRecord, plan: list[PlanItem], remedied: bool, ledger: Ledger) -> None:
+    """Record the checks of the default export, or of the one under a remedy where that is needed."""
+    runtime = _open(bundle, bundle.path / bundles.REMEDIED if remedied else bundle.path)
     remedy = None
-    if mendable and bundle.readable_by is not None:
-        failure = mendable[0]
-        evidence = foretold.completed(failure.kind, failure.evidence)
-        remedy = Remedy(bundle.signature.case, bundle.readable_by, failure.kind, evidence)
-        yield remedy
-        runtime = _open(bundle, mended)
+    if not remedied and bundle.readable_by is not None:
+        with ledger.spend(FRAMEWORKS):
+            remediable = _remediable(bundle, runtime)
+        if remediable:
+            failure = remediable[0]
+            remedy = Remedy(bundle.signature.case, bundle.readable_by, failure.kind, failure.evidence)
+            runtime = _open(bundle, bundle.path / bundles.REMEDIED)
     for size in bundle.batch_sizes:
         for evaluation in EVALUATIONS:
-            asked = [q for q in plan if q.batch_size == size and EVALUATION_OF[q.probe] == evaluation]
-            if asked:
-                yield from (_under(remedy, check) for check in _checks(bundle, runtime, evaluation, asked, ledger))
+            items = [i for i in plan if i.batch_size == size and EVALUATION_OF[i.probe] == evaluation]
+            if items:
+                _check_evaluation(bundle, record, runtime, items, remedy, ledger)
     runtime.close()
 
 
-def _open(bundle: Bundle, exported: Path) -> BaseRuntime:
-    return open_runtime(SAVED_MODEL, Model(bundle.signature, None, None, exported))
+def _open(bundle: Bundle, exported: Path) -> Runtime:
+    return registry.reader()(Model(bundle.signature, None, None, exported))
 
 
-def _mendable(bundle: Bundle, runtime: BaseRuntime) -> list[Failure]:
-    """How TensorFlow fails on the default export in ways that a remedy mends, asked once for everything."""
-    asked = {EVALUATION_OF[probe] for probe in bundle.signature.probes}
-    found = failures(runtime, asked, bundle.batch(min(bundle.batch_sizes)), DEVICE)
-    return [failure for failure in map(classify, map(str, found)) if failure.kind in REMEDIABLE]
+def _remediable(bundle: Bundle, runtime: Runtime) -> list[Failure]:
+    """Return how TensorFlow fails on the default export in ways that a remedy mends, each evaluation tried once."""
+    evaluations = {EVALUATION_OF[probe] for probe in bundle.signature.probes}
+    failed = failures(runtime, evaluations, bundle.batch(min(bundle.batch_sizes)), FIRST_CPU)
+    return [failure for failure in map(classify, map(str, failed)) if failure.kind in REMEDIABLE]
 
 
-def _under(remedy: Remedy | None, check: Check) -> Check:
-    if remedy is None or check.status != records.PASS:
-        return check
-    return replace(check, status=records.REMEDIED, failure=remedy.failure, evidence=remedy.evidence)
-
-
-def _checks(
-    bundle: Bundle, runtime: BaseRuntime, evaluation: str, asked: list[PlanItem], ledger: Ledger
-) -> Iterator[Check]:
-    size = asked[0].batch_size
+def _check_evaluation(
+    bundle: Bundle, record: RunRecord, runtime: Runtime, items: list[PlanItem], remedy: Remedy | None, ledger: Ledger
+) -> None:  # fmt: skip
+    size, evaluation = items[0].batch_size, EVALUATION_OF[items[0].probe]
     try:
         with ledger.spend(FRAMEWORKS):
-            answers = runtime.evaluate(evaluation, bundle.batch(size), DEVICE)
+            answers = runtime.evaluate(evaluation, bundle.batch(size))
     except ParityError as error:
-        failure = classify(str(error))
-        why: dict[str, Any] = {"failure": failure.kind, "evidence": failure.evidence, "message": str(error)}
-        yield from (Check(**vars(question), leaf="*", status=records.ERROR, **why) for question in asked)
+        for item in items:
+            record.error(item, error, None, "", remedy)
         return
-    limit, reason = bundle.limit, bundle.signature.limit_reason
-    for question in asked:
-        for result in _judge(bundle, question.probe, size, answers.get(question.probe, {})):
-            allowed = limit if result.limit is None else result.limit
-            check = Check(**vars(question), **{**vars(result), "limit": allowed}, limit_reason=reason)
-            failed = check.status == records.FAIL
-            yield replace(check, failure=NUMERIC, evidence=check.message) if failed else check
+    for item in items:
+        results = _score(bundle, item.probe, size, answers.get(item.probe, {}))
+        record.checks(item, results, size, "", remedy, bundle.signature.limit_reason)
 
 
-def _of_jax(bundle: Bundle) -> dict[str, str | None]:
-    """What wrote the bundle is the JAX under test, whatever is installed here."""
-    return {name: bundle.versions.get(name) for name in ("jax", "jaxlib", "flax", "optax")}
+def _item(bundle: Bundle, probe: str, size: int) -> PlanItem:
+    case, runtime = bundle.signature.case, registry.reader().name
+    return PlanItem(
+        item=f"verify_{probe}[{case}-{runtime}-b{size}]", test=probe, case=case, probe=probe, variant="",
+        runtime=runtime, batch_size=size, jax_device=FIRST_CPU, tf_device=FIRST_CPU,
+    )  # fmt: skip
 
 
-def _planned(bundle: Bundle, probe: str, size: int) -> PlanItem:
-    item = f"verify_{probe}[{bundle.signature.case}-{SAVED_MODEL}-b{size}]"
-    return PlanItem(item, bundle.signature.case, probe, SAVED_MODEL, size, DEVICE, DEVICE)
-
-
-def _judge(bundle: Bundle, probe: str, size: int, answer: Answer) -> list[LeafResult]:
+def _score(bundle: Bundle, probe: str, size: int, answer: Answer) -> list[LeafResult]:
     jax, oracle = bundle.answer("answers", probe, size), bundle.answer("oracle", probe, size)
     limit = bundle.limit
     if probe == rules.ACCURACY:

@@ -1,8 +1,8 @@
-"""Measures whether the latency measurement is honest; what it promises stands in `parity.records.timing_calibration`.
+"""Timing calibration: how often the measured interval of a ratio is right; see `parity.records.timing_calibration`.
 
-A step is measured against itself in another process, since that is how runtimes are: two processes of one program
-differ in their speed, by what `parity.records.measures.BETWEEN_PROCESSES` allows for. There are 4 processes of each
-step, and trials take their 12 ordered pairs in turn.
+A step is measured against itself in another process, since every runtime has a process of its own: two processes of one
+program differ in speed by up to `parity.records.measures.BETWEEN_PROCESSES`. There are 4 processes of each step, and
+trials take their 12 ordered pairs in turn.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from parity import records
 from parity.core import environment
 from parity.core.progress import Report, silent
 from parity.export import conversion as export
-from parity.handover.course import Point
-from parity.latency import FORWARD_BACKWARD, in_jax, timing, workload
+from parity.handover.train_state import TrainState
+from parity.latency import FORWARD_BACKWARD, RUNTIMES, in_jax, timing, workload
 from parity.latency.process import Worker
-from parity.latency.timing import Way
+from parity.latency.timing import Timer
 from parity.latency.workload import Workload
 from parity.records.timing_calibration import COMMAND, PLAIN, SCHEMA, SLOWDOWN, Series, Study, Trial
 from parity.runtimes import JAX, TF_GRAPH
 from parity.runtimes.subject import Subject
 
 BUDGET_S = 60.0
-"""For a trial. It ends as soon as the interval of the ratio is narrow enough: beside a busy process on two cores after
-up to 1,400 rounds, for which the default budget is too short, and the record then says so."""
+"""For a trial, which ends as soon as the interval of the ratio is narrow enough: beside a busy process on two cores
+after up to 1,400 rounds, for which the default budget is too short."""
 MAX_ROUNDS = 2000
 PROCESSES = 4
 """Of each step; trials take their ordered pairs in turn."""
 PLAIN_S, PLAIN_LEAST = 0.4, 5
-"""For the plain mean of a side: seconds, fewer than the one that pytest-benchmark takes by default, so that the study
-ends after about 40 minutes; and the rounds that it measures in any case."""
+"""For the plain mean of a side: seconds, less than pytest-benchmark's default of 1, so that the study takes about 40
+minutes; and the least number of rounds."""
 FIRST, SECOND = "first", "second"
 BUSY = """
 import os, sys, threading
@@ -55,7 +55,7 @@ while True:
 
 
 class Step(NamedTuple):
-    """What is measured."""
+    """A step to measure."""
 
     runtime: str
     step: str
@@ -63,13 +63,13 @@ class Step(NamedTuple):
 
 
 STEPS = (Step(JAX, FORWARD_BACKWARD, 13), Step(TF_GRAPH, FORWARD_BACKWARD, 13))
-"""Of the reference case; half of the trials each. Both take some milliseconds: few enough for many rounds."""
+"""Of the reference case; half of the trials each. Both take milliseconds, so that many rounds are possible."""
 
 
 def measure(
     subject: Subject, name: str, trials: int, steps: Sequence[Step] = STEPS, progress: Report = silent
 ) -> Study:
-    """Measure all steps, on the machine as it is and then beside a busy process.
+    """Measure all steps, on the machine as it is and then beside a busy process; return the study.
 
     Args:
         subject: of the case.
@@ -84,7 +84,7 @@ def measure(
     began, machine, versions, made_at = time.monotonic(), environment.machine(), environment.versions(), records.now()
     loads: dict[str, list[float]] = {}
     series: list[Series] = []
-    with tempfile.TemporaryDirectory(prefix="parity-honesty-") as folder:
+    with tempfile.TemporaryDirectory(prefix="parity-timing-") as folder:
         timed = _workload(Path(folder), subject, name, {step.batch_size for step in steps})
         for loaded in (False, True):
             before = environment.load() or 0.0
@@ -101,13 +101,13 @@ def _workload(folder: Path, subject: Subject, name: str, sizes: set[int]) -> Wor
     trained, case = subject.trained, subject.case
     timed = Workload(folder / "timed", name, export.signature(case, trained.state), trained.steps_per_epoch, None)
     examples = {size: workload.tiled(subject.dataset.test, size) for size in sizes}
-    workload.write(timed, in_jax.leaves(Point.of(trained)), examples)
+    workload.write(timed, in_jax.leaves(TrainState.of(trained)), examples)
     return timed
 
 
 @contextmanager
 def _busy() -> Iterator[subprocess.Popen[bytes]]:
-    """Beside a process that is always busy."""
+    """Run a process that is always busy."""
     process = subprocess.Popen([sys.executable, "-c", BUSY], stdin=subprocess.PIPE)
     try:
         yield process
@@ -116,11 +116,11 @@ def _busy() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _half(workload: Workload, steps: Sequence[Step], trials: int, loaded: bool, progress: Report) -> list[Series]:
-    """The trials of all steps, in turn, so that what changes in time meets all of them."""
+    """Return the trials of all steps, taken in turn, so that changes over time affect all alike."""
     found = [Series(*step, loaded, by, 0.0, []) for step in steps for by in (1.0, SLOWDOWN)]
     times: dict[Step, list[float]] = {step: [] for step in steps}
     with ExitStack() as opened:
-        pairs = {step: list(permutations(_ways(opened, workload, step), 2)) for step in steps}
+        pairs = {step: list(permutations(_timers(opened, workload, step), 2)) for step in steps}
         for number in range(trials):
             turn, at = divmod(number, len(steps))
             step = steps[at]
@@ -138,25 +138,25 @@ def _half(workload: Workload, steps: Sequence[Step], trials: int, loaded: bool, 
     ]
 
 
-def _ways(opened: ExitStack, workload: Workload, step: Step) -> list[Way]:
-    """Take the step, each in a process of its own, which ends with `opened`."""
+def _timers(opened: ExitStack, workload: Workload, step: Step) -> list[Timer]:
+    """Return timers of the step, each in a process of its own, which ends with `opened`."""
 
-    def way() -> Way:
-        worker = Worker(step.runtime, workload.path, "cpu:0")
+    def timer() -> Timer:
+        worker = Worker(RUNTIMES[step.runtime], workload.path, "cpu:0")
         opened.callback(worker.close)
         worker.prepare(step.step, step.batch_size)
         return lambda: worker.time(step.step, step.batch_size)[0]
 
-    return [way() for _ in range(PROCESSES)]
+    return [timer() for _ in range(PROCESSES)]
 
 
-def slowed(way: Way, by: float) -> Way:
-    """`way`, each time followed by a spin until `by` times its own duration has passed."""
+def slowed(timer: Timer, by: float) -> Timer:
+    """Return a timer that spins after `timer` until `by` times its own duration has passed; `timer` itself if 1."""
     if by == 1:
-        return way
+        return timer
 
     def slower() -> int:
-        ns, began = way(), time.perf_counter_ns()
+        ns, began = timer(), time.perf_counter_ns()
         while time.perf_counter_ns() - began < (by - 1) * ns:
             pass
         return ns + time.perf_counter_ns() - began
@@ -164,23 +164,26 @@ def slowed(way: Way, by: float) -> Way:
     return slower
 
 
-def trial(first: Way, second: Way, seed: int) -> tuple[Trial, float]:
-    """The second way over the first, as latency is measured and by plain means; and the median of the first in ns."""
+def trial(first: Timer, second: Timer, seed: int) -> tuple[Trial, float]:
+    """Return the ratio of the second timer to the first, as latency is measured and by plain means.
+
+    Beside it, the median of the first in ns.
+    """
     measured = timing.interleaved(
         {FIRST: first, SECOND: second}, reference=FIRST, budget_s=BUDGET_S, max_rounds=MAX_ROUNDS, seed=seed,
         enough=lambda found: found.ratios[SECOND].half_width <= found.precision,
     )  # fmt: skip
     ratio = measured.ratios[SECOND]
-    means = [_mean(way, measured.rounds) for way in (first, second)]
+    means = [_mean(timer, measured.rounds) for timer in (first, second)]
     growth = 1 + parse_compare_fail(PLAIN).compute(means[1], means[0]) / 100
     value, low, high, growth = (float(f"{number:.6g}") for number in (ratio.value, ratio.low, ratio.high, growth))
     return Trial(value, low, high, measured.rounds, growth), measured.medians[FIRST].value
 
 
-def _mean(way: Way, rounds: int) -> dict[str, float]:
-    """The mean that pytest-benchmark would compare: of one way alone, after a round to warm up."""
-    way()
+def _mean(timer: Timer, rounds: int) -> dict[str, float]:
+    """Return the mean that pytest-benchmark would compare: of one timer alone, after a round to warm up."""
+    timer()
     stats, began = Stats(), time.monotonic()
     while len(stats.data) < rounds and (len(stats.data) < PLAIN_LEAST or time.monotonic() - began < PLAIN_S):
-        stats.update(way() / 1e9)
+        stats.update(timer() / 1e9)
     return {"mean": stats.mean}

@@ -1,4 +1,6 @@
-"""The conformance tests: `pytest --pyargs parity.suites` from any folder, against whatever is installed.
+"""The promise, as tests: `pytest --pyargs parity.suites` from any folder, against whatever is installed.
 
-A test named after a probe asks that probe of every runtime, batch size and device.
+Each test has the mark `parity_probe` with the probe whose plan items it runs. Fixtures come from the plugin: `subject`
+(the case, trained and exported), `runtime` (a runtime and devices), `batch` (the examples), `item` (the plan item),
+`record` (turns results into recorded checks).
 """

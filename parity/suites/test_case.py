@@ -1,19 +1,37 @@
-"""What is checked once per case, beside the probes."""
+"""What is checked once for each case: its training, its artifact, and training that goes on."""
 
-from parity.records import PlanItem
-from parity.session.examination import Examination
+import pytest
+
+from parity.core.ledger import FRAMEWORKS, TRAINING
+from parity.handover.finetuning import finetuned
+from parity.handover.setup import methods
+from parity.probes import artifact, finetuning, training
+from parity.probes.trajectory import Handover
+from parity.runtimes.subject import Subject
+from parity.session.asserting import Recording, assert_in_order
 
 
-def test_training(examination: Examination, question: PlanItem) -> None:
+@pytest.mark.parity_probe("training")
+def test_training(subject: Subject, record: Recording) -> None:
     """Training in JAX moved the state and lowered the evaluation loss: an untrained model proves nothing."""
-    examination.check_case(question)
+    checks = record(training.results(subject.trained))
+    assert_in_order(checks)
 
 
-def test_artifact(examination: Examination, question: PlanItem) -> None:
+@pytest.mark.parity_probe("artifact")
+def test_artifact(subject: Subject, record: Recording) -> None:
     """Weights are variables, a server finds something to call, and both exports predict the same."""
-    examination.check_case(question)
+    with subject.ledger.spend(FRAMEWORKS):
+        results = artifact.results(subject)
+    assert_in_order(record(results))
 
 
-def test_finetuning(examination: Examination, question: PlanItem) -> None:
+@pytest.mark.parity_probe("finetuning")
+def test_finetuning(subject: Subject, record: Recording) -> None:
     """The reloaded artifact trains on in TensorFlow: from the same loss, on the same schedule."""
-    examination.check_case(question)
+    after = finetuned(subject)
+    record.events(finetuning.curves(subject, after))
+    if methods(subject.case):
+        with subject.ledger.spend(TRAINING):
+            record.events(subject.shared(Handover).events.restarted())
+    assert_in_order(record(finetuning.results(subject, after)))

@@ -1,9 +1,16 @@
 """A head of TensorFlow on a trunk of JAX."""
 
-from parity.records import PlanItem
-from parity.session.examination import Examination
+import pytest
+
+from parity.core.ledger import FRAMEWORKS
+from parity.handover import fusion
+from parity.runtimes.subject import Subject
+from parity.session.asserting import Recording, assert_in_order
 
 
-def test_fusion(examination: Examination, question: PlanItem) -> None:
+@pytest.mark.parity_probe("fusion")
+def test_fusion(subject: Subject, record: Recording) -> None:
     """Trained together in Keras, by hand and by `model.fit`, they learn what the same network learns in JAX alone."""
-    examination.check_case(question)
+    with subject.ledger.spend(FRAMEWORKS):
+        results = fusion.results(subject)
+    assert_in_order(record(results))

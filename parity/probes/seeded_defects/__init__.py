@@ -1,8 +1,8 @@
 """Seeded defects: wrong answers that every run must find, or its verdict on the pair means nothing.
 
 In comes a subject and a place; out comes one result per defect, failed where the defect was not found. Each defect
-takes the way of the run's own checks, `parity.probes.evaluation`, so whatever blinds those is found here. Each is one file of
-this package with a `DEFECT` or several `DEFECTS`.
+takes the way of the run's own checks, `parity.probes.evaluation`, so whatever blinds those is found here. Each is one
+file of this package with a `DEFECT` or several `DEFECTS`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from parity.probes.declaration import Probe, Scope
-from parity.probes.seeded_defects._defect import Defect, probes_with_defects
+from parity.probes.seeded_defects._defect import Defect, probes_with_defects, result
 from parity.records import PlanItem
 
 
@@ -31,5 +31,7 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
         named = [(defect.name, runtime) for defect in defects().values() for runtime in defect.runtimes(scope)]
         yield from scope.variants(probe, named)
 
+
+__all__ = ["PROBE", "Defect", "defects", "result"]
 
 PROBE = Probe(name="seeded_defects", plan=_plan)

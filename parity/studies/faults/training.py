@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import tensorflow as tf
 
 from parity.handover import finetuning
-from parity.runtimes import preparation
 from parity.studies.faults import Fault, Plant
 from parity.studies.faults.plants import accuracy, grouped, patched
 
@@ -87,7 +86,7 @@ FAULTS = grouped(
         "learning rate decayed at every step", "finetuning.keras_schedule",
         patched((finetuning, "keras_schedule", _smooth)), ONGOING,
     ),
-    Fault("schedule begun anew", "finetuning.finetune", patched((preparation, "finetune", _restarted)), ONGOING),
+    Fault("schedule begun anew", "finetuning.finetune", patched((finetuning, "finetune", _restarted)), ONGOING),
     Fault(
         "one tensor left out of the update", "keras.optimizers.Adam",
         patched((OPTIMISER, "Adam", _without_last)), ONGOING,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from parity.cases.functions import named
 from parity.cases.optimizers import Optimizer
 from parity.cases.training import optimizer
 from parity.core.errors import RecordError, RuntimeFailureError, UsageError
@@ -21,7 +22,6 @@ from parity.handover.interruption import Interruption, judge
 from parity.handover.returning import Returned, returned
 from parity.handover.trajectories import INTERRUPTED_AFTER
 from parity.records import FAIL, PASS
-from parity.cases.functions import named
 from parity.runtimes.saved_model_fresh import BLOCKED
 from parity.tests.support import planting, tiny_training
 from parity.tests.support.planting import BEGIN, EPOCH

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from parity.cases.functions import named
 from parity.cases.optimizers import Optimizer
 from parity.cases.training import optimizer
 from parity.core.errors import RuntimeFailureError
@@ -17,7 +18,6 @@ from parity.handover.course import Point, answer, stepping
 from parity.handover.exported import hand_over
 from parity.handover.files import MANIFEST
 from parity.handover.returning import returned
-from parity.cases.functions import named
 from parity.session.exporting import _that_fit, export_case
 from parity.tests.support import tiny, tiny_training
 from parity.tests.support.planting import BEGIN, EPOCH

@@ -1,4 +1,4 @@
-"""Training interrupted in TensorFlow and resumed: checkpoints, and what `python -m parity.handover` does."""
+"""Checkpoints of training in TensorFlow, and the commands of `python -m parity.handover` that use them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from parity.cases.pipeline import Pipeline
@@ -22,13 +20,21 @@ from parity.handover.files import Handover
 
 AGAIN = "exported_again"
 SAVED, TRAINING = "saved", "training"
+"""Lines on standard output: the checkpoints are written; one more step was taken."""
 
 _CASE, _NAMES, _VARIABLE = (f"{name}/.ATTRIBUTES/VARIABLE_VALUE" for name in ("case", "names", "variables/{}"))
 
 
 def save(continuation: Continuation, path: Path) -> str:
-    """Write a `tf.train.Checkpoint` of everything that training changes, under the prefix `path`; returns its name."""
-    name: str = _checkpoint(continuation).write(str(path))
+    """Write a `tf.train.Checkpoint` of every variable that training changes; return its name, which begins with `path`.
+
+    It holds `case` and `names`, strings, and `variables`, in the order of `names`.
+    """
+    name: str = tf.train.Checkpoint(
+        case=tf.Variable(continuation.handover.signature.case),
+        names=tf.Variable(_names(continuation)),
+        variables=continuation.variables(),
+    ).write(str(path))
     return name
 
 
@@ -45,54 +51,45 @@ def restore(continuation: Continuation, path: Path) -> None:
         values = [reader.get_tensor(_VARIABLE.format(index)) for index in range(len(names))]
     except (tf.errors.OpError, ValueError, LookupError) as error:
         raise RecordError(f"{path} is no checkpoint of a training that goes on: {error}. Write it again.") from None
-    wanted = continuation.handover.signature.case
-    if case != wanted:
-        raise UsageError(f"{path} is a checkpoint of case {case!r}, expected one of {wanted!r}. Name another.")
-    if names != _names(continuation):
-        differ = sorted(set(names) ^ set(_names(continuation)))
+    if case != (expected := continuation.handover.signature.case):
+        raise UsageError(f"{path} is a checkpoint of case {case!r}, expected one of {expected!r}. Name another.")
+    if names != (own := _names(continuation)):
+        differ = sorted(set(names) ^ set(own))
         what = f"{differ[0]} is on one side alone" if differ else "its variables stand in another order"
         raise UsageError(f"{path} is a checkpoint of another optimizer: {what}. Name another.")
     variables = continuation.variables()
     for name, value, variable in zip(names, values, variables, strict=True):
-        found, expected = (f"{a.dtype.name}{list(a.shape)}" for a in (tf.convert_to_tensor(value), variable))
-        if found != expected:
-            raise UsageError(f"{path}: {name} is {found}, expected {expected}. Name a checkpoint of the same model.")
+        found, wanted = (f"{a.dtype.name}{list(a.shape)}" for a in (tf.convert_to_tensor(value), variable))
+        if found != wanted:
+            raise UsageError(f"{path}: {name} is {found}, expected {wanted}. Name a checkpoint of the same model.")
     for value, variable in zip(values, variables, strict=True):
         variable.assign(value)
 
 
-def _checkpoint(continuation: Continuation) -> Any:
-    return tf.train.Checkpoint(
-        case=tf.Variable(continuation.handover.signature.case),
-        names=tf.Variable(_names(continuation)),
-        variables=continuation.variables(),
-    )
-
-
 def _names(continuation: Continuation) -> list[str]:
-    """What the variables are, in order; Keras' slots after the artifact's own."""
+    """Return the names of the variables in order: the artifact's, then the optimizer's."""
     own = [*(s.leaf for s in continuation.handover.signature.state), "rng"]
     rest = [variable.name for variable in continuation.variables()[len(own) :]]
     return [*own, *(f"{type(continuation).__name__}/{name}" for name in rest)]
 
 
-def begin(handover: Handover, folder: Path, names: list[str], steps: int) -> None:
-    """Train on by every way and leave checkpoints; when told to on standard input, train until this process is killed.
+def begin_command(handover: Handover, folder: Path, methods: list[str], steps: int) -> None:
+    """Train on by every method and write checkpoints; after a line on standard input, train until killed.
 
-    Says that it has left them, and after every step then that it trains.
+    Print `SAVED` after the checkpoints, and `TRAINING` after every later step.
     """
     batches = list(itertools.islice(_batches(handover), steps))
-    for name in names:
-        continuation = resume(name, handover)
+    for method in methods:
+        continuation = resume(method, handover)
         for batch in batches:
             continuation.step(batch)
-        save(continuation, folder / name)
-        if name == EXPORTED:
+        save(continuation, folder / method)
+        if method == EXPORTED:
             module = continuation.module
             artifact.save(module, folder / AGAIN, module.signatures["serving_default"], gradients=False)
     print(SAVED, flush=True)
     if not sys.stdin.readline():
-        return  # nobody is left to say so
+        return  # the parent process has ended
     parent = os.getppid()
     for batch in itertools.cycle(batches):
         continuation.step(batch)
@@ -101,22 +98,22 @@ def begin(handover: Handover, folder: Path, names: list[str], steps: int) -> Non
             return
 
 
-def go_on(handover: Handover, folder: Path, names: list[str], steps: int) -> None:
-    """Go on from the checkpoints and the second export, and leave the states that they lead to."""
+def resume_command(handover: Handover, folder: Path, methods: list[str], steps: int) -> None:
+    """Resume from the checkpoints and from the second export, and write the states after as many steps again."""
     batches = list(itertools.islice(_batches(handover), steps, 2 * steps))
-    for name in names:
-        continuation = resume(name, handover)
-        restore(continuation, folder / name)
-        _finish(continuation, batches, folder / f"{name}.npz")
-    if EXPORTED in names:
-        _finish(resume(EXPORTED, handover, folder / AGAIN), batches, folder / f"{AGAIN}.npz")
+
+    def finish(continuation: Continuation, name: str) -> None:
+        for batch in batches:
+            continuation.step(batch)
+        bundles.save_arrays(folder / f"{name}.npz", continuation.state())
+
+    for method in methods:
+        continuation = resume(method, handover)
+        restore(continuation, folder / method)
+        finish(continuation, method)
+    if EXPORTED in methods:
+        finish(resume(EXPORTED, handover, folder / AGAIN), AGAIN)
 
 
 def _batches(handover: Handover) -> Iterator[Batch]:
     return handover.batches(Pipeline(handover.examples(), handover.training))
-
-
-def _finish(continuation: Continuation, batches: list[Batch], path: Path) -> None:
-    for batch in batches:
-        continuation.step(batch)
-    bundles.save_arrays(path, {leaf: np.asarray(array) for leaf, array in continuation.state().items()})
