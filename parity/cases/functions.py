@@ -88,4 +88,5 @@ def unflatten(values: Any, like: State) -> State:
     """Return the state that `flatten` made `values` of; `like` has its structure."""
     *leaves, rng = values
     tree = jax.tree_util.tree_structure((like.params, like.other))
-    return State(*jax.tree_util.tree_unflatten(tree, leaves), rng)
+    params, other = jax.tree_util.tree_unflatten(tree, leaves)
+    return State(params, other, rng)

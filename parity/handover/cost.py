@@ -32,7 +32,7 @@ def handover_cost(
     tail = slice(max(0, len(excess) - epoch), len(excess))
     return HandoverCost(
         case=case,
-        way=method,
+        method=method,
         step=step,
         steps=len(excess),
         height=height,

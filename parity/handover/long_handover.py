@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import msgspec
 
 from parity.cases.case import Case
 from parity.core.ledger import Ledger
@@ -85,7 +86,7 @@ def _events(trajectories: Trajectories, accuracies: dict[str, float], curves: bo
     events, alone = HandoverEvents(trajectories), accuracies.get(JAX_ALONE)
     for event in [*events.restarted(), *(e for method in trajectories.resumable for e in events.of(method))]:
         if isinstance(event, HandoverCost):
-            yield replace(event, accuracy=accuracies.get(event.way), accuracy_alone=alone)
+            yield msgspec.structs.replace(event, accuracy=accuracies.get(event.method), accuracy_alone=alone)
         elif curves:
             yield event
 

@@ -96,8 +96,8 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
         jax = subject.kept(reference.jax, evaluation, size, place.jax_device)
     if evaluation == rules.ACCURACY:
         ambiguous = reference.ambiguous_rows(size)
-        answers = (found.get(rules.ACCURACY, {}) for found in (own, jax, oracle))
-        return {rules.ACCURACY: [rules.judge_accuracy(*answers, size, ambiguous)]}
+        mine, theirs, exact = (found.get(rules.ACCURACY, {}) for found in (own, jax, oracle))
+        return {rules.ACCURACY: [rules.judge_accuracy(mine, theirs, exact, size, ambiguous)]}
     results = _within_budget(subject, evaluation, size, own, jax, oracle)
     if kinks.possible(results):
         for other in reference.beyond_kinks(evaluation, size):

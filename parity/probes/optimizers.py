@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 import numpy as np
 
 from parity.cases.case import Training, load
@@ -106,7 +107,7 @@ class Optimizers:
     def remedy(self) -> Remedy | None:
         """The remedy under which all of them are exported; None if none is needed."""
         found = self._subject.remedy
-        return replace(found, case=RECORDED_AS) if found else None
+        return msgspec.structs.replace(found, case=RECORDED_AS) if found else None
 
     def results(self, variant: str, method: str) -> list[LeafResult]:
         """Return one result for the whole trajectory, the worst of every stage, and a failure if it has no power.

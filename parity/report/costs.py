@@ -11,13 +11,13 @@ def sentences(hits: Iterable[HandoverCost]) -> list[str]:
     """A sentence for each case, way and batch size; one for all its seeds."""
     grouped: dict[tuple[str, str, int | None], list[HandoverCost]] = {}
     for hit in hits:
-        grouped.setdefault((hit.case, hit.way, hit.batch_size), []).append(hit)
+        grouped.setdefault((hit.case, hit.method, hit.batch_size), []).append(hit)
     return [f"{_whose(found)}: {_cost(found)}{_ending(found)}" for found in grouped.values()]
 
 
 def _whose(hits: list[HandoverCost]) -> str:
     first, seeds = hits[0], f", {len(hits)} seeds" if len(hits) > 1 else ""
-    return f"{first.case}, {first.way} after {first.step} steps in batches of {first.batch_size}{seeds}"
+    return f"{first.case}, {first.method} after {first.step} steps in batches of {first.batch_size}{seeds}"
 
 
 def _cost(hits: list[HandoverCost]) -> str:

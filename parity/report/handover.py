@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from parity.handover import HANDOVERS
 from parity.records import Curve, Run, published
@@ -12,12 +13,12 @@ from parity.report import costs
 
 def view(run: Run) -> dict[str, Any] | None:
     """What the panel shows of a run; None where nothing was handed over."""
-    if not run.hits:
+    if not run.handover_costs:
         return None
     from parity.report import lines
 
     scored = any(curve.limit is not None for curve in run.curves)
-    return {"costs": costs.sentences(run.hits), "charts": lines.curves(curves(run)), "scored": scored}
+    return {"costs": costs.sentences(run.handover_costs), "charts": lines.curves(curves(run)), "scored": scored}
 
 
 def curves(run: Run) -> list[Curve]:

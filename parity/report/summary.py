@@ -60,7 +60,7 @@ def of(run: Run, width: int, report: Path | None) -> list[str]:
         )
         console.print(_latencies([t for t in run.timings if t.case == case]))
         console.print("~ where the time or the rounds ended before the interval was narrow", highlight=False)
-    for line in (*run.environment.get("left_out", ()), *_powers(run), *costs.sentences(run.hits)):
+    for line in (*run.environment.get("left_out", ()), *_powers(run), *costs.sentences(run.handover_costs)):
         console.print(line, highlight=False)
     console.print(_spent(run.spent_s), highlight=False)
     console.print(run.verdict(), highlight=False)

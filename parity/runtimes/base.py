@@ -165,6 +165,10 @@ class Runtime(ABC):
         """Return the devices that it can answer on, such as `cpu:0`."""
         return [FIRST_CPU]
 
+    def available_devices(self) -> list[str]:
+        """Return the devices of this object; those of its class unless it stands in for another runtime."""
+        return self.devices()
+
     @abstractmethod
     def compute(self, evaluation: str, batch: Batch, device: str) -> Answers:
         """Return the answers of `evaluation` by probe; `evaluate` calls this with a valid batch and device.
@@ -198,9 +202,9 @@ class Runtime(ABC):
 
         signature = self.model.signature
         validate(batch, signature.data, signature.labels, f"case {signature.case!r}")
-        if device not in self.devices():
+        if device not in self.available_devices():
             raise UsageError(
-                f"no device {device}. Expected one of {', '.join(self.devices())}; virtual CPUs are made when the "
+                f"no device {device}. Expected one of {', '.join(self.available_devices())}; virtual CPUs are made when the "
                 "framework starts, so select devices before anything else has started it."
             )
 
@@ -240,12 +244,11 @@ class AtState(Runtime):
 
     def __init__(self, inner: Runtime, values: Values) -> None:
         super().__init__(inner.model)
-        self.name, self.capabilities = inner.name, inner.capabilities  # type: ignore[misc] - of the instance
         self._inner, self._values = inner, values
 
-    def devices(self) -> list[str]:  # type: ignore[override] - of the inner runtime
+    def available_devices(self) -> list[str]:
         """Return the inner runtime's devices."""
-        return self._inner.devices()
+        return self._inner.available_devices()
 
     def compute(self, evaluation: str, batch: Batch, device: str) -> Answers:
         """Return answers from the other state."""
@@ -265,12 +268,11 @@ class FixedAnswers(Runtime):
 
     def __init__(self, inner: Runtime, answers: Answers) -> None:
         super().__init__(inner.model)
-        self.name, self.capabilities = inner.name, inner.capabilities  # type: ignore[misc] - of the instance
         self._inner, self._answers = inner, answers
 
-    def devices(self) -> list[str]:  # type: ignore[override] - of the inner runtime
+    def available_devices(self) -> list[str]:
         """Return the inner runtime's devices."""
-        return self._inner.devices()
+        return self._inner.available_devices()
 
     def compute(self, evaluation: str, batch: Batch, device: str) -> Answers:
         """Return the fixed answers, whatever is asked."""

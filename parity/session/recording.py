@@ -81,8 +81,8 @@ class RunRecord:
         status = getattr(error, "status", records.ERROR)
         message = "\n".join(filter(None, (str(error) or type(error).__name__, note)))
         failure = Failure(CRASH, message) if status == records.CRASH else classify(f"{type(error).__name__}: {error}")
-        check = Check(
-            **msgspec.structs.asdict(item), leaf="*", status=status, failure=failure.kind, evidence=failure.evidence,
+        check = item.check(
+            leaf="*", status=status, failure=failure.kind, evidence=failure.evidence,
             message=message, repeat=repeat or None,
         )  # fmt: skip
         self.add(self._final(check, remedy))

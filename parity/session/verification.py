@@ -39,7 +39,7 @@ def verify(
 ) -> Run:
     """Score the SavedModel of a bundle on every probe, at every stored batch size.
 
-    Where TensorFlow cannot run the default export, and the bundle has one under a remedy that helps, that one is scored.
+    Where TensorFlow cannot run the default export, and the bundle has one under a remedy that helps, this is scored.
 
     Args:
         path: the bundle, a folder or one file.

@@ -1,9 +1,9 @@
 """What the panels of a page say in words: of what is exact, of several cases, of what was not measured or not known."""
 
-import dataclasses
 import math
 import re
 
+import msgspec
 import pytest
 
 from parity import records
@@ -50,8 +50,8 @@ def test_what_was_not_measured_is_said_with_how_to(tmp_path):
 
 
 def test_of_several_cases_each_is_named():
-    other = [dataclasses.replace(timing, case="another") for timing in timings()]
-    prints = [*run().footprints, *(dataclasses.replace(of, case="another") for of in run().footprints)]
+    other = [msgspec.structs.replace(timing, case="another") for timing in timings()]
+    prints = [*run().footprints, *(msgspec.structs.replace(of, case="another") for of in run().footprints)]
     made = run(timings=timings() + other, footprints=prints)
     shown = views(made)["latency"]
     assert {row["step"] for row in shown["rows"]} >= {"reference: predict", "another: predict"}
