@@ -15,7 +15,6 @@ from parity.cases.case import PROBES
 from parity.core.ledger import OWN_CODE
 from parity.records import Check, PlanItem, Run, Timing
 from parity.report import costs
-from parity.runtimes import JAX, RUNTIMES
 
 
 def failure(question: PlanItem, bad: list[Check], total: int) -> str:
@@ -72,7 +71,7 @@ def of(run: Run, width: int, report: Path | None) -> list[str]:
 def _table(checks: list[Check]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     asked = [c for c in checks if c.probe in PROBES and not c.item.startswith("test_power")]
-    runtimes = [name for name in RUNTIMES if any(c.runtime == name for c in asked)]
+    runtimes = list(dict.fromkeys(c.runtime for c in asked))
     table.add_column("probe", no_wrap=True)
     for name in runtimes:
         table.add_column(name.replace("_", " ").replace("float64", "f64"), justify="right", min_width=6)
@@ -90,7 +89,7 @@ def _table(checks: list[Check]) -> Table:
 
 def _latencies(timings: list[Timing]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    runtimes = [name for name in RUNTIMES if any(t.runtime == name for t in timings)]
+    runtimes = list(dict.fromkeys(t.runtime for t in timings))
     table.add_column("step", no_wrap=True)
     table.add_column("batch", justify="right", no_wrap=True)
     for name in runtimes:
@@ -106,7 +105,7 @@ def _times(timing: Timing | None) -> str:
     """JAX's median in ms; of another runtime how many times JAX's it takes."""
     if timing is None:
         return ""
-    alone = timing.runtime == JAX or timing.ratio is None
+    alone = timing.ratio is None
     found = f"{timing.median_ns / 1e6:.3g} ms" if alone else f"{timing.ratio:.2f}"
     return found if timing.narrow else f"~{found}"
 

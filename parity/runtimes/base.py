@@ -202,9 +202,10 @@ class Runtime(ABC):
 
         signature = self.model.signature
         validate(batch, signature.data, signature.labels, f"case {signature.case!r}")
-        if device not in self.available_devices():
+        devices = self.available_devices()
+        if device not in devices:
             raise UsageError(
-                f"no device {device}. Expected one of {', '.join(self.available_devices())}; virtual CPUs are made when the "
+                f"no device {device}. Expected one of {', '.join(devices)}; virtual CPUs are made when the "
                 "framework starts, so select devices before anything else has started it."
             )
 

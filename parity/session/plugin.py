@@ -75,8 +75,8 @@ class _Warnings:
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
         """Record a deprecation."""
         session = self._config.stash.get(SESSION, None)
-        found = deprecations.of_warning(warning_message) if session is not None else None
-        if found is not None:
+        found = deprecations.of_warning(warning_message)
+        if session is not None and found is not None:
             session.record.deprecated(found)
 
 
@@ -117,7 +117,7 @@ def _session(config: pytest.Config) -> Any:
                 from parity.session.run import RunSession
                 from parity.session.selection import select
             issues = config.getoption("--parity-known-issues")
-            listed = known_issues.load(Path(issues) if issues else None)
+            listed = known_issues.load(Path(issues)) if issues else known_issues.load()
             options = [config.getoption(f"--parity-{name}") for name in ("case", "runtime", "batch-size")]
             with deprecations.listening(deprecated.append):
                 selection = select(options[0] or CASES, options[1], _probes(config), options[2], LEDGER)

@@ -46,7 +46,7 @@ class RunRecord:
 
     def deprecated(self, found: Deprecation) -> None:
         """Record a deprecation, once."""
-        if found not in self.run.deprecations:
+        if found not in (self.run.deprecations or ()):
             self.add(found)
 
     def checks(
