@@ -31,14 +31,20 @@ def add(commands: Any) -> None:
     study.add_argument("options", metavar="...", nargs=argparse.REMAINDER, help="the options of the study")
 
 
-def main(arguments: Namespace, further: list[str]) -> int:
-    """Run a study and return its exit code."""
-    module = importlib.import_module(f"parity.studies.{arguments.study.replace('-', '_')}")
-    parser = argparse.ArgumentParser(prog=f"parity study {arguments.study}", description=module.DESCRIPTION)
+def parse(study: str, options: list[str]) -> tuple[Any, Namespace, list[str]]:
+    """Return the module of a study, its arguments, and those that it passes on; exit with code 2 for unknown ones."""
+    module = importlib.import_module(f"parity.studies.{study.replace('-', '_')}")
+    parser = argparse.ArgumentParser(prog=f"parity study {study}", description=module.DESCRIPTION)
     module.add(parser)
-    options, further = parser.parse_known_args([*further, *arguments.options])
+    arguments, further = parser.parse_known_args(options)
     if further and not module.ACCEPTS_FURTHER:
         parser.error(f"unknown arguments: {' '.join(further)}")
+    return module, arguments, further
+
+
+def main(arguments: Namespace, further: list[str]) -> int:
+    """Run a study and return its exit code."""
+    module, options, further = parse(arguments.study, [*further, *arguments.options])
     try:
         code: int = module.main(options, further)
     except ImportError as error:

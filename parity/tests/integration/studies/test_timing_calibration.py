@@ -19,6 +19,8 @@ from parity.runtimes import JAX
 from parity.studies.timing import measuring
 from parity.tests.support import samples, tiny
 
+pytestmark = pytest.mark.slow
+
 SAME, FOUND = Trial(1.0, 0.97, 1.03, 16, 1.0), Trial(1.1, 1.06, 1.14, 16, 1.1)
 
 

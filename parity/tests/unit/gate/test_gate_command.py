@@ -114,7 +114,7 @@ def test_the_gate_starts_light(tmp_path):
         (tmp_path / f"{name}.json").write_bytes(encoded(of))
     heavy = "('numpy', 'jax', 'tensorflow', 'keras', 'rich', 'jinja2', 'packaging', 'parity.records')"
     code = (
-        "import sys; from parity import cli; code = cli.main(sys.argv[1:]); "
+        "import sys; from parity.cli import main as cli; code = cli.main(sys.argv[1:]); "
         f"print([name for name in {heavy} if name in sys.modules]); sys.exit(code)"
     )
     done = samples.python("-c", code, "gate", tmp_path / "old.json", tmp_path / "new.json")
