@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from parity.records import false_alarms, published
-from parity.records import timing_calibration as latency_honesty
+from parity.records import false_alarms, published, timing_calibration
 
 TENSORFLOW, HARNESS = "TensorFlow", "harness"
 
@@ -18,7 +17,7 @@ def view() -> dict[str, Any] | None:
         RecordError: one of them is cut off.
     """
     study, faults = published.load(published.FALSE_ALARMS), published.load(published.FAULTS)
-    honesty = latency_honesty.of(published.load(published.LATENCY_HONESTY))
+    honesty = timing_calibration.of(published.load(published.TIMING_CALIBRATION))
     if study is None and faults is None and honesty is None:
         return None
     return {
@@ -28,16 +27,16 @@ def view() -> dict[str, Any] | None:
     }
 
 
-def _honesty(study: latency_honesty.Study) -> dict[str, Any]:
+def _honesty(study: timing_calibration.Study) -> dict[str, Any]:
     columns = ("step", "batch size", "median, ms", "beside a busy process", "factor planted", "held",
                "widest half-width", "plain means apart")  # fmt: skip
     rows = [
         (f"{row['step']} on {row['runtime']}", row["batch_size"], round(row["median_ms"], 2),
          "yes" if row["loaded"] else "no", row["slowdown"], f"{row['held']} of {row['trials']}", f"{row['widest']:.1%}",
          f"{row['plain']} of {row['trials']}")
-        for row in latency_honesty.table(study)
+        for row in timing_calibration.table(study)
     ]  # fmt: skip
-    return {"sentence": latency_honesty.sentence(study), "columns": columns, "rows": rows}
+    return {"sentence": timing_calibration.sentence(study), "columns": columns, "rows": rows}
 
 
 def _faults(faults: dict[str, Any]) -> dict[str, Any]:

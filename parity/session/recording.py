@@ -63,13 +63,8 @@ class RunRecord:
             remedy: the remedy under which the artifact was exported; None where there is none, or JAX alone answers.
             limit_reason: why the case has a limit of its own.
         """
-        about = {
-            **msgspec.structs.asdict(item),
-            "batch_size": size,
-            "limit_reason": limit_reason,
-            "repeat": repeat or None,
-        }
-        found = [self._final(Check(**about, **vars(result)), remedy) for result in results]
+        about = {"batch_size": size, "limit_reason": limit_reason, "repeat": repeat or None}
+        found = [self._final(item.check(**about, **vars(result)), remedy) for result in results]
         for check in found:
             self.add(check)
         return found

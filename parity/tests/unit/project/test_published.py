@@ -6,8 +6,7 @@ import pytest
 
 from parity.core.errors import RecordError
 from parity.handover import HANDOVERS
-from parity.records import false_alarms, published
-from parity.records import timing_calibration as latency_honesty
+from parity.records import false_alarms, published, timing_calibration
 from parity.report import costs, handover, trust
 from parity.scoring import rules
 from parity.tests.support.paths import ROOT
@@ -40,9 +39,9 @@ def test_the_readme_says_what_hand_overs_cost():
 
 
 def test_the_clock_is_honest_and_the_readme_says_how_much():
-    study = latency_honesty.of(published.load(published.LATENCY_HONESTY))
-    assert latency_honesty.sentence(study) in README
-    assert list(latency_honesty.broken(study)) == []
+    study = timing_calibration.of(published.load(published.TIMING_CALIBRATION))
+    assert timing_calibration.sentence(study) in README
+    assert list(timing_calibration.broken(study)) == []
 
 
 def test_the_panel_shows_them():

@@ -9,9 +9,9 @@ import pytest
 from parity import records
 from parity.records import Remedy, Stopped
 from parity.report import charts, facts, lines, markdown, terminal
-from parity.tests.integration.cli.test_command_line import Page, without_script
 from parity.tests.support import samples
-from parity.tests.unit.report.test_report import check, page, run, timings, views
+from parity.tests.support.pages import Page, without_script
+from parity.tests.support.report_runs import check, page, run, timings, views
 
 
 def power(error, weight="Dense_0/kernel", probe="predict"):
