@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from parity.records import NO_DEVICE, PlanItem
 from parity.records.measures import BATCH_SIZES as BATCH_SIZES
+from parity.runtimes import registry
+from parity.runtimes.base import ARTIFACT, REFERENCE
 
 PREDICT, EVAL, FORWARD_BACKWARD, TRAIN_STEP = "predict", "eval", "forward_backward", "train_step"
 STEPS = (PREDICT, EVAL, FORWARD_BACKWARD, TRAIN_STEP)
@@ -47,6 +49,16 @@ class TimedRuntime:
     worker: str
     needs_artifact: bool
     without_jax: bool
+
+
+def timed_runtimes() -> dict[str, TimedRuntime]:
+    """Return the runtimes whose latency can be measured, by name."""
+    declared = ((name, runtime.capabilities) for name, runtime in registry.runtimes().items())
+    return {
+        name: TimedRuntime(name, can.role == REFERENCE, can.timing_worker, can.source == ARTIFACT, can.without_jax)
+        for name, can in declared
+        if can.timing_worker is not None
+    }
 
 
 class Group(NamedTuple):

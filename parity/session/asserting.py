@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +34,24 @@ class Recording:
         """Record what is no check: curves, powers, timings, costs."""
         for event in events:
             self._session.record.add(event)
+
+
+def call_test(test: Callable[..., None], session: RunSession, item: PlanItem) -> None:
+    """Call a test of the suites for a plan item, outside of pytest, with the values of its fixtures.
+
+    Raises: what the test raises; `pytest.fail.Exception` where a check is not in order.
+    """
+    from parity.probes.evaluation import Place
+
+    values: dict[str, Callable[[], Any]] = {
+        "item": lambda: item,
+        "subject": lambda: session.subject(item.case),
+        "runtime": lambda: Place(item.runtime, item.jax_device, item.tf_device),
+        "batch": lambda: session.subject(item.case).batch(item.batch_size),
+        "record": lambda: Recording(session, item),
+        "parity_session": lambda: session,
+    }
+    test(**{name: values[name]() for name in inspect.signature(test).parameters})
 
 
 def assert_in_order(checks: Sequence[Check]) -> None:

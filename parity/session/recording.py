@@ -27,7 +27,7 @@ class RunRecord:
     def __init__(self, run: Run, issues: Sequence[known_issues.KnownIssue]) -> None:
         self.run = run
         self.predictions: dict[str, Prediction] = {}
-        self._issues = issues
+        self.issues = issues
         self._recorder: Recorder | None = None
 
     def begin(self, folder: Path | None, plan: Iterable[PlanItem]) -> None:
@@ -91,7 +91,7 @@ class RunRecord:
                 )
         if check.status == records.FAIL and check.failure is None:
             check = msgspec.structs.replace(check, failure=NUMERIC, evidence=check.message)
-        return known_issues.settle(check, self.run.environment, self._issues)
+        return known_issues.settle(check, self.run.environment, self.issues)
 
     def _completed(self, remedy: Remedy) -> Remedy:
         """Return the remedy with the operations that the handshake names, recorded once."""

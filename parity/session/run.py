@@ -36,6 +36,7 @@ class RunSession:
         out: the folder for the record and the report; None for neither.
         ledger: where seconds are booked.
         issues: the known issues.
+        subjects: subjects that are prepared already, by case.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class RunSession:
         out: Path | None,
         ledger: Ledger,
         issues: Iterable[known_issues.KnownIssue] = (),
+        subjects: Mapping[str, Subject] | None = None,
     ) -> None:
         self.selection, self.ledger = selection, ledger
         self.record = RunRecord(Run(cell=cell, started_at=records.now(), environment={}), tuple(issues))
@@ -56,8 +58,8 @@ class RunSession:
         self._environment: environment.Environment | None = None
         self._planner: Planner | None = None
         self._listener: deprecations.Listener | None = None
-        self._subjects: dict[str, Subject] = {}
-        self._prepared: set[str] = set()
+        self._subjects: dict[str, Subject] = dict(subjects or {})
+        self._prepared: set[str] = set(self._subjects)
         self._budgets: set[tuple[str, str, int]] = set()
         self._resources: dict[Any, Any] = {}
 
@@ -80,6 +82,14 @@ class RunSession:
             self.record.predictions = self._environment.predictions
             self.run.environment |= self._environment.facts
         return self._environment
+
+    def beside(self, subject: Subject) -> RunSession:
+        """Return a run in the same environment, about another subject of the case, with a record of its own."""
+        issues, subjects = self.record.issues, {subject.case.name: subject}
+        other = RunSession(self.selection, self.run.cell, None, self.ledger, issues, subjects)
+        other._environment, other._planner = self.environment, self.planner
+        other.run.environment |= self.environment.facts
+        return other
 
     @property
     def planner(self) -> Planner:

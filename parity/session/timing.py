@@ -1,4 +1,4 @@
-"""Latency of a run: which runtimes are timed, as they declare it."""
+"""Latency of a run, measured once for all of its tests."""
 
 from __future__ import annotations
 
@@ -6,23 +6,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from parity.latency import Effort, TimedRuntime
-from parity.runtimes import registry
-from parity.runtimes.base import ARTIFACT, REFERENCE
+from parity.latency import Effort, timed_runtimes
 
 if TYPE_CHECKING:
     from parity.latency.asking import Latencies
     from parity.session.run import RunSession
-
-
-def timed_runtimes() -> dict[str, TimedRuntime]:
-    """Return the runtimes whose latency can be measured, by name."""
-    declared = ((name, runtime.capabilities) for name, runtime in registry.runtimes().items())
-    return {
-        name: TimedRuntime(name, can.role == REFERENCE, can.timing_worker, can.source == ARTIFACT, can.without_jax)
-        for name, can in declared
-        if can.timing_worker is not None
-    }
 
 
 @cache

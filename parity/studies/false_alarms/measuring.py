@@ -17,91 +17,86 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from jax.tree_util import tree_leaves
 
 from parity import records
+from parity.cases import jax_devices
 from parity.cases.case import Case, Dataset, load
+from parity.cases.functions import flatten
 from parity.cases.pipeline import Pipeline
 from parity.cases.training import compile_training, train
 from parity.core import environment
 from parity.core.ledger import Ledger
 from parity.core.storage import write_atomically
 from parity.export import artifact
+from parity.probes.evaluation import Place, score
 from parity.probes.power import PowerStudy
-from parity.records import NO_DEVICE, PlanItem
-from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL, TF_GRAPH, jax
+from parity.records import PlanItem
+from parity.runtimes.base import FIRST_CPU, AtState, Runtime
 from parity.runtimes.subject import Subject
 from parity.scoring import kinks
 
 CASE = "reference"
 SIZES = (1, 13, 256)
-ASKED = (JAX, TF_GRAPH, "tf_xla", SAVED_MODEL)
-"""Runtimes in this process whose state can be exchanged; `tf_eager` runs the programs of `tf_graph`."""
+RUNTIMES = ("jax", "tf_graph", "tf_xla", "saved_model")
+"""Of this process; `tf_eager` runs the programs of `tf_graph`."""
 POWER_SEEDS = 3
 """Trainings whose power is measured: it costs far more than the scores, and varies little."""
-DEVICE = "cpu:0"
 
 
 class Study:
-    """Trainings of one case, all questioned with the programs that were compiled for the first."""
+    """Trainings of one case, all scored with the programs that were compiled for the first."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
         self.dataset = case.dataset()
-        self._runtimes: dict[str, Any] = {}
+        self._first: Subject | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="parity-study-")
         self._compiled: Any = None
 
     def subject(self, seed: int) -> Subject:
-        """The case trained from `seed`, judged by test examples in an order of its own."""
+        """Return the case trained from `seed`, scored on test examples in an order of their own."""
         case = replace(self.case, training=replace(self.case.training, seed=seed))
         order = np.random.default_rng(seed).permutation(self.dataset.test.size)
         dataset = Dataset(self.dataset.train, self.dataset.test.map(lambda array: array[order]))
         pipeline = Pipeline(dataset.train, case.training)
         self._compiled = self._compiled or compile_training(case, pipeline.steps_per_epoch)
-        subject = Subject(case, Ledger(), workdir=Path(self._scratch.name))
         trained = train(case, dataset, pipeline, compiled=self._compiled)
-        vars(subject).update(dataset=dataset, pipeline=pipeline, trained=trained)
+        runtimes = {name: AtState(opened, flatten(trained.state)) for name, opened in self._opened().items()}
+        workdir = Path(self._scratch.name)
+        subject = Subject(
+            case, Ledger(), workdir=workdir, dataset=dataset, pipeline=pipeline, trained=trained, runtimes=runtimes
+        )
         for size in SIZES:
             subject.batch(size)
-        if not self._runtimes:
-            subject.expect(_questions(case))
-            self._runtimes = {name: subject.runtime(name) for name in (*ASKED, JAX_FLOAT64)}
-            return subject
-        for name, runtime in self._runtimes.items():
-            if name in (JAX, JAX_FLOAT64):
-                runtime.state = trained.state
-            else:
-                values = tree_leaves((trained.state.params, trained.state.other))
-                runtime.put([*values, trained.state.rng])
-            subject.use(name, runtime)
+        if self._first is None:
+            subject.announce(_items(case))
+            self._first = subject
         return subject
 
+    def _opened(self) -> dict[str, Runtime]:
+        """Return the runtimes of the first training, with what they have compiled; none before it."""
+        first = self._first
+        return {} if first is None else {n: first.runtime(n) for n in (*RUNTIMES, first.reference.oracle)}
 
-def _questions(case: Case) -> list[PlanItem]:
+
+def _items(case: Case) -> list[PlanItem]:
     return [
         PlanItem(
-            item="study",
-            test=probe,
-            case=case.name,
-            probe=probe,
-            runtime=runtime,
-            batch_size=size,
-            jax_device=DEVICE,
-            tf_device=NO_DEVICE if runtime == JAX else DEVICE,
+            item="study", test=probe, case=case.name, probe=probe, runtime=runtime, batch_size=size,
+            jax_device=FIRST_CPU, tf_device=FIRST_CPU,
         )
-        for runtime in ASKED
+        for runtime in RUNTIMES
         for probe in case.probes
         for size in SIZES
-    ]
+    ]  # fmt: skip
 
 
 def scores(subject: Subject, seed: int) -> Iterator[dict[str, Any]]:
-    """A row per check: what was asked, the leaf, its status and score, and whether a kink explains it."""
-    for question in _questions(subject.case):
-        for found in subject.results(question):
+    """Yield a row per check: what was scored, the leaf, its status and score, and whether a kink explains it."""
+    for item in _items(subject.case):
+        for found in score(subject, item.probe, Place(item.runtime), item.batch_size):
             yield {
-                "seed": seed, "runtime": question.runtime, "probe": question.probe, "batch_size": question.batch_size,
+                "seed": seed, "runtime": item.runtime, "probe": item.probe, "batch_size": item.batch_size,
                 "leaf": found.leaf, "status": found.status, "score": found.score, "kink": found.message == kinks.NOTE,
             }  # fmt: skip
 
@@ -117,7 +112,7 @@ def powers(subject: Subject, seed: int) -> Iterator[dict[str, Any]]:
 
 def main(out: Path, seeds: int) -> None:
     """Write the scores of `seeds` trainings to `out`, with the versions and the machine they are of."""
-    jax.configure_devices(1)
+    jax_devices.configure_devices(1)
     artifact.configure_devices(1)
     study = Study(load(CASE))
     checks: list[dict[str, Any]] = []

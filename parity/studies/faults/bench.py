@@ -24,15 +24,16 @@ from parity.core.errors import StorageError
 from parity.export import artifact
 from parity.export import conversion as export
 from parity.export.bundles import Signature
+from parity.probes import registry
 from parity.probes.power import PowerStudy
 from parity.records import COMPLETE, NO_DEVICE, PlanItem, Run
-from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL
-from parity.runtimes._tensorflow import Questioned
-from parity.runtimes.preparation import FIRST_CPU
-from parity.runtimes.saved_model import Runtime
+from parity.runtimes._module import ModuleOnDevice
+from parity.runtimes.base import FIRST_CPU
+from parity.runtimes.saved_model import SavedModel
 from parity.runtimes.subject import Subject
 from parity.scoring.rules import LIMIT
-from parity.session.examination import Examination
+from parity.session.asserting import call_test
+from parity.session.run import RunSession
 from parity.studies.faults import HARNESS, Fault
 
 FUNCTIONS = ("predict", "accuracy", "eval_loss", "train_loss")
@@ -58,18 +59,19 @@ class Bench:
         moved: by weight tensor, the relative error (L2) that the planted fault gives it; with other variables `None`.
     """
 
-    def __init__(self, examination: Examination, subject: Subject) -> None:
-        self._examination, self._honest = examination, subject.anew()
+    def __init__(self, session: RunSession, subject: Subject) -> None:
         # One epoch in TensorFlow, for the faults in training that goes on there.
-        self._honest.case = replace(subject.case, training=replace(subject.case.training, epochs_after=1))
-        self.subject = self._honest
+        case = replace(subject.case, training=replace(subject.case.training, epochs_after=1))
+        self._session, self._sound = session, subject.with_parts(case=case)
+        self.subject = self._sound
         self.moved: dict[str, float | None] = {}
         self.case, self.state = subject.case, subject.trained.state
-        for name in (JAX, JAX_FLOAT64, SAVED_MODEL):  # what they compile is then compiled once for all faults
-            self._honest.runtime(name)
-        self._model = self._honest.runtime(SAVED_MODEL).model
+        reference = self._sound.reference
+        for name in (reference.jax, reference.oracle, SavedModel.name):  # compiled once, for all faults
+            self._sound.runtime(name)
+        self._model = self._sound.runtime(SavedModel.name).model
         self.module = artifact.load(self._model.require_bundle() / "saved_model")
-        self._questioned = Questioned(self.module, self._model, artifact.graph)
+        self._module_on_device = ModuleOnDevice(self.module, self._model, artifact.graph)
         leaves = self._model.signature.state
         self._trainable = {s.leaf for s in leaves if s.trainable}
         self.variables = dict(zip((s.leaf for s in leaves), self.module.state_vars, strict=True))
@@ -79,7 +81,7 @@ class Bench:
     @cached_property
     def before_training(self) -> Values:
         """The values that training began from."""
-        initial = self._honest.trained.initial
+        initial = self._sound.trained.initial
         trees = (initial.params, initial.other)
         flat = [pair for tree in trees for pair in export.jax.tree_util.tree_flatten_with_path(tree)[0]]
         return {leaf_name(path): np.asarray(value) for path, value in flat}
@@ -87,60 +89,60 @@ class Bench:
     @cached_property
     def study(self) -> PowerStudy:
         """The power of the probes of the honest case."""
-        return PowerStudy(self._honest)
+        return PowerStudy(self._sound)
 
-    def honest(self, questions: list[PlanItem]) -> Run:
-        """Ask the questions with nothing planted; the record."""
+    def sound(self, items: list[PlanItem]) -> Run:
+        """Run the tests of plan items with no fault; return the record."""
         self._begin()
-        return self._put(questions)
+        return self._run(items)
 
-    def ask(self, fault: Fault, quick: bool = False) -> Run:
-        """Plant `fault`, ask what is asked about it, through the suite's own tests, and undo it; the record."""
+    def run(self, fault: Fault, quick: bool = False) -> Run:
+        """Plant `fault`, run the suite's own tests of its items, and undo it; return the record."""
         self._begin()
         with fault.plant(self):
-            return self._put(self.questions(fault, quick))
+            return self._run(self.items(fault, quick))
 
     def _begin(self) -> None:
-        self.subject, self.moved = self._honest.anew(), {}
-        self._questioned.reset()  # a question that failed halfway has left variables as they were then
-        self._use(self._questioned)
+        self.subject, self.moved = self._sound.with_parts(), {}
+        self._module_on_device.reset()  # a test that failed halfway has left variables as they were then
+        self._use(self._module_on_device)
 
-    def _put(self, questions: list[PlanItem]) -> Run:
-        examination = self._examination.anew(self.subject)
-        examination.run.plan = questions
-        for question in questions:
+    def _run(self, items: list[PlanItem]) -> Run:
+        session = self._session.beside(self.subject)
+        session.run.plan.extend(items)
+        for item in items:
             try:
-                tests()[question.item.partition("[")[0]](examination, question)
+                call_test(tests()[item.test], session, item)
             except pytest.fail.Exception:
                 pass  # it is in the record
             except StorageError:
                 raise
             except Exception as error:
-                examination.record_error(question, error)
-        examination.run.state = COMPLETE
-        return examination.run
+                session.record_error(item, error)
+        session.run.state = COMPLETE
+        return session.run
 
     @property
     def signature(self) -> Signature:
         """The honest artifact's."""
         return self._model.signature
 
-    def questions(self, fault: Fault, quick: bool = False) -> list[PlanItem]:
-        """What is asked about a fault: of the reloaded artifact, or, where parity itself is at fault, of everything.
+    def items(self, fault: Fault, quick: bool = False) -> list[PlanItem]:
+        """Return the plan items of a fault: of the reloaded artifact, or, where parity itself is wrong, of everything.
 
         The quick form leaves out the other batch sizes of all but predictions.
         """
-        asked = [q for name in fault.asks for q in self._examination.asked.of(f"test_{name}")]
-        sizes = self._examination.selection.sizes
-        wanted = fault.sizes or sizes
+        planned = [item for name in fault.asks for item in self._session.planner.items(registry.probes()[name])]
+        sizes = self._session.selection.sizes
+        chosen = fault.sizes or sizes
         return [
-            q for q in asked
-            if {q.jax_device, q.tf_device} <= {FIRST_CPU, NO_DEVICE}
-            and (q.runtime == SAVED_MODEL or fault.group == HARNESS)
-            and (q.batch_size in wanted or q.batch_size not in sizes)
-            and not any(name in q.item for name in OF_FILES)
-            and (q.probe in fault.asks or not q.item.startswith("test_power"))
-            and not (quick and q.probe != "predict" and q.batch_size in sizes[1:])
+            item for item in planned
+            if {item.jax_device, item.tf_device} <= {FIRST_CPU, NO_DEVICE}
+            and (item.runtime == SavedModel.name or fault.group == HARNESS)
+            and (item.batch_size in chosen or item.batch_size not in sizes)
+            and item.variant not in OF_FILES
+            and (item.probe in fault.asks or item.test != "power")
+            and not (quick and item.probe != "predict" and item.batch_size in sizes[1:])
         ]  # fmt: skip
 
     @property
@@ -148,14 +150,14 @@ class Bench:
         """The limit for the score."""
         return self.case.limit.score if self.case.limit else LIMIT
 
-    def _use(self, questioned: Questioned) -> None:
-        runtime = Runtime(self._model)
-        runtime.questioned[FIRST_CPU] = questioned
-        self.subject.use(SAVED_MODEL, runtime)
+    def _use(self, on_device: ModuleOnDevice) -> None:
+        runtime = SavedModel(self._model)
+        runtime.modules[FIRST_CPU] = on_device
+        self.subject = self.subject.with_runtimes({SavedModel.name: runtime})
 
     def remember(self) -> None:
         """Take the variables' values for those that the artifact was loaded with."""
-        self._questioned.remember()
+        self._module_on_device.remember()
 
     @contextmanager
     def assigned(self, change: Callable[[Values, Bench], None]) -> Iterator[None]:
@@ -187,11 +189,11 @@ class Bench:
         """Functions of the artifact replaced; the others stay, with what is compiled of them."""
         kept = {name: getattr(self.module, name) for name in FUNCTIONS}
         module = SimpleNamespace(state_vars=self.module.state_vars, rng=self.module.rng, **{**kept, **functions})
-        questioned = Questioned(module, self._model, artifact.graph)
+        questioned = ModuleOnDevice(module, self._model, artifact.graph)
         if "eval_loss" not in functions:
-            questioned.evaluate = self._questioned.evaluate
+            questioned.evaluate = self._module_on_device.evaluate
         if "train_loss" not in functions:
-            questioned.train = self._questioned.train
+            questioned.train = self._module_on_device.train
         self._use(questioned)
         yield
 
@@ -199,7 +201,7 @@ class Bench:
     def signed(self, signature: Signature) -> Iterator[None]:
         """The artifact with another signature."""
         subject = replace(self._model, signature=signature)
-        self._use(Questioned(self.module, subject, artifact.graph))
+        self._use(ModuleOnDevice(self.module, subject, artifact.graph))
         yield
 
     @contextmanager
@@ -210,7 +212,7 @@ class Bench:
             bundle = folder / "bundle"
             shutil.copytree(self._model.require_bundle(), bundle)
             edit(bundle, self)
-            self.subject.use_bundle(bundle)
+            self.subject = self.subject.with_parts(bundle=bundle)
             yield
         finally:
             self.subject.close()
@@ -218,7 +220,7 @@ class Bench:
 
     def export_before_training(self, bundle: Path, *models: str) -> None:
         """SavedModels of the bundle replaced by those that an export before the training would have written."""
-        self._export(bundle, self._honest.trained.initial, *models)
+        self._export(bundle, self._sound.trained.initial, *models)
 
     def export_again(self, bundle: Path, *models: str) -> None:
         """SavedModels of the bundle replaced by those of an export now."""
@@ -242,7 +244,12 @@ def _relative(value: np.ndarray, before: np.ndarray) -> float:
 
 
 @cache
-def tests() -> dict[str, Callable[[Examination, PlanItem], None]]:
-    """The suite's test functions by name."""
+def tests() -> dict[str, Callable[..., None]]:
+    """Return the suites' test functions by name, without `test_`."""
     modules = [importlib.import_module(f"{suites.__name__}.{m.name}") for m in pkgutil.iter_modules(suites.__path__)]
-    return {name: value for m in modules for name, value in vars(m).items() if name.startswith("test_")}
+    return {
+        name.removeprefix("test_"): value
+        for module in modules
+        for name, value in vars(module).items()
+        if name.startswith("test_")
+    }

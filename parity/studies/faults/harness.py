@@ -10,20 +10,24 @@ from unittest import mock
 
 import numpy as np
 
+from parity.cases.functions import flatten
 from parity.cases.specs import Answer
-from parity.runtimes import _tensorflow, jax, jax_float64
+from parity.probes.evaluation import Scores
+from parity.runtimes import _module, jax, jax_float64
 from parity.runtimes._tensorflow import TensorFlowRuntime
+from parity.runtimes.jax import Jax
+from parity.runtimes.jax_float64 import JaxFloat64
+from parity.runtimes.subject import Subject
 from parity.scoring import rules
 from parity.scoring.rules import Ensemble
-from parity.session.examination import Examination
-from parity.session.questions import Questions
+from parity.session.planning import Planner
 from parity.studies.faults import Fault, Plant
 from parity.studies.faults.bench import Bench
 from parity.studies.faults.plants import grouped, patched
 
 SIZES = (13,)
-ALL = ("predict", "eval_gradient", "canaries")
-"""What canaries are planted in, and the canaries."""
+ALL = ("predict", "eval_gradient", "seeded_defects")
+"""The probes that seeded defects are in, and these."""
 
 
 def _judged(change: Any) -> Any:
@@ -102,15 +106,20 @@ def _in_float32(honest: Any) -> Any:
     """The oracle computed by JAX in float32, its numbers then written as float64."""
     narrow: dict[int, Any] = {}
 
-    def compute_from(self: Any, state: Any, evaluation: str, batch: Any, on: str) -> dict[str, Answer]:
-        runtime = narrow.setdefault(id(self), jax.Runtime(self.model))
-        wide = runtime.compute_from(state, evaluation, batch, on)
+    def compute_at(self: Any, values: Any, evaluation: str, batch: Any, device: str) -> dict[str, Answer]:
+        runtime = narrow.setdefault(id(self), Jax(self.model))
+        wide = runtime.compute_at(values, evaluation, batch, device)
         return {
             probe: {leaf: a.astype(np.float64) if rules.is_float(a) else a for leaf, a in answer.items()}
             for probe, answer in wide.items()
         }
 
-    return compute_from
+    return compute_at
+
+
+def _own_state_in_float32(honest: Any) -> Any:
+    at = _in_float32(honest)
+    return lambda self, evaluation, batch, device: at(self, flatten(self.state), evaluation, batch, device)
 
 
 def _inflated(honest: Any) -> Any:
@@ -134,20 +143,20 @@ def _cached(honest: Any) -> Any:
 
 @contextmanager
 def _limitless(bench: Bench) -> Iterator[None]:
-    bench.subject.limit = float("inf")
-    yield
+    with mock.patch.object(Subject, "limit", float("inf")):
+        yield
 
 
 @contextmanager
 def _untrained(bench: Bench) -> Iterator[None]:
-    honest = bench.subject.trained
-    metrics = replace(honest.metrics, eval_loss=[honest.initial_eval_loss])
-    bench.subject.__dict__["trained"] = replace(honest, state=honest.initial, metrics=metrics)
+    trained = bench.subject.trained
+    metrics = replace(trained.metrics, eval_loss=[trained.initial_eval_loss])
+    bench.subject = bench.subject.with_parts(trained=replace(trained, state=trained.initial, metrics=metrics))
     yield
 
 
 def _not_asked(honest: Any) -> Any:
-    return lambda self, function: [] if function == "test_batch_stats" else honest(self, function)
+    return lambda self, probe: [] if probe.name == "batch_stats" else honest(self, probe)
 
 
 def _failing(artifact: Any, data: Any) -> Any:
@@ -156,18 +165,18 @@ def _failing(artifact: Any, data: Any) -> Any:
 
 @contextmanager
 def _swallowed(bench: Bench) -> Iterator[None]:
-    """A runtime that raises, and a question that ends in silence then."""
+    """A runtime that raises, and a score that is then empty."""
 
     def swallow(honest: Any) -> Any:
-        def check(self: Any, question: Any) -> None:
+        def results(self: Any, *arguments: Any) -> Any:
             try:
-                honest(self, question)
+                return honest(self, *arguments)
             except Exception:
-                return
+                return []
 
-        return check
+        return results
 
-    with bench.replaced({"predict": _failing}), mock.patch.object(Examination, "check", swallow(Examination.check)):
+    with bench.replaced({"predict": _failing}), mock.patch.object(Scores, "results", swallow(Scores.results)):
         yield
 
 
@@ -176,7 +185,7 @@ def _forgetting(*patches: tuple[Any, str, Any]) -> Plant:
 
     @contextmanager
     def plant(bench: Bench) -> Iterator[None]:
-        bench.subject.forget()
+        bench.subject = bench.subject.with_parts(keep_answers=False)
         with patched(*patches)(bench):
             yield
 
@@ -187,8 +196,7 @@ def _everywhere(change: Any) -> Plant:
     """Answers of TensorFlow, of JAX and of the oracle changed alike."""
     return _forgetting(
         (TensorFlowRuntime, "compute", change),
-        (jax.Runtime, "compute_from", change),
-        (jax_float64.Runtime, "compute_from", change),
+        *((runtime, name, change) for runtime in (Jax, JaxFloat64) for name in ("compute", "compute_at")),
     )
 
 
@@ -220,22 +228,24 @@ FAULTS = grouped(
     Fault("all answers empty", "every runtime", _everywhere(_empty), ALL, SIZES),
     Fault("answers of no rows", "every runtime", _everywhere(_no_rows), ("predict",), SIZES),
     Fault(
-        "the oracle equal to JAX", "jax_float64.Runtime",
-        _forgetting((jax_float64.Runtime, "compute_from", _in_float32)), ALL, SIZES,
+        "the oracle equal to JAX", "JaxFloat64",
+        _forgetting((JaxFloat64, "compute_at", _in_float32), (JaxFloat64, "compute", _own_state_in_float32)),
+        ALL, SIZES,
     ),
-    Fault("an infinite limit", "Harness.limit", _limitless, (*ALL, "power"), SIZES),
+    Fault("an infinite limit", "Subject.limit", _limitless, (*ALL, "power"), SIZES),
     Fault(
         "budgets a million times too large", "Ensemble._budget", _forgetting((Ensemble, "_budget", _inflated)),
         (*ALL, "power"), SIZES,
     ),
     Fault(
         "only the first call recorded", "runtimes.CALLS",
-        _forgetting((jax, "CALLS", _first_call), (_tensorflow, "CALLS", _first_call)), ("train_loss", "batch_stats"),
+        _forgetting(*((module, "CALLS", _first_call) for module in (jax, jax_float64, _module))),
+        ("train_loss", "batch_stats"),
         SIZES,
     ),
-    Fault("a runtime's error swallowed", "Examination.check", _swallowed, ("predict",), SIZES),
+    Fault("a runtime's error swallowed", "Scores.results", _swallowed, ("predict",), SIZES),
     Fault(
-        "a probe no longer asked", "Questions.of", patched((Questions, "of", _not_asked)),
+        "a probe no longer asked", "Planner.items", patched((Planner, "items", _not_asked)),
         ("batch_stats", "predict"), SIZES,
     ),
     Fault("a model that was not trained", "training.train", _untrained, ("training",)),

@@ -17,7 +17,8 @@ from parity.gate import from_run, judge, load_policy
 from parity.gate.verdict import BLOCK
 from parity.records import Check, PlanItem, Power, Run
 from parity.records import published as publications
-from parity.runtimes import JAX_FLOAT64
+from parity.runtimes import registry
+from parity.runtimes.base import ORACLE
 from parity.scoring import rules
 from parity.studies.faults import GROUPS, HARNESS, Fault
 from parity.studies.faults.bench import Bench
@@ -89,7 +90,7 @@ def settle(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
     checks = run.all_checks()
     red = [check for check in checks if check.status not in records.IN_ORDER]
     if not red and fault.group == HARNESS:
-        red = _blocking(honest, run, bench.questions(fault))
+        red = _blocking(honest, run, bench.items(fault))
     shortfalls = [] if red else list(_shortfalls(fault, run, bench))
     below = bool(shortfalls) and all(s.error < s.smallest_caught for s in shortfalls)
     strongest = max(red or checks, key=lambda check: _over(check) or -math.inf)
@@ -137,7 +138,7 @@ def _blocking(honest: Run, run: Run, questions: list[PlanItem]) -> list[Check]:
 
 def _limit(check: Check) -> float | None:
     """What the check's score is held against."""
-    if check.runtime == JAX_FLOAT64:
+    if check.runtime == registry.with_role(ORACLE).name:
         return rules.BIAS_LIMIT
     return 1.0 if check.probe == rules.ACCURACY else check.limit
 

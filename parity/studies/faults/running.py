@@ -11,10 +11,11 @@ from parity import records
 from parity.core.errors import ParityError
 from parity.core.ledger import Ledger
 from parity.core.progress import Bar, Report, silent
+from parity.probes import registry
 from parity.records import PlanItem, Run
-from parity.runtimes import JAX, JAX_FLOAT64, SAVED_MODEL
-from parity.session.examination import Examination
-from parity.session.selection import Selection
+from parity.runtimes.saved_model import SavedModel
+from parity.session.run import RunSession
+from parity.session.selection import select
 from parity.studies.faults import Fault
 from parity.studies.faults.bench import Bench
 from parity.studies.faults.outcomes import Outcome, settle
@@ -40,32 +41,30 @@ def run(faults: Sequence[Fault], quick: bool) -> tuple[list[Outcome], dict[str, 
     Raises:
         ParityError: the case cannot be trained or exported with these releases, or see `plant`.
     """
-    asking, bar = examination(), Bar()
-    tf.get_logger().setLevel("ERROR")  # it warns that functions are traced anew, as every fault in one is
+    session, bar = open_session(), Bar()
+    tf.get_logger().setLevel("ERROR")  # it warns of retracing, which every fault in a function causes
     try:
-        harness = asking.subject(CASE)
-        asked = [q for probe in harness.case.probes for q in asking.asked.of(f"test_{probe}")]
-        harness.expect(question for question in asked if question.runtime == SAVED_MODEL)
-        outcomes, honest = plant(Bench(asking, harness), faults, quick, bar)
+        subject = session.subject(CASE)
+        items = [item for probe in subject.case.probes for item in session.planner.items(registry.probes()[probe])]
+        subject.announce(item for item in items if item.runtime == SavedModel.name)
+        outcomes, sound = plant(Bench(session, subject), faults, quick, bar)
     finally:
         bar.close()
-        asking.finish(records.COMPLETE)
+        session.finish(records.COMPLETE)
     return outcomes, {
         "case": CASE,
         "batch_sizes": list(SIZES),
-        "limit": harness.limit,
-        "versions": {name: asking.run.environment["versions"].get(name) for name in PACKAGES},
-        "honest": {"asked": honest, "red": 0},
+        "limit": subject.limit,
+        "versions": {name: session.run.environment["versions"].get(name) for name in PACKAGES},
+        "honest": {"asked": sound, "red": 0},
     }
 
 
-def examination() -> Examination:
-    """What is asked: of the reference case, by JAX, its oracle and the reloaded artifact."""
+def open_session() -> RunSession:
+    """Return a run of the reference case by JAX, its oracle and the reloaded artifact."""
     ledger = Ledger()
-    selection = Selection.of((CASE,), (JAX, JAX_FLOAT64, SAVED_MODEL), (), tuple(str(size) for size in SIZES), ledger)
-    asking = Examination(selection, "faults", None, ledger)
-    asking.import_frameworks()
-    return asking
+    runtimes = ("jax", "jax_float64", SavedModel.name)
+    return RunSession(select((CASE,), runtimes, (), [str(size) for size in SIZES], ledger), "faults", None, ledger)
 
 
 def plant(
@@ -83,12 +82,12 @@ def plant(
         NotHonestError: a check is red before any fault is planted, or after the last is undone.
     """
     chosen = list(faults)
-    every = list(dict.fromkeys(q for fault in chosen for q in bench.questions(fault, quick)))
+    every = list(dict.fromkeys(q for fault in chosen for q in bench.items(fault, quick)))
     honest = _honest(bench, every, "before any fault was planted")
     outcomes = []
     for done, fault in enumerate(chosen):
         progress(fault.name, done, len(chosen))
-        outcomes.append(settle(fault, bench.ask(fault, quick), bench, honest))
+        outcomes.append(settle(fault, bench.run(fault, quick), bench, honest))
     progress("honest again", len(chosen), len(chosen))
     again = _honest(bench, every, "after the last fault was undone")
     if moved := sorted(_rows(again) ^ _rows(honest)):
@@ -104,7 +103,7 @@ def _rows(run: Run) -> set[tuple[str, str, str]]:
 
 
 def _honest(bench: Bench, questions: list[PlanItem], when: str) -> Run:
-    run = bench.honest(questions)
+    run = bench.sound(questions)
     red = [check for check in run.all_checks() if check.status not in records.IN_ORDER]
     if red or not run.checks:
         first = f"{red[0].item} {red[0].leaf}: {red[0].message}" if red else "nothing was asked"

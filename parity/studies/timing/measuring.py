@@ -27,12 +27,11 @@ from parity.core import environment
 from parity.core.progress import Report, silent
 from parity.export import conversion as export
 from parity.handover.train_state import TrainState
-from parity.latency import FORWARD_BACKWARD, RUNTIMES, in_jax, timing, workload
+from parity.latency import FORWARD_BACKWARD, in_jax, timed_runtimes, timing, workload
 from parity.latency.process import Worker
 from parity.latency.timing import Timer
 from parity.latency.workload import Workload
 from parity.records.timing_calibration import COMMAND, PLAIN, SCHEMA, SLOWDOWN, Series, Study, Trial
-from parity.runtimes import JAX, TF_GRAPH
 from parity.runtimes.subject import Subject
 
 BUDGET_S = 60.0
@@ -62,7 +61,7 @@ class Step(NamedTuple):
     batch_size: int
 
 
-STEPS = (Step(JAX, FORWARD_BACKWARD, 13), Step(TF_GRAPH, FORWARD_BACKWARD, 13))
+STEPS = (Step("jax", FORWARD_BACKWARD, 13), Step("tf_graph", FORWARD_BACKWARD, 13))
 """Of the reference case; half of the trials each. Both take milliseconds, so that many rounds are possible."""
 
 
@@ -142,7 +141,7 @@ def _timers(opened: ExitStack, workload: Workload, step: Step) -> list[Timer]:
     """Return timers of the step, each in a process of its own, which ends with `opened`."""
 
     def timer() -> Timer:
-        worker = Worker(RUNTIMES[step.runtime], workload.path, "cpu:0")
+        worker = Worker(timed_runtimes()[step.runtime], workload.path, "cpu:0")
         opened.callback(worker.close)
         worker.prepare(step.step, step.batch_size)
         return lambda: worker.time(step.step, step.batch_size)[0]
