@@ -13,6 +13,7 @@ import numpy as np
 import optax
 
 from parity.cases.case import Case, Dataset, State, Training
+from parity.cases.keys import is_typed_key
 from parity.cases.specs import MOST_BYTES, Batch, outputs, validate
 from parity.core.errors import CaseError
 from parity.core.progress import Report, silent
@@ -239,17 +240,34 @@ def compile_training(case: Case, steps_per_epoch: int) -> Compiled:
 
 
 def begin(case: Case) -> State:
-    """The state before training, from the case's seed.
+    """Return the state before training, from the case's seed.
 
     Raises:
-        CaseError: `init` raises, or does not return two pytrees.
+        CaseError: `init` raises, does not return two pytrees, or a leaf is not an array of numbers.
     """
     init_key, rng = jax.random.split(jax.random.PRNGKey(case.training.seed))
     try:
         params, other = case.init(init_key)
     except Exception as error:
         raise CaseError(f"case {case.name!r}: init raised {type(error).__name__}: {error}") from error
+    for path, leaf in jax.tree_util.tree_flatten_with_path((params, other))[0]:
+        _require_numbers(case, leaf_name(path[1:]), leaf)
     return State(*jax.tree_util.tree_map(np.asarray, (params, other, rng)))
+
+
+def _require_numbers(case: Case, name: str, leaf: Any) -> None:
+    what = f"case {case.name!r}: {name or 'a leaf'} of the state"
+    if is_typed_key(leaf):
+        raise CaseError(
+            f"{what} is a typed PRNG key {leaf.dtype}, expected an array of numbers. Keep it in other_state of a case "
+            "that is loaded by its file or name; or keep jax.random.key_data(key), and use "
+            "jax.random.wrap_key_data(data)."
+        )
+    if callable(leaf) or np.asarray(leaf).dtype.kind in "OSUMm":
+        raise CaseError(
+            f"{what} is {leaf!r}, expected an array of numbers. Keep what is not an array outside of the state; "
+            "equinox.partition(model, equinox.is_array) splits an Equinox module."
+        )
 
 
 def check(case: Case, state: State, dataset: Dataset) -> None:

@@ -244,26 +244,30 @@ def save_module(module: Exported, case: Case, path: Path, gradients: bool) -> No
 def program_constants(program: bytes) -> list[int]:
     """Return the sizes in bytes of the constants in a serialised StableHLO program, without those of one value."""
     from jax._src.interpreters.mlir import make_ir_context
-    from jaxlib.mlir import ir
 
     with make_ir_context() as context:
         module = writer.deserialise(context, program)
-        values = [o.attributes["value"] for o in writer.walk(module.operation) if o.name == "stablehlo.constant"]
-        return [
-            math.prod(value.type.shape) * _element_bytes(value.type.element_type)
-            for value in values
-            if not ir.DenseElementsAttr(value).is_splat
-        ]
+        constants = [found for found in writer.walk(module.operation) if found.name == "stablehlo.constant"]
+        return [_bytes(constant.results[0].type) for constant in constants if not _has_one_value(constant)]
 
 
-def _element_bytes(kind: Any) -> int:
-    """Return the size of an element of an MLIR type, such as `f32`, `i1` or `complex<f32>`."""
+def _bytes(tensor: Any) -> int:
     from jaxlib.mlir import ir
 
+    kind, parts = tensor.element_type, 1
     if isinstance(kind, ir.ComplexType):
-        return 2 * _element_bytes(kind.element_type)
-    width: int = kind.width
-    return -(-width // 8)
+        kind, parts = kind.element_type, 2
+    return math.prod(tensor.shape) * parts * -(-kind.width // 8)
+
+
+def _has_one_value(constant: Any) -> bool:
+    """Return whether every element of a constant is the same."""
+    from jaxlib.mlir import ir
+
+    try:
+        return bool(ir.DenseElementsAttr(constant.attributes["value"]).is_splat)
+    except TypeError:  # jaxlib has no class for complex elements; in text, one value has no brackets
+        return "dense<(" in constant.operation.get_asm(large_elements_limit=1)
 
 
 def map_leaves(function: Callable[[np.ndarray], np.ndarray], tree: Any) -> Any:
