@@ -27,21 +27,22 @@ _LOCK = threading.RLock()
 
 @contextmanager
 def readable_by(requirement: str) -> Iterator[None]:
-    """Let jax write exported programs that the TensorFlow named by `requirement` can read.
+    """Let jax write exported programs that one release of TensorFlow can read; use it around conversion and saving.
 
-    Inside the block the StableHLO version is the smaller of jax's own choice and the reader's; where the reader
-    accepts only an older calling convention, that one is written, without Shardy. jax has no public option for the
-    version, so the function that chooses it is replaced in `jax._src.export`. Nested blocks must all be readable: the
-    oldest version wins. What was there is restored, also after an exception. It holds for the whole process: another
-    thread waits for the block to end before it enters its own, but what it exports without one is written alike.
+    Inside the block jax writes the older of its own StableHLO version and the reader's; where the reader accepts only
+    an older calling convention, jax writes that one, without Shardy. jax has no public option for the version, so the
+    function that chooses it is replaced in `jax._src.export`, and restored at the end, also after an exception. In
+    nested blocks the oldest version wins. The change holds for the whole process: another thread waits for the end of
+    the block before it enters its own, and programs that it exports without one are written alike.
 
     Args:
         requirement: one TensorFlow release, such as `tensorflow==2.17.1`.
 
     Raises:
-        UsageError: `requirement` does not name a release of the table `parity/readers.toml`.
+        UsageError: `requirement` names no single release, or one that is neither in the table
+            `parity/compat/readers.toml` nor installed.
         NotComparableError: jax is not installed.
-        RemedyError: this jax chooses the version in another way than those this was written for.
+        RemedyError: this jax chooses the version in another way than jax 0.4.30 to 0.12.
     """
     limits = limits_of(requirement)
     _require_jax()
@@ -117,7 +118,7 @@ def _calling_convention_at_most(limit: int) -> Iterator[None]:
 
 
 def _require_effect(limits: Limits) -> None:
-    """Export a program of one operation, and look at what was written."""
+    """Export a program of one operation, and check what was written."""
     from parity.compat import writer
 
     try:

@@ -59,13 +59,13 @@ class Examination:
         self._foretold: dict[str, handshake.Prediction] = {}
         self._seen: set[tuple[str, str, int]] = set()
         self._report: Path | None = None
-        self._listener: deprecations.Listener | None = None
+        self._listener: deprecations.LogCollector | None = None
 
     def import_frameworks(self) -> None:
         """Import both frameworks and give each its virtual CPUs, before either starts."""
         if "versions" in self.run.environment:
             return
-        with self.ledger.spend(IMPORTING), deprecations.listening(self.deprecated):
+        with self.ledger.spend(IMPORTING), deprecations.collecting(self.deprecated):
             try:
                 from parity.compat import reader, writer
                 from parity.export import artifact, programs
@@ -78,10 +78,10 @@ class Examination:
             wrote, said = writer.describe(), reader.describe()
             read = said.filled(versions["tensorflow"])
             self._foretold = {
-                case.name: handshake.foresee(wrote, read, programs.newer_operations(case, wrote, read))
+                case.name: handshake.predict(wrote, read, programs.newer_operations(case, wrote, read))
                 for case in self.selection.cases.values()
             }
-        self._listener = deprecations.Listener(self.deprecated)
+        self._listener = deprecations.LogCollector(self.deprecated)
         self.run.environment |= {
             "versions": versions,
             "installed": environment.installed(),
@@ -208,7 +208,7 @@ class Examination:
             check = replace(check, status=records.REMEDIED, failure=remedy.failure, evidence=remedy.evidence)
         if check.status == records.FAIL and check.failure is None:
             check = replace(check, failure=NUMERIC, evidence=check.message)
-        return known_issues.settle(check, self.run.environment, known_issues.load())
+        return known_issues.apply(check, self.run.environment, known_issues.load())
 
     def _remedy(self, case: str) -> Remedy | None:
         """The remedy under which a case was exported; what the handshake knows of the operations completes it."""
@@ -216,7 +216,7 @@ class Examination:
         if remedy is None:
             return None
         if case in self._foretold:
-            remedy = replace(remedy, evidence=self._foretold[case].completed(remedy.failure, remedy.evidence))
+            remedy = replace(remedy, evidence=self._foretold[case].with_operations(remedy.failure, remedy.evidence))
         if remedy not in self.run.remedies:
             self._add(remedy)
         return remedy

@@ -138,7 +138,7 @@ def _examination(config: pytest.Config) -> Any:
             return tuple(config.getoption(name))
 
         try:
-            with deprecations.listening(heard.append):
+            with deprecations.collecting(heard.append):
                 selection = Selection.of(
                     several("--parity-case") or CASES, several("--parity-runtime"), _probes(config),
                     several("--parity-batch-size"), LEDGER,

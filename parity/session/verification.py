@@ -87,9 +87,9 @@ def _verify(bundle: Bundle, out: Path | None, cell: str | None, mode: str) -> Ru
     state = records.INTERRUPTED
     try:
         heard: list[records.Deprecation] = []
-        with deprecations.listening(heard.append):
+        with deprecations.collecting(heard.append):
             for event in _events(bundle, prediction, remedied, ledger):
-                add(known_issues.settle(event, facts, known_issues.load()) if isinstance(event, Check) else event)
+                add(known_issues.apply(event, facts, known_issues.load()) if isinstance(event, Check) else event)
         for found in dict.fromkeys(heard):
             add(found)
         state = records.COMPLETE
@@ -110,7 +110,7 @@ def _prediction(
     newer = bundle.writer.get("newer", {}).get(reader.stablehlo)
     if newer and Version(versions["tensorflow"] or "0") < PROGRAM_FIRST:
         wrote = replace(wrote, calling_convention=reader.calling_convention or wrote.calling_convention)
-    return handshake.foresee(wrote, reader, newer)
+    return handshake.predict(wrote, reader, newer)
 
 
 def _events(bundle: Bundle, foretold: handshake.Prediction, remedied: bool, ledger: Ledger) -> Iterator[records.Event]:
@@ -125,7 +125,7 @@ def _events(bundle: Bundle, foretold: handshake.Prediction, remedied: bool, ledg
     remedy = None
     if mendable and bundle.readable_by is not None:
         failure = mendable[0]
-        evidence = foretold.completed(failure.kind, failure.evidence)
+        evidence = foretold.with_operations(failure.kind, failure.evidence)
         remedy = Remedy(bundle.signature.case, bundle.readable_by, failure.kind, evidence)
         yield remedy
         runtime = _open(bundle, mended)
