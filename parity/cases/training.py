@@ -1,4 +1,4 @@
-"""Brief training in JAX, so that what is exported is a trained model; and what a case must be to be trained."""
+"""Brief training in JAX, so that the exported model is a trained one; and the checks of a case before it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Batches(Protocol):
     steps_per_epoch: int
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of one epoch."""
+        """Yield the batches of one epoch."""
 
 
 @dataclass
 class Metrics:
-    """What training records: per step the loss; per epoch the mean of it, the evaluation loss, accuracy and rate."""
+    """The loss of each step; and of each epoch its mean, the evaluation loss, the accuracy and the learning rate."""
 
     step_loss: list[float] = field(default_factory=list)
     train_loss: list[float] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Trained:
-    """A case after training: its state, its optimizer's, the state it began from, the steps taken, and the metrics."""
+    """A case after training: the initial and the final state, the optimizer's state `moments`, and the metrics."""
 
     case: Case
     initial: State
@@ -54,7 +54,7 @@ class Trained:
 
 
 def schedule(training: Training, steps_per_epoch: int) -> optax.Schedule:
-    """The learning rate by step; unless stated otherwise decayed once per epoch, a staircase.
+    """Return the learning rate by step; by default it decays once per epoch.
 
     Raises:
         CaseError: optax has no such schedule, it does not take these options, or JAX cannot trace it.
@@ -77,7 +77,7 @@ def schedule(training: Training, steps_per_epoch: int) -> optax.Schedule:
 
 
 def optimizer(training: Training, steps_per_epoch: int) -> optax.GradientTransformationExtraArgs:
-    """What Optax makes of the declared optimizer and schedule; in float32 its state is exactly Optax's.
+    """Return the declared optimizer and schedule as Optax makes them; in float32 its state is exactly Optax's.
 
     For parameters narrower than float32 the gradients and parameters are widened before Optax sees them, so that
     every moment is float32 and `optax.apply_updates` rounds once, back to the parameter's dtype.
@@ -108,7 +108,7 @@ def optimizer(training: Training, steps_per_epoch: int) -> optax.GradientTransfo
 
 
 def check_optimizer(optimizer: optax.GradientTransformation, params: Any) -> None:
-    """Check, before the first step, that the optimizer can be traced and its state be kept.
+    """Check, before the first step, that the optimizer can be traced and its state can be stored.
 
     Raises:
         CaseError: its state holds what is not an array of numbers, JAX cannot trace its update, or the update changes
@@ -116,13 +116,13 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Any) -> Non
     """
     state = optimizer.init(params)
     for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
-        # A typed key is a jax.Array, and is in no file and no variable.
+        # A typed key is a jax.Array, which no file and no variable can hold.
         kept = isinstance(leaf, (jax.Array, np.ndarray, np.generic)) and isinstance(leaf.dtype, np.dtype)
         if not kept or leaf.dtype == object:
             raise CaseError(
                 f"optimizer: {leaf_name(path)} of its state is {leaf!r}, expected an array of numbers. "
-                "Keep what does not change outside of the state, a count as jax.numpy.zeros([], 'int32'), and a key "
-                "as jax.random.PRNGKey."
+                "Keep constants outside of the state, a count as jax.numpy.zeros([], 'int32'), and a key as "
+                "jax.random.PRNGKey."
             )
     advice = "Write it in functions that JAX can trace: jax.numpy.where for an if on a step or a value."
     update = functools.partial(optax.with_extra_args_support(optimizer).update, value=np.float32(0), grad=params)
@@ -188,7 +188,7 @@ def train(
         dataset: its examples; the whole test set is one batch.
         batches: the input pipeline over the training examples.
         progress: called after every step.
-        compiled: the functions of a training before, of the same case but for its seed; None to compile.
+        compiled: the functions of an earlier training of the same case with another seed; None to compile.
 
     Raises:
         CaseError: the case cannot be trained as it is; see `check`.
@@ -230,7 +230,7 @@ class Compiled(NamedTuple):
 
 
 def compile_training(case: Case, steps_per_epoch: int) -> Compiled:
-    """What `train` compiles of `case`, to be used for several seeds.
+    """Return what `train` compiles of `case`, for use with several seeds.
 
     Raises:
         CaseError: the optimizer or the schedule cannot be made; see `optimizer`.
@@ -354,13 +354,13 @@ def _require_finite(case: Case, state: State, when: str) -> None:
 
 
 def leaf_name(path: Any) -> str:
-    """The name of a leaf of a pytree, such as `Conv_0/kernel`, from its key path."""
+    """Return the name of a leaf of a pytree, such as `Conv_0/kernel`, from its key path."""
     names = (getattr(k, "key", getattr(k, "idx", getattr(k, "name", k))) for k in path)
     return "/".join(str(name) for name in names)
 
 
 def widened(params: Any) -> Any:
-    """Parameters narrower than float32 as float32; others as they are."""
+    """Return parameters narrower than float32 as float32, and others as they are."""
 
     def widen(leaf: Any) -> Any:
         return leaf.astype(np.float32) if np.dtype(leaf.dtype).itemsize < MOST_BYTES else leaf
@@ -369,7 +369,7 @@ def widened(params: Any) -> Any:
 
 
 def training_step(case: Case, optimizer: optax.GradientTransformation) -> Callable[..., Any]:
-    """One step of training as a pure function of (params, other_state, rng, moments, data, labels).
+    """Return one step of training as a pure function of (params, other_state, rng, moments, data, labels).
 
     It returns by name `key`, `loss`, `gradient`, `batch_stats` (the other state), `moments` (the optimizer's state) and
     `parameters`. Parameters narrower than float32 are widened before the loss is differentiated: gradients and moments
