@@ -300,7 +300,7 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
             f"case {case.name!r} has the probe 'batch_stats' and no other state. Leave the probe out of probes=(...)."
         )
     _require_finite(case, state, "before training")
-    _check_functions(case, state, dataset.test.take(1))
+    _check_functions(case, state, dataset.test.take(min(2, dataset.test.size)))
 
 
 def _check_functions(case: Case, state: State, batch: Batch) -> None:
@@ -326,13 +326,26 @@ def _check_functions(case: Case, state: State, batch: Batch) -> None:
             raise CaseError(
                 f"case {case.name!r}: loss turns other_state {before} into {jax.tree_util.tree_structure(other)}."
             )
+        old, new = (_layout(tree, dtypes=True) for tree in (state.other, other))
+        for leaf in (name for name in old if old[name] != new[name]):
+            raise CaseError(
+                f"case {case.name!r}: loss turns {leaf} of other_state from {_described(old[leaf])} into "
+                f"{_described(new[leaf])} for {batch.size} examples. Keep its shape and dtype, whatever the batch size."
+            )
     if case.accuracy is not None:
         _check_accuracy(case, traced, state, batch)
     out = traced("predict", lambda *a: case.predict((a[0], a[1]), a[2]), state.params, state.other, batch.data)
     if not all(hasattr(leaf, "shape") for leaf in outputs(out).values()):
         raise CaseError(f"case {case.name!r}: predict returns {out}, expected an array or a dict of arrays.")
-    if any(not leaf.shape or leaf.shape[0] != 1 for leaf in outputs(out).values()):
-        raise CaseError(f"case {case.name!r}: predict returns {out} for one example, expected [1, ...].")
+    if any(not leaf.shape or leaf.shape[0] != batch.size for leaf in outputs(out).values()):
+        raise CaseError(
+            f"case {case.name!r}: predict returns {out} for {batch.size} examples, expected [{batch.size}, ...]."
+        )
+
+
+def _described(layout: tuple[Any, ...]) -> str:
+    shape, dtype = layout
+    return f"{dtype}[{', '.join(map(str, shape))}]"
 
 
 def _check_accuracy(case: Case, traced: Callable[..., Any], state: State, batch: Batch) -> None:

@@ -47,3 +47,24 @@ def test_what_is_not_an_array_of_numbers_is_refused_by_name(subject_of):
         assert "'tiny'" in text
         assert "extra of the state" in text
         assert advice in text
+
+
+def followed(data):
+    return {"extra": jnp.zeros((1, 4))}, {"extra": data}
+
+
+def promoted(data):
+    return {"extra": jnp.zeros((), jnp.int32)}, {"extra": jnp.zeros(())}
+
+
+@pytest.mark.parametrize(
+    ("change", "before", "after"),
+    [(followed, "float32[1, 4]", "float32[2, 4]"), (promoted, "int32[]", "float32[]")],
+)
+def test_a_state_that_changes_its_shape_or_dtype_is_refused_by_name(subject_of, change, before, after):
+    def loss(params, other, rng, data, labels, train):
+        return tiny.loss(params, other, rng, data, labels, train)[0], change(data)[1]
+
+    with pytest.raises(CaseError) as caught:
+        subject_of(tiny.case(init=lambda rng: (tiny.init(rng)[0], change(None)[0]), loss=loss)).trained  # noqa: B018
+    assert f"loss turns extra of other_state from {before} into {after}" in str(caught.value)
