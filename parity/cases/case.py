@@ -33,7 +33,7 @@ class Dataset:
 
     Attributes:
         train: trains the case briefly; at least one batch of `Training.batch_size` examples.
-        test: what runtimes are asked about; batches are its first examples.
+        test: the examples on which runtimes are compared; a batch is the first ones.
     """
 
     train: Batch

@@ -147,12 +147,12 @@ def validate(batch: Batch, data: Specs, labels: Specs, owner: str) -> None:
         InputError: a name, shape or dtype differs, the batch is empty, or arrays differ in length.
     """
     for kind, specs, arrays in (("data", data, batch.data), ("labels", labels, batch.labels)):
-        wanted, given = by_name(specs), by_name(arrays)
-        if list(wanted) != list(given):
+        expected, given = by_name(specs), by_name(arrays)
+        if list(expected) != list(given):
             raise InputError(
-                f"{owner}: {kind} has {list(given)}, expected {list(wanted)}. Name the arrays as the case does."
+                f"{owner}: {kind} has {list(given)}, expected {list(expected)}. Name the arrays as the case does."
             )
-        for name, spec in wanted.items():
+        for name, spec in expected.items():
             _validate_array(given[name], spec, f"{owner}: {kind} {name!r}")
     for kind, arrays in (("data", batch.data), ("labels", batch.labels)):
         for name, array in by_name(arrays).items():

@@ -77,7 +77,7 @@ class KnownIssue:
                 return False
         python = environment.get("machine", {}).get("python")
         versions = {**environment.get("versions", {}), "python": python and python.rstrip("+")}  # a build from git
-        return all(_within(versions.get(name), wanted) for name, wanted in self.ranges.items())
+        return all(_within(versions.get(name), allowed) for name, allowed in self.ranges.items())
 
     def explains(self, check: Check) -> bool:
         """Return whether `check` failed as this entry says."""
@@ -212,7 +212,7 @@ def _problems(entry: dict[str, Any]) -> Iterator[str]:
         if not isinstance(value, str) or not value.strip():
             yield f"{key!r} is {value!r}. Expected text; leave out what may be any."
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry["id"]):
-        yield f"the id {entry['id']!r} is no slug. Expected lower-case words joined by hyphens."
+        yield f"the id {entry['id']!r} is not valid. Expected lower-case words joined by hyphens."
     if entry["class"] not in CLASSES:
         yield f"unknown class {entry['class']!r}. Expected one of {', '.join(CLASSES)}."
     if not re.fullmatch(r"https?://\S+|none: +\S.*", entry["upstream"].strip(), re.DOTALL):
@@ -228,10 +228,10 @@ def _problems(entry: dict[str, Any]) -> Iterator[str]:
         yield f"evidence = {entry['evidence']!r} is no regular expression: {error}. Escape what is meant literally."
 
 
-def _within(version: str | None, wanted: SpecifierSet) -> bool:
+def _within(version: str | None, allowed: SpecifierSet) -> bool:
     """Return whether `version` is in the range; what is not installed, or not a version, is in none."""
     try:
-        return version is not None and wanted.contains(Version(version), prereleases=True)
+        return version is not None and allowed.contains(Version(version), prereleases=True)
     except InvalidVersion:
         return False
 

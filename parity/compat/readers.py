@@ -52,7 +52,7 @@ def limits_of(requirement: str) -> Limits:
     """Return what the TensorFlow that `requirement` names can read, such as `tensorflow==2.17.1`.
 
     A patch release reads what the others of its minor release read. A release that the table does not have must be
-    installed here, and is asked.
+    installed here, and says so itself.
 
     Raises:
         UsageError: it does not name one release, or one that is neither in the table nor installed here.

@@ -101,15 +101,15 @@ def _calling_convention_at_most(limit: int) -> Iterator[None]:
     import jax
 
     # Convention 10 is the one that carries Shardy's shardings.
-    wanted = {"jax_export_calling_convention_version": limit, "jax_use_shardy_partitioner": False}
+    options = {"jax_export_calling_convention_version": limit, "jax_use_shardy_partitioner": False}
     try:
         if jax.config.jax_export_calling_convention_version <= limit:
-            wanted = {}
-        before = {option: getattr(jax.config, option) for option in wanted}
+            options = {}
+        before = {option: getattr(jax.config, option) for option in options}
     except AttributeError as error:
         raise _changed(f"an option is not there: {error}") from error
     try:
-        for option, value in wanted.items():
+        for option, value in options.items():
             jax.config.update(option, value)
         yield
     finally:
@@ -129,8 +129,8 @@ def _require_effect(limits: Limits) -> None:
         raise _changed("what it writes names no StableHLO version")
     if Version(wrote.stablehlo) > Version(limits.stablehlo) or wrote.calling_convention > limits.calling_convention:
         raise _changed(
-            f"it still writes StableHLO {wrote.stablehlo} in calling convention {wrote.calling_convention}, wanted "
-            f"were {limits.stablehlo} and {limits.calling_convention}"
+            f"it still writes StableHLO {wrote.stablehlo} in calling convention {wrote.calling_convention}, expected "
+            f"at most {limits.stablehlo} and {limits.calling_convention}"
         )
 
 

@@ -350,7 +350,7 @@ def test_without_runs_every_issue_is_unmatched(listed):
     [
         ({"tensorflo": ">=2"}, "unknown key 'tensorflo'. Expected some of id, class, text"),
         ({"class": "ffi"}, "unknown class 'ffi'. Expected one of stablehlo_skew"),
-        ({"id": "Cholesky on CPU"}, "the id 'Cholesky on CPU' is no slug. Expected lower-case words"),
+        ({"id": "Cholesky on CPU"}, "the id 'Cholesky on CPU' is not valid. Expected lower-case words"),
         ({"upstream": "jax#23056"}, "upstream is 'jax#23056'. Expected a URL, or 'none: ' and why"),
         ({"upstream": "none"}, "upstream is 'none'. Expected a URL, or 'none: ' and why"),
         ({"upstream": "none: "}, "upstream is 'none: '. Expected a URL, or 'none: ' and why"),
