@@ -117,9 +117,9 @@ def _session(config: pytest.Config) -> Any:
                 from parity.session.run import RunSession
                 from parity.session.selection import select
             issues = config.getoption("--parity-known-issues")
-            listed = known_issues.load(Path(issues)) if issues else known_issues.load()
+            listed = known_issues.load(Path(issues) if issues else None)
             options = [config.getoption(f"--parity-{name}") for name in ("case", "runtime", "batch-size")]
-            with deprecations.listening(deprecated.append):
+            with deprecations.collecting(deprecated.append):
                 selection = select(options[0] or CASES, options[1], _probes(config), options[2], LEDGER)
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None
