@@ -191,13 +191,12 @@ class Latency:
         if measured is None:
             return None
         median, times, ratio = measured.medians[runtime], measured.times_ns[runtime], measured.ratios.get(runtime)
-        ratios: dict[str, Any] = (
-            {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high} if ratio else {}
-        )
+        ends: tuple[Any, ...] = (ratio.value, ratio.low, ratio.high) if ratio else (None, None, None)
         return Timing(
             case=self._subject.case.name, runtime=runtime, **group._asdict(), median_ns=median.value,
             low_ns=median.low, high_ns=median.high, times_ns=times, narrow=measured.narrow(runtime),
-            outliers=timing.outliers(times), load=found.load, **found.prepared[runtime], **ratios,
+            outliers=timing.outliers(times), load=found.load, **found.prepared[runtime],
+            ratio=ends[0], ratio_low=ends[1], ratio_high=ends[2],
         )  # fmt: skip
 
     def results(self, group: Group, runtime: str) -> list[LeafResult]:

@@ -73,7 +73,7 @@ def trajectories(frameworks):
     from parity.tests.support import planting, tiny_training
 
     subject = Subject(tiny_training.case(), Ledger())
-    found = Trajectories(subject, planting.STEPS)
+    found = Trajectories(planting.PlantedSetup(subject), planting.STEPS)
     yield found
     found.close()
     subject.close()
@@ -81,7 +81,7 @@ def trajectories(frameworks):
 
 @pytest.fixture(scope="session")
 def begun(trajectories):
-    """The same followed honestly in float32, and where it began."""
+    """The same compared without a fault, in float32, and where they were begun."""
     from parity.handover import EXPORTED
     from parity.tests.support.planting import Begun
 
@@ -90,7 +90,7 @@ def begun(trajectories):
 
 @pytest.fixture
 def subject_of(frameworks):
-    """Makes harnesses, and closes them."""
+    """Makes subjects, and closes them."""
     from parity.core.ledger import Ledger
     from parity.runtimes.subject import Subject
 
