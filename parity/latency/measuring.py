@@ -67,18 +67,18 @@ class Latency:
         subject: the case.
         name: by which `parity.cases.case.load` finds it.
         planned: the runtimes of each group; the reference is measured with all of them.
-        reference: the runtime that others are compared with.
-        runtimes: all of them, by name.
+        runtimes: all of them, by name; the others are compared with the one that is the reference.
         largest: the largest batch size, at which each runtime is called first.
         effort: how much is measured.
     """
 
     def __init__(
-        self, subject: Subject, name: str, planned: Mapping[Group, list[TimedRuntime]], reference: TimedRuntime,
+        self, subject: Subject, name: str, planned: Mapping[Group, list[TimedRuntime]],
         runtimes: Mapping[str, TimedRuntime], largest: int, effort: Effort,
     ) -> None:  # fmt: skip
         self._subject, self._name, self._planned, self._runtimes = subject, name, planned, runtimes
-        self._reference, self._largest, self._effort = reference, largest, effort
+        self._largest, self._effort = largest, effort
+        [self._reference] = [runtime for runtime in runtimes.values() if runtime.is_reference]
         self._folder = tempfile.TemporaryDirectory(prefix="parity-latency-")
         self._workers: dict[tuple[str, str], Worker] = {}
         self._found: dict[Group, Found] = {}

@@ -31,10 +31,10 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def frameworks():
     """Both frameworks, started as a run starts them."""
+    from parity.cases import jax_devices
     from parity.export import artifact
-    from parity.runtimes import jax
 
-    jax.configure_devices(2)
+    jax_devices.configure_devices(2)
     artifact.configure_devices(2)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from parity import latency, records
 from parity.core.errors import RuntimeFailureError
-from parity.latency import MIN_ROUNDS, RUNTIMES, Effort, Group, benchmarking, timing
+from parity.latency import MIN_ROUNDS, Effort, Group, benchmarking, timed_runtimes, timing
 from parity.records import CRASH, FAIL, PASS
 from parity.session import plugin
 from parity.tests.support import planted_latency, samples
@@ -230,9 +230,10 @@ def asking(tiny_subject):
     opened = []
 
     def ask(*groups, name=TINY):
-        jax = RUNTIMES["jax"]
+        runtimes = timed_runtimes()
+        jax = runtimes["jax"]
         planned = {group: [jax] for group in groups}
-        opened.append(Latency(tiny_subject, name, planned, jax, RUNTIMES, 50, Effort(budget_s=0.02)))
+        opened.append(Latency(tiny_subject, name, planned, runtimes, 50, Effort(budget_s=0.02)))
         return opened[-1]
 
     yield ask
@@ -283,7 +284,7 @@ def test_every_group_begins_where_training_had_arrived(asking):
 
 def test_the_first_call_of_a_footprint_includes_compiling(of_tiny):
     found, group = of_tiny
-    prepared = found._worker(RUNTIMES["jax"], group.device).prepare("predict", 50)
+    prepared = found._worker(timed_runtimes()["jax"], group.device).prepare("predict", 50)
     assert found.footprint("jax", "cpu:0").first_call_ns > prepared["compile_ns"] > prepared["first_call_ns"] / 10
 
 
