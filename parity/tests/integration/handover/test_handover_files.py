@@ -17,13 +17,14 @@ from parity.cases.optimizers import Optimizer, Schedule
 from parity.cases.pipeline import Pipeline
 from parity.cases.specs import Batch
 from parity.core.errors import RecordError, UsageError
-from parity.core.ledger import Ledger
 from parity.handover import CARRIED, EXPORTED
 from parity.handover.counterparts import keras_optimizer, keras_schedule
 from parity.handover.files import MANIFEST, read, write
 from parity.handover.setup import COMPARED, methods, why_not_carried
-from parity.session.examination import Examination
-from parity.session.selection import BESIDE, TRAJECTORY, Selection
+from parity.probes import trajectory
+from parity.runtimes import registry
+from parity.session.planning import Planner
+from parity.session.selection import Selection
 from parity.tests.support import tiny_training
 
 MAKE = Optimizer(make=lambda rate: optax.chain(optax.scale_by_adam(), optax.scale_by_learning_rate(rate)))
@@ -94,11 +95,12 @@ def test_an_optimizer_of_ones_own_is_not_told_and_not_carried(handover, tmp_path
 
 def test_a_run_says_why_a_hand_over_is_left_out(frameworks):
     case = tiny_training.case(training=replace(tiny_training.TRAINING, optimizer=MAKE))
-    selection = Selection({case.name: case}, (BESIDE[TRAJECTORY],), (TRAJECTORY,), (13,))
-    questions = Examination(selection, "cell", None, Ledger()).asked
-    items = [q.item for q in questions.of("test_trajectory")]
-    assert items == [f"test_trajectory[{case.name}-{way}]" for way in COMPARED if way != CARRIED]
-    [sentence] = questions.left_out.values()
+    selection = Selection({case.name: case}, tuple(registry.runtimes().values()), ("trajectory",), (13,))
+    planner = Planner(selection, [], lambda name: 50)
+    items = planner.items(trajectory.PROBE)
+    assert [item.item for item in items] == [f"test_trajectory[{case.name}-{m}]" for m in COMPARED if m != CARRIED]
+    assert [item.variant for item in items] == [method for method in COMPARED if method != CARRIED]
+    [sentence] = planner.left_out.values()
     assert sentence.startswith("tiny_training: a Keras optimizer left out: an optimizer of one's own")
 
 

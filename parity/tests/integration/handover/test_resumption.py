@@ -12,6 +12,7 @@ from parity.cases.functions import named
 from parity.cases.optimizers import Optimizer
 from parity.cases.training import optimizer
 from parity.core.errors import RecordError, RuntimeFailureError, UsageError
+from parity.core.processes import BLOCKED
 from parity.export import artifact
 from parity.handover import CARRIED, EXPORTED, MOMENTS, STATE, checkpoints, stage
 from parity.handover.continuing import ExportedContinuation, resume
@@ -21,7 +22,6 @@ from parity.handover.returning import Returned, returned
 from parity.handover.train_state import TrainState, stepping
 from parity.handover.trajectory import INTERRUPTED_AFTER, compare
 from parity.records import FAIL, PASS
-from parity.runtimes.saved_model_fresh import BLOCKED
 from parity.tests.support import planting, tiny_training
 from parity.tests.support.planting import BEGIN, EPOCH
 

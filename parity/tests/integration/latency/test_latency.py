@@ -30,8 +30,8 @@ from parity.records import PlanItem, Timing
 TIMES = [100_000, 110_000, 90_000, 105_000, 400_000]
 NAMES = ("jax", "tf_xla")
 ASKED = [
-    samples.planned(
-        item=f"test_latency[c-{name}-predict-b1]", test="latency", probe="latency", case="c", runtime=r, batch_size=1)
+    PlanItem(item=f"test_latency[c-{r}-predict-b1]", test="latency", case="c", probe="latency", variant="predict",
+             runtime=r, batch_size=1, jax_device="cpu:0", tf_device="cpu:0")
     for r in NAMES
 ]
 
@@ -117,21 +117,21 @@ def test_its_options_say_how_much_is_measured(pytester, options, changed):
 
 def test_latency_without_pytest_benchmark_says_what_to_install(pytester):
     with pytest.raises(pytest.UsageError, match=r"pip install 'parity\[test\]'"):
-        plugin._check_benchmarks(pytester.parseconfig("-p", "no:benchmark"))
+        plugin._require_benchmarks(pytester.parseconfig("-p", "no:benchmark"))
 
 
-QUESTIONED = """
+TIMED = """
 import pytest
 from parity.records import PlanItem
 
-QUESTION = PlanItem(
+ITEM = PlanItem(
     item="test_latency[c-jax-predict-b1]", test="latency", case="c", probe="latency", variant="predict", runtime="jax",
     batch_size=1, jax_device="cpu:0",
 )
 
 
-@pytest.mark.parametrize("question", [QUESTION])
-def test_latency(question, benchmark):
+@pytest.mark.parametrize("item", [ITEM])
+def test_latency(item, benchmark):
     pass
 """
 
@@ -143,7 +143,7 @@ def test_latency(question, benchmark):
     ids=" ".join,
 )  # fmt: skip
 def test_an_option_that_cannot_be_obeyed_is_refused_by_name(pytester, monkeypatch, options):
-    pytester.makepyfile(QUESTIONED)
+    pytester.makepyfile(TIMED)
     found = pytester.runpytest("-p", "no:cacheprovider", *options)
     refused = options[-1].removeprefix("addopts=") if len(options) > 1 and options[0] == "-o" else options[0]
     assert found.ret == pytest.ExitCode.USAGE_ERROR
@@ -300,8 +300,8 @@ def test_a_predict_that_fails_at_the_largest_size_takes_no_other_step_with_it_an
     assert errors[0] is errors[1]
 
 
-def told(workload, step):
-    """What JAX's first two rounds of a step tell."""
+def scalars(workload, step):
+    """The scalars of JAX's first two rounds of a step."""
     from parity.latency import in_jax
     from parity.latency.steps import inputs
 
@@ -333,8 +333,8 @@ def turned_round(found, *_):
 def test_a_step_that_lacks_something_is_another_program(of_tiny, monkeypatch, step, plant):
     from parity.latency import in_jax, measuring
 
-    workload, right = of_tiny[0]._workload, in_jax.functions
-    found = measuring.Found(scalars={"jax": told(workload, step), "tf_xla": told(workload, step)})
+    workload, right = of_tiny[0]._written.get(), in_jax.functions
+    found = measuring.Found(scalars={"jax": scalars(workload, step), "tf_xla": scalars(workload, step)})
 
     def judged(batch_size=13):
         return measuring.judge_program(found, "tf_xla", "jax", batch_size).status
@@ -346,7 +346,7 @@ def test_a_step_that_lacks_something_is_another_program(of_tiny, monkeypatch, st
         return {**real, step: lambda *point: plant(real[step](*point), *point[:3])}
 
     monkeypatch.setattr(in_jax, "functions", planted)
-    found.scalars["tf_xla"] = told(workload, step)
+    found.scalars["tf_xla"] = scalars(workload, step)
     assert judged(1) == FAIL
     found.scalars["tf_xla"] = []
     assert judged() == FAIL
