@@ -33,7 +33,6 @@ from parity.latency.timing import Timer
 from parity.latency.workload import Workload
 from parity.records.timing_calibration import COMMAND, PLAIN, SCHEMA, SLOWDOWN, Series, Study, Trial
 from parity.runtimes.subject import Subject
-from parity.session.timing import timed_runtimes
 
 BUDGET_S = 60.0
 """For a trial, which ends as soon as the interval of the ratio is narrow enough: beside a busy process on two cores
