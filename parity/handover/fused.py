@@ -170,7 +170,7 @@ def trajectory(step: Callable[..., Any], predict: Callable[..., Any], fused: Fus
 
     Args:
         step: `Trunk.step`, as compiled.
-        predict: `Trunk.predict`, likewise.
+        predict: `Trunk.predict`, as compiled.
         fused: the state to begin from.
         batches: at least one.
     """

@@ -213,7 +213,7 @@ class Latency:
         return results
 
     def footprint(self, runtime: str, device: str) -> Footprint:
-        """Return what a runtime costs, including everything that it was asked before.
+        """Return what a runtime costs, including all requests before.
 
         Raises:
             ParityError: the runtime failed.

@@ -7,7 +7,7 @@ import numpy as np
 from parity.handover.continuing import KerasContinuation
 from parity.handover.setup import NARROW, HandoverSetup
 from parity.handover.slots import place
-from parity.handover.trajectory import StepwiseComparison
+from parity.handover.trajectory import compare
 
 STEPS = 15
 """All three epochs after the hand-over of `tiny_training`; the rate changes after the first of them."""
@@ -72,10 +72,7 @@ class Begun:
 
     def follow(self, trainings, steps=STEPS):
         """What becomes of `trainings`, by name."""
-        comparison = StepwiseComparison(self.reference, trainings)
-        for batch in self.trajectories.setup.batches[:steps]:
-            comparison.step(batch)
-        return comparison.outcomes
+        return compare(self.reference, trainings, self.trajectories.setup.batches[:steps]).outcomes
 
 
 def moment(training, kind, leaf):

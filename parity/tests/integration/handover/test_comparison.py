@@ -9,7 +9,7 @@ from parity.core.errors import RuntimeFailureError
 from parity.handover import LOSS, STAGES, stage
 from parity.handover.reference import CompiledStep, ReferenceTrajectory, _of_squares
 from parity.handover.train_state import TrainState, answer, stepping
-from parity.handover.trajectory import StepwiseComparison
+from parity.handover.trajectory import compare
 from parity.records import FAIL, MISSING, PASS
 from parity.scoring import kinks, rules
 from parity.scoring.arithmetic import with_rounding
@@ -57,10 +57,7 @@ def beside_kink(batch, params, ulp):
 
 
 def follow(reference, batches, **trainings):
-    comparison = StepwiseComparison(reference.starting_at(reference.begin), trainings)
-    for batch in batches:
-        comparison.step(batch)
-    return comparison.outcomes
+    return compare(reference.starting_at(reference.begin), trainings, batches).outcomes
 
 
 def kinked(reference, batches, number, fault=lambda number, found: found):

@@ -20,9 +20,9 @@ from parity.handover.exported import Trainable
 from parity.handover.resumption import Interruption, judge
 from parity.handover.returning import Returned, returned
 from parity.handover.train_state import TrainState, stepping
-from parity.handover.trajectory import INTERRUPTED_AFTER, compare
+from parity.handover.trajectory import INTERRUPTED_AFTER, compare, half
 from parity.records import FAIL, PASS
-from parity.tests.support import planting, tiny_training
+from parity.tests.support import tiny_training
 from parity.tests.support.planting import BEGIN, EPOCH
 
 pytestmark = pytest.mark.slow
@@ -182,8 +182,8 @@ def test_a_stage_or_a_leaf_that_does_not_arrive_is_told(continuation, lost):
 
 def test_a_short_training_is_resumed_as_far_as_it_goes(begun):
     batches, training = begun.trajectories.setup.batches[:EPOCH], begun.trainings[EXPORTED].with_fault(None)
-    found = compare(begun.reference, {EXPORTED: training}, batches, planting.STEPS)
-    assert found.uninterrupted[EXPORTED]["step"] == BEGIN + 2 * (EPOCH // 2)
+    found = compare(begun.reference, {EXPORTED: training}, batches, 2 * half(batches))
+    assert found.kept[EXPORTED]["step"] == BEGIN + 2 * (EPOCH // 2)
 
 
 class Lossy(Returned):
@@ -275,7 +275,7 @@ def test_a_killed_process_and_a_second_export_go_on_to_the_bit(trajectories, beg
     assert set(arrived) == {CARRIED, EXPORTED, checkpoints.AGAIN}
     assert arrived[checkpoints.AGAIN][0] == EXPORTED
     for end, (method, state) in arrived.items():
-        uninterrupted = trajectories.compared.uninterrupted[method]
+        uninterrupted = trajectories.compared.kept[method]
         found = {j.leaf: j.status for j in judge(state, uninterrupted, end)}
         assert found == {f"{end}/{name}": PASS for name in STATE}
     for what in ("begin", "resume"):
