@@ -87,7 +87,7 @@ class Latency:
         self._exported = Once(self._export)
 
     def _write_workload(self) -> workload.Workload:
-        """The workload without its SavedModel. That the case cannot be exported concerns all but the reference."""
+        """Write the workload without its SavedModel. A failed export concerns all runtimes but the reference."""
         trained, case = self._subject.trained, self._subject.case
         try:
             _ = self._subject.bundle
@@ -103,7 +103,7 @@ class Latency:
         return written
 
     def _export(self) -> tuple[int, int]:
-        """The SavedModel: the duration of its export in ns, and its bytes."""
+        """Write the SavedModel; return the duration of its export in ns, and its bytes."""
         from parity.latency import converted
 
         workload, case = self._written.get(), self._subject.case
@@ -126,10 +126,8 @@ class Latency:
         key = (runtime.name, device)
         if key not in self._workers:
             self._workers[key] = Worker(runtime, workload.path, device)
-        with suppress(ParityError):  # the worker keeps the error for those who ask for this step; others may work
-            self._workers[key].prepare(
-                PREDICT, self._largest
-            )  # before all others: this is the first call of a footprint
+        with suppress(ParityError):  # raised again for this step; other steps may work
+            self._workers[key].prepare(PREDICT, self._largest)  # first of all: a footprint has the first call
         return self._workers[key]
 
     def group(self, group: Group) -> Found:
