@@ -31,10 +31,10 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def frameworks():
     """Both frameworks, started as a run starts them."""
+    from parity.cases import jax_devices
     from parity.export import artifact
-    from parity.runtimes import jax
 
-    jax.configure_devices(2)
+    jax_devices.configure_devices(2)
     artifact.configure_devices(2)
 
 
@@ -73,7 +73,7 @@ def trajectories(frameworks):
     from parity.tests.support import planting, tiny_training
 
     subject = Subject(tiny_training.case(), Ledger())
-    found = Trajectories(subject, planting.STEPS)
+    found = Trajectories(planting.PlantedSetup(subject), planting.STEPS)
     yield found
     found.close()
     subject.close()
@@ -81,7 +81,7 @@ def trajectories(frameworks):
 
 @pytest.fixture(scope="session")
 def begun(trajectories):
-    """The same followed honestly in float32, and where it began."""
+    """The same compared without a fault, in float32, and where they were begun."""
     from parity.handover import EXPORTED
     from parity.tests.support.planting import Begun
 
@@ -90,7 +90,7 @@ def begun(trajectories):
 
 @pytest.fixture
 def subject_of(frameworks):
-    """Makes harnesses, and closes them."""
+    """Makes subjects, and closes them."""
     from parity.core.ledger import Ledger
     from parity.runtimes.subject import Subject
 

@@ -12,6 +12,7 @@ from parity.cases.pipeline import Pipeline
 from parity.core.errors import RemedyError, RuntimeFailureError, UsageError
 from parity.export import artifact
 from parity.export import conversion as export
+from parity.handover.finetuning import finetuned
 from parity.probes import checks
 from parity.records import FAIL, PASS
 from parity.runtimes import RUNTIMES, Request, jax_float64, saved_model, saved_model_fresh
@@ -182,14 +183,15 @@ def test_an_artifact_without_a_serving_signature_fails(subject, tmp_path):
 
 
 def test_training_goes_on_in_tensorflow(subject):
-    assert {j.leaf: j.status for j in checks.finetuned(subject)} == dict.fromkeys(
+    assert {j.leaf: j.status for j in checks.finetuned(subject, finetuned(subject))} == dict.fromkeys(
         ("handover_loss", "iterations", "learning_rate", "first_update", "parameters", "training_loss"), PASS
     )
 
 
 def test_a_schedule_off_by_one_step_is_found(subject, monkeypatch):
-    monkeypatch.setattr(subject.finetuned, "learning_rate", [subject.finetuned.learning_rate[-1]] * 10)
-    [found] = [j for j in checks.finetuned(subject) if j.leaf == "learning_rate"]
+    after = finetuned(subject)
+    monkeypatch.setattr(after, "learning_rate", [after.learning_rate[-1]] * 10)
+    [found] = [j for j in checks.finetuned(subject, after) if j.leaf == "learning_rate"]
     assert "the learning rate at step" in found.message
 
 

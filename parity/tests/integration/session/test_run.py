@@ -34,7 +34,7 @@ def run(*arguments, cwd):
 def iris(tmp_path_factory, frameworks):
     """A user's own case, in a file outside the package, on every runtime.
 
-    Of relations, which have tests of their own like the canaries, one; `test_resuming` kills processes.
+    Of relations, which have tests of their own like the canaries, one; `test_resumption` kills processes.
     """
     folder = tmp_path_factory.mktemp("iris")
     asked = "not resumption and not bfloat16 and not canaries and (not relations or split_batch)"
