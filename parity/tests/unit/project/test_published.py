@@ -33,8 +33,8 @@ def test_the_readme_says_what_was_measured():
 def test_the_readme_says_what_hand_overs_cost():
     run = published.run(published.HANDOVER)
     assert run.in_order()
-    assert {(hit.way, hit.seed) for hit in run.hits} >= {(way, seed) for way in HANDOVERS for seed in range(5)}
-    for sentence in costs.sentences(run.hits):
+    assert {(hit.method, hit.seed) for hit in run.handover_costs} >= {(way, seed) for way in HANDOVERS for seed in range(5)}
+    for sentence in costs.sentences(run.handover_costs):
         assert f"- {sentence}." in README
     assert [figure.title for figure in handover.of_the_whole()["charts"]]
 
