@@ -60,6 +60,8 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         if out:
             storage.output_folder(Path(out))
+            if not config.option.collectonly:
+                records.begin(Path(out))
             from parity import report
 
             report.require()
