@@ -170,11 +170,13 @@ def test_the_interface_that_others_use():
     assert {"judge", "load_policy", "read", "Verdict", "Finding"} <= set(gate.__all__)
 
 
-def test_a_run_that_fails_before_its_plan_leaves_nothing_that_the_gate_accepts(tmp_path, gated):
+@pytest.mark.parametrize("broken", ["--no-such-option", "conftest.py"])
+def test_a_run_that_fails_before_its_plan_leaves_nothing_that_the_gate_accepts(tmp_path, broken):
+    (tmp_path / "conftest.py").write_text("import no_such_module\n" if broken == "conftest.py" else "")
     out = tmp_path / "out"
     out.mkdir()
     (out / "run.json").write_bytes(encoded(newer()))
-    done = samples.python("-m", "pytest", f"--parity-out={out}", "nowhere.py", cwd=tmp_path)
+    done = samples.python("-m", "pytest", f"--parity-out={out}", *[broken][broken == "conftest.py" :], cwd=tmp_path)
     assert done.returncode == 4, done.stdout
     (tmp_path / "old.json").write_bytes(encoded(run()))
     done = samples.python("-m", "parity", "gate", tmp_path / "old.json", out)
