@@ -58,7 +58,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rule: tuple[Rule, ...] = ()
 
     def excuse(self, case: str, probe: str, runtime: str) -> str:
-        """Why a finding there is advisory; empty where it is hard. The last rule that matches decides."""
+        """Return why a finding there is advisory; empty where it is hard. The last rule that matches decides."""
         for rule in reversed(self.rule):
             if rule.matches(case, probe, runtime):
                 return rule.reason if rule.level == ADVISORY else ""
@@ -92,7 +92,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_policy(path: Path | None = None) -> Policy:
-    """The policy in `path`, or the one that ships with the package.
+    """Return the policy in `path`, or the one that ships with the package.
 
     Raises:
         UsageError: it cannot be read, is not TOML, or says something else than the shipped one's kind of thing.
