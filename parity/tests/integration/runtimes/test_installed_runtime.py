@@ -1,4 +1,4 @@
-"""A runtime of another distribution, found by its entry point, is planned, run, scored, recorded, reported and gated."""
+"""A runtime of another distribution, found by its entry point, is planned, scored, recorded, reported and gated."""
 
 import os
 import subprocess
