@@ -66,7 +66,7 @@ def tiny_subject(frameworks):
 
 @pytest.fixture(scope="session")
 def trajectories(frameworks):
-    """Those of the tiny training, made once."""
+    """The trajectories of the tiny training, made once."""
     from parity.core.ledger import Ledger
     from parity.handover.trajectories import Trajectories
     from parity.runtimes.subject import Subject

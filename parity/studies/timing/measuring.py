@@ -39,7 +39,7 @@ BUDGET_S = 60.0
 after up to 1,400 rounds, for which the default budget is too short."""
 MAX_ROUNDS = 2000
 PROCESSES = 4
-"""Of each step; trials take their ordered pairs in turn."""
+"""Processes of each step; trials take their ordered pairs in turn."""
 PLAIN_S, PLAIN_LEAST = 0.4, 5
 """For the plain mean of a side: seconds, less than pytest-benchmark's default of 1, so that the study takes about 40
 minutes; and the least number of rounds."""
