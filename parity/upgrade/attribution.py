@@ -137,7 +137,7 @@ def _converted(known: Corners) -> Iterator[Finding]:
     A score may change where the distance from the oracle does not: another jax trains another model, with other
     budgets. The largest change of which the distance moved is reported first.
     """
-    facts = {"old": f"jax {known.old.jax}", "new": known.new.jax}
+    facts = {"side": "tensorflow on what jax exports", "old": f"jax {known.old.jax}", "new": known.new.jax}
     if known.old.jax == known.new.jax:
         return
     found = [

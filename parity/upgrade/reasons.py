@@ -37,7 +37,7 @@ class Reason(Enum):
     NO_PROGRAMS = None, "The exported programs are unknown: no record with jax {jax} has them."
     READABLE = False, "TensorFlow reads the exported programs."
     UNREADABLE = True, "TensorFlow cannot read {evidence} ({failure})."
-    UNREADABLE_BEFORE = False, "TensorFlow cannot read {evidence} ({failure}), neither the old nor the new one."
+    UNREADABLE_BEFORE = False, "TensorFlow cannot read {evidence} ({failure}), in the old pair as in the new one."
     READER_UNKNOWN = None, "It is unknown whether TensorFlow reads the exported programs."
     OTHERS_MOVED = True, "Other packages moved too."
     REMEDY = None, "{new} ran {checks} checks with the remedy; {failed} failed. Worst score {worst}, limit {limit}."
@@ -58,6 +58,10 @@ class Reason(Enum):
         return self.name.lower()
 
 
+def _text(value: Any) -> str:
+    return "absent" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 @dataclass(frozen=True)
 class Change:
     """One quantity in the old and the new record, with the release that both share in `beside`."""
@@ -68,7 +72,7 @@ class Change:
     beside: str = ""
 
     def __str__(self) -> str:
-        old, new = (f"{value:.3g}" if isinstance(value, float) else str(value) for value in (self.old, self.new))
+        old, new = (_text(value) for value in (self.old, self.new))
         return f"{self.what} {old}{f' -> {new}' * (old != new)}{f' beside {self.beside}' * bool(self.beside)}"
 
 

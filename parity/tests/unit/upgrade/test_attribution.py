@@ -47,6 +47,7 @@ def test_every_sentence_names_its_facts():
 def test_a_change_is_shown_with_three_digits():
     assert str(Change("predict", 2.0, 30.0, "jax 1")) == "predict 2 -> 30 beside jax 1"
     assert str(Change("predict", 1.23456, 1.23456)) == "predict 1.23"
+    assert str(Change("vhlo.add", None, 7)) == "vhlo.add absent -> 7"
 
 
 def test_where_nothing_moved_every_side_reports_its_numbers():
