@@ -137,7 +137,7 @@ def _records(
     shared = set.intersection(*({r.cell.python for r in records} for records in found.values()))
     if not shared and (recorded or all(found.values())):
         best = {pair: records[0] for pair, records in found.items() if records}
-        return best, _several(best)
+        return best, _pythons(best)
     python, why = choose_python(pairs, found, only)
     best = {pair: next((r for r in rs if r.cell.python == python), rs[0]) for pair, rs in found.items() if rs}
     absent = [pair for pair in pairs if pair not in best]
@@ -145,12 +145,12 @@ def _records(
         names = ", ".join(pair.cell(python) for pair in absent)
         runner.show(f"Running {names}. Each takes minutes. {why.sentence}")
         best |= runner.run(absent, python)
-    return best, why if {record.cell.python for record in best.values()} == {python} else _several(best)
+    return best, why if {record.cell.python for record in best.values()} == {python} else _pythons(best)
 
 
-def _several(best: dict[Pair, CellRecord]) -> Finding:
+def _pythons(best: dict[Pair, CellRecord]) -> Finding:
     pythons = sorted({str(record.cell.python) for record in best.values()}, key=Version)
-    reason = Reason.PYTHONS_RECORDED if pythons else Reason.NOTHING_RECORDED
+    reason = (Reason.NOTHING_RECORDED, Reason.PYTHON_ONLY, Reason.PYTHONS_RECORDED)[min(len(pythons), 2)]
     return Finding("python", reason, {"python": " and ".join(pythons)})
 
 

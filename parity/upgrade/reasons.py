@@ -49,6 +49,7 @@ class Reason(Enum):
     PYTHON_RECORDED = None, "Python {python}: every pair is recorded on it."
     PYTHON_INSTALLS = None, "Python {python}: it can install every pair; {recorded} of {pairs} are recorded on it."
     PYTHON_INSTALLS_MOST = None, "Python {python}: it can install {installable} of {pairs} pairs, and no other more."
+    PYTHON_ONLY = None, "Python {python}: no other has a record."
     PYTHONS_RECORDED = None, "Python {python}: the pairs are recorded on several Pythons."
     NOTHING_RECORDED = None, "Nothing is recorded."
 

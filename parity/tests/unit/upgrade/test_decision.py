@@ -176,7 +176,7 @@ def test_nothing_is_run_where_only_what_is_recorded_is_asked_for(runner, four, l
     }  # fmt: skip
     shown = rendering.terminal(found)
     assert re.search(rf"new/old +{NEW.jax} +{OLD.tensorflow}", shown)
-    assert found.made == ()
+    assert (found.made, found.python.reason) == ((), Reason.PYTHON_ONLY)
     (reports / NEW.cell("3.12") / "run.json").unlink()
     absent = decide(OLD, NEW, replace(runner, _seen={}), None, recorded=True)
     assert (absent.exit_code, absent.verdict) == (3, None)
