@@ -40,8 +40,8 @@ def test_a_slowdown_that_a_repeat_confirms_blocks_and_says_both_medians_the_fact
 def test_without_a_repeat_it_warns_and_says_the_command():
     found = judge(slower())
     assert (kinds(found), found.exit_code) == ([("warn", "latency"), ("note", "latency")], 0)
-    assert "parity run -m latency --batch-size 13 --out AGAIN" in found.findings[1].sentence
-    assert "parity gate run.json run.json --repeat AGAIN" in found.findings[1].sentence
+    assert "parity run -m latency --batch-size 13 --out REPEAT" in found.findings[1].sentence
+    assert "parity gate run.json run.json --repeat REPEAT" in found.findings[1].sentence
 
 
 def test_an_interval_that_does_not_exclude_the_factor_warns_whatever_a_repeat_says():
@@ -158,8 +158,8 @@ def test_the_advice_names_cases_and_batch_sizes_that_are_not_the_default():
         old = [replace(timing, median_ns=1e6, low_ns=1e6, high_ns=1e6) for timing in timed]
         return judge(newer(timings=timed, started_at=DAY.format(2)), run(timings=old)).findings[-1].sentence
 
-    assert "run -m latency --out AGAIN" in advice(*({"batch_size": size} for size in BATCH_SIZES))
-    assert "with the same options, parity run -m latency --case miniature --batch-size 7 --out AGAIN" in advice(
+    assert "run -m latency --out REPEAT" in advice(*({"batch_size": size} for size in BATCH_SIZES))
+    assert "with the same options, parity run -m latency --case miniature --batch-size 7 --out REPEAT" in advice(
         {"case": "miniature", "batch_size": 7}
     )
 
@@ -225,7 +225,7 @@ def test_the_command_takes_repeats_and_every_output_says_so(tmp_path, capsys):
     files = [tmp_path / name for name in ("out.md", "out.xml", "verdict.json")]
     options = [f"--{name}={file}" for name, file in zip(("markdown", "junit", "json"), files, strict=True)]
     assert cli.main(["gate", old, new]) == 0
-    assert f"--repeat {'AGAIN'}" in " ".join(capsys.readouterr().out.split())
+    assert f"--repeat {'REPEAT'}" in " ".join(capsys.readouterr().out.split())
     assert cli.main(["gate", old, new, "--repeat", again, *options]) == 1
     assert all("confirmed by a repeat" in file.read_text() for file in files)
     assert json.loads(files[2].read_text())["counts"] == {"block": 1, "warn": 0, "note": 0}
