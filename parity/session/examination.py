@@ -20,7 +20,7 @@ from parity.core.errors import ParityError
 from parity.core.failures import CRASH, NUMERIC, Failure, classify
 from parity.core.ledger import FRAMEWORKS, IMPORTING, TRAINING, Ledger
 from parity.records import NO_DEVICE, Check, Deprecation, Event, PlanItem, Program, Recorder, Remedy, Run
-from parity.report import summary
+from parity.report import terminal
 from parity.runtimes import EVALUATION_OF, VIRTUAL_CPUS
 from parity.scoring.rules import LIMIT
 from parity.session import repeating
@@ -58,7 +58,7 @@ class Examination:
         self._modules: dict[str, str] = {}
         self._foretold: dict[str, handshake.Prediction] = {}
         self._seen: set[tuple[str, str, int]] = set()
-        self._report: Path | None = None
+        self._report = ""
         self._listener: deprecations.Listener | None = None
 
     def import_frameworks(self) -> None:
@@ -184,7 +184,7 @@ class Examination:
             self._add(check)
         bad = [check for check in found if check.status not in records.IN_ORDER]
         if bad or not found:
-            pytest.fail(summary.failure(question, bad, len(found)), pytrace=False)
+            pytest.fail(terminal.failure(question, bad, len(found)), pytrace=False)
 
     def _limit(self, question: PlanItem) -> tuple[float, str | None]:
         if question.probe in OF_NO_CASE:
@@ -373,7 +373,7 @@ class Examination:
             from parity import report
 
             self._recorder.seal(state, self.ledger.totals())
-            self._report = report.write([self.run], self._out / "index.html")
+            self._report = report.write_if_installed([self.run], self._out / "index.html")
 
     def _profile(self) -> None:
         """Record how far off the worst leaves are, and where; what is asked again is booked as it was."""
@@ -385,7 +385,7 @@ class Examination:
 
     def summary(self, width: int) -> list[str]:
         """What the terminal shows at the end."""
-        return summary.of(self.run, width, self._report)
+        return terminal.summary(self.run, width, self._report)
 
 
 def _skipped(subject: Subject, question: PlanItem, results: list[LeafResult]) -> list[LeafResult]:

@@ -60,9 +60,6 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         if out:
             storage.output_folder(Path(out))
-            from parity import report
-
-            report.require()
     except ParityError as error:
         raise pytest.UsageError(str(error)) from None
     config.pluginmanager.register(Warned(config))

@@ -97,7 +97,7 @@ def _verify(bundle: Bundle, out: Path | None, cell: str | None, mode: str) -> Ru
         run.state, run.ended_at, run.spent_s = state, records.now(), ledger.totals()
         if recorder is not None and out is not None:
             recorder.seal(state, run.spent_s)
-            report.write([run], out / "index.html")
+            report.write_if_installed([run], out / "index.html")
     return run
 
 

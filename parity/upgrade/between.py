@@ -12,10 +12,10 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from parity.core.errors import ParityError, RecordError
-from parity.matrix import atlas as atlases
 from parity.matrix import building
-from parity.matrix.atlas import AGREES, APART, Row
 from parity.records import JOINT, MISSING, cells
+from parity.records import atlas as atlases
+from parity.records.atlas import AGREES, NOT_INSTALLABLE, Row
 from parity.records.cells import Cell
 from parity.upgrade import releases
 from parity.upgrade.making import Bench, of_cell
@@ -81,7 +81,7 @@ def known(old: Pair, new: Pair, bench: Bench) -> dict[Pair, list[Row]]:
 
 def _good(rows: Iterable[Row]) -> list[Row]:
     """Those rows of a pair that agree, if it does wherever it can be installed."""
-    installed = [row for row in rows if atlases.kind(row) != APART]
+    installed = [row for row in rows if atlases.kind(row) != NOT_INSTALLABLE]
     return installed if all(atlases.kind(row) == AGREES for row in installed) else []
 
 

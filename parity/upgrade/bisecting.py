@@ -10,8 +10,8 @@ from packaging.version import Version
 
 from parity.core.errors import NotComparableError, UsageError
 from parity.core.failures import RESOLVER
-from parity.matrix.atlas import score
 from parity.records import MISSING, PASS, REMEDIED
+from parity.records.atlas import score
 from parity.records.cells import Outcome
 from parity.upgrade import releases
 from parity.upgrade.between import installs

@@ -15,8 +15,8 @@ from rich.table import Table
 from parity.gate import outputs
 from parity.gate.text import markdown as plain
 from parity.gate.text import one_line
-from parity.matrix.atlas import score
 from parity.records import REMEDIED, encode
+from parity.records.atlas import score
 from parity.upgrade.between import counted, measure
 from parity.upgrade.making import Recorded
 from parity.upgrade.upgrading import Upgrade

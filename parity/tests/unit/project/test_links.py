@@ -10,12 +10,12 @@ import pytest
 
 from parity import report
 from parity.cli import main as cli
-from parity.report import facts
+from parity.report import advice
 from parity.tests.support.paths import ROOT
 
 TEMPLATES = [
     *Path(report.__file__).parent.rglob("*.j2"),
-    Path(facts.__file__),
+    Path(advice.__file__),
     Path(report.__file__).with_name("markdown.py"),
 ]
 LINK = re.compile(r"""<(?:a|img)\s[^>]*?(?:href|src)="([^"#]*)[^"]*"|\]\(([^)#\s]+)[^)]*\)""")

@@ -11,8 +11,7 @@ from parity import records
 from parity.compat import readers
 from parity.core import failures
 from parity.core.errors import NotComparableError, UsageError
-from parity.matrix import atlas, running, scheduling
-from parity.records import ERROR, MISSING, Stopped, cells
+from parity.records import ERROR, MISSING, Stopped, atlas, cells, running, scheduling
 from parity.records.cells import Cell
 from parity.tests.integration.matrix.test_cell_command import releases as wheels  # noqa: F401 - a fixture
 from parity.tests.support import samples
