@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import asdict, replace
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
@@ -62,7 +63,7 @@ class KnownIssue:
         alone = check.tf_device == NO_DEVICE
         if alone and self.patterns.get("runtime") not in _OF_JAX_ALONE:
             return False
-        found = {**vars(check), "device": check.jax_device if alone else check.tf_device}
+        found = {**asdict(check), "device": check.jax_device if alone else check.tf_device}
         if not all(fnmatchcase(found[name], pattern) for name, pattern in self.patterns.items()):
             return False
         python = environment.get("machine", {}).get("python")

@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from parity import records
@@ -284,7 +285,7 @@ def open_bundle(path: Path) -> Bundle:
         rows = json.loads(budgets.read_text(encoding="utf-8")) if BUDGETS in manifest["files"] else []
         return Bundle(
             path, signature, tuple(sizes), versions, manifest["writer"],
-            tuple(records.decode(BudgetRecord, row) for row in rows), manifest.get("readable_by"),
+            tuple(msgspec.convert(rows, list[BudgetRecord])), manifest.get("readable_by"),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError, InputError, RecursionError) as error:
         raise RecordError(f"{path / MANIFEST} is damaged ({error!r}). Export the bundle again.") from None

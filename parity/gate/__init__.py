@@ -5,7 +5,7 @@
 
 from parity.gate.judging import judge
 from parity.gate.policy import Policy, load_policy
-from parity.gate.standing import Standing, read
+from parity.gate.side import Side, from_run, read
 from parity.gate.verdict import Finding, Group, Verdict
 
-__all__ = ["Finding", "Group", "Policy", "Standing", "Verdict", "judge", "load_policy", "read"]
+__all__ = ["Finding", "Group", "Policy", "Side", "Verdict", "from_run", "judge", "load_policy", "read"]

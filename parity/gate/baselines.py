@@ -17,20 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from parity.core.errors import NotComparableError, NotInOrderError, RecordError, UsageError
+from parity.core.text import one_line
 from parity.gate import outputs
 from parity.gate.comparing import digits, disorder
 from parity.gate.judging import is_power, judge
 from parity.gate.policy import load_policy
-from parity.gate.standing import Standing, read
-from parity.gate.text import one_line
-from parity.gate.views import BASELINE_SCHEMA, PACKAGES, PAIR, Check
-from parity.records.vocabulary import COMPLETE, IN_ORDER
+from parity.gate.side import PACKAGES, PAIR, Side, read
+from parity.records import Check
+from parity.records.statuses import COMPLETE, IN_ORDER, SCHEMA
 
 SHOWN = 30
 """Changed scores that are shown."""
 
 
-def accept(run: Standing) -> Standing:
+def accept(run: Side) -> Side:
     """`run`, if it can be a baseline.
 
     Raises:
@@ -45,7 +45,7 @@ def accept(run: Standing) -> Standing:
         raise NotInOrderError(f"{run.source} can be no baseline: its run was {why}. Run it again to its end.")
     if not run.compared():
         raise NotComparableError(f"{run.source} can be no baseline: TensorFlow answered nothing in it.")
-    bad = [(check, why) for check in run.checks.values() if (why := _disorder(check))]
+    bad = [(check, why) for check in run.checks.values() if (why := _disorder(run, check))]
     if bad:
         check, why = bad[0]
         raise NotInOrderError(
@@ -55,11 +55,13 @@ def accept(run: Standing) -> Standing:
     return run
 
 
-def _disorder(check: Check) -> str:
-    return disorder(check, is_power(check)) or ("" if check.status in IN_ORDER else f"ended in {check.status}")
+def _disorder(run: Side, check: Check) -> str:
+    return disorder(check, is_power(run.places[check.item])) or (
+        "" if check.status in IN_ORDER else f"ended in {check.status}"
+    )
 
 
-def file_name(run: Standing) -> str:
+def file_name(run: Side) -> str:
     """The name of the run's baseline, without suffix: its cell.
 
     Raises:
@@ -87,10 +89,10 @@ def rounded(value: float | str, floor: float = 0.0) -> float | str:
     return int(least) if least < 1e6 and least == int(least) else least
 
 
-def dumps(run: Standing) -> str:
+def dumps(run: Side) -> str:
     """`run` as the text of a baseline; the same for every order of its rows."""
     head = {
-        "schema": BASELINE_SCHEMA, "kind": "baseline", "cell": run.cell, "mode": run.mode,
+        "schema": SCHEMA, "kind": "baseline", "cell": run.cell, "mode": run.mode,
         "versions": {name: run.versions.get(name) for name in PACKAGES},
     }  # fmt: skip
     remedies = sorted({(r.case, r.requirement, r.failure) for r in run.remedies})
@@ -101,8 +103,8 @@ def dumps(run: Standing) -> str:
             for package, message in sorted((w.package, w.message) for w in run.deprecations if w.package in PAIR)
         ]
     rows: dict[str, list[dict[str, Any]] | None] = {
-        "questions": list(_questions(run)),
-        "rulers": list(_rulers(run)),
+        "items": list(_items(run)),
+        "measures": list(_measures(run)),
         "remedies": [dict(zip(("case", "requirement", "failure"), row, strict=True)) for row in remedies],
         "deprecations": warnings,
     }
@@ -117,7 +119,7 @@ def _lines(rows: list[dict[str, Any]] | None) -> str:
     return "[\n  " + ",\n  ".join(json.dumps(row) for row in rows) + "\n]"
 
 
-def _questions(run: Standing) -> Iterator[dict[str, Any]]:
+def _items(run: Side) -> Iterator[dict[str, Any]]:
     def key(check: Check) -> tuple[str, str]:
         return check.item, json.dumps(None if check.limit is None else _plain(check.limit))
 
@@ -126,9 +128,10 @@ def _questions(run: Standing) -> Iterator[dict[str, Any]]:
         leaves: dict[str, dict[str, Any]] = {}
         for check in checks:
             leaves.setdefault(check.status, {})[check.leaf] = _kept(check)
+        names = {"test": place.test if place.test != place.probe else "", "variant": place.variant}
         yield {
-            "item": item, "case": place.case, "probe": place.probe, "runtime": place.runtime,
-            "tf_device": place.tf_device, "limit": json.loads(limit), "leaves": leaves,
+            "item": item, "case": place.case, "probe": place.probe, **{name: of for name, of in names.items() if of},
+            "runtime": place.runtime, "tf_device": place.tf_device, "limit": json.loads(limit), "leaves": leaves,
         }  # fmt: skip
 
 
@@ -140,7 +143,7 @@ def _kept(check: Check) -> float | str | None:
     return _plain(limit) if float(check.score) <= limit < float(score) else score
 
 
-def _rulers(run: Standing) -> Iterator[dict[str, Any]]:
+def _measures(run: Side) -> Iterator[dict[str, Any]]:
     for case, probe, size in sorted({key[:3] for key in (*run.budgets, *run.powers)}):
         of = (case, probe, size)
         budgets = {k[3]: [rounded(v) for v in b] for k, b in sorted(run.budgets.items()) if k[:3] == of}
@@ -156,7 +159,7 @@ def _plain(value: float | str) -> float | str:
     return int(number) if number == int(number) else number
 
 
-def difference(path: Path, run: Standing, text: str) -> str:
+def difference(path: Path, run: Side, text: str) -> str:
     """What changes when `text`, the baseline of `run`, takes the place of the one in `path`, if there is one."""
     if not path.is_file():
         return f"There is no baseline {path} yet; this one has {len(run.checks):,} checks."
@@ -175,7 +178,7 @@ def difference(path: Path, run: Standing, text: str) -> str:
     return "\n".join(said)
 
 
-def _moved(old: Standing, run: Standing) -> Iterator[str]:
+def _moved(old: Side, run: Side) -> Iterator[str]:
     for key in sorted(old.checks.keys() | run.checks.keys()):
         before, after = _shown(old.checks.get(key)), _shown(run.checks.get(key))
         if before != after:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from parity.core.text import one_line
 from parity.gate import verdict as words
 from parity.gate.policy import Drift
-from parity.gate.text import one_line
 from parity.gate.verdict import BLOCK, NOTE, WARN
-from parity.gate.views import Check
-from parity.records.vocabulary import CRASH, ERROR, FAIL, FIXED, IN_ORDER, KNOWN, MISSING, PASS, REMEDIED, TIMEOUT
+from parity.records import Check
+from parity.records.statuses import CRASH, ERROR, FAIL, FIXED, IN_ORDER, KNOWN, MISSING, PASS, REMEDIED, TIMEOUT
 
 # A check with one of these blocks whatever it was before: there is no answer, or the list of known issues is wrong.
 _NEVER = {

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from parity.gate import verdict as words
 from parity.gate.comparing import digits
 from parity.gate.policy import Drift, Policy
-from parity.gate.standing import Standing
+from parity.gate.side import PAIR, Side
 from parity.gate.verdict import BLOCK, NOTE, WARN, Finding
-from parity.gate.views import PAIR
-from parity.records.vocabulary import CRASH, ERROR, MISSING, TIMEOUT
+from parity.records.statuses import CRASH, ERROR, MISSING, TIMEOUT
 
 NO_VERDICT = (ERROR, CRASH, TIMEOUT, MISSING)
 
 
-def of_powers(baseline: Standing, candidate: Standing, policy: Policy) -> Iterator[Finding]:
+def of_powers(baseline: Side, candidate: Side, policy: Policy) -> Iterator[Finding]:
     """Probes that catch less than they did, and powers that are missing."""
     old, new = baseline.powers, candidate.powers
     best_old, best_new = _best(old), _best(new)
@@ -57,7 +56,7 @@ def _best(powers: dict[tuple[str, str, int, str], float]) -> dict[tuple[str, str
     return best
 
 
-def of_budgets(baseline: Standing, candidate: Standing, drift: Drift) -> Iterator[Finding]:
+def of_budgets(baseline: Side, candidate: Side, drift: Drift) -> Iterator[Finding]:
     """Budgets that are missing, and those that grew: the scores measured by them are smaller than they were.
 
     Where nothing of the probe was answered its checks say so already, and its budgets are no further findings.
@@ -83,14 +82,18 @@ def of_budgets(baseline: Standing, candidate: Standing, drift: Drift) -> Iterato
             )  # fmt: skip
 
 
-def _silenced(baseline: Standing, candidate: Standing) -> set[tuple[str, str]]:
+def _silenced(baseline: Side, candidate: Side) -> set[tuple[str, str]]:
     """Case and probe of what the baseline checked, and of which the candidate has no verdict at all."""
-    old = {baseline.places[check.item] for check in baseline.checks.values()}
-    new = {candidate.places[c.item] for c in candidate.checks.values() if c.status not in NO_VERDICT}
-    return {(at.case, at.probe) for at in old} - {(at.case, at.probe) for at in new}
+    old = {check.item for check in baseline.checks.values()}
+    new = {check.item for check in candidate.checks.values() if check.status not in NO_VERDICT}
+    return _probes(baseline, old) - _probes(candidate, new)
 
 
-def of_deprecations(baseline: Standing, candidate: Standing) -> Iterator[Finding]:
+def _probes(side: Side, items: Iterable[str]) -> set[tuple[str, str]]:
+    return {(side.places[item].case, side.places[item].probe) for item in items}
+
+
+def of_deprecations(baseline: Side, candidate: Side) -> Iterator[Finding]:
     """Warnings of jax and tensorflow that are new; only notes where the baseline's were not recorded."""
     level, what = WARN, "appeared"
     if baseline.deprecations is None:

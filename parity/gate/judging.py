@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from parity.core.errors import NotComparableError
+from parity.core.text import one_line
 from parity.gate import drifting, machines, slowing
 from parity.gate import verdict as words
 from parity.gate.comparing import Pair, compare, remarkable
 from parity.gate.policy import Policy
-from parity.gate.standing import Standing
-from parity.gate.text import one_line
+from parity.gate.side import PACKAGES, PAIR, Side
 from parity.gate.verdict import BLOCK, NOTE, STAY, UPGRADE, WARN, WITH_REMEDY, Finding, Verdict
-from parity.gate.views import PACKAGES, PAIR, Check
-from parity.records.vocabulary import COMPLETE, CRASH, MISSING, TIMEOUT
+from parity.records.rows import Place
+from parity.records.statuses import COMPLETE, CRASH, MISSING, TIMEOUT
 
 _INEXCUSABLE = (CRASH, TIMEOUT, MISSING)
 """Statuses that block under every policy."""
 
 
-def judge(baseline: Standing, candidate: Standing, policy: Policy, repeats: Sequence[Standing] = ()) -> Verdict:
+def judge(baseline: Side, candidate: Side, policy: Policy, repeats: Sequence[Side] = ()) -> Verdict:
     """Whether to go from `baseline` to `candidate`.
 
     Args:
@@ -53,12 +53,12 @@ def judge(baseline: Standing, candidate: Standing, policy: Policy, repeats: Sequ
     )  # fmt: skip
 
 
-def is_power(check: Check) -> bool:
-    """Whether a check is about the power of a probe, and not about an answer."""
-    return check.leaf == "power" and check.item.startswith("test_power")
+def is_power(place: Place) -> bool:
+    """Return whether what is checked there is the power of a probe, and not an answer."""
+    return place.test == "power"
 
 
-def _require_comparable(baseline: Standing, candidate: Standing) -> None:
+def _require_comparable(baseline: Side, candidate: Side) -> None:
     if baseline.started_at and (baseline.cell, baseline.started_at) == (candidate.cell, candidate.started_at):
         raise NotComparableError(
             f"{baseline.source} and {candidate.source} are one and the same run. Expected an old and a new one."
@@ -80,11 +80,11 @@ def _require_comparable(baseline: Standing, candidate: Standing) -> None:
         )
 
 
-def _ended(run: Standing) -> bool:
+def _ended(run: Side) -> bool:
     return run.state == COMPLETE and run.stopped is None
 
 
-def _of_runs(baseline: Standing, candidate: Standing) -> Iterator[Finding]:
+def _of_runs(baseline: Side, candidate: Side) -> Iterator[Finding]:
     if candidate.stopped:
         stopped = candidate.stopped
         detail = ", ".join(filter(None, (one_line(stopped.failure), one_line(stopped.evidence, 200))))
@@ -98,7 +98,7 @@ def _of_runs(baseline: Standing, candidate: Standing) -> Iterator[Finding]:
         yield Finding(NOTE, words.MODE, "", said)
 
 
-def _of_checks(baseline: Standing, candidate: Standing, pairs: Iterable[Pair], policy: Policy) -> Iterator[Finding]:
+def _of_checks(baseline: Side, candidate: Side, pairs: Iterable[Pair], policy: Policy) -> Iterator[Finding]:
     """Findings of pairs of checks."""
     same = machines.alike(baseline.machine, candidate.machine)
     for before, after in pairs:
@@ -106,7 +106,7 @@ def _of_checks(baseline: Standing, candidate: Standing, pairs: Iterable[Pair], p
         assert check is not None
         # Where both have it the baseline says where it belongs: no candidate moves itself under an easier rule.
         place = (baseline if before else candidate).places[check.item]
-        power = is_power(check)
+        power = is_power(place)
         # A leaf is gone where its whole item ended in an error: what became of the item is what counts.
         ended = after or candidate.checks.get((check.item, "*"))
         hard = ended is None or ended.status in _INEXCUSABLE
@@ -122,9 +122,7 @@ def _of_checks(baseline: Standing, candidate: Standing, pairs: Iterable[Pair], p
             )  # fmt: skip
 
 
-def _decide(
-    found: list[Finding], groups: list[words.Group], baseline: Standing, candidate: Standing
-) -> tuple[str, str]:
+def _decide(found: list[Finding], groups: list[words.Group], baseline: Side, candidate: Side) -> tuple[str, str]:
     """The decision, and why."""
     blocks = [group for group in groups if group.level == BLOCK]
     if blocks:
@@ -150,7 +148,7 @@ def _decide(
     return UPGRADE, f"{advisory or 'nothing got worse'} in {total:,} checks{beside}."
 
 
-def _remedy(mended: list[Finding], candidate: Standing) -> str:
+def _remedy(mended: list[Finding], candidate: Side) -> str:
     """The remedy that the checks need, and the failure that calls for it."""
     cases = {finding.case for finding in mended}
     named = [remedy for remedy in candidate.remedies if remedy.case in cases]
@@ -162,7 +160,7 @@ def _remedy(mended: list[Finding], candidate: Standing) -> str:
     return f'exported under parity.readable_by("{one_line(first.requirement)}") (by default: {failure})'
 
 
-def _move(baseline: Standing, candidate: Standing) -> str:
+def _move(baseline: Side, candidate: Side) -> str:
     """From which releases to which; of packages beside jax and tensorflow those that are known to differ."""
     old, new = baseline.versions, candidate.versions
     moved = [name for name in PACKAGES if old.get(name) and new.get(name) and old[name] != new[name]]

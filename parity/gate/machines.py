@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET
-
-from parity.gate.views import Machine
+from parity.records import Machine
 
 KIND = ("system", "architecture", "cpu", "cores", "instruction_sets")
 SPEED = (*KIND, "affinity", "governor", "max_mhz", "flags")
@@ -14,29 +12,29 @@ _CALLED = {"instruction_sets": "instruction sets", "governor": "frequency govern
 _MAY_BE_UNTOLD = ("governor", "max_mhz")
 
 
-def alike(one: Machine | None, other: Machine | None) -> bool:
+def alike(one: Machine, other: Machine) -> bool:
     """Whether bits can be compared; on machines of which something is not known they never can."""
     return not _between(one, other, KIND)
 
 
-def apart(one: Machine | None, other: Machine | None) -> str:
+def apart(one: Machine, other: Machine) -> str:
     """Why times cannot be compared, in words; empty where they can."""
     return _between(one, other, SPEED)
 
 
-def _between(one: Machine | None, other: Machine | None, parts: tuple[str, ...]) -> str:
+def _between(one: Machine, other: Machine, parts: tuple[str, ...]) -> str:
     unknown = [part for part in parts if not (_known(one, part) and _known(other, part))]
     if unknown:
         return f"a record does not say its machine's {_listed(unknown)}"
-    different = [part for part in parts if getattr(one, part) != getattr(other, part)]
+    different = [part for part in parts if one.get(part) != other.get(part)]
     return f"the machines differ in {_listed(different)}" if different else ""
 
 
-def _known(machine: Machine | None, part: str) -> bool:
-    found = getattr(machine, part, UNSET)
-    if part in _MAY_BE_UNTOLD:
-        return found is not UNSET
-    return found == () or (bool(found) and found != "unknown")
+def _known(machine: Machine, part: str) -> bool:
+    if part not in machine:
+        return False
+    found = machine.get(part)
+    return part in _MAY_BE_UNTOLD or found == [] or (bool(found) and found != "unknown")
 
 
 def _listed(parts: list[str]) -> str:

@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from parity.gate.standing import Standing
-from parity.gate.text import markdown, one_line, workflow_command
+from parity.core.text import one_line
+from parity.gate.side import Side
+from parity.gate.text import markdown, workflow_command
 from parity.gate.verdict import BLOCK, LEVELS, NOTE, WARN, Group, Verdict
 
 TITLES = {BLOCK: "Blocks", WARN: "Warns", NOTE: "Notes"}
@@ -91,7 +92,7 @@ def junit(verdict: Verdict) -> str:
     return "<?xml version='1.0' encoding='utf-8'?>\n" + ET.tostring(top, encoding="unicode") + "\n"
 
 
-def as_json(verdict: Verdict, baseline: Standing, candidate: Standing) -> str:
+def as_json(verdict: Verdict, baseline: Side, candidate: Side) -> str:
     """Everything as JSON: names as the records have them, a finding a line."""
     import json
 

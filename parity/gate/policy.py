@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from parity.core.errors import UsageError
-from parity.gate.text import one_line
+from parity.core.text import one_line
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -15,16 +15,16 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from parity.core.errors import NotComparableError
+from parity.core.text import one_line
 from parity.gate import machines
 from parity.gate import verdict as words
 from parity.gate.comparing import digits
 from parity.gate.policy import Drift, Policy
-from parity.gate.standing import Standing
-from parity.gate.text import one_line
+from parity.gate.side import PACKAGES, Side
 from parity.gate.verdict import BLOCK, NOTE, WARN, Finding
-from parity.gate.views import PACKAGES, Timing
+from parity.records import Timing
 from parity.records.measures import BATCH_SIZES, BETWEEN_PROCESSES
-from parity.records.vocabulary import COMPLETE
+from parity.records.statuses import COMPLETE
 
 AGAIN = "AGAIN"
 """Stands for the folder of a repeat that is yet to be made."""
@@ -52,7 +52,7 @@ def _ratio(became: float, was: float) -> float:
     return became / was if was else math.inf
 
 
-def require_repeats(baseline: Standing, candidate: Standing, repeats: Sequence[Standing]) -> None:
+def require_repeats(baseline: Side, candidate: Side, repeats: Sequence[Side]) -> None:
     """Refuse what is no repeat of `candidate`.
 
     Raises:
@@ -71,7 +71,7 @@ def require_repeats(baseline: Standing, candidate: Standing, repeats: Sequence[S
         seen.append(repeat)
 
 
-def _no_repeat(candidate: Standing, repeat: Standing) -> str:
+def _no_repeat(candidate: Side, repeat: Side) -> str:
     if repeat.started_at is None:
         return "it is a baseline, which keeps no times"
     if repeat.state != COMPLETE or repeat.stopped is not None:
@@ -82,9 +82,7 @@ def _no_repeat(candidate: Standing, repeat: Standing) -> str:
     return machines.apart(candidate.machine, repeat.machine)
 
 
-def of_timings(
-    baseline: Standing, candidate: Standing, policy: Policy, repeats: Sequence[Standing] = ()
-) -> Iterator[Finding]:
+def of_timings(baseline: Side, candidate: Side, policy: Policy, repeats: Sequence[Side] = ()) -> Iterator[Finding]:
     """Steps that take longer, where both were measured on one kind of machine under the same conditions."""
     if not baseline.timings:
         if repeats or (baseline.started_at is None and candidate.timings):
@@ -107,7 +105,7 @@ def of_timings(
         awaited = awaited or what.endswith(_AWAITING)
         excuse = policy.excuse(was.case, words.LATENCY, was.runtime) if level == BLOCK else ""
         yield Finding(
-            WARN if excuse else level, words.LATENCY, "step", what, was.asked,
+            WARN if excuse else level, words.LATENCY, "step", what, _step(was),
             case=was.case, probe=words.LATENCY, runtime=was.runtime, detail=detail, worst=worst, excuse=excuse,
         )  # fmt: skip
     if awaited:
@@ -118,13 +116,13 @@ def of_timings(
         )  # fmt: skip
 
 
-def _no_latencies(baseline: Standing) -> str:
+def _no_latencies(baseline: Side) -> str:
     if baseline.started_at is None:
         return "the baseline keeps no latencies; give the record to compare them"
     return "the baseline has no latencies; measure them with parity run --latency to compare them"
 
 
-def _options(run: Standing) -> str:
+def _options(run: Side) -> str:
     """The cases and batch sizes of its latencies, where they are not those that are measured by default."""
     cases = sorted({timing.case for timing in run.timings.values()})
     sizes = sorted({timing.batch_size for timing in run.timings.values()})
@@ -165,7 +163,7 @@ def _confirmed(found: Slowdown, again: Sequence[Slowdown], repeats: int, limit: 
     return (BLOCK, "confirmed by a repeat") if len(again) == repeats else (WARN, "and a repeat did not measure it")
 
 
-def of_footprints(baseline: Standing, candidate: Standing, drift: Drift) -> Iterator[Finding]:
+def of_footprints(baseline: Side, candidate: Side, drift: Drift) -> Iterator[Finding]:
     """Memory and artifacts that grew; memory where both ran on one kind of machine."""
     alike = machines.alike(baseline.machine, candidate.machine)
     for key, was in baseline.footprints.items():
@@ -184,6 +182,10 @@ def of_footprints(baseline: Standing, candidate: Standing, drift: Drift) -> Iter
                     WARN, words.FOOTPRINT, noun, f"grew by more than a factor {factor:g}", case=was.case,
                     runtime=was.runtime, detail=f"{_mb(before)} to {_mb(after)}", worst=_ratio(after, before),
                 )  # fmt: skip
+
+
+def _step(timing: Timing) -> str:
+    return f"{timing.step} at batch size {timing.batch_size} ({timing.device})"
 
 
 def _ms(timing: Timing) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from parity.gate.text import one_line
+from parity.core.text import one_line
 
 BLOCK, WARN, NOTE = "block", "warn", "note"
 LEVELS = (BLOCK, WARN, NOTE)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from parity.cases.case import Case
 from parity.core.ledger import Ledger
 from parity.handover import CARRIED, EXPORTED
@@ -62,7 +64,7 @@ def _recorded(trajectories: Trajectories, accuracies: dict[str, float], curves: 
     events = [*trajectories.restarted(), *(event for way in ways for event in trajectories.records(way))]
     alone = accuracies.get(JAX_ALONE)
     return [
-        replace(event, accuracy=accuracies.get(event.way), accuracy_alone=alone)
+        msgspec.structs.replace(event, accuracy=accuracies.get(event.method), accuracy_alone=alone)
         if isinstance(event, HandoverCost)
         else event
         for event in events

@@ -32,7 +32,7 @@ def hit(
     tail = slice(max(0, len(excess) - epoch), len(excess))
     return HandoverCost(
         case=case,
-        way=way,
+        method=way,
         step=step,
         steps=len(excess),
         height=height,

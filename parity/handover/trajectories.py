@@ -6,12 +6,12 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jax
+from msgspec.structs import replace
 
 from parity.cases.case import Case
 from parity.cases.specs import Answer, Batch

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from parity import records
 from parity.core.errors import RecordError
 from parity.core.failures import CRASH, TIMEOUT, UNKNOWN, Failure, classify, headline
-from parity.records import MISSING, Check, Run, Stopped
+from parity.records import MISSING, Run, Stopped
 
 LOG = "log.txt"
 PATIENCE_S = 15.0
@@ -138,8 +140,8 @@ def settle(folder: Path, blank: Run, ended: Ended, time_limit_s: float) -> Run:
         seen = {check.item for check in run.checks}
         in_flight = next((question for question in run.plan if question.item not in seen), None)
         if in_flight is not None:
-            what = vars(run.stopped)
-            run.checks.append(Check(**vars(in_flight), leaf="*", **what, message=run.stopped.evidence))
+            what = msgspec.structs.asdict(run.stopped)
+            run.checks.append(in_flight.check(leaf="*", **what, message=run.stopped.evidence))
     return run
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from parity.cases.case import Training, load
@@ -122,7 +123,7 @@ class Updates:
     def remedy(self) -> Remedy | None:
         """The remedy under which all of them are exported, if one is needed."""
         found = self._subject.remedy
-        return replace(found, case=OPTIMIZERS) if found else None
+        return msgspec.structs.replace(found, case=OPTIMIZERS) if found else None
 
     def results(self, variant: str, way: str) -> list[LeafResult]:
         """The trajectory as a whole, and its worst result on each rung.

@@ -61,7 +61,16 @@ class Bench:
         """What the subject says of the runtime now."""
         device = NO_DEVICE if self.runtime in (JAX, JAX_FLOAT64) else FIRST_CPU
         return self.subject.results(
-            PlanItem("canary", self.subject.case.name, probe, self.runtime, self.size, FIRST_CPU, device)
+            PlanItem(
+                item="canary",
+                test=probe,
+                case=self.subject.case.name,
+                probe=probe,
+                runtime=self.runtime,
+                batch_size=self.size,
+                jax_device=FIRST_CPU,
+                tf_device=device,
+            )
         )
 
     def answers(self, probe: str) -> Answers:

@@ -1,20 +1,37 @@
 """The record of one run: what was planned, what was checked, under which environment.
 
-While a run goes on it is JSON Lines (`run.jsonl`), one event a line, flushed; at its end the events are sealed
-into one `run.json` by an atomic rename. The format is `parity/schemas/run.schema.json`. Non-finite numbers are
-the strings "nan", "inf" and "-inf"; times are ISO 8601 in UTC; unknown keys are ignored, a newer schema is refused.
+A run comes in as events (`Recorder.add`), and goes out as files. While the run goes on its record is JSON Lines
+(`run.jsonl`), one event a line, flushed; at its end the events are sealed into one `run.json` by an atomic rename. The
+structs here are the format: `run.schema.json` is generated from them. Non-finite numbers are the texts "nan", "inf"
+and "-inf"; times are ISO 8601 in UTC; unknown keys are ignored; an older schema is upgraded, a newer one refused.
 """
 
-from parity.records.codec import decode, dumps, encode, now, number
-from parity.records.files import Recorder, read, seal
-from parity.records.rows import Worst
-from parity.records.run import (
+from parity.records.files import Recorder, begin, dumps, now, read, seal
+from parity.records.numbers import encode, number
+from parity.records.rows import (
+    BudgetRecord,
+    Check,
+    Curve,
+    Deprecation,
+    Footprint,
+    HandoverCost,
+    PlanItem,
+    Power,
+    Profile,
+    Program,
+    Remedy,
+    Stopped,
+    Timing,
+    Worst,
+)
+from parity.records.run import EVENTS, Environment, Event, Machine, Run, append
+from parity.records.statuses import (
     ABORTED,
+    ANSWERED,
     ARCHIVE,
     COMPLETE,
     CRASH,
     ERROR,
-    EVENTS,
     EXPORT,
     FAIL,
     FIXED,
@@ -30,28 +47,14 @@ from parity.records.run import (
     REMEDIED,
     SCHEMA,
     SPLIT,
+    STATES,
     STATUSES,
     TIMEOUT,
-    BudgetRecord,
-    Check,
-    Curve,
-    Deprecation,
-    Event,
-    Footprint,
-    HandoverCost,
-    PlanItem,
-    Power,
-    Profile,
-    Program,
-    Remedy,
-    Run,
-    Stopped,
-    Timing,
-    append,
-)  # fmt: skip
+)
 
 __all__ = [
     "ABORTED",
+    "ANSWERED",
     "ARCHIVE",
     "COMPLETE",
     "CRASH",
@@ -72,15 +75,18 @@ __all__ = [
     "REMEDIED",
     "SCHEMA",
     "SPLIT",
+    "STATES",
     "STATUSES",
     "TIMEOUT",
     "BudgetRecord",
     "Check",
     "Curve",
     "Deprecation",
+    "Environment",
     "Event",
     "Footprint",
     "HandoverCost",
+    "Machine",
     "PlanItem",
     "Power",
     "Profile",
@@ -92,7 +98,7 @@ __all__ = [
     "Timing",
     "Worst",
     "append",
-    "decode",
+    "begin",
     "dumps",
     "encode",
     "now",

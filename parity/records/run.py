@@ -1,12 +1,13 @@
-"""What a record holds: the run as a whole, and the words and rows that it is made of."""
+"""What a record holds: the run as a whole, and its verdict."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
+import msgspec
+
+from parity.records.numbers import Number
 from parity.records.rows import (
     BudgetRecord,
     Check,
@@ -19,75 +20,141 @@ from parity.records.rows import (
     Profile,
     Program,
     Remedy,
+    Row,
     Stopped,
     Timing,
 )
-from parity.records.vocabulary import (  # noqa: F401 - the record and its words are used as one
+from parity.records.statuses import (
     ABORTED,
     ANSWERED,
-    ARCHIVE,
     COMPLETE,
-    CRASH,
-    ERROR,
     EXPORT,
-    FAIL,
-    FIXED,
-    FLEET,
     IN_ORDER,
-    INTERRUPTED,
     JOINT,
     KNOWN,
     MISSING,
-    MODES,
     NO_DEVICE,
-    PASS,
     REMEDIED,
     SCHEMA,
-    SPLIT,
-    STATUSES,
-    TIMEOUT,
+    Mode,
+    State,
 )
 
+Time = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z$")]
+"""ISO 8601, UTC."""
 
-@dataclass
-class Run:
+
+class Machine(TypedDict, total=False):
+    """The machine that a run ran on; no name of a host or user. See `parity.core.environment.machine`."""
+
+    system: str | None
+    architecture: str | None
+    python: str | None
+    cpu: str | None
+    cores: int | None
+    instruction_sets: list[str] | None
+    affinity: list[int] | None
+    governor: str | None
+    min_mhz: int | None
+    max_mhz: int | None
+    memory_bytes: int | None
+    load: float | None
+    flags: list[str] | None
+
+
+class Environment(TypedDict, total=False):
+    """What a run ran on; empty where it ended before that was known.
+
+    Attributes:
+        versions: Installed version by package; null where it is not installed.
+        installed: Version of every distribution that is installed.
+        machine: Processor, system and Python.
+        devices: Devices by framework.
+        writer: What JAX writes: StableHLO version and calling convention.
+        reader: What TensorFlow reads: StableHLO version and calling convention.
+        prediction: What follows from the two: status, class of failure, evidence, and a sentence.
+        cell: What the matrix asked for: releases, Python, and where it ran.
+        left_out: What of the default plan was left out, and why.
+    """
+
+    versions: dict[str, str | None]
+    installed: dict[str, str]
+    machine: Machine
+    devices: dict[str, list[str]]
+    writer: dict[str, Any]
+    reader: dict[str, Any]
+    prediction: dict[str, Any]
+    cell: dict[str, Any]
+    left_out: list[str]
+
+
+if TYPE_CHECKING:  # it is filled key by key, from functions that return dictionaries
+    Facts = dict[str, Any]
+else:
+    Facts = Environment
+
+
+class Run(msgspec.Struct):
     """The record of one environment.
 
-    `inputs` is the fingerprint of what the run was made from; `stopped` is None where it ended by itself.
+    Attributes:
+        cell: Name of the environment.
+        started_at: When the run began; ISO 8601, UTC.
+        environment: What the run ran on.
+        mode: Both frameworks in one environment, a bundle verified without JAX, the bundle for all readers, a bundle
+            kept from a past release, or an export.
+        inputs: Fingerprint of what the run was made from; empty where none was made.
+        schema: Version of this format; a reader refuses a newer one.
+        state: How the run ended.
+        ended_at: When the run ended; null if that was not seen.
+        stopped: Why the run ended before its plan did, seen from outside; null where it ended by itself.
+        plan: What was planned, before the first check.
+        checks: What was found.
+        budgets: What scores are measured by.
+        powers: What the probes would catch.
+        curves: Recorded series, such as losses.
+        handover_costs: What hand-overs cost.
+        timings: Latencies.
+        footprints: Memory and start.
+        profiles: Where leaves are off.
+        remedies: The remedies under which cases were exported.
+        programs: Exported programs.
+        deprecations: Deprecation warnings that were given; null in records from before they were kept.
+        spent_s: Seconds by purpose.
     """
 
     cell: str
-    started_at: str
-    environment: dict[str, Any]
-    mode: str = JOINT
+    started_at: Time
+    environment: Facts
+    mode: Mode = JOINT
     inputs: str = ""
-    schema: int = SCHEMA
-    state: str = ABORTED
-    ended_at: str | None = None
+    schema: Annotated[int, msgspec.Meta(extra_json_schema={"const": SCHEMA})] = SCHEMA
+    state: State = ABORTED
+    ended_at: Time | None = None
     stopped: Stopped | None = None
-    plan: list[PlanItem] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
-    budgets: list[BudgetRecord] = field(default_factory=list)
-    powers: list[Power] = field(default_factory=list)
-    curves: list[Curve] = field(default_factory=list)
-    hits: list[HandoverCost] = field(default_factory=list)
-    timings: list[Timing] = field(default_factory=list)
-    footprints: list[Footprint] = field(default_factory=list)
-    profiles: list[Profile] = field(default_factory=list)
-    remedies: list[Remedy] = field(default_factory=list)
-    programs: list[Program] = field(default_factory=list)
-    deprecations: list[Deprecation] = field(default_factory=list)
-    spent_s: dict[str, float] = field(default_factory=dict)
+    plan: list[PlanItem] = []
+    checks: list[Check] = []
+    budgets: list[BudgetRecord] = []
+    powers: list[Power] = []
+    curves: list[Curve] = []
+    handover_costs: list[HandoverCost] = []
+    timings: list[Timing] = []
+    footprints: list[Footprint] = []
+    profiles: list[Profile] = []
+    remedies: list[Remedy] = []
+    programs: list[Program] = []
+    deprecations: list[Deprecation] | None = []
+    spent_s: dict[str, Number] = {}
+
+    def runtimes(self) -> list[str]:
+        """Return the runtimes in the order of their first appearance in the plan."""
+        return list(dict.fromkeys(place.runtime for place in self.plan or self.checks))
 
     def all_checks(self) -> list[Check]:
         """The checks, and one `missing` for every planned item of which nothing was seen."""
         seen = {check.item for check in self.checks}
         why = "planned, and not seen in this run"
-        missing = [
-            Check(**dataclasses.asdict(item), leaf="*", status=MISSING, message=why)
-            for item in self.plan
-            if item.item not in seen
-        ]
+        missing = [item.check(leaf="*", status=MISSING, message=why) for item in self.plan if item.item not in seen]
         return self.checks + missing
 
     def counts(self) -> Counter[str]:
@@ -149,13 +216,13 @@ class Run:
         return f"JAX {jax} and TensorFlow {tf}"
 
 
-EVENTS: dict[str, tuple[str, type]] = {
+EVENTS: dict[str, tuple[str, type[Row]]] = {
     "planned": ("plan", PlanItem),
     "check": ("checks", Check),
     "budget": ("budgets", BudgetRecord),
     "power": ("powers", Power),
     "curve": ("curves", Curve),
-    "hit": ("hits", HandoverCost),
+    "handover_cost": ("handover_costs", HandoverCost),
     "timing": ("timings", Timing),
     "footprint": ("footprints", Footprint),
     "profile": ("profiles", Profile),
@@ -163,7 +230,8 @@ EVENTS: dict[str, tuple[str, type]] = {
     "program": ("programs", Program),
     "deprecation": ("deprecations", Deprecation),
 }
-_KINDS = {cls: kind for kind, (_, cls) in EVENTS.items()}
+"""By the name of an event in `run.jsonl`: the field of `Run` that it is appended to, and its struct."""
+_KINDS = {struct: kind for kind, (_, struct) in EVENTS.items()}
 Event = (
     PlanItem
     | Check
@@ -181,7 +249,7 @@ Event = (
 
 
 def append(run: Run, event: Event) -> str:
-    """Append `event` to `run`; returns its kind."""
+    """Append `event` to `run`; return its name in `EVENTS`."""
     kind = _KINDS[type(event)]
     getattr(run, EVENTS[kind][0]).append(event)
     return kind

@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 import vl_convert
 from markupsafe import Markup
 
-from parity.gate.text import one_line
+from parity.core.text import one_line
 from parity.report.numbers import exact
 
 Spec = dict[str, Any]

@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from parity.gate.text import one_line
+from parity.core.text import one_line
 from parity.records import IN_ORDER, NO_DEVICE, Check, PlanItem
 from parity.report.numbers import number
 
 SIGNS = {"pass": "✓", "known": "◇", "remedied": "⚒", "fixed": "!", "missing": "?"}
 """Of statuses; any other status is not in order, and has a cross."""
+POWER = "power"
+"""The test whose items are about probes: each has a row of its own in the matrix."""
 
 
 def plain(text: str, longest: int = 1000) -> str:
@@ -47,15 +49,9 @@ def worst_leaves(checks: Iterable[Check]) -> list[Check]:
     return list(worst.values())
 
 
-def test_of(check: Check | PlanItem) -> str:
-    """Return the name of the test that a check or a plan item belongs to, without `test_`."""
-    return check.item.partition("[")[0].removeprefix("test_")
-
-
 def row_name(check: Check) -> str:
-    """Return the name of the row of a check in the matrix: its test, with the probe where that is another word."""
-    test = test_of(check)
-    return f"{test}: {check.probe}" if test == "power" else test
+    """Return the name of the row of a check in the matrix: its test, and for the power of a probe its name too."""
+    return f"{POWER}: {check.probe}" if check.test == POWER else check.test
 
 
 @dataclass
@@ -94,7 +90,7 @@ def matrix(checks: Sequence[Check]) -> list[Row]:
     rows: dict[tuple[str, str], Row] = {}
     for check in checks:
         name = row_name(check)
-        row = rows.setdefault((check.case, name), Row(label(check.case, name), test_of(check)))
+        row = rows.setdefault((check.case, name), Row(label(check.case, name), check.test))
         row.cells.setdefault((check.runtime, check.batch_size), []).append(check)
     return sorted(rows.values(), key=lambda row: -len(row.runtimes()))
 

@@ -10,7 +10,7 @@ from parity.records import Curve, HandoverCost, Run, published
 
 def view(run: Run) -> dict[str, Any] | None:
     """Return the values of `handover.html.j2`; None where nothing was handed over."""
-    if not run.hits:
+    if not run.handover_costs:
         return None
     from parity.report import lines
 
@@ -20,7 +20,7 @@ def view(run: Run) -> dict[str, Any] | None:
 
 def curves(run: Run) -> list[Curve]:
     """Return the curves with a limit, and those of a name under which a hand-over method has a curve."""
-    methods = {cost.way for cost in run.hits}
+    methods = {cost.method for cost in run.handover_costs}
     names = {curve.name for curve in run.curves if curve.limit is not None or curve.series in methods}
     return [curve for curve in run.curves if curve.name in names]
 
@@ -34,14 +34,14 @@ def published_view() -> dict[str, Any] | None:
 def costs(run: Run) -> list[str]:
     """Return a sentence for each case, method and batch size of a hand-over; one for all its seeds."""
     grouped: dict[tuple[str, str, int | None], list[HandoverCost]] = {}
-    for cost in run.hits:
-        grouped.setdefault((cost.case, cost.way, cost.batch_size), []).append(cost)
+    for cost in run.handover_costs:
+        grouped.setdefault((cost.case, cost.method, cost.batch_size), []).append(cost)
     return [f"{_subject(found)}: {_cost(found)}{_end(found)}" for found in grouped.values()]
 
 
 def _subject(costs: list[HandoverCost]) -> str:
     first, seeds = costs[0], f", {len(costs)} seeds" if len(costs) > 1 else ""
-    return f"{first.case}, {first.way} after {first.step} steps in batches of {first.batch_size}{seeds}"
+    return f"{first.case}, {first.method} after {first.step} steps in batches of {first.batch_size}{seeds}"
 
 
 def _cost(costs: list[HandoverCost]) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.core.ledger import OWN_CODE
-from parity.gate.text import one_line
+from parity.core.text import one_line
 from parity.records import IN_ORDER, PASS, Check, PlanItem, Run, Timing
 from parity.records import atlas as atlases
 from parity.report import advice, atlas_text, facts, handover
@@ -66,7 +66,7 @@ def show(run: Run, width: int = 80) -> str:
     for each in advice.blocking(run):
         lines += ["", *_rendered([_text(each.text)], width)]
         lines += [f"    {line}" for line in facts.code_lines(each.code)]  # never wrapped, because it is to be copied
-    return "\n".join([*lines, "", *_rendered([*_tables(run), *_worst(run.all_checks())], width)])
+    return "\n".join([*lines, *_rendered([*_tables(run), *_worst(run.all_checks())], width)])
 
 
 def atlas(made: atlases.Atlas, width: int) -> str:
@@ -107,9 +107,11 @@ def _tables(run: Run) -> Iterator[RenderableType]:
     """Yield the matrix, and latencies if there are any."""
     checks = run.all_checks()
     if checks:
+        yield _text("")
         yield _text("Worst score of each test on each runtime; 1 is as accurate as JAX.")
         yield matrix(run, checks)
     if run.timings:
+        yield _text("")
         yield _text("Latency at the largest batch size; ~ where the interval did not become narrow in time")
         yield latency(run.timings)
 
@@ -119,7 +121,7 @@ def matrix(run: Run, checks: Sequence[Check]) -> Table:
     names = facts.runtimes([*run.plan, *checks])
     by_label: dict[str, list[Check]] = {}
     for row in facts.matrix(checks):
-        by_label.setdefault(row.test if row.test == "power" else row.label, []).extend(row.at())
+        by_label.setdefault(row.test if row.test == facts.POWER else row.label, []).extend(row.at())
     rows = []
     for label, found in by_label.items():
         cells = [_cell([c for c in found if c.runtime == name]) for name in names]
@@ -151,6 +153,7 @@ def _worst(checks: Iterable[Check]) -> Iterator[RenderableType]:
         for c in facts.worst_leaves(checks)[:WORST]
     ]  # fmt: skip
     if rows:
+        yield _text("")
         yield _text("Worst leaves")
         yield _table(("leaf", "of", "batch", "score", "limit", "status"), rows, left=2)
 

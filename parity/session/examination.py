@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import asdict, replace
 
 from parity import records
 from parity.cases.case import Case
@@ -111,7 +110,7 @@ class Examination:
 
     def deprecated(self, found: Deprecation) -> None:
         """Record a deprecation, once."""
-        if found not in self.run.deprecations:
+        if found not in (self.run.deprecations or []):
             self._add(found)
 
     def anew(self, subject: Subject) -> Examination:
@@ -178,7 +177,7 @@ class Examination:
     def conclude(self, question: PlanItem, results: list[LeafResult], size: int) -> None:
         """Record results as checks, and fail the test if one of them is not in order."""
         limit, reason = self._limit(question)
-        known = {**dataclasses.asdict(question), "batch_size": size, "limit": limit, "limit_reason": reason}
+        known = {**asdict(question), "batch_size": size, "limit": limit, "limit_reason": reason}
         found = [self._settled(Check(**known, **vars(j), repeat=self.repeat(question))) for j in results]
         for check in found:
             self._add(check)
@@ -344,7 +343,7 @@ class Examination:
             message = "\n".join(filter(None, (message, self.subject(question.case).unmended)))
         failure = Failure(CRASH, message) if status == records.CRASH else classify(f"{type(error).__name__}: {error}")
         self._add(self._settled(Check(
-            **dataclasses.asdict(question), leaf="*", status=status, failure=failure.kind, evidence=failure.evidence,
+            **asdict(question), leaf="*", status=status, failure=failure.kind, evidence=failure.evidence,
             message=message, repeat=self.repeat(question),
         )))  # fmt: skip
 

@@ -77,7 +77,13 @@ class Questions:
             OPERATIONS: [(name, operation.shape[0]) for name, operation in operations.OPERATIONS.items()],
             OPTIMIZERS: [(f"{variant}-{way}", updating.BATCH_SIZE) for variant, way in updating.asked()],
         }
-        return [PlanItem(f"{function}[{name}]", probe, probe, runtime, size, *FIRST) for name, size in named[probe]]
+        return [
+            PlanItem(
+                item=f"{function}[{name}]", test=probe, case=probe, probe=probe, variant=name, runtime=runtime,
+                batch_size=size, jax_device=FIRST[0], tf_device=FIRST[1],
+            )
+            for name, size in named[probe]
+        ]  # fmt: skip
 
     def _sizes(self, case: Case) -> tuple[int, ...]:
         """The selected batch sizes; of the default ones, those that the test set of `case` can fill."""
@@ -97,8 +103,13 @@ class Questions:
     def _questions(self, function: str, probe: str, case: Case, sizes: tuple[int, ...]) -> list[PlanItem]:
         select = self.selection
 
-        def planned(ident: str, asked: str, runtime: str, size: int, devices: tuple[str, str]) -> PlanItem:
-            return PlanItem(f"{function}[{ident}]", case.name, asked, runtime, size, *devices)
+        def planned(
+            ident: str, asked: str, runtime: str, size: int, devices: tuple[str, str], variant: str = ""
+        ) -> PlanItem:
+            return PlanItem(
+                item=f"{function}[{ident}]", test=probe, case=case.name, probe=asked, variant=variant, runtime=runtime,
+                batch_size=size, jax_device=devices[0], tf_device=devices[1],
+            )  # fmt: skip
 
         if probe == POWER:
             return [
@@ -108,7 +119,7 @@ class Questions:
             ]  # fmt: skip
         if probe in (RELATIONS, CANARIES):
             return [
-                planned(f"{case.name}-{name}-{runtime}", probe, runtime, _several_rows(sizes), _first(runtime))
+                planned(f"{case.name}-{name}-{runtime}", probe, runtime, _several_rows(sizes), _first(runtime), name)
                 for name, runtime in self._beside(case, probe)
             ]
         if probe in PROBES and (probe not in case.probes or probe not in select.probes):
@@ -121,7 +132,7 @@ class Questions:
                 for size in _sizes(sizes, pair)
             ]
         return [
-            planned(ident, about, BESIDE[about], size, _first(BESIDE[about]))
+            planned(ident, about, BESIDE[about], size, _first(BESIDE[about]), ident.removeprefix(case.name)[1:])
             for about, ident, size in self._once(case, probe)
         ]
 
@@ -179,15 +190,19 @@ class Questions:
             return []
         sizes = self._timed_sizes(case)
         if function == f"test_{FOOTPRINT}":
-            named = [(f"{case.name}-{runtime}", runtime, max(sizes), FIRST) for runtime in runtimes]
+            named = [(f"{case.name}-{runtime}", "", runtime, max(sizes), FIRST) for runtime in runtimes]
         else:
             named = [
-                (_ident(f"{case.name}-{runtime}-{step}", size, pair), runtime, size, pair)
+                (_ident(f"{case.name}-{runtime}-{step}", size, pair), step, runtime, size, pair)
                 for pair in self._timed_pairs() for size in sizes for step in steps for runtime in runtimes
             ]  # fmt: skip
         return [
-            PlanItem(f"{function}[{ident}]", case.name, LATENCY, runtime, size, *_of_runtime(runtime, [pair])[0])
-            for ident, runtime, size, pair in named
+            PlanItem(
+                item=f"{function}[{ident}]", test=function.removeprefix("test_"), case=case.name, probe=LATENCY,
+                variant=step, runtime=runtime, batch_size=size, jax_device=jax_device, tf_device=tf_device,
+            )
+            for ident, step, runtime, size, pair in named
+            for jax_device, tf_device in _of_runtime(runtime, [pair])[:1]
         ]  # fmt: skip
 
     def _timed_sizes(self, case: Case) -> list[int]:

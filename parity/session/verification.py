@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from packaging.version import Version
 
 from parity import records, report
@@ -109,7 +110,7 @@ def _prediction(
     wrote = Writer(bundle.writer["stablehlo"], bundle.writer["calling_convention"])
     newer = bundle.writer.get("newer", {}).get(reader.stablehlo)
     if newer and Version(versions["tensorflow"] or "0") < PROGRAM_FIRST:
-        wrote = replace(wrote, calling_convention=reader.calling_convention or wrote.calling_convention)
+        wrote = dataclasses.replace(wrote, calling_convention=reader.calling_convention or wrote.calling_convention)
     return handshake.foresee(wrote, reader, newer)
 
 
@@ -164,12 +165,12 @@ def _checks(
     except ParityError as error:
         failure = classify(str(error))
         why: dict[str, Any] = {"failure": failure.kind, "evidence": failure.evidence, "message": str(error)}
-        yield from (Check(**vars(question), leaf="*", status=records.ERROR, **why) for question in asked)
+        yield from (question.check(leaf="*", status=records.ERROR, **why) for question in asked)
         return
     limit, reason = bundle.limit, bundle.signature.limit_reason
     for question in asked:
         for result in _judge(bundle, question.probe, size, answers.get(question.probe, {})):
-            check = Check(**vars(question), **vars(result), limit=limit, limit_reason=reason)
+            check = question.check(**vars(result), limit=limit, limit_reason=reason)
             failed = check.status == records.FAIL
             yield replace(check, failure=NUMERIC, evidence=check.message) if failed else check
 
@@ -181,7 +182,10 @@ def _of_jax(bundle: Bundle) -> dict[str, str | None]:
 
 def _planned(bundle: Bundle, probe: str, size: int) -> PlanItem:
     item = f"verify_{probe}[{bundle.signature.case}-{SAVED_MODEL}-b{size}]"
-    return PlanItem(item, bundle.signature.case, probe, SAVED_MODEL, size, DEVICE, DEVICE)
+    return PlanItem(
+        item=item, test=probe, case=bundle.signature.case, probe=probe, runtime=SAVED_MODEL, batch_size=size,
+        jax_device=DEVICE, tf_device=DEVICE,
+    )  # fmt: skip
 
 
 def _judge(bundle: Bundle, probe: str, size: int, answer: Answer) -> list[LeafResult]:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from jax.tree_util import tree_leaves
 
@@ -79,7 +80,16 @@ class Study:
 
 def _questions(case: Case) -> list[PlanItem]:
     return [
-        PlanItem("study", case.name, probe, runtime, size, DEVICE, NO_DEVICE if runtime == JAX else DEVICE)
+        PlanItem(
+            item="study",
+            test=probe,
+            case=case.name,
+            probe=probe,
+            runtime=runtime,
+            batch_size=size,
+            jax_device=DEVICE,
+            tf_device=NO_DEVICE if runtime == JAX else DEVICE,
+        )
         for runtime in ASKED
         for probe in case.probes
         for size in SIZES
@@ -102,7 +112,7 @@ def powers(subject: Subject, seed: int) -> Iterator[dict[str, Any]]:
     for probe in subject.case.probes:
         for size in SIZES:
             for found in study.of(probe, size):
-                yield {**vars(found), "seed": seed, "limit": subject.limit}
+                yield {**msgspec.structs.asdict(found), "seed": seed, "limit": subject.limit}
 
 
 def main(out: Path, seeds: int) -> None:

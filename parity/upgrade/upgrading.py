@@ -11,10 +11,8 @@ from packaging.version import Version
 from parity import gate, records
 from parity.compat.handshake import remedy_code
 from parity.core.errors import NotComparableError, UsageError
-from parity.core.storage import ESCAPED
-from parity.gate import Standing, Verdict
-from parity.gate.standing import parse
-from parity.gate.text import one_line
+from parity.core.text import one_line
+from parity.gate import Side, Verdict
 from parity.gate.verdict import STAY, UPGRADE
 from parity.records import PASS, REMEDIED
 from parity.upgrade import between
@@ -138,14 +136,14 @@ def _verdict(old: Recorded | None, new: Recorded | None, policy: gate.Policy) ->
     assert old is not None
     assert new is not None
     try:
-        return gate.judge(_standing(old), _standing(new), policy), ""
+        return gate.judge(_side(old), _side(new), policy), ""
     except NotComparableError as error:
         return None, str(error)
 
 
-def _standing(one: Recorded) -> Standing:
+def _side(one: Recorded) -> Side:
     """What the gate reads of a record, settled against the known issues as everything else that is said of it."""
-    return parse(records.dumps(one.run).encode("utf-8", ESCAPED), one_line(str(one.folder / "run.json"), 400))
+    return gate.from_run(one.run, one_line(str(one.folder / "run.json"), 400))
 
 
 def _proof(new: Recorded | None) -> Proof | None:

@@ -33,7 +33,7 @@ def view(cell: Cell) -> dict[str, Any]:
     return {
         "tables": tables,
         "installed": sorted(installed.items()) if isinstance(installed, Mapping) else [],
-        "deprecations": cell.run.deprecations,
+        "deprecations": cell.run.deprecations or [],
         "spent": [(name, f"{seconds:,.1f} s") for name, seconds in cell.run.spent_s.items()],
         "total": f"{sum(cell.run.spent_s.values()):,.0f} s",
         "budgets": list(dict.fromkeys(budget.source for budget in cell.run.budgets)),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from parity import records
 from parity.core import storage
-from parity.gate import judge, load_policy
-from parity.gate.standing import parse
+from parity.gate import from_run, judge, load_policy
 from parity.gate.verdict import BLOCK
 from parity.records import Check, PlanItem, Power, Run
 from parity.records import published as publications
@@ -115,18 +116,20 @@ def settle(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
 def _blocking(honest: Run, run: Run, questions: list[PlanItem]) -> list[Check]:
     """The checks over which the gate would block: in the honest run and not, or worse, in this one."""
     items = {question.item for question in questions}
-    baseline = replace(
+    baseline = msgspec.structs.replace(
         honest,
         cell="honest",
         state=records.COMPLETE,
         plan=questions,
         checks=[c for c in honest.checks if c.item in items],
     )
-    before, after = (parse(records.dumps(side).encode(), side.cell) for side in (baseline, run))
+    before, after = (from_run(side, side.cell) for side in (baseline, run))
     findings = judge(before, after, load_policy(None)).findings
     blocked = {(f.item, f.leaf): f for f in findings if f.level == BLOCK}
     return [
-        replace(check, status=records.MISSING, score=None, message=blocked[check.item, check.leaf].sentence)
+        msgspec.structs.replace(
+            check, status=records.MISSING, score=None, message=blocked[check.item, check.leaf].sentence
+        )
         for check in baseline.checks
         if (check.item, check.leaf) in blocked
     ]
@@ -182,7 +185,7 @@ def _published(bench: Bench) -> Callable[[str, int], list[Power]]:
     study = publications.load(publications.FALSE_ALARMS) or {"weights": []}
     rows: dict[tuple[str, int], list[Power]] = {}
     for row in study["weights"]:
-        found = records.decode(Power, {"case": bench.case.name, **row})
+        found = msgspec.convert({"case": bench.case.name, **row}, Power)
         rows.setdefault((found.probe, found.batch_size), []).append(found)
     return lambda probe, size: rows.get((probe, size)) or bench.study.of(probe, size)
 

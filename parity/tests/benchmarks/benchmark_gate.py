@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from parity import records
 from parity.tests.support import standings
@@ -30,7 +31,7 @@ def record():
         asked.append(planned(item=name, probe="train_gradient", runtime="saved_model_fresh"))
         for leaf in range(LEAVES):
             checks.append(records.Check(
-                **vars(asked[-1]), leaf=f"call_1/BatchNorm_{leaf}/bias", status="pass",
+                **msgspec.structs.asdict(asked[-1]), leaf=f"call_1/BatchNorm_{leaf}/bias", status="pass",
                 score=1 + number % 700 / 100 + leaf,
                 jax_score=0.9581234, limit=64.0, max_abs_diff=1.862645149230957e-09, max_ulp=3, bits_equal=False,
                 worst=records.Worst([0, 3, 17], -0.0001234567, -0.0001234565, -0.0001234566),
@@ -41,7 +42,7 @@ def record():
 
 
 def moved(check):
-    return replace(check, score=check.score * 1.1, max_abs_diff=2e-9)
+    return msgspec.structs.replace(check, score=check.score * 1.1, max_abs_diff=2e-9)
 
 
 def spent(command):
@@ -77,9 +78,9 @@ def main():
         old, same, other = (Path(folder) / f"{name}.json" for name in ("old", "same", "other"))
         made = record()
         old.write_text(records.dumps(made))
-        later = replace(made, started_at="2026-02-02T00:00:00.000Z")
+        later = msgspec.structs.replace(made, started_at="2026-02-02T00:00:00.000Z")
         same.write_text(records.dumps(later))
-        other.write_text(records.dumps(replace(later, checks=[moved(check) for check in made.checks])))
+        other.write_text(records.dumps(msgspec.structs.replace(later, checks=[moved(check) for check in made.checks])))
         sizes = " and ".join(f"{path.stat().st_size / 1e6:.0f} MB" for path in (old, other))
         print(
             f"{CHECKS:,} checks in each of two records, {sizes}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"

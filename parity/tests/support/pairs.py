@@ -1,8 +1,7 @@
 """Records of pairs by hand, and a stand-in for what runs cells."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from parity import records
 from parity.core import failures
@@ -62,7 +61,7 @@ def leave(reports):
         found = run(pair, **planted)
         found.cell = name
         found.environment["machine"]["python"] = f"{python}.1"
-        fields = PlanItem.__dataclass_fields__
+        fields = PlanItem.__struct_fields__
         found.plan = [PlanItem(**{key: getattr(check, key) for key in fields}) for check in found.checks]
         [task] = running.tasks(Cell.parse(name), reports, [])
         found.inputs = task.inputs if current else "older"

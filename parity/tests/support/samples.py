@@ -12,6 +12,7 @@ from parity.records import Check, Footprint, PlanItem, Run, Timing
 
 ASKED = {
     "item": "test_predict[reference-tf_xla-b13]",
+    "test": "predict",
     "case": "reference",
     "probe": "predict",
     "runtime": "tf_xla",
@@ -23,6 +24,14 @@ ASKED = {
 
 def planned(**changes):
     return PlanItem(**{**ASKED, **changes})
+
+
+def item(probe, runtime, batch_size=13, jax_device="cpu:0", tf_device="cpu:0", case="tiny"):
+    """An item of the plan that asks a probe of a case of the tests."""
+    return planned(
+        item="i", test=probe, case=case, probe=probe, runtime=runtime, batch_size=batch_size, jax_device=jax_device,
+        tf_device=tf_device,
+    )  # fmt: skip
 
 
 def check(**changes):

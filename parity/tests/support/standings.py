@@ -1,10 +1,10 @@
 """Standings by hand, for the tests of the gate: whole runs whose parts can be changed."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from parity import gate, records
 from parity.core.storage import ESCAPED
-from parity.gate.standing import parse
+from parity.gate.side import parse
 from parity.records import Power, Program
 from parity.tests.support import samples
 
@@ -17,7 +17,8 @@ MACHINE = {
 
 
 def item(name, **changes):
-    return {"item": f"test_{name}", "probe": name.partition("[")[0], **changes}
+    test = name.partition("[")[0]
+    return {"item": f"test_{name}", "test": test, "probe": test, **changes}
 
 
 def run(checks=None, **changes):
@@ -29,7 +30,7 @@ def run(checks=None, **changes):
     ]
     leaves = (("output",), ("kernel", "bias"), ("output",))
     made = [
-        records.Check(**vars(question), leaf=leaf, status="pass", score=1.5, limit=64.0, bits_equal=True)
+        question.check(leaf=leaf, status="pass", score=1.5, limit=64.0, bits_equal=True)
         for question, names in zip(asked, leaves, strict=True)
         for leaf in names
     ]

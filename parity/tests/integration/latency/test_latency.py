@@ -27,7 +27,11 @@ from parity.records import PlanItem, Timing
 
 TIMES = [100_000, 110_000, 90_000, 105_000, 400_000]
 NAMES = ("jax", "tf_xla")
-ASKED = [PlanItem(f"test_latency[c-{r}-predict-b1]", "c", "latency", r, 1, "cpu:0", "cpu:0") for r in NAMES]
+ASKED = [
+    samples.planned(
+        item=f"test_latency[c-{name}-predict-b1]", test="latency", probe="latency", case="c", runtime=r, batch_size=1)
+    for r in NAMES
+]
 
 
 @pytest.mark.parametrize("asked", [benchmarking.parameter(asked) for asked in ASKED], ids=NAMES)
@@ -118,7 +122,10 @@ QUESTIONED = """
 import pytest
 from parity.records import PlanItem
 
-QUESTION = PlanItem("test_latency[c-jax-predict-b1]", "c", "latency", "jax", 1, "cpu:0", "none")
+QUESTION = PlanItem(
+    item="test_latency[c-jax-predict-b1]", test="latency", case="c", probe="latency", variant="predict", runtime="jax",
+    batch_size=1, jax_device="cpu:0",
+)
 
 
 @pytest.mark.parametrize("question", [QUESTION])

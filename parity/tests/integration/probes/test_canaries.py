@@ -8,13 +8,13 @@ import pytest
 from parity.core.ledger import Ledger
 from parity.probes import seeded_defects as canaries
 from parity.probes.power import PowerStudy
-from parity.records import FAIL, PASS, PlanItem
+from parity.records import FAIL, PASS
 from parity.runtimes import JAX, JAX_FLOAT64, RUNTIMES, SAVED_MODEL
 from parity.scoring import rules
 from parity.scoring.rules import Budget, LeafResult
 from parity.session.examination import Examination
 from parity.session.selection import Selection
-from parity.tests.support import tiny
+from parity.tests.support import samples, tiny
 
 SIZE = 13
 ASKED = canaries.asked(tiny.tiny.probes, RUNTIMES)
@@ -184,7 +184,7 @@ def test_an_oracle_that_does_not_follow_the_weights_is_told(bench, monkeypatch):
 
 def test_a_canary_leaves_nothing_behind(bench):
     subject, _ = bench
-    question = PlanItem("i", "tiny", "eval_gradient", SAVED_MODEL, SIZE, "cpu:0", "cpu:0")
+    question = samples.item("eval_gradient", SAVED_MODEL, SIZE)
     before = subject.results(question)
     assert blind(bench) == {}
     subject.use(SAVED_MODEL, subject.runtime(SAVED_MODEL))
@@ -206,7 +206,7 @@ def test_a_question_whose_judgements_skip_a_leaf_does_not_pass(bench, monkeypatc
     examination = Examination(selection, "cell", None, Ledger())
     examination.import_frameworks()
     examination._subjects["tiny"] = subject
-    question = PlanItem(f"test_{probe}[tiny-tf_graph-b13]", "tiny", probe, "tf_graph", SIZE, "cpu:0", "cpu:0")
+    question = samples.item(probe, "tf_graph", SIZE)
     examination.check(question)
     honest = len(examination.run.checks)
     results = subject.results

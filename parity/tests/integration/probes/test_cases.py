@@ -11,8 +11,8 @@ from parity.cases.case import PROBES, Training, load
 from parity.cases.specs import Spec
 from parity.core.errors import CaseError, InputError
 from parity.probes import checks, power
-from parity.records import FAIL, PASS, PlanItem
-from parity.tests.support import tiny
+from parity.records import FAIL, PASS
+from parity.tests.support import samples, tiny
 
 
 def refusal(subject_of, **changes):
@@ -91,7 +91,7 @@ def test_an_average_of_the_parameters_beside_them(subject_of):
 
     subject = subject_of(tiny.case(init=init, loss=loss, probes=("train_gradient", "batch_stats")))
     for probe in ("train_gradient", "batch_stats"):
-        found = subject.results(PlanItem("i", "tiny", probe, "tf_graph", 13, "cpu:0", "cpu:0"))
+        found = subject.results(samples.item(probe, "tf_graph", 13))
         assert {j.status for j in found} == {PASS}, found
 
 
@@ -136,7 +136,7 @@ def test_a_failure_is_kept_and_not_tried_again(subject_of):
 
 def test_predictions_that_are_all_nan_are_no_parity(subject_of):
     subject = subject_of(tiny.case(predict=lambda s, x: tiny.predict(s, x) * jnp.nan))
-    [found] = subject.results(PlanItem("i", "tiny", "predict", "tf_graph", 13, "cpu:0", "cpu:0"))
+    [found] = subject.results(samples.item("predict", "tf_graph", 13))
     assert found.status == FAIL
     assert "nothing was compared" in found.message
 
@@ -148,7 +148,7 @@ def test_integer_predictions_are_judged_exactly_on_any_device(subject_of):
 
     subject = subject_of(tiny.case(predict=predict))
     for probe in ("predict", "accuracy"):
-        found = subject.results(PlanItem("i", "tiny", probe, "tf_graph", 13, "cpu:1", "cpu:1"))
+        found = subject.results(samples.item(probe, "tf_graph", 13, "cpu:1", "cpu:1"))
         assert {j.status for j in found} == {PASS}, found
 
 

@@ -1,16 +1,16 @@
 """Profiles of leaves: they say what the check says, and show where a planted defect sits."""
 
 import math
-from dataclasses import asdict, replace
 
+import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from parity import records
 from parity.core.errors import RuntimeFailureError
 from parity.probes import profiles
 from parity.probes.seeded_defects import Planted
-from parity.records import Check
 from parity.runtimes import EVALUATION_OF, BaseRuntime
 from parity.scoring.rules import Budget, judge
 from parity.tests.support import samples
@@ -26,7 +26,7 @@ def asked(probe, runtime="tf_graph", device="cpu:0"):
 
 
 def checks_of(subject, *questions):
-    return [Check(**asdict(question), **vars(result)) for question in questions for result in subject.results(question)]
+    return [question.check(**vars(result)) for question in questions for result in subject.results(question)]
 
 
 def largest(profile):
@@ -96,7 +96,7 @@ def test_an_element_that_is_not_finite_is_infinitely_far(tiny_subject, answering
         [profile] = profiles.of_case(tiny_subject, checks_of(tiny_subject, asked("predict")))
     assert profile.map[7][1] == largest(profile) == math.inf
     assert profile.counts[-1] == 1
-    assert records.decode(records.Profile, records.encode(profile)) == profile
+    assert msgspec.convert(records.encode(profile), records.Profile) == profile
 
 
 def test_an_exact_leaf_that_differs_is_profiled_against_jax(tiny_subject, answering):
@@ -132,7 +132,7 @@ def test_what_fails_when_it_is_asked_again_says_how(tiny_subject, runtime):
     for profile in found:
         assert profile.failed
         assert not profile.counts
-        assert records.decode(records.Profile, records.encode(profile)) == profile
+        assert msgspec.convert(records.encode(profile), records.Profile) == profile
 
 
 def test_the_worst_of_each_probe_failing_first_and_no_more_than_eight():

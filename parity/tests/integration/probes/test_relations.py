@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from parity.cases.case import Training, load
 from parity.probes import relations
-from parity.records import FAIL, MISSING, PASS, PlanItem
+from parity.records import FAIL, MISSING, PASS
 from parity.runtimes import JAX, RUNTIMES, SAVED_MODEL, saved_model, saved_model_fresh
 from parity.scoring import rules
 from parity.scoring.rules import Budget
-from parity.tests.support import tiny
+from parity.tests.support import samples, tiny
 
 SIZE = 13
 
@@ -107,7 +107,7 @@ def test_extreme_padding_is_seen_where_examples_hide_a_leak(subject_of, trained)
 def test_padding_reaches_the_next_batch_size_of_the_run(subject_of, trained, monkeypatch):
     subject = subject_of(tiny.tiny)
     subject.__dict__["trained"] = trained
-    subject.expect([PlanItem("i", "tiny", "predict", JAX, size, "cpu:0", "none") for size in (SIZE, 20)])
+    subject.expect([samples.item("predict", JAX, size, "cpu:0", "none") for size in (SIZE, 20)])
     asked, runtime = [], subject.runtime(JAX)
     compute = runtime.compute
     monkeypatch.setattr(runtime, "compute", lambda e, batch, on: (asked.append(batch.size), compute(e, batch, on))[1])

@@ -13,10 +13,10 @@ from parity.core.errors import RemedyError, RuntimeFailureError, UsageError
 from parity.export import artifact
 from parity.export import conversion as export
 from parity.probes import checks
-from parity.records import FAIL, PASS, PlanItem
+from parity.records import FAIL, PASS
 from parity.runtimes import RUNTIMES, Request, jax_float64, saved_model, saved_model_fresh
 from parity.runtimes._tensorflow import _require_device
-from parity.tests.support import tiny
+from parity.tests.support import samples, tiny
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def subject(tiny_subject):
 @pytest.mark.parametrize("device", ["cpu:0", "cpu:1"])
 def test_every_runtime_answers_every_probe(subject, runtime, device):
     for probe in tiny.tiny.probes:
-        found = subject.results(PlanItem("i", "tiny", probe, runtime, 13, device, device))
+        found = subject.results(samples.item(probe, runtime, 13, device, device))
         assert {j.status for j in found} == {PASS}, (probe, found)
 
 
 def test_the_same_question_three_times_gets_the_same_verdict(subject, subject_of):
     """Of what is compiled already, of the same asked again, and of another training and export."""
     in_process = [runtime for runtime in RUNTIMES if runtime != "saved_model_fresh"]
-    questions = [PlanItem("i", "tiny", p, r, 13, "cpu:0", "cpu:0") for p in tiny.tiny.probes for r in in_process]
+    questions = [samples.item(p, r, 13, "cpu:0", "cpu:0") for p in tiny.tiny.probes for r in in_process]
 
     def verdicts(asked):
         asked.expect(questions)
@@ -77,7 +77,7 @@ class Biased(jax_float64.Runtime):
 def test_an_oracle_that_is_wrong_itself_fails(subject_of):
     subject = subject_of(tiny.tiny)
     subject.use("jax_float64", Biased(subject.runtime("jax").model))
-    [found] = subject.results(PlanItem("i", "tiny", "predict", "jax_float64", 13, "cpu:0", "none"))
+    [found] = subject.results(samples.item("predict", "jax_float64", 13, "cpu:0", "none"))
     assert found.status == FAIL
     assert "spreads from the centre of the ensemble" in found.message
 
@@ -86,7 +86,7 @@ def test_an_oracle_that_differs_between_devices_fails(subject_of):
     subject = subject_of(tiny.tiny)
     good = subject.kept("jax_float64", "predict", 13)
     subject.use("jax_float64", Biased(subject.runtime("jax").model))
-    [found] = subject.results(PlanItem("i", "tiny", "predict", "jax_float64", 13, "cpu:1", "none"))
+    [found] = subject.results(samples.item("predict", "jax_float64", 13, "cpu:1", "none"))
     assert good["predict"]["output"].dtype == np.float64
     assert "not the one on the first" in found.message
 

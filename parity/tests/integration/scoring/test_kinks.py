@@ -6,12 +6,12 @@ import pytest
 from parity.cases.case import Limit, State
 from parity.core.ledger import Ledger
 from parity.probes.seeded_defects import Planted
-from parity.records import FAIL, MISSING, PASS, PlanItem
+from parity.records import FAIL, MISSING, PASS
 from parity.runtimes import JAX_FLOAT64
 from parity.runtimes.subject import Subject
 from parity.scoring import kinks
 from parity.scoring.rules import LeafResult
-from parity.tests.support import tiny
+from parity.tests.support import samples, tiny
 
 SIZE, UNIT = 13, 3
 FAR = 6.0
@@ -58,7 +58,7 @@ def sides(subject):
 
 def judged(subject, answers, probe="eval_gradient"):
     with subject.instead({"tf_graph": Planted(subject.runtime("jax"), answers)}):
-        return subject.results(PlanItem("kink", "tiny", probe, "tf_graph", SIZE, "cpu:0", "cpu:0"))
+        return subject.results(samples.item(probe, "tf_graph", SIZE))
 
 
 def test_both_sides_of_a_kink_pass_and_the_far_one_says_so(subject):

@@ -3,17 +3,17 @@
 import json
 import math
 import random
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from parity import gate
 from parity.cli import main as cli
 from parity.core.errors import RecordError
 from parity.gate import baselines
-from parity.gate.standing import parse
+from parity.gate.side import parse
 from parity.records import Deprecation, Power, Remedy, Stopped
 from parity.tests.support import standings
 from parity.tests.support.paths import ROOT
@@ -191,7 +191,7 @@ def test_a_rounded_score_is_never_over_the_limit():
     assert kinds(gate.judge(kept, standing(made), POLICY)) == [("note", "latency")]
 
 
-@pytest.mark.parametrize("key", ["schema", "cell", "mode", "questions", "rulers", "remedies", "versions"])
+@pytest.mark.parametrize("key", ["schema", "cell", "mode", "items", "measures", "remedies", "versions"])
 def test_a_baseline_that_was_altered_is_refused(key):
     found = json.loads(baselines.dumps(standing(run())))
     for changed in ({**found, key: ["other"]}, {name: value for name, value in found.items() if name != key}):
@@ -199,7 +199,7 @@ def test_a_baseline_that_was_altered_is_refused(key):
             parse(json.dumps(changed).encode(), "baseline")
 
 
-@pytest.mark.parametrize("rows", ["questions", "rulers"])
+@pytest.mark.parametrize("rows", ["items", "measures"])
 def test_a_line_that_is_there_twice_is_refused(rows):
     found = json.loads(baselines.dumps(standing(run())))
     found[rows].append(found[rows][0])

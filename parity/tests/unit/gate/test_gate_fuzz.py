@@ -9,18 +9,18 @@ import io
 import json
 import math
 import os
-from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from parity import gate, records
 from parity.core.errors import NotComparableError, RecordError
 from parity.gate import comparing, outputs
-from parity.gate.standing import parse
-from parity.records import Deprecation, PlanItem, Power, Remedy, Stopped
+from parity.gate.side import parse
+from parity.records import Deprecation, Power, Remedy, Stopped
 from parity.tests.support import samples
 from parity.tests.support.standings import POLICY, encoded, judge, newer, run, standing
 
@@ -63,7 +63,7 @@ def runs(draw, status=fine, name=plain, score=sizes):
             now = "pass" if not checks else draw(status)
             found = {"status": now, "score": draw(score), "limit": 64.0, "bits_equal": draw(st.booleans())}
             told = {name: draw(st.none() | names) for name in ("failure", "evidence", "message")}
-            checks.append(records.Check(**vars(asked), leaf=f"{leaf}{draw(name)}", **found, **told))
+            checks.append(asked.check(leaf=f"{leaf}{draw(name)}", **found, **told))
     powers = [Power(draw(name), "predict", 13, f"w{n}", draw(st.floats(0, 1))) for n in range(draw(st.integers(0, 3)))]
     return run(
         plan=plan, checks=checks, powers=powers,
@@ -248,7 +248,7 @@ def test_every_output_is_safe_and_says_the_same(one, other, ended):
     if not ended:
         candidate.stopped = Stopped("crash", HOSTILE[2], HOSTILE[0])
     candidate.checks += [replace(check, item=candidate.plan[0].item) for check in one.checks]
-    candidate.plan += [PlanItem(**{**vars(asked), "item": asked.item + "2"}) for asked in one.plan]
+    candidate.plan += [replace(asked, item=asked.item + "2") for asked in one.plan]
     try:
         found = verdict(one, candidate)
     except (RecordError, NotComparableError) as error:
@@ -296,9 +296,7 @@ def test_the_command_line_survives_a_hostile_record(tmp_path):
         for number, name in enumerate(HOSTILE):
             asked = samples.planned(item=f"{number}{name}", case=name, probe=name, runtime=name)
             of.plan.append(asked)
-            of.checks.append(
-                records.Check(**vars(asked), leaf=name, status=status, score=1.0, limit=64.0, message=name)
-            )
+            of.checks.append(asked.check(leaf=name, status=status, score=1.0, limit=64.0, message=name))
     paths = [tmp_path / name for name in ("old.json", "new.json")]
     for path, of in zip(paths, (one, other), strict=True):
         path.write_bytes(encoded(replace(of, cell=HOSTILE[0])))

@@ -1,15 +1,15 @@
 """What the gate makes of steps that take longer, and of memory and artifacts that grew: both sides of each limit."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from parity import gate
 from parity.cli import main as cli
 from parity.core.errors import NotComparableError
 from parity.gate import baselines
-from parity.gate.standing import parse
+from parity.gate.side import parse
 from parity.records.measures import BATCH_SIZES, BETWEEN_PROCESSES
 from parity.tests.support import samples, standings
 from parity.tests.support.standings import judge, kinds, newer, run

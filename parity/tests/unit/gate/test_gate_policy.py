@@ -1,10 +1,9 @@
 """The policy: what it changes, and what of it is refused."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
-from parity import gate, records
+from parity import gate
 from parity.core.errors import UsageError
 from parity.tests.support import samples, standings
 from parity.tests.support.standings import judge, kinds, with_check
@@ -34,7 +33,7 @@ def test_single_operations_are_advisory_and_nothing_else_is():
     baseline, made = standings.run(), standings.newer()
     for of, status in ((baseline, "pass"), (made, "error")):
         of.plan.append(question)
-        of.checks.append(records.Check(**vars(question), leaf="erf", status=status))
+        of.checks.append(question.check(leaf="erf", status=status))
     found = judge(made, baseline)
     assert (found.decision, kinds(found)) == ("may upgrade", [("warn", "error")])
     assert "(advisory: single operations" in found.findings[0].sentence

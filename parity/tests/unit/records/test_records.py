@@ -1,6 +1,5 @@
 """Records survive what happens to a run: a round trip, a kill, a cut; and their schema says what they hold."""
 
-import dataclasses
 import json
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import typing
 from importlib import resources
 
 import jsonschema
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from parity import records
 from parity.core import failures
 from parity.core.errors import RecordError
-from parity.records import Curve, Recorder, Run, Stopped, Worst
+from parity.records import Curve, Recorder, Run, Worst, schema
+from parity.records.numbers import NonFinite, NotNegative
 from parity.tests.support import samples
 
-SCHEMA = json.loads((resources.files("parity") / "records" / "run.schema.json").read_text())
-ROWS = {kind: cls for kind, (_, cls) in records.EVENTS.items()} | {"worst": Worst, "stopped": Stopped}
+TEXT = (resources.files("parity") / "records" / "run.schema.json").read_text(encoding="utf-8")
+SCHEMA = json.loads(TEXT)
 
 times = st.datetimes().map(lambda t: t.isoformat(timespec="milliseconds") + "Z").map(lambda t: t.rjust(24, "0"))
 data = st.recursive(
@@ -38,27 +39,39 @@ KNOWN_FIELDS = {
     "started_at": times,
     "ended_at": st.none() | times,
     "environment": st.fixed_dictionaries(
-        {}, optional={"versions": st.dictionaries(st.text(), st.none() | st.text()), "processor": data}
+        {},
+        optional={
+            "versions": st.dictionaries(st.text(), st.none() | st.text()),
+            "writer": st.dictionaries(st.text(), data),
+            "machine": st.fixed_dictionaries({}, optional={"cpu": st.none() | st.text(), "cores": st.integers(1, 9)}),
+        },
     ),
+    "deprecations": st.builds(lambda message: [records.Deprecation("jax", message)], st.text()),
 }
 PLAIN = {bool: st.booleans(), int: st.integers(0, 2**70), float: st.floats(), str: st.text(), type(None): st.none()}
+NOT_NEGATIVE = st.floats(min_value=0)
+ENUMS = {NonFinite: st.sampled_from(NonFinite), NotNegative: st.sampled_from(NotNegative)}
 
 
 def of_type(annotation):
-    """Values of a dataclass field's type."""
+    """Values of a struct field's type."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is types.UnionType:
+    if origin is typing.Annotated:
+        return NOT_NEGATIVE if arguments[0] is float else of_type(arguments[0])
+    if origin in (types.UnionType, typing.Union):
         return st.one_of(*map(of_type, arguments))
     if origin is list:
         return st.lists(of_type(arguments[0]), max_size=2)
     if origin is dict:
         return st.dictionaries(*map(of_type, arguments), max_size=2)
-    return built(annotation) if dataclasses.is_dataclass(annotation) else PLAIN[annotation]
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return built(annotation)
+    return {**PLAIN, **ENUMS}[annotation]
 
 
 def built(cls):
-    """Instances of a dataclass, every field drawn from its type."""
-    hints = typing.get_type_hints(cls)
+    """Instances of a struct, every field drawn from its type."""
+    hints = typing.get_type_hints(cls, include_extras=True)
     return st.builds(cls, **{n: KNOWN_FIELDS[n] if n in KNOWN_FIELDS else of_type(hints[n]) for n in hints})
 
 
@@ -96,28 +109,23 @@ def test_the_schema_is_a_schema():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_the_schema_has_every_field_of_a_row(name):
-    fields = dataclasses.fields(ROWS[name])
-    assert list(SCHEMA["$defs"][name]["properties"]) == [f.name for f in fields]
-    assert SCHEMA["$defs"][name]["required"] == [f.name for f in fields if f.default is dataclasses.MISSING]
+def test_the_schema_is_generated_from_the_structs():
+    """After a change of the structs: python -m parity.records.schema."""
+    assert schema.dumps() == TEXT
 
 
-def test_the_schema_has_every_field_of_a_run():
-    fields = [f.name for f in dataclasses.fields(Run)]
-    assert list(SCHEMA["properties"]) == fields
-    assert SCHEMA["required"] == fields
-    rows = {name: SCHEMA["properties"][name]["items"]["$ref"] for name, _ in records.EVENTS.values()}
-    assert rows == {name: f"#/$defs/{kind}" for kind, (name, _) in records.EVENTS.items()}
+def test_the_schema_describes_every_attribute():
+    found = {"Run": SCHEMA, **{n: d for n, d in SCHEMA["$defs"].items() if n != "Machine" and "properties" in d}}
+    assert not [(n, a) for n, d in found.items() for a, rest in d["properties"].items() if not rest.get("description")]
+    assert all(definition["description"] for definition in found.values())
 
 
 def test_the_schema_has_every_status_and_state():
-    assert tuple(SCHEMA["$defs"]["check"]["properties"]["status"]["enum"]) == records.STATUSES
-    states = [records.COMPLETE, records.INTERRUPTED, records.ABORTED]
-    assert SCHEMA["properties"]["state"]["enum"] == states
+    assert set(SCHEMA["$defs"]["Check"]["properties"]["status"]["enum"]) == set(records.STATUSES)
+    assert set(SCHEMA["properties"]["state"]["enum"]) == set(records.STATES)
     assert SCHEMA["properties"]["schema"]["const"] == records.SCHEMA
-    assert tuple(SCHEMA["properties"]["mode"]["enum"]) == records.MODES
-    assert tuple(SCHEMA["$defs"]["class"]["enum"]) == failures.CLASSES
+    assert set(SCHEMA["properties"]["mode"]["enum"]) == set(records.MODES)
+    assert SCHEMA["$defs"]["Remedy"]["properties"]["failure"]["enum"] == list(failures.CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +223,7 @@ def test_a_stream_damaged_in_the_middle_is_a_record_error(tmp_path):
         recorder.add(samples.check())
     path = tmp_path / "run.jsonl"
     write(path, path.read_text().replace('"leaf"', "", 1))
-    with pytest.raises(RecordError, match=r"run\.jsonl is cut off or not JSON"):
+    with pytest.raises(RecordError, match=r"line 2 of \S*run\.jsonl is cut off"):
         records.read(path)
 
 
@@ -239,7 +247,7 @@ def test_a_missing_record_is_a_record_error(tmp_path):
 def test_a_newer_schema_is_refused(tmp_path):
     newer = {"schema": records.SCHEMA + 1, "all": "different"}
     for name in ("run.json", "run.jsonl"):
-        with pytest.raises(RecordError, match=rf"{name} has schema 2; .* up to 1\. Upgrade parity"):
+        with pytest.raises(RecordError, match=rf"{name} has schema 3; .* up to 2\. Upgrade parity"):
             records.read(write(tmp_path / name, json.dumps(newer) + "\n"))
 
 
@@ -269,7 +277,8 @@ RECORD = json.loads(records.dumps(samples.run(checks=[samples.check()])))
         "text",
         None,
         {},
-        {"schema": "1"},
+        {"schema": "2"},
+        {"schema": 2},
         {"schema": 1},
         {**RECORD, "environment": []},
         {**RECORD, "checks": [{"item": "alone"}]},
@@ -282,7 +291,7 @@ RECORD = json.loads(records.dumps(samples.run(checks=[samples.check()])))
     ids=lambda data: json.dumps(data)[-40:],
 )
 def test_what_is_no_record_is_a_record_error(tmp_path, data):
-    with pytest.raises(RecordError, match=r"run\.json is not a run record"):
+    with pytest.raises(RecordError, match=r"run\.json is cut off or altered"):
         records.read(write(tmp_path / "run.json", json.dumps(data)))
 
 

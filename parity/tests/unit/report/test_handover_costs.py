@@ -35,5 +35,5 @@ KNOWN = {"step": 10, "steps": 35, "height": 0.125, "after": 2, "recovered_after"
     ],
 )
 def test_a_cost_is_said_in_a_sentence(changes, cost):
-    [found] = costs(samples.run(hits=[HandoverCost("tiny", "restarted", **{**KNOWN, **changes})]))
+    [found] = costs(samples.run(handover_costs=[HandoverCost("tiny", "restarted", **{**KNOWN, **changes})]))
     assert found == f"tiny, restarted after 10 steps in batches of 16: {cost}"

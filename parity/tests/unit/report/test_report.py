@@ -1,11 +1,11 @@
 """The page of a run, and the same in Markdown and in the terminal: what they say, and that no record can break them."""
 
-import dataclasses
 import json
 import math
 import re
 import typing
 
+import msgspec
 import pytest
 
 from parity import gate, records, report
@@ -138,7 +138,7 @@ def test_no_number_of_a_record_breaks_a_panel(value, monkeypatch):
         hints = {field: str(hint) for field, hint in typing.get_type_hints(cls).items() if "float" in str(hint)}
         filled = {field: value if "list" not in hint else [value] * 2 for field, hint in hints.items()}
         filled |= {"map": [[value, 1.0]]} if "map" in hints else {}
-        setattr(made, name, [dataclasses.replace(row, **filled) for row in getattr(made, name)])
+        setattr(made, name, [msgspec.structs.replace(row, **filled) for row in getattr(made, name)])
     assert views(made)["latency"]
     assert views(made)["profiles"]["figures"]
     assert terminal.show(made)
@@ -190,10 +190,10 @@ def test_latency_says_who_is_slower_what_is_wide_and_whether_threads_differ():
     assert f"{numbers.times(1.5)} (1.40 to 1.60), predict on tf_xla" in shown["ratios"].caption
     assert shown["wide"] == ["reference: eval at batch size 13 (cpu:0) on tf_xla"]
     assert shown["threads"].startswith("The processes differ in their threads")
-    alike = [dataclasses.replace(footprint, threads={"python": 3}) for footprint in run().footprints]
+    alike = [msgspec.structs.replace(footprint, threads={"python": 3}) for footprint in run().footprints]
     assert views(run(footprints=alike))["latency"]["threads"] == "Every process has the same threads: 3 python."
     faster = [
-        dataclasses.replace(t, ratio=t.ratio and 0.5, ratio_low=t.ratio and 0.4, ratio_high=t.ratio and 0.6)
+        msgspec.structs.replace(t, ratio=t.ratio and 0.5, ratio_low=t.ratio and 0.4, ratio_high=t.ratio and 0.6)
         for t in timings()
     ]
     assert "0 are slower than JAX and 2 faster" in views(run(timings=faster))["latency"]["ratios"].caption

@@ -1,9 +1,9 @@
 """What the panels of a page say in words: of what is exact, of several cases, of what was not measured or not known."""
 
-import dataclasses
 import math
 import re
 
+import msgspec
 import pytest
 
 from parity import records
@@ -50,8 +50,8 @@ def test_what_was_not_measured_is_said_with_how_to(tmp_path):
 
 
 def test_of_several_cases_each_is_named():
-    other = [dataclasses.replace(timing, case="another") for timing in timings()]
-    prints = [*run().footprints, *(dataclasses.replace(of, case="another") for of in run().footprints)]
+    other = [msgspec.structs.replace(timing, case="another") for timing in timings()]
+    prints = [*run().footprints, *(msgspec.structs.replace(of, case="another") for of in run().footprints)]
     made = run(timings=timings() + other, footprints=prints)
     shown = views(made)["latency"]
     assert {row["step"] for row in shown["rows"]} >= {"reference: predict", "another: predict"}
@@ -127,7 +127,7 @@ def test_the_page_says_how_to_read_it(tmp_path):
 
 def test_runtimes_come_in_the_order_of_the_plan_and_those_of_jax_first():
     plan = [samples.planned(item=str(n), runtime=name) for n, name in enumerate(["b", "jax_own", "a", "b"])]
-    plan[1] = dataclasses.replace(plan[1], tf_device=records.NO_DEVICE)
+    plan[1] = msgspec.structs.replace(plan[1], tf_device=records.NO_DEVICE)
     made = run(plan=plan, checks=[check(runtime="z"), check(runtime="a")])
     assert facts.runtimes([*made.plan, *made.checks]) == ["jax_own", "b", "a", "z"]
     assert views(made)["matrix"]["runtimes"] == ["jax_own", "b", "a", "z"]

@@ -1,10 +1,10 @@
 """Who moved, from planted records of four corners: one side at a time, both, none, and what is not known."""
 
 import math
-from dataclasses import replace
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 
 from parity.core import failures
 from parity.gate import load_policy

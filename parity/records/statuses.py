@@ -1,6 +1,9 @@
-"""The words of records: the schema, statuses, modes and states. On their own, because the gate starts with them."""
+"""The constants of records: schema, statuses of checks, modes and states of runs."""
 
-SCHEMA = 1
+from typing import TYPE_CHECKING, Literal
+
+SCHEMA = 2
+"""The version of the format of records and baselines; `parity.records.schema_1` upgrades what has an older one."""
 
 PASS = "pass"
 FAIL = "fail"
@@ -14,7 +17,7 @@ MISSING = "missing"
 STATUSES = (PASS, FAIL, KNOWN, FIXED, REMEDIED, ERROR, CRASH, TIMEOUT, MISSING)
 IN_ORDER = (PASS, KNOWN, REMEDIED)
 ANSWERED = (PASS, REMEDIED, FAIL, FIXED)
-"""What a check is only if there was an answer to judge."""
+"""The statuses of a check whose runtime gave an answer."""
 
 JOINT = "joint"
 SPLIT = "split"
@@ -26,8 +29,18 @@ MODES = (JOINT, SPLIT, FLEET, ARCHIVE, EXPORT)
 bundle kept from a past release, verified likewise; the writing of bundles."""
 
 NO_DEVICE = "none"
-"""Stands for the TensorFlow device of a check that is about JAX alone."""
+"""The TensorFlow device of a check that is about JAX alone."""
 
 COMPLETE = "complete"
 INTERRUPTED = "interrupted"
 ABORTED = "aborted"
+STATES = (COMPLETE, INTERRUPTED, ABORTED)
+
+if TYPE_CHECKING:  # a type checker cannot make a Literal of a tuple
+    Status = str
+    Mode = str
+    State = str
+else:
+    Status = Literal[STATUSES]
+    Mode = Literal[MODES]
+    State = Literal[STATES]

@@ -1,0 +1,28 @@
+"""Text from records and paths, made safe to show: names are data, whoever wrote them."""
+
+from __future__ import annotations
+
+LONGEST = 120
+"""Characters of a name that are shown."""
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    r"""Return `text` as one line of at most `longest` characters that only show themselves.
+
+    Control characters, line ends, bidirectional controls, zero-width characters and half surrogates are shown as
+    escapes (`\x1b`, `\u202e`); a long text loses its middle. What a continuous integration service takes for a
+    command, `::` and `##[`, is escaped too, because it is looked for in every line that is printed.
+    """
+    if len(text) > longest:
+        kept = longest // 2 - 10
+        text = f"{text[:kept]}…({len(text) - 2 * kept:,} more)…{text[-kept:]}"
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else _escape(char) for char in text)
+        if len(text) > longest:
+            text = f"{text[: longest - 1]}…"
+    text = text.replace("::", ":\\x3a").replace("##[", "#\\x23[")
+    return f"{text[:-1]}\\x3a" if text.endswith(":") else text  # a colon of ours may follow
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
