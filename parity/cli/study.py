@@ -1,49 +1,55 @@
-"""`parity study`: the false-alarm study in one environment."""
+"""`parity study`: measure the suite itself."""
 
 from __future__ import annotations
 
+import argparse
+import importlib
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 
-PREFIX = "study-"
+from parity.core.errors import UsageError
+
+STUDIES = {
+    "faults": "plant known faults, and report which check catches each",
+    "false-alarms": "measure how sound pairs of releases score; derive the limit",
+    "timing": "measure how well a slowdown of a step is detected",
+    "handover": "train on in TensorFlow from five seeds, to the end",
+}
+"""The studies, each a module of `parity.studies`, which is imported only when its study is asked for."""
 
 
 def add(commands: Any) -> None:
     """Add the command's options."""
     study = commands.add_parser(
         "study",
-        help="measure what honest releases score, over many trainings, in one environment",
-        description="Install the releases that CELL names into this environment, train the reference case N times, and "
-        "write every score to DIR/CELL.json. parity false-alarms joins them.",
+        help="measure what the suite detects, and how often it is wrong",
+        description="Measure the suite itself; `parity study STUDY --help` describes a study.\n\n"
+        + "\n".join(f"  {name:<14}{summary}" for name, summary in STUDIES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    study.add_argument("cell", metavar="CELL", help="such as study-py311-jax0.9.2-tf2.21.0")
-    study.add_argument(
-        "--out", metavar="DIR", type=Path, default=Path("reports/study"), help="(default: reports/study)"
-    )
-    study.add_argument("--seeds", metavar="N", type=int, default=20, help="trainings (default: 20)")
+    study.add_argument("study", metavar="STUDY", choices=STUDIES, help=f"one of {', '.join(STUDIES)}")
+    study.add_argument("options", metavar="...", nargs=argparse.REMAINDER, help="the options of the study")
+
+
+def parse(study: str, options: list[str]) -> tuple[Any, Namespace, list[str]]:
+    """Return the module of a study, its arguments, and those that it passes on; exit with code 2 for unknown ones."""
+    module = importlib.import_module(f"parity.studies.{study.replace('-', '_')}")
+    parser = argparse.ArgumentParser(prog=f"parity study {study}", description=module.DESCRIPTION)
+    module.add(parser)
+    arguments, further = parser.parse_known_args(options)
+    if further and not module.ACCEPTS_FURTHER:
+        parser.error(f"unknown arguments: {' '.join(further)}")
+    return module, arguments, further
 
 
 def main(arguments: Namespace, further: list[str]) -> int:
-    """Install, and measure in a process of its own."""
-    import subprocess
-
-    from parity.core.errors import NotComparableError, UsageError
-    from parity.core.storage import output_folder
-    from parity.matrix.building import installing
-    from parity.matrix.supervising import python
-    from parity.records.cells import Cell
-
-    if arguments.seeds < 1:
-        raise UsageError(f"--seeds {arguments.seeds}: expected 1 or more.")
-    cell = Cell.parse(arguments.cell.removeprefix(PREFIX))
-    if cell.role:
-        raise UsageError(f"{cell.name} is no pair of releases. Expected a name such as py311-jax0.9.2-tf2.21.0.")
-    out = output_folder(arguments.out) / f"{cell.name}.json"
-    out.unlink(missing_ok=True)  # it is of other releases, if this one fails
-    measuring = python("-m", "parity.studies.study", str(out), f"--seeds={arguments.seeds}")
-    for what, command in (("be installed", installing(cell)), ("be measured", measuring)):
-        if subprocess.run(command, check=False).returncode:
-            raise NotComparableError(f"{cell.name} cannot {what}: see above. Expected a pair that can be installed.")
-    print(f"Scores: {out}")
-    return 0
+    """Run a study and return its exit code."""
+    module, options, further = parse(arguments.study, [*further, *arguments.options])
+    try:
+        code: int = module.main(options, further)
+    except ImportError as error:
+        raise UsageError(
+            f"parity study {arguments.study} needs both frameworks, flax, optax, pytest and rich, but {error}. "
+            "Install them: pip install 'parity[jax,tensorflow,test,report]'"
+        ) from error
+    return code

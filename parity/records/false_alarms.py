@@ -1,6 +1,6 @@
 """The false-alarm study, joined: what honest releases score, the limit that follows, and what it still catches.
 
-`parity study` measures one pair of releases; here the measurements of several become `false-alarms.json`.
+`parity study false-alarms run` measures one pair of releases; here several measurements become `false-alarms.json`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def limit_for(highest: float) -> float:
 
 
 def read(folder: Path) -> dict[str, Row]:
-    """What `parity study` measured, by cell.
+    """What `parity study false-alarms run` measured, by cell.
 
     Raises:
         NotComparableError: there is nothing.
@@ -70,7 +70,9 @@ def join(studies: dict[str, Row], limit: float) -> Row:
     honest = [row for row in checks if row["score"] is not None and math.isfinite(row["score"])]
     powers = list(_by_weight([row for study in studies.values() for row in study["powers"]], limit))
     if not any(row["score"] for row in honest):
-        raise NotComparableError("no check has a finite score over 0, and no limit follows. Measure with parity study.")
+        raise NotComparableError(
+            "no check has a finite score over 0, and no limit follows. Measure: parity study false-alarms."
+        )
     highest = max(honest, key=lambda row: row["score"])
     alarms = [row for row in checks if row["status"] != PASS or not (row["score"] or 0.0) <= limit]
     return {

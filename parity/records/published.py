@@ -11,8 +11,8 @@ from parity.core.errors import RecordError
 from parity.records import Run, number
 
 FALSE_ALARMS, FAULTS, HANDOVER = "false-alarms.json", "faults.json", "handover/run.json"
-LATENCY_HONESTY = "latency-honesty.json"
-"""Read it with `latency_honesty.of(load(LATENCY_HONESTY))`."""
+TIMING_CALIBRATION = "timing-calibration.json"
+"""Read it with `timing_calibration.of(load(TIMING_CALIBRATION))`."""
 SCHEMA = 1
 """Of all but the hand-over, which is the record of a run."""
 _PROJECT = Path(__file__).parents[2]

@@ -1,8 +1,8 @@
-"""What the study of the latency measurement promises and says; `parity.studies.timing_calibration` measures it.
+"""What the study of the latency measurement promises and says; `parity.studies.timing` measures it.
 
 A step is measured against itself in another process, with a planted slowdown and without, on the machine as it is and
 on a loaded one. Beside it stands what pytest-benchmark's comparison of plain means makes of up to as many rounds, those
-that fit into `honesty.PLAIN_S`, first all of one side and then all of the other.
+that fit into `parity.studies.timing.measuring.PLAIN_S`, first all of one side and then all of the other.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import msgspec
 from parity.core.errors import RecordError
 from parity.core.storage import write_atomically
 
-DATA = "latency-honesty.json"
+DATA = "timing-calibration.json"
 SCHEMA = 1
-COMMAND = "tox run -e latency-honesty"
+COMMAND = "tox run -e timing"
 
 TRIALS = 100
 """Of every slowdown and load, in a study that counts."""
@@ -129,7 +129,7 @@ def of(data: dict[str, Any] | None) -> Study | None:
 
 
 def write(study: Study, folder: Path) -> Path:
-    """Write `study` to `folder`/latency-honesty.json, a series a line."""
+    """Write `study` to `folder`/timing-calibration.json, a series a line."""
     data = {name: value for name, value in msgspec.to_builtins(study).items() if name != "series"}
     series = ",\n  ".join(json.dumps(one, allow_nan=False) for one in msgspec.to_builtins(study.series))
     path = folder / DATA

@@ -54,7 +54,14 @@ def failure(item: PlanItem, bad: list[Check], total: int) -> str:
 def summary(run: Run, width: int, report: str = "") -> list[str]:
     """Return the summary at the end of a run, at most `width` columns wide, and the line about its report."""
     lines = [*run.environment.get("left_out", ()), *_powers(run), *handover.costs(run)]
-    parts = [*_tables(run), *map(_text, lines), _text(_spent(run.spent_s)), _text(run.verdict())]
+    parts = [
+        *_matrix(run),
+        *_latency(run),
+        Text(),
+        *map(_text, lines),
+        _text(_spent(run.spent_s)),
+        _text(run.verdict()),
+    ]
     shown = _rendered(parts, width)
     return [*shown, report] if report else shown
 
@@ -66,7 +73,7 @@ def show(run: Run, width: int = 80) -> str:
     for each in advice.blocking(run):
         lines += ["", *_rendered([_text(each.text)], width)]
         lines += [f"    {line}" for line in facts.code_lines(each.code)]  # never wrapped, because it is to be copied
-    return "\n".join([*lines, *_rendered([*_tables(run), *_worst(run.all_checks())], width)])
+    return "\n".join([*lines, *_rendered([*_matrix(run), *_worst(run.all_checks()), *_latency(run)], width)])
 
 
 def atlas(made: atlases.Atlas, width: int) -> str:
@@ -103,17 +110,18 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1)
     return table
 
 
-def _tables(run: Run) -> Iterator[RenderableType]:
-    """Yield the matrix, and latencies if there are any."""
-    checks = run.all_checks()
-    if checks:
-        yield _text("")
-        yield _text("Worst score of each test on each runtime; 1 is as accurate as JAX.")
-        yield matrix(run, checks)
-    if run.timings:
-        yield _text("")
-        yield _text("Latency at the largest batch size; ~ where the interval did not become narrow in time")
-        yield latency(run.timings)
+def _section(title: str, table: Table) -> list[RenderableType]:
+    return [Text(), Text(title), table] if table.row_count else []
+
+
+def _matrix(run: Run) -> list[RenderableType]:
+    title = "Worst score of each test on each runtime; 1 is as accurate as JAX"
+    return _section(title, matrix(run, run.all_checks()))
+
+
+def _latency(run: Run) -> list[RenderableType]:
+    title = "Latency at the largest batch size; ~ where the interval did not become narrow"
+    return _section(title, latency(run.timings))
 
 
 def matrix(run: Run, checks: Sequence[Check]) -> Table:
@@ -146,16 +154,13 @@ def _limits(checks: list[Check]) -> str:
     return " to ".join(exact(limit) for limit in dict.fromkeys([*found[:1], *found[-1:]]))
 
 
-def _worst(checks: Iterable[Check]) -> Iterator[RenderableType]:
+def _worst(checks: Iterable[Check]) -> list[RenderableType]:
     rows = [
         (c.leaf, f"{facts.row_name(c)}, {c.runtime}", facts.size(c.batch_size), number(c.score), exact(c.limit),
          f"{facts.sign(c.status)} {c.status}")
         for c in facts.worst_leaves(checks)[:WORST]
     ]  # fmt: skip
-    if rows:
-        yield _text("")
-        yield _text("Worst leaves")
-        yield _table(("leaf", "of", "batch", "score", "limit", "status"), rows, left=2)
+    return _section("Worst leaves", _table(("leaf", "of", "batch", "score", "limit", "status"), rows, left=2))
 
 
 def latency(timings: list[Timing]) -> Table:

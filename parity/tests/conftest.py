@@ -1,26 +1,23 @@
-"""What the tests share: both frameworks with two virtual CPUs each, and trained cases."""
+"""What all tests share: the order, and for those that need them the frameworks and trained cases."""
 
 import os
 import sys
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
 
-LONGEST = ("test_run", "test_browser", "test_latency", "test_remedied_runs", "test_faults", "test_runtimes",
-           "test_cases", "test_cell_command", "test_relations", "test_trainable", "test_resuming", "test_trajectory",
-           "test_followed", "test_optimizers", "test_fusion", "test_cluster", "test_archives", "test_deprecations",
-           "test_canaries")  # fmt: skip
-"""Files that take ten seconds and more, the longest first."""
+UNIT = Path(__file__).parent / "unit"
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with what takes longest, or one core waits for it at the end."""
-    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+    """Run the unit tests first, then the slow files, so that no core waits for one of them in the end."""
+    items.sort(key=lambda item: (UNIT not in item.path.parents, item.get_closest_marker("slow") is None))
 
 
 def pytest_configure(config):
-    """Let xdist keep that order, too.
+    """Let xdist keep that order.
 
     Where Python is told to keep no compiled files, keep them in pytest's cache: TensorFlow has 4 s of them.
     """

@@ -26,7 +26,7 @@ def published_view() -> dict[str, Any] | None:
         RecordError: a published file is cut off.
     """
     study, faults = published.load(published.FALSE_ALARMS), published.load(published.FAULTS)
-    timing = timing_calibration.of(published.load(published.LATENCY_HONESTY))
+    timing = timing_calibration.of(published.load(published.TIMING_CALIBRATION))
     if study is None and faults is None and timing is None:
         return None
     return {

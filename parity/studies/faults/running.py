@@ -1,4 +1,4 @@
-"""Running the catalogue: honest first, then every fault, then honest again."""
+"""Run the catalogue: the sound artifact, then every fault, then the sound artifact again."""
 
 from __future__ import annotations
 

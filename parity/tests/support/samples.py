@@ -78,3 +78,8 @@ def python(*arguments, **options):
     """The interpreter of the tests, run to its end."""
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
+
+
+def parity(*arguments, **options):
+    """The `parity` command, run to its end in a process."""
+    return python("-m", "parity", *arguments, **options)

@@ -9,6 +9,8 @@ from parity.compat.deprecations import listening, of
 from parity.records import Deprecation
 from parity.tests.support import samples
 
+pytestmark = pytest.mark.slow
+
 CASE = """
 import warnings
 from parity.tests.support import tiny

@@ -8,9 +8,11 @@ from parity.core import environment
 from parity.tests.support import samples
 
 FOUND = environment.versions()
-pytestmark = pytest.mark.skipif(
-    (FOUND["jax"], FOUND["tensorflow"]) != ("0.10.2", "2.21.0"), reason="planted for jax 0.10.2 and tensorflow 2.21.0"
-)
+PLANTED_FOR = ("0.10.2", "2.21.0")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif((FOUND["jax"], FOUND["tensorflow"]) != PLANTED_FOR, reason="planted for another pair"),
+]
 
 # erf of a weight: a composite since jax 0.9, which TensorFlow 2.21 does not know, and which can be written without.
 SKEWED = """

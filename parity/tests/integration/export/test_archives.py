@@ -15,8 +15,10 @@ from parity.export import archives, bundles
 from parity.scoring import rules
 from parity.session import verification
 from parity.tests.support import samples
+from parity.tests.support.bundle_files import ANSWER, BUDGETS, SOLE, assert_same, write
 from parity.tests.support.paths import ROOT
-from parity.tests.unit.export.test_bundle_files import ANSWER, BUDGETS, SOLE, assert_same, write
+
+pytestmark = pytest.mark.slow
 
 NAME = "jax0.9.2.tar.xz"
 
@@ -130,7 +132,7 @@ from pathlib import Path
 import numpy as np
 from parity.export import bundles
 from parity.core.errors import StorageError
-from parity.tests.unit.export.test_bundle_files import SOLE, fill
+from parity.tests.support.bundle_files import SOLE, fill
 
 noise = np.random.default_rng(0).normal(size=4_000)
 path, limit = Path(sys.argv[1]), int(sys.argv[2])

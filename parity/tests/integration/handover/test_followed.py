@@ -16,6 +16,8 @@ from parity.scoring.rules import Budget
 from parity.tests.support import tiny
 from parity.tests.support.planting import rewound
 
+pytestmark = pytest.mark.slow
+
 UNIT, FAR = 3, 6.0
 """The unit that lies at a kink, and how far beside it in ulp: more than the ensemble sees, less than 16 ulp."""
 

@@ -21,6 +21,8 @@ from parity.scoring import kinks
 from parity.scoring.rules import LIMIT
 from parity.tests.support import tiny
 
+pytestmark = pytest.mark.slow
+
 
 def hidden(params, data):
     return data @ params["hidden"]["kernel"] + params["hidden"]["bias"]

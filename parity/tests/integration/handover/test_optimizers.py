@@ -19,6 +19,8 @@ from parity.handover import counterparts, slots
 from parity.handover.counterparts import carried, carry, keras_optimizer, keras_schedule
 from parity.tests.support.declared import EPOCH, EPS, MORE, STEPS, declare, gradients, named, own, parameters
 
+pytestmark = pytest.mark.slow
+
 WARM_UP = {"init_value": 1e-3, "peak_value": 0.02, "warmup_steps": 33, "decay_steps": 50, "end_value": 1e-4}
 SCHEDULES = {
     "staircase by epoch": None,

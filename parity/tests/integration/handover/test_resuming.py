@@ -26,6 +26,8 @@ from parity.runtimes.saved_model_fresh import BLOCKED
 from parity.tests.support import planting, tiny_training
 from parity.tests.support.planting import BEGIN, EPOCH
 
+pytestmark = pytest.mark.slow
+
 BOTH = [CARRIED, EXPORTED]
 
 

@@ -22,6 +22,8 @@ from parity.session.exporting import _that_fit, export_case
 from parity.tests.support import tiny, tiny_training
 from parity.tests.support.planting import BEGIN, EPOCH
 
+pytestmark = pytest.mark.slow
+
 ROUNDING = "hidden/bias"
 """A gradient that is nothing but rounding, of which some updates take the sign."""
 

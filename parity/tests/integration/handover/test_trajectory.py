@@ -20,6 +20,8 @@ from parity.records import FAIL, PASS
 from parity.tests.support import planting, tiny_training
 from parity.tests.support.planting import BEGIN, EPOCH, Begun, Planted
 
+pytestmark = pytest.mark.slow
+
 MU, NU = "moments/0/mu", "moments/0/nu"
 BOTH = (CARRIED, EXPORTED)
 WRONG = 3

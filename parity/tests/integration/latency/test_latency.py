@@ -14,8 +14,10 @@ from parity.core.errors import RuntimeFailureError
 from parity.latency import Effort, Group, benchmarking, timing
 from parity.records import CRASH, FAIL, PASS
 from parity.session import plugin
-from parity.tests.integration.session.test_run import SCHEMA
 from parity.tests.support import planted_latency, samples
+from parity.tests.support.schema import SCHEMA
+
+pytestmark = pytest.mark.slow
 
 pytest_plugins = ["pytester"]
 PLANTED = f"{Path(planted_latency.__file__)}:planted"

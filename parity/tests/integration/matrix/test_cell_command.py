@@ -4,9 +4,7 @@ The releases are wheels of a few bytes in a folder, which uv resolves and instal
 what the variable PLANTED says when it is imported, and so within the `parity run` of a cell.
 """
 
-import json
 import os
-import platform
 import signal
 import site
 import socket
@@ -14,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -24,10 +21,11 @@ from parity.core import failures
 from parity.matrix import building
 from parity.records import ABORTED, COMPLETE, CRASH, ERROR, MISSING, PASS, TIMEOUT, Stopped, cells
 from parity.records.cells import outcome
-from parity.tests.support import samples
-from parity.tests.unit.export.test_bundle_files import write as write_bundle
+from parity.tests.support import samples, wheels
+from parity.tests.support.bundle_files import write as write_bundle
 
-TENSORFLOW = "tensorflow-cpu" if (sys.platform, platform.machine()) == ("linux", "x86_64") else "tensorflow"
+pytestmark = pytest.mark.slow
+
 PLANTED = "jax1.0-tf1.0"
 BROKEN = "jax2.0-tf2.0"
 """A jax without files, so that the real one is found, and a tensorflow that cannot be imported."""
@@ -37,42 +35,10 @@ LATER = "jax1.1-tf1.0"
 NOWHERE = "jax9.9-tf9.9"
 
 
-def wheel(folder, name, version, requires=(), files=()):
-    stem = f"{name.replace('-', '_')}-{version}"
-    metadata = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-    texts = {
-        **dict(files),
-        f"{stem}.dist-info/METADATA": "\n".join(metadata + [f"Requires-Dist: {r}" for r in requires]),
-    }
-    texts[f"{stem}.dist-info/WHEEL"] = (
-        "Wheel-Version: 1.0\nGenerator: parity\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    )
-    texts[f"{stem}.dist-info/RECORD"] = "".join(f"{path},,\n" for path in [*texts, f"{stem}.dist-info/RECORD"])
-    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as archive:
-        for path, text in texts.items():
-            archive.writestr(path, text + "\n")
-
-
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory):
     """The folder of all wheels that there are."""
-    folder = tmp_path_factory.mktemp("releases")
-    for version in ("1.0", "1.1"):
-        planted = {"jax/__init__.py": "import os\nexec(os.environ['PLANTED'])"}
-        wheel(folder, "jax", version, ["ml-dtypes>=0.3"], planted)
-    wheel(folder, "jax", "2.0")
-    wheel(folder, "jax", "3.0", ["ml-dtypes>=0.5"])
-    wheel(folder, TENSORFLOW, "1.0", ["ml-dtypes>=0.3,<0.5"])
-    broken = "raise ImportError('libplanted.so.1: cannot open shared object file: No such file or directory')"
-    wheel(folder, TENSORFLOW, "2.0", [], {"tensorflow/__init__.py": broken})
-    for version in ("0.3.1", "0.5.1"):
-        wheel(folder, "ml-dtypes", version)
-    wheel(folder, "tf-keras", "1.0.5", ["tensorflow-of-another-name"])
-    # Without files, so that those of the environment of the tests are found.
-    for required in {*building.WITH_JAX, *building._own()}:
-        wheel(folder, required.partition(">")[0], "99.0")
-    (folder / "uv.toml").write_text(f"no-index = true\nfind-links = [{json.dumps(str(folder))}]\n", encoding="utf-8")
-    return folder
+    return wheels.write(tmp_path_factory.mktemp("releases"))
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +84,7 @@ BEGUN = """
 import os, signal, sys, time
 from pathlib import Path
 from parity.records import Recorder
-from parity.tests.support import samples
+from parity.tests.support import samples, wheels
 
 out, cell = (next(a for a in sys.argv if a.startswith(option)).partition("=")[2] for option in ("--out=", "--cell="))
 recorder = Recorder(Path(out), samples.run(cell=cell))
@@ -169,7 +135,7 @@ def test_releases_without_a_common_set_are_an_error_with_the_resolvers_reason_an
     code, said, run = run_cell(APART)
     assert (code, run.state) == (1, ABORTED)
     assert (run.stopped.status, run.stopped.failure) == (ERROR, failures.RESOLVER)
-    for named in ("jax==3.0", f"{TENSORFLOW}==1.0", "ml-dtypes>=0.3,<0.5"):
+    for named in ("jax==3.0", f"{wheels.TENSORFLOW}==1.0", "ml-dtypes>=0.3,<0.5"):
         assert named in run.stopped.evidence
     assert f"{APART}: error, resolver: Because" in said
     assert "No solution found" in (tmp_path / "reports" / APART / "log.txt").read_text(encoding="utf-8")
@@ -367,7 +333,7 @@ def test_what_is_verified_is_verified_again_when_the_bundle_is_another(cell, tmp
 ARCHIVES = """
 import os, sys
 from pathlib import Path
-from parity.tests.unit.export.test_bundle_files import write
+from parity.tests.support.bundle_files import write
 write(Path(sys.argv[2]))
 os._exit(0)
 """

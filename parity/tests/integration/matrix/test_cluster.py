@@ -19,6 +19,8 @@ from parity.matrix.cluster import Parcel, run_there
 from parity.tests.support import samples
 from parity.tests.support.small_matrix import BROKEN, EXPORT, NO_PYTHON, PAIRS, VERIFY, Project, ends, started
 
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
 VERIFIED = ["split-jax1.0-tf2.1", "fleet-jax1.0-tf2.1"]
 
 

@@ -16,6 +16,8 @@ from parity.session.examination import Examination
 from parity.session.selection import Selection
 from parity.tests.support import samples, tiny
 
+pytestmark = pytest.mark.slow
+
 SIZE = 13
 ASKED = canaries.asked(tiny.tiny.probes, RUNTIMES)
 

@@ -14,6 +14,8 @@ from parity.probes import checks, power
 from parity.records import FAIL, PASS
 from parity.tests.support import samples, tiny
 
+pytestmark = pytest.mark.slow
+
 
 def refusal(subject_of, **changes):
     with pytest.raises((CaseError, InputError)) as caught:

@@ -17,6 +17,8 @@ from parity.scoring import rules
 from parity.scoring.rules import Budget
 from parity.tests.support import samples, tiny
 
+pytestmark = pytest.mark.slow
+
 SIZE = 13
 
 

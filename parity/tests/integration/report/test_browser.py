@@ -7,8 +7,10 @@ import pytest
 from parity import report
 from parity.report import atlas as atlases
 from parity.tests.benchmarks import benchmark_report
-from parity.tests.integration.cli.test_command_line import HOSTILE, full_run
 from parity.tests.support import browsing, large, samples
+from parity.tests.support.pages import HOSTILE, full_run
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 NAMES = ("index", "cell")
 FEW = [(probe, "tf_xla", size, leaf) for probe in large.PROBES for size in (1, 13) for leaf in large.LEAVES]

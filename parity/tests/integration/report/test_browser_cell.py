@@ -7,7 +7,9 @@ import pytest
 from parity import report
 from parity.report import atlas as atlases
 from parity.tests.support import browsing, large, samples
-from parity.tests.unit.report.test_report import SAID, run
+from parity.tests.support.report_runs import SAID, run
+
+pytestmark = pytest.mark.browser
 
 NAMES = ("index", "cell")
 HALF = chr(0xD800)

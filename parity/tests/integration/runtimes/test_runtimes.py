@@ -18,6 +18,8 @@ from parity.runtimes import RUNTIMES, Request, jax_float64, saved_model, saved_m
 from parity.runtimes._tensorflow import _require_device
 from parity.tests.support import samples, tiny
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def subject(tiny_subject):

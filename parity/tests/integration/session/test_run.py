@@ -17,10 +17,12 @@ from parity import records
 from parity.cases.case import PROBES
 from parity.session import plugin
 from parity.tests.support import samples
+from parity.tests.support.schema import SCHEMA
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(parity.__file__).parents[1]
 IRIS = f"{ROOT / 'fixtures' / 'cases' / 'iris.py'}:case"
-SCHEMA = json.loads((Path(parity.__file__).parent / "records" / "run.schema.json").read_text())
 
 
 def run(*arguments, cwd):

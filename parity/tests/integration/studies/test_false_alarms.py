@@ -8,7 +8,7 @@ import pytest
 from parity.core.errors import NotComparableError, RecordError
 from parity.records import PASS, false_alarms
 from parity.scoring import rules
-from parity.studies import study
+from parity.studies.false_alarms import measuring as study
 from parity.tests.support import samples, tiny
 
 CELL = "py311-jax0.9.2-tf2.21.0"
@@ -104,7 +104,7 @@ def test_the_command_fails_on_an_alarm_and_where_another_limit_follows(tmp_path)
             if number < pairs:
                 study = {**measured(list(checks), [power()]), "seeds": trainings}
                 path.write_text(json.dumps(study))
-        return samples.python("-m", "parity", "false-alarms", tmp_path, "--out", tmp_path / "out")
+        return samples.python("-m", "parity", "study", "false-alarms", "join", tmp_path, "--out", tmp_path / "out")
 
     high = rules.LIMIT / false_alarms.MARGIN
     assert outcome(row(score=high)).returncode == 0

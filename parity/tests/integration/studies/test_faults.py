@@ -18,6 +18,8 @@ from parity.studies.faults.plants import grouped, module, variable
 from parity.studies.faults.running import NotHonestError, examination, plant
 from parity.tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 LOSSES_AND_GRADIENTS = {"eval_loss", "train_loss", "eval_gradient", "train_gradient"}
 
 

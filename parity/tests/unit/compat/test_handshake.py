@@ -55,16 +55,6 @@ def test_a_reader_that_does_not_say_is_looked_up():
     assert Reader("9.9.9", 12).filled("2.16.2") == Reader("9.9.9", 12)
 
 
-def test_the_operations_of_a_program_are_compared_with_an_older_version():
-    from parity.cases.case import load
-    from parity.compat import writer
-
-    wrote, case = writer.describe(), load("ratings")
-    assert writer.newer_operations(case, wrote.stablehlo) == []
-    assert "vhlo.dot_general_v2" in writer.newer_operations(case, "1.1.1")
-    assert writer.newer_for(case, wrote, Reader(wrote.stablehlo, 9)) == []
-
-
 @pytest.mark.parametrize(("tensorflow", "failure"), [("2.18.1", SKEW), ("2.19.1", CONVENTION), ("2.21.0", SKEW)])
 def test_what_a_reader_alone_fails_on_first_depends_on_its_release(tensorflow, failure):
     from parity.session.verification import _prediction

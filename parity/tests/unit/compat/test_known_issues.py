@@ -12,24 +12,13 @@ from parity.core.errors import UsageError
 from parity.core.failures import MISSING_FFI, NUMERIC, SHAPE_REFINEMENT, UNKNOWN
 from parity.records import CRASH, ERROR, FAIL, FIXED, IN_ORDER, KNOWN, MISSING, NO_DEVICE, PASS, REMEDIED, TIMEOUT
 from parity.tests.support import samples
+from parity.tests.support.issues import ENTRY, EVIDENCE, toml
 
-ENTRY = {
-    "id": "cholesky",
-    "class": MISSING_FFI,
-    "text": "TensorFlow has no LAPACK handlers on CPU.",
-    "upstream": "https://example.org/issues/1",
-    "remedy": "none",
-}
 ENVIRONMENT = {
     "versions": {"jax": "0.10.2", "tensorflow": "2.21.0", "flax": None, "keras": "3.12.0"},
     "machine": {"python": "3.12.1"},
 }
 FAILED = (FAIL, ERROR, CRASH, TIMEOUT)
-EVIDENCE = "lapack_spotrf_ffi"
-
-
-def toml(entry):
-    return "[[issue]]\n" + "".join(f"{key} = '''{value}'''\n" for key, value in entry.items())
 
 
 @pytest.fixture

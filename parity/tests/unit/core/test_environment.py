@@ -75,7 +75,7 @@ def test_flags_are_those_of_xla_and_threads_without_paths_and_virtual_devices(mo
 def test_neither_host_nor_user_is_named():
     person = "someone_with_a_name"
     known = {"USER": person, "LOGNAME": person, "USERNAME": person, "HOME": f"/home/{person}", "HOSTNAME": person}
-    code = "import json; from parity import environment as e; print(json.dumps([e.versions(), e.machine()]))"
+    code = "import json; from parity.core import environment as e; print(json.dumps([e.versions(), e.machine()]))"
     done = samples.python("-c", code, env=known)
     versions, machine = json.loads(done.stdout)
     assert {**machine, "load": None} == {**environment.machine(), "load": None}

@@ -12,8 +12,8 @@ from parity.gate import baselines
 from parity.gate.side import parse
 from parity.records.measures import BATCH_SIZES, BETWEEN_PROCESSES
 from parity.tests.support import samples, standings
+from parity.tests.support.policies import DRIFT, rule
 from parity.tests.support.standings import judge, kinds, newer, run
-from parity.tests.unit.gate.test_gate_policy import DRIFT, policy, rule  # noqa: F401 - a fixture
 
 DAY = "2026-02-0{}T00:00:00.000Z"
 FACTOR = standings.POLICY.drift.latency
@@ -178,7 +178,7 @@ def test_a_median_that_is_no_number_warns():
     assert kinds(found) == [("warn", "latency")]
 
 
-def test_a_rule_makes_it_advisory(policy):  # noqa: F811
+def test_a_rule_makes_it_advisory(policy):
     soft = policy(DRIFT + rule(runtime="tf_xla", probe="latency"))
     found = judge(slower(), policy=soft, repeats=[slower(day=3)])
     assert (kinds(found), found.exit_code) == ([("warn", "latency")], 0)

@@ -6,23 +6,8 @@ from msgspec.structs import replace
 from parity import gate
 from parity.core.errors import UsageError
 from parity.tests.support import samples, standings
+from parity.tests.support.policies import DRIFT, rule
 from parity.tests.support.standings import judge, kinds, with_check
-
-DRIFT = "[drift]\nfloor = 1\nscore = 2\nbudget = 4\npower = 4\nlatency = 1.5\nmemory = 2\nartifact = 2\n"
-
-
-@pytest.fixture
-def policy(tmp_path):
-    def write(text):
-        (tmp_path / "policy.toml").write_text(text, encoding="utf-8")
-        return gate.load_policy(tmp_path / "policy.toml")
-
-    return write
-
-
-def rule(level="advisory", **where):
-    said = {"level": level, "reason": "it is known", **where}
-    return "[[rule]]\n" + "".join(f'{name} = "{value}"\n' for name, value in said.items())
 
 
 def test_single_operations_are_advisory_and_nothing_else_is():

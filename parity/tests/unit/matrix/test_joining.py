@@ -27,7 +27,7 @@ from parity.records import (
 )  # fmt: skip
 from parity.records.atlas import in_order
 from parity.tests.support import samples
-from parity.tests.unit.compat.test_known_issues import ENTRY, EVIDENCE, toml
+from parity.tests.support.issues import ENTRY, EVIDENCE, toml
 
 NAME = "py312-jax0.10.2-tf2.21.0"
 ISSUE = {**ENTRY, "leaf": "cholesky", "evidence": EVIDENCE}

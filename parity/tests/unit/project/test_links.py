@@ -1,34 +1,31 @@
-"""What is said to be there is there: the links of the published pages, and the commands that pages name."""
+"""Links of the published pages lead somewhere, and the commands that pages and documents name are commands."""
 
 import html
 import re
+import shlex
 import subprocess
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from parity import report
 from parity.cli import main as cli
-from parity.report import advice
-from parity.tests.support.paths import ROOT
+from parity.cli import study
+from parity.tests.support.paths import PACKAGE, ROOT
 
-TEMPLATES = [
-    *Path(report.__file__).parent.rglob("*.j2"),
-    Path(advice.__file__),
-    Path(report.__file__).with_name("markdown.py"),
-]
+DOCUMENTS = [ROOT / "README.md", *sorted((PACKAGE / "docs").glob("*.md"))]
+TEMPLATES = [*(PACKAGE / "report").rglob("*.j2"), PACKAGE / "report" / "advice.py", PACKAGE / "report" / "markdown.py"]
 LINK = re.compile(r"""<(?:a|img)\s[^>]*?(?:href|src)="([^"#]*)[^"]*"|\]\(([^)#\s]+)[^)]*\)""")
-COMMAND = re.compile(r"(?:<code>|`|^)parity ([a-z]+(?: [^<`#\n]*)?)", re.MULTILINE)
+CODE = re.compile(r"(?:<code>|`)parity ([a-z][^<`{]*)(?:</code>|`)|^parity ([a-z][^#|<`\n]*)", re.MULTILINE)
+BLOCK = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 
 
 def tracked():
     """What git tracks; None where this is no checkout."""
     try:
-        said = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
+        done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return {(ROOT / name).resolve() for name in said.stdout.split("\0") if name}
+    return {(ROOT / name).resolve() for name in done.stdout.split("\0") if name}
 
 
 def relative(path):
@@ -39,36 +36,61 @@ def relative(path):
 
 
 def test_what_is_published_links_to_what_is_published():
-    there = tracked()
-    published = [path for path in (ROOT / "reports").rglob("*.html") if there is None or path.resolve() in there]
-    readme = ROOT / "README.md"
-    if not readme.is_file():
-        pytest.skip("not in a checkout")
-    known = {folder for path in there or () for folder in (path, *path.parents)}
+    files = tracked()
+    pages = [path for path in (ROOT / "reports").rglob("*.html") if files is None or path.resolve() in files]
+    known = {folder for path in files or () for folder in (path, *path.parents)}
     dead = {
         f"{path.relative_to(ROOT)}: {link}"
-        for path in (readme, *published)
+        for path in (*DOCUMENTS, *pages)
         for link in relative(path)
-        if not (link in known if there is not None else link.exists())
+        if not (link in known if files is not None else link.exists())
     }
     assert dead == set()
 
 
 def commands(text):
-    return [found.strip() for found in COMMAND.findall(text)]
+    """The commands in a text: in code within a line, and at the beginning of lines in blocks of code."""
+    inline = [one for one, _ in CODE.findall(BLOCK.sub("", text)) if one]
+    blocks = [other for block in BLOCK.findall(text) for _, other in CODE.findall(block) if other]
+    return {" ".join(found.split()) for found in (*inline, *blocks)}
 
 
-def test_every_command_that_a_page_names_is_one():
-    named = {command for path in TEMPLATES for command in commands(path.read_text(encoding="utf-8"))}
-    assert len(named) > 5
+def parse(command):
+    """Parse the arguments of a command; exit if it does not accept them."""
+    name, *rest = shlex.split(command)
+    if not rest:
+        assert name in {known for names in cli.COMMANDS.values() for known in names}, command
+        return
+    arguments, further = cli.parser().parse_known_args([name, *rest])
+    if name == "study":
+        study.parse(arguments.study, arguments.options)
+    assert not further or name in cli.ACCEPTS_FURTHER, command
+
+
+@pytest.mark.parametrize(("pages", "least"), [(TEMPLATES, 5), (DOCUMENTS, 10)], ids=["templates", "documents"])
+def test_every_command_that_a_page_names_is_one(pages, least):
+    named = {command for path in pages for command in commands(path.read_text(encoding="utf-8"))}
+    assert len(named) > least
     for command in named:
-        cli.parser().parse_args(command.split())
+        parse(command)
 
 
-def test_a_planted_command_and_a_planted_link_are_found(tmp_path):
-    [command] = commands("<code>parity baseline RUN</code>")
-    with pytest.raises(SystemExit):
-        cli.parser().parse_args(command.split())
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<code>parity baseline RUN</code>",
+        "`parity guess`",
+        "```\nparity report --loud\n```",
+        "`parity study\nfaults --loud`",
+    ],
+)
+def test_a_planted_command_is_found(text):
+    [command] = commands(text)
+    with pytest.raises((SystemExit, AssertionError)):
+        parse(command)
+
+
+def test_a_planted_link_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         '[a](b/c.html#x) <a class="y" href="d%20e">f</a> <a href="#g">h</a> [i](https://j.k)', encoding="utf-8"

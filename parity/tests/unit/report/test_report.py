@@ -8,67 +8,19 @@ import typing
 import msgspec
 import pytest
 
-from parity import gate, records, report
+from parity import gate, records
 from parity.cli import main as cli
 from parity.gate.verdict import BLOCK, Group, Verdict
-from parity.records import Curve, Footprint, Profile, Remedy, Stopped
-from parity.report import advice, charts, markdown, numbers, panels, terminal
-from parity.tests.integration.cli.test_command_line import (
-    HOSTILE,
-    Page,
-    assert_links_lead_somewhere,
-    full_run,
-    parity,
-    without_script,
-)
+from parity.records import Curve, Remedy, Stopped
+from parity.report import advice, charts, markdown, numbers, terminal
 from parity.tests.support import large, samples
+from parity.tests.support.pages import HOSTILE, Page, assert_links_lead_somewhere, full_run, without_script
+from parity.tests.support.report_runs import SAID, check, page, profile, run, timings, views
+from parity.tests.support.samples import parity
 
 CONTROL = "##[\x1b[31m\x00\r\n::error::\u202e\ud800\u2028```\t|"
-ASKED = {"runtime": "tf_xla", "case": "reference", "probe": "predict"}
 FAILED = {"status": "fail", "score": 3e4, "message": "it is off", "repeat": "python -m pytest 'x::y[1]'"}
 SKEW = {"failure": "stablehlo_skew", "evidence": "vhlo.custom_call_v2 in StableHLO 1.18.0"}
-
-
-def check(nth=0, size=13, **changes):
-    """One of many distinct checks."""
-    item = f"test_predict[reference-tf_xla-b{size}]"
-    known = {"item": item, "batch_size": size, "leaf": f"Dense_{nth}/kernel", "limit": 128.0}
-    return samples.check(**{**ASKED, **known, "score": 1.0, "jax_score": 0.5, **changes})
-
-
-def timings():
-    jax = [samples.timing(runtime="jax", batch_size=size, median_ns=1e6 * size) for size in (1, 13)]
-    ratio = {"ratio": 1.5, "ratio_low": 1.4, "ratio_high": 1.6}
-    slow = [samples.timing(batch_size=size, median_ns=1.5e6 * size, **ratio) for size in (1, 13)]
-    wide = samples.timing(step="eval", narrow=False, times_ns=[1_000_000] * 9 + [9_000_000], outliers=1)
-    return [*jax, *slow, wide]
-
-
-def profile(**changes):
-    known = {"item": check().item, "leaf": check().leaf, "shape": [4, 4], "block": [2, 2], **ASKED, "batch_size": 13}
-    spread = {"edges": [0.1, 1.0, 10.0, 100.0], "counts": [8, 6, 2], "jax_counts": [10, 6, 0]}
-    return Profile(**{**known, **spread, "map": [[0.5, 0.2], [0.1, 42.0]], **changes})
-
-
-def run(**changes):
-    """A run that has something to show in every panel."""
-    curve = Curve("reference", "loss", "JAX", "step", [1.0, 2.0], [3.0, 2.0])
-    prints = [
-        Footprint("reference", name, 13, 1e9, 2e8, 3e8, 300 << 20, {"python": n})
-        for n, name in ((3, "jax"), (4, "tf_xla"))
-    ]
-    known = {"checks": [check(n, size) for n in range(3) for size in (1, 13)], "curves": [curve], "timings": timings()}
-    power = records.Power("reference", "predict", 13, "Dense_0/kernel", 1e-4)
-    return samples.run(**{**known, "footprints": prints, "profiles": [profile()], "powers": [power], **changes})
-
-
-def views(made, judged=None):
-    cell = panels.Cell(made, judged, 0, made.all_checks())
-    return {name: panels.modules()[name].view(cell) for name in panels.modules()}
-
-
-def page(made, tmp_path, *judged):
-    return report.write([made], tmp_path / "index.html", judged).read_text(encoding="utf-8")
 
 
 def test_the_order_of_the_page(tmp_path):
@@ -323,13 +275,6 @@ def test_show_is_quick_to_start_and_its_exit_code_is_the_verdict(pair, tmp_path)
     slow = samples.python("-X", "importtime", "-m", "parity", "show", pair[0]).stderr
     assert not re.search(r"\| +(numpy|jax|tensorflow|jinja2|vl_convert|altair)\n", slow)
     assert parity("show", tmp_path / "nowhere").returncode == 4
-
-
-SAID = {
-    0.0: "0", 1.0: "1.00", 0.9999: "1.00", 12345.6: "12,300", 999_999.0: "1.00e+06", 999.96: "1,000",
-    0.00123456: "0.00123", 0.000999999: "0.00100", 0.00099: "9.90e-04",
-    1.5e-9: "1.50e-09", -2.0: "-2.00", math.inf: "∞", math.nan: "NaN",
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("value", SAID, ids=str)

@@ -9,9 +9,9 @@ import pytest
 from parity import records
 from parity.records import Remedy, Stopped
 from parity.report import advice, charts, facts, lines, markdown, terminal
-from parity.tests.integration.cli.test_command_line import Page, without_script
 from parity.tests.support import samples
-from parity.tests.unit.report.test_report import check, page, run, timings, views
+from parity.tests.support.pages import Page, without_script
+from parity.tests.support.report_runs import check, page, run, timings, views
 
 
 def power(error, weight="Dense_0/kernel", probe="predict"):
@@ -139,7 +139,9 @@ def test_runtimes_come_in_the_order_of_the_plan_and_those_of_jax_first():
 def test_the_terminal_names_the_worst_status_and_every_limit():
     bad = check(7, status="fail", score=3e4, failure="numeric")
     made = run(checks=[check(), check(1, limit=4.0), bad, check(2, size=1, status="remedied", runtime="other")])
-    [row] = re.findall(r"^predict +(.*)$", terminal.show(made).partition("\ntest ")[2], re.MULTILINE)
+    [row] = re.findall(
+        r"^predict +(.*)$", terminal.show(made).partition("\ntest ")[2].partition("\n\n")[0], re.MULTILINE
+    )
     assert row.split() == ["✗", "fail", "30,000", "⚒", "1.00", "4", "to", "128", "4"]
 
 

@@ -13,10 +13,10 @@ from parity.core import failures
 from parity.core.errors import NotComparableError, UsageError
 from parity.records import ERROR, MISSING, Stopped, atlas, cells, running, scheduling
 from parity.records.cells import Cell
-from parity.tests.integration.matrix.test_cell_command import releases as wheels  # noqa: F401 - a fixture
 from parity.tests.support import samples
 from parity.tests.support.pairs import NEW, OLD, SKEW, bench, four, leave, listed, machine, reports, run, skewed  # noqa: F401
 from parity.tests.support.small_matrix import PAIRS, Project
+from parity.tests.support.wheels import write as write_wheels
 from parity.upgrade import between, making, telling
 from parity.upgrade.making import Bench
 from parity.upgrade.pins import Pair, corners
@@ -220,6 +220,11 @@ def test_the_python_is_one_that_can_install_all(bench, machine):
     for wrong in ("3.11", "2.7"):
         with pytest.raises(UsageError, match=f"--python {wrong}: there is no such Python here"):
             making.on_one_python(pairs, nothing, wrong)
+
+
+@pytest.fixture
+def wheels(tmp_path):
+    return write_wheels(tmp_path)
 
 
 def test_the_resolver_says_what_cannot_be_installed(wheels, monkeypatch):

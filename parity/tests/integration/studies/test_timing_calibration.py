@@ -16,8 +16,10 @@ from parity.records import published
 from parity.records import timing_calibration as promises
 from parity.records.timing_calibration import SLOWDOWN, TRIALS, Series, Study, Trial
 from parity.runtimes import JAX
-from parity.studies import timing_calibration as honesty
+from parity.studies.timing import measuring
 from parity.tests.support import samples, tiny
+
+pytestmark = pytest.mark.slow
 
 SAME, FOUND = Trial(1.0, 0.97, 1.03, 16, 1.0), Trial(1.1, 1.06, 1.14, 16, 1.1)
 
@@ -100,13 +102,13 @@ def test_it_is_said_in_a_sentence_and_in_rows():
 def test_a_study_is_read_as_it_was_written(tmp_path, monkeypatch):
     path = promises.write(study(), tmp_path)
     monkeypatch.setattr(published, "_PLACES", (tmp_path,))
-    assert promises.of(published.load(published.LATENCY_HONESTY)) == study()
+    assert promises.of(published.load(published.TIMING_CALIBRATION)) == study()
     older = json.loads(path.read_text())
     del older["max_rounds"]
     path.write_text(json.dumps({**older, "busy_s": 1.5}))
-    assert promises.of(published.load(published.LATENCY_HONESTY)) == study()
+    assert promises.of(published.load(published.TIMING_CALIBRATION)) == study()
     path.unlink()
-    assert promises.of(published.load(published.LATENCY_HONESTY)) is None
+    assert promises.of(published.load(published.TIMING_CALIBRATION)) is None
 
 
 def test_a_study_that_is_cut_off_altered_or_newer_is_refused_by_name(tmp_path, monkeypatch):
@@ -123,8 +125,8 @@ def test_a_study_that_is_cut_off_altered_or_newer_is_refused_by_name(tmp_path, m
     ]
     for text in (*cut, *map(json.dumps, altered)):
         path.write_text(text)
-        with pytest.raises(RecordError, match=r"latency-honesty\.json.*[Mm]easure it again"):
-            promises.of(published.load(published.LATENCY_HONESTY))
+        with pytest.raises(RecordError, match=r"timing-calibration\.json.*[Mm]easure it again"):
+            promises.of(published.load(published.TIMING_CALIBRATION))
 
 
 def noisy(seed, by=1.0, load=None):
@@ -134,8 +136,8 @@ def noisy(seed, by=1.0, load=None):
 
 
 def test_trials_of_scattering_times_hold_and_find():
-    same = [honesty.trial(noisy(n), noisy(n + 100), n)[0] for n in range(20)]
-    slower = [honesty.trial(noisy(n), noisy(n + 100, SLOWDOWN), n)[0] for n in range(20)]
+    same = [measuring.trial(noisy(n), noisy(n + 100), n)[0] for n in range(20)]
+    slower = [measuring.trial(noisy(n), noisy(n + 100, SLOWDOWN), n)[0] for n in range(20)]
     assert Series(JAX, "predict", 13, False, 1.0, 4e6, same).held >= 19
     assert Series(JAX, "predict", 13, False, SLOWDOWN, 4e6, slower).held >= 19
     assert max(trial.half_width for trial in same) <= promises.HALF_WIDTH
@@ -147,7 +149,7 @@ def test_a_machine_that_drifts_fools_plain_means_and_not_the_trial():
     def load():
         return 1 + next(calls) / 200
 
-    found, median_ns = honesty.trial(noisy(1, load=load), noisy(2, load=load), 0)
+    found, median_ns = measuring.trial(noisy(1, load=load), noisy(2, load=load), 0)
     assert found.low <= 1 <= found.high
     assert found.means > promises.PLAIN_RATIO
     assert median_ns > 4e6
@@ -163,18 +165,18 @@ def spin(ns):
 def test_a_planted_slowdown_takes_the_time_that_it_says():
     def slower():
         began = time.perf_counter_ns()
-        said = honesty.slowed(lambda: spin(2e6), SLOWDOWN)()
+        said = measuring.slowed(lambda: spin(2e6), SLOWDOWN)()
         return said, time.perf_counter_ns() - began
 
     found = [slower() for _ in range(20)]
     assert all(2.2e6 <= said <= took for said, took in found)
     assert min(said for said, _ in found) < 2.4e6
     way = noisy(0)
-    assert honesty.slowed(way, 1.0) is way
+    assert measuring.slowed(way, 1.0) is way
 
 
 def test_the_busy_process_is_busy_and_ends_whatever_happens():
-    with suppress(ZeroDivisionError), honesty._busy() as process:
+    with suppress(ZeroDivisionError), measuring._busy() as process:
         spin(4e8)
         of_its_own = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
         raise ZeroDivisionError
@@ -183,19 +185,19 @@ def test_the_busy_process_is_busy_and_ends_whatever_happens():
 
 
 def test_a_try_does_not_take_the_place_of_the_study():
-    done = samples.inside("latency-honesty", "--trials=99", cwd=Path.cwd())
+    done = samples.inside("study", "timing", "--trials=99", cwd=Path.cwd())
     assert done.returncode == 2
     assert "Give a folder for a try: --out DIR." in " ".join(done.stdout.split())
 
 
 def test_a_study_of_real_processes(tiny_subject, monkeypatch):
-    monkeypatch.setattr(honesty, "BUDGET_S", 0.2)
-    monkeypatch.setattr(honesty, "PROCESSES", 2)
-    found = honesty.measure(tiny_subject, f"{tiny.__file__}:tiny", 1, [honesty.Step(JAX, "train_step", 13)])
+    monkeypatch.setattr(measuring, "BUDGET_S", 0.2)
+    monkeypatch.setattr(measuring, "PROCESSES", 2)
+    found = measuring.measure(tiny_subject, f"{tiny.__file__}:tiny", 1, [measuring.Step(JAX, "train_step", 13)])
     assert [(s.step, s.loaded, s.slowdown, len(s.trials)) for s in found.series] == [
         ("train_step", loaded, by, 1) for loaded in (False, True) for by in (1.0, SLOWDOWN)
     ]
     assert all(s.median_ns > 0 and s.trials[0].rounds >= 8 and s.trials[0].means > 0 for s in found.series)
-    assert found.max_rounds == honesty.MAX_ROUNDS
+    assert found.max_rounds == measuring.MAX_ROUNDS
     assert set(found.loads) == {"as it was", "loaded"}
     assert sum("are too few" in line for line in promises.broken(found)) == 4

@@ -16,7 +16,7 @@ from parity.matrix.supervising import INTERRUPTED, Interrupt, python, watch
 from parity.records import ARCHIVE, CRASH, ERROR, EXPORT, FLEET, JOINT, MISSING, PASS, SPLIT, Stopped, cells
 from parity.records.cells import LATEST, Cell, outcome
 from parity.tests.support import samples
-from parity.tests.unit.export.test_bundle_files import write as write_bundle
+from parity.tests.support.bundle_files import write as write_bundle
 
 PAIR = Cell.parse("jax0.9.2-tf2.21.0")
 READER = Cell.parse("tf2.21.0-verify")

@@ -12,7 +12,7 @@ import yaml
 
 from parity.core.errors import UsageError
 from parity.records.cells import Cell
-from parity.tests.unit.project.test_layers import ROOT
+from parity.tests.support.paths import ROOT
 
 GITHUB = ROOT / ".github"
 BIN = Path(sys.executable).parent

@@ -15,8 +15,10 @@ from parity.matrix import leash, running, scheduling
 from parity.records import MISSING, Stopped
 from parity.records.cells import Cell
 from parity.tests.support import samples
+from parity.tests.support.bundle_files import write as write_bundle
 from parity.tests.support.small_matrix import BROKEN, EXPORT, NO_PYTHON, PAIRS, VERIFY, Project, ends, started
-from parity.tests.unit.export.test_bundle_files import write as write_bundle
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -1,0 +1,8 @@
+"""Options that several commands share."""
+
+from typing import Any
+
+SEVERAL: dict[str, Any] = {"action": "append", "default": []}
+"""For an option that may be given several times."""
+
+CASE = "a case by name, or path/to/file.py:name (default: reference)"

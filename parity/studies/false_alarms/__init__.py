@@ -1,0 +1,107 @@
+"""The study of false alarms: how high sound pairs of releases score, and the limit that follows from it.
+
+`run` measures one pair of releases in its environment, over many trainings, and writes DIR/CELL.json; `join` makes
+`false-alarms.json` of the measurements of several pairs (see `parity.records.false_alarms`).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import textwrap
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from parity.core.errors import NotComparableError, UsageError
+from parity.core.storage import output_folder
+
+DESCRIPTION = (
+    "Measure how high sound pairs of releases score over many trainings, and derive the limit and the power that "
+    "it leaves."
+)
+ACCEPTS_FURTHER = False
+PREFIX = "study-"
+"""Of the tox environments of this study, which is not part of a cell's name."""
+PAIRS, TRAININGS = 8, 20
+"""The least that a complete study has."""
+
+
+def add(parser: ArgumentParser) -> None:
+    """Add the options of the study."""
+    steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
+    run = steps.add_parser(
+        "run",
+        help="measure one pair of releases in this environment",
+        description="Install the releases that CELL names into this environment, train the reference case N times, and "
+        "write every score to DIR/CELL.json.",
+    )
+    run.add_argument("cell", metavar="CELL", help="such as py311-jax0.9.2-tf2.21.0")
+    run.add_argument("--out", metavar="DIR", type=Path, default=Path("reports/study"), help="(default: reports/study)")
+    run.add_argument("--seeds", metavar="N", type=int, default=20, help="trainings (default: 20)")
+    run.set_defaults(call=measure)
+    join = steps.add_parser(
+        "join",
+        help="join the measurements of several pairs, and derive the limit",
+        description="Write false-alarms.json. The exit code is 1 if a sound pair raised an alarm, too little was "
+        "measured, or another limit than the project's follows from the scores.",
+    )
+    join.add_argument("studies", metavar="DIR", nargs="?", type=Path, default=Path("reports/study"), help="of `run`")
+    join.add_argument("--out", metavar="DIR", type=Path, default=Path("reports"), help="(default: reports)")
+    join.set_defaults(call=join_measurements)
+
+
+def main(arguments: Namespace, further: list[str]) -> int:
+    """Run or join, and return the exit code."""
+    code: int = arguments.call(arguments)
+    return code
+
+
+def measure(arguments: Namespace) -> int:
+    """Install the releases, and measure them in a separate process.
+
+    Raises:
+        UsageError: the name is not that of a pair of releases, or there is no training.
+        NotComparableError: the pair cannot be installed or measured.
+    """
+    from parity.matrix.building import installing
+    from parity.matrix.supervising import python
+    from parity.records.cells import Cell
+
+    if arguments.seeds < 1:
+        raise UsageError(f"--seeds {arguments.seeds}: expected 1 or more.")
+    cell = Cell.parse(arguments.cell.removeprefix(PREFIX))
+    if cell.role:
+        raise UsageError(f"{cell.name} is no pair of releases. Expected a name such as py311-jax0.9.2-tf2.21.0.")
+    out = output_folder(arguments.out) / f"{cell.name}.json"
+    out.unlink(missing_ok=True)  # if this measurement fails, none of other releases is left in its place
+    measuring = python("-m", "parity.studies.false_alarms.measuring", str(out), f"--seeds={arguments.seeds}")
+    for step, command in (("installed", installing(cell)), ("measured", measuring)):
+        if subprocess.run(command, check=False).returncode:
+            raise NotComparableError(
+                f"{cell.name} cannot be {step}; the output above has the reason. Expected a pair that can be installed."
+            )
+    print(f"Scores: {out}")
+    return 0
+
+
+def join_measurements(arguments: Namespace) -> int:
+    """Join the measurements, write the study, and print what follows from it.
+
+    Raises:
+        RecordError: a file is not a measurement.
+        NotComparableError: there is none.
+    """
+    from parity.records import false_alarms
+    from parity.scoring.rules import LIMIT
+
+    study = false_alarms.join(false_alarms.read(arguments.studies), LIMIT)
+    path = false_alarms.write(study, output_folder(arguments.out))
+    print(textwrap.fill(false_alarms.sentence(study), 80))
+    for alarm in study["false_alarms"]:
+        print(f"false alarm: {alarm}")
+    few = len(study["pairs"]) < PAIRS or any(pair["trainings"] < TRAININGS for pair in study["pairs"])
+    if few:
+        print(f"Expected at least {PAIRS} pairs with {TRAININGS} trainings each; found {len(study['pairs'])} pairs.")
+    if study["follows"] != LIMIT:
+        print(f"The limit that follows is {study['follows']:g}, and rules.LIMIT is {LIMIT:g}.")
+    print(f"Study: {path}")
+    return 1 if few or study["false_alarms"] or study["follows"] != LIMIT else 0

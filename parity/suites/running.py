@@ -1,0 +1,33 @@
+"""Run the suites with pytest, apart from any pytest configuration of the user's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from parity.core.errors import UsageError
+
+PYTEST_TO_EXIT = {0: 0, 1: 1, 2: 130, 3: 70, 4: 2, 5: 3}
+"""The exit code of parity for each of pytest; 5 is "no tests collected", which is not comparable."""
+
+
+def run(options: list[str]) -> int:
+    """Run the suites and return the exit code.
+
+    Args:
+        options: of pytest, such as `--parity-out=DIR` or `-k predict`.
+
+    Raises:
+        UsageError: pytest is not installed.
+    """
+    try:
+        import pytest
+    except ImportError:
+        raise UsageError(
+            "the suites need pytest, which is not installed. Install it: pip install 'parity[test,report]'"
+        ) from None
+    isolated = [
+        f"-c{os.devnull}", f"--rootdir={Path(__file__).parents[2]}", "-pno:cacheprovider", "--no-header", "--tb=short",
+        "-Wignore::pytest.PytestAssertRewriteWarning",
+    ]  # fmt: skip
+    return PYTEST_TO_EXIT.get(int(pytest.main([*isolated, "--pyargs", "parity.suites", *options])), 70)
