@@ -217,7 +217,8 @@ def fine_log_scale(values: Iterable[float]) -> Spec:
 
 def mark(at: Iterable[float], axis: str, label: str = "", place: Spec | None = None, **style: Any) -> list[Spec]:
     """Return the layers of a line at each place on an axis, and of its label if it has one."""
-    data, here = {"values": [{"at": each, "label": label} for each in at]}, {axis: number("at")}
+    data = {"values": [{"at": each, "label": label} for each in at]}
+    here = {axis: {"field": "at", "type": "quantitative"}}  # without a title, which would replace that of the axis
     line = {"data": data, "mark": {"type": "rule", **style}, "encoding": here}
     if not label:
         return [line]

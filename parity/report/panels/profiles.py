@@ -94,7 +94,7 @@ def _histogram(bins: list[tuple[float, float, int, int]], limit: float | None) -
         },
     }]  # fmt: skip
     if limit and math.isfinite(limit):
-        layers += charts.mark([limit], "x")
+        layers += charts.limit_mark(limit, "x")
     return {"data": {"values": rows}, "width": 320, "height": 200, "layer": layers}
 
 
@@ -134,13 +134,14 @@ def _map(found: list[list[float]], down: int, across: int, profile: Profile) -> 
         "encoding": {
             "x": {**place, "field": "left", "title": "column", "scale": {"domain": [0, width], "nice": False}},
             "x2": {"field": "right"},
-            "y": {**place, "field": "top", "title": "row",
+            "y": {**place, "field": "top", "title": "row", **({"axis": None} if height == 1 else {}),
                   "scale": {"domain": [0, height], "reverse": True, "nice": False}},
             "y2": {"field": "bottom"},
             "opacity": {
                 "field": "level", "type": "ordinal", "sort": levels, "title": "largest distance in a block",
                 "scale": {"type": "ordinal", "domain": levels, "range": list(SHADES)},
-                "legend": {"symbolType": "square", "symbolFillColor": "var(--tensorflow)", "symbolStrokeWidth": 0,
+                "legend": {"symbolType": "square", "columnPadding": 16, "symbolFillColor": "var(--tensorflow)",
+                           "symbolStrokeWidth": 0,
                            "columns": 2},
             },
         },
