@@ -85,7 +85,9 @@ def _state(atlas: Atlas) -> tuple[str, str]:
 
 
 def _view(row: Row, folder: Path) -> dict[str, Any]:
-    page = f"{quote(row['cell'], errors='surrogateescape')}/{PAGE}"
+    page = None
+    if (folder / row["cell"] / PAGE).is_file():
+        page = f"{quote(row['cell'], errors='surrogateescape')}/{PAGE}"
     versions = {"Python": row["python"], **row["versions"]}
     return {
         "row": row,
@@ -94,7 +96,7 @@ def _view(row: Row, folder: Path) -> dict[str, Any]:
         "outcome": atlas_text.outcome(row),
         "anchor": re.sub(r"[^\w.-]+", "_", f"{row['mode']}-{row['cell']}"),
         "order": {name: _padded(row[name]) for name in ("jax", "tensorflow")},
-        "page": page if (folder / row["cell"] / PAGE).is_file() else None,
+        "page": page,
         "prediction_held": atlases.prediction_held(row),
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
         "seconds": sorted(row["seconds"].items(), key=lambda spent: -spent[1]),
