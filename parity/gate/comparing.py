@@ -77,7 +77,7 @@ def compare(
     told = _alone(after, power)
     if before is None:
         return _new(after, told)
-    told = told or _failed(before, after) or _against(before, after)
+    told = told or _failed(before, after, drift) or _against(before, after)
     if told:
         return told
     return [*_became(before, after), *_drifted(before, after, drift, same)]
@@ -126,13 +126,17 @@ def _against(before: Check, after: Check) -> list[_Told]:
     return []
 
 
-def _failed(before: Check, after: Check) -> list[_Told]:
-    """What blocks though it failed in both."""
+def _failed(before: Check, after: Check, drift: Drift) -> list[_Told]:
+    """Return what blocks though the check failed in both: another failure, or one that is worse by the factor."""
     if before.status == after.status == FAIL:
         if after.failure and after.failure != before.failure:
             return [(BLOCK, words.WORSE, "failed in another way", _because(after), _scored(after)[1])]
         if not _finite(after) and _finite(before):
             return [(BLOCK, words.WORSE, "failed with a score that is no longer finite", *_scored(after))]
+        was, score = before.score, after.score
+        if was is not None and score is not None and score > drift.score * max(was, drift.floor):
+            what = f"failed by more than a factor {drift.score:g} than before"
+            return [(BLOCK, words.WORSE, what, f"{digits(was)} to {digits(score)}", score)]
     return []
 
 
@@ -148,7 +152,7 @@ def _became(before: Check, after: Check) -> Iterator[_Told]:
 
 
 def _drifted(before: Check, after: Check, drift: Drift, same: bool) -> Iterator[_Told]:
-    if after.status not in _PASSED and not before.status == after.status == FAIL:
+    if after.status not in _PASSED:
         return
     if before.score is not None and after.score is not None:
         was, score = float(before.score), float(after.score)

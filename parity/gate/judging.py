@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from parity.core.errors import NotComparableError
@@ -33,6 +34,7 @@ def judge(baseline: Side, candidate: Side, policy: Policy, repeats: Sequence[Sid
             is none.
     """
     _require_comparable(baseline, candidate)
+    policy.require_matches(place for side in (baseline, candidate) for place in side.names())
     slowing.require_repeats(baseline, candidate, repeats)
     pairs = list(remarkable(baseline.checks, candidate.checks, policy.drift))
     found = [
@@ -49,7 +51,7 @@ def judge(baseline: Side, candidate: Side, policy: Policy, repeats: Sequence[Sid
     decision, why = _decide(found, groups, baseline, candidate)
     return Verdict(
         decision, f"{decision.capitalize()} ({_move(baseline, candidate)}): {why}", found, groups, baseline.name,
-        candidate.name, len(baseline.checks) - sum(after is None for _, after in pairs),
+        candidate.name, _common(baseline, candidate),
     )  # fmt: skip
 
 
@@ -93,9 +95,26 @@ def _of_runs(baseline: Side, candidate: Side) -> Iterator[Finding]:
         yield Finding(BLOCK, words.INCOMPLETE, "", f"the candidate's run was {candidate.state}")
     elif not candidate.compared():
         yield Finding(BLOCK, words.INCOMPLETE, "", "TensorFlow answered nothing in the candidate")
+    if why := _swapped(baseline, candidate):
+        yield Finding(WARN, words.SWAPPED, "", f"the candidate is older than the baseline, {why}: are they swapped?")
     if baseline.mode != candidate.mode:
         said = f"the baseline's mode is {baseline.mode}, the candidate's {candidate.mode}, which asks other questions"
         yield Finding(NOTE, words.MODE, "", said)
+
+
+def _swapped(baseline: Side, candidate: Side) -> str:
+    """Return in what the candidate is older than the baseline; empty where it is not."""
+    pairs = {name: (baseline.versions.get(name), candidate.versions.get(name)) for name in PAIR}
+    moved = {name: (_numbers(new), _numbers(old)) for name, (old, new) in pairs.items() if old and new and old != new}
+    if moved:
+        return f"by its {' and '.join(moved)}" if all(new < old for new, old in moved.values()) else ""
+    if baseline.started_at and candidate.started_at and candidate.started_at < baseline.started_at:
+        return "by the time of its run"
+    return ""
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def _of_checks(baseline: Side, candidate: Side, pairs: Iterable[Pair], policy: Policy) -> Iterator[Finding]:
@@ -130,7 +149,7 @@ def _decide(found: list[Finding], groups: list[words.Group], baseline: Side, can
         first = blocks[0].sentence.removesuffix(".")
         return STAY, f"{first}{f'; {more:,} more findings block' if more else ''}."
     mended = [finding for finding in found if finding.kind == words.REMEDIED and not finding.excuse]
-    total, warned = len(candidate.checks), sum(group.count for group in groups if group.level == WARN)
+    total, warned = _common(baseline, candidate), sum(group.count for group in groups if group.level == WARN)
     excused = sum(bool(finding.excuse) and finding.kind != words.REMEDIED for finding in found)
     warned -= excused + sum(finding.level == WARN for finding in mended)
     advisory = f"{excused:,} {'finding is' if excused == 1 else 'findings are'} advisory" if excused else ""
@@ -145,7 +164,14 @@ def _decide(found: list[Finding], groups: list[words.Group], baseline: Side, can
             WITH_REMEDY,
             f"{len(mended):,} of {total:,} checks pass only {_remedy(mended, candidate)}{beside}.",
         )
-    return UPGRADE, f"{advisory or 'nothing got worse'} in {total:,} checks{beside}."
+    added = len(candidate.checks) - total
+    new = f", and {added:,} are new" if added else ""
+    return UPGRADE, f"{advisory or 'nothing got worse'} in {total:,} checks{new}{beside}."
+
+
+def _common(baseline: Side, candidate: Side) -> int:
+    """Return how many checks were compared."""
+    return len(baseline.checks.keys() & candidate.checks.keys())
 
 
 def _remedy(mended: list[Finding], candidate: Side) -> str:

@@ -20,10 +20,10 @@ WORSE, OVER, POWERLESS, FIXED, LIMIT = "worse", "over the limit", "powerless", "
 UNMEASURED, NEW_BAD = "not measured", "new and not in order"
 REMEDIED, DRIFT, BITS, BUDGET, POWER = "remedied", "drift", "bits", "budget", "power"
 DEPRECATION, LATENCY, FOOTPRINT = "deprecation", "latency", "footprint"
-MODE, STILL, REPAIRED, LISTED, NEW = "mode", "still failing", "repaired", "listed", "new"
+SWAPPED, MODE, STILL, REPAIRED, LISTED, NEW = "swapped", "mode", "still failing", "repaired", "listed", "new"
 KINDS = (
     INCOMPLETE, CRASH, TIMEOUT, ERROR, MISSING, WORSE, OVER, POWERLESS, FIXED, LIMIT, UNMEASURED, NEW_BAD,
-    REMEDIED, DRIFT, BITS, BUDGET, POWER, DEPRECATION, LATENCY, FOOTPRINT, MODE, STILL, REPAIRED, LISTED, NEW,
+    REMEDIED, DRIFT, BITS, BUDGET, POWER, DEPRECATION, LATENCY, FOOTPRINT, SWAPPED, MODE, STILL, REPAIRED, LISTED, NEW,
 )  # fmt: skip
 """The most telling first: in this order they are shown."""
 

@@ -52,6 +52,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--parity-cell", metavar="NAME", help="name of this environment in the record (default: tox's)")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Move an old record aside as soon as --parity-out is known: this run may end before its plan."""
+    known = early_config.known_args_namespace
+    if known.parity_out and not known.collectonly:
+        try:
+            records.begin(Path(known.parity_out))
+        except ParityError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse an unusable output folder before any work is done."""
     config.addinivalue_line("markers", f"{LONG}: takes minutes, and is asked by -m {LONG} alone")

@@ -26,7 +26,7 @@ def full_run(text="plain", **changes):
             "prediction": {"status": text, "failure": text, "evidence": text, "reason": text},
             "installed": {text: text},
             "left_out": [text],
-            text: {text: [text], "known": {text: None}},
+            "writer": {text: [text], "known": {text: None}},
         },
         plan=[of_text(records.PlanItem, text, item=text)],
         checks=[
@@ -39,7 +39,7 @@ def full_run(text="plain", **changes):
                 status=status,
                 worst=worst,
             )
-            for size, status in enumerate((*records.STATUSES, text))
+            for size, status in enumerate(records.STATUSES)
         ],
         budgets=[of_text(records.BudgetRecord, text)],
         powers=[of_text(Power, text), of_text(Power, text, smallest_relative_error=float("inf"))],
