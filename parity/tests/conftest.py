@@ -66,7 +66,7 @@ def tiny_subject(frameworks):
 
 @pytest.fixture(scope="session")
 def trajectories(frameworks):
-    """Those of the tiny training, made once."""
+    """The trajectories of the tiny training, made once."""
     from parity.core.ledger import Ledger
     from parity.handover.trajectories import Trajectories
     from parity.runtimes.subject import Subject
@@ -81,7 +81,7 @@ def trajectories(frameworks):
 
 @pytest.fixture(scope="session")
 def begun(trajectories):
-    """The same followed honestly in float32, and where it began."""
+    """The same followed in float32 with nothing planted, and where it began."""
     from parity.handover import EXPORTED
     from parity.tests.support.planting import Begun
 
@@ -90,7 +90,7 @@ def begun(trajectories):
 
 @pytest.fixture
 def subject_of(frameworks):
-    """Makes harnesses, and closes them."""
+    """Makes subjects of cases, and closes them."""
     from parity.core.ledger import Ledger
     from parity.runtimes.subject import Subject
 

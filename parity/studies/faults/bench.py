@@ -126,7 +126,7 @@ class Bench:
         return self._model.signature
 
     def questions(self, fault: Fault, quick: bool = False) -> list[PlanItem]:
-        """What is asked about a fault: of the reloaded artifact, or, where parity itself is at fault, of everything.
+        """Return the checks of a fault: of the reloaded artifact, or of everything for a fault in parity itself.
 
         The quick form leaves out the other batch sizes of all but predictions.
         """
@@ -197,14 +197,14 @@ class Bench:
 
     @contextmanager
     def signed(self, signature: Signature) -> Iterator[None]:
-        """The artifact with another signature."""
+        """Give the artifact another signature."""
         subject = replace(self._model, signature=signature)
         self._use(Questioned(self.module, subject, artifact.graph))
         yield
 
     @contextmanager
     def rewritten(self, edit: Callable[[Path, Bench], None]) -> Iterator[None]:
-        """The bundle copied, and the copy's files edited."""
+        """Copy the bundle, and edit the files of the copy."""
         folder = Path(tempfile.mkdtemp(prefix="parity-fault-"))
         try:
             bundle = folder / "bundle"
@@ -231,7 +231,7 @@ class Bench:
 
 
 def take_place(new: Path, old: Path) -> None:
-    """The folder `new` in place of `old`."""
+    """Put the folder `new` in place of `old`."""
     shutil.rmtree(old)
     new.rename(old)
 

@@ -53,7 +53,7 @@ def _finite(array: Any) -> Any:
 
 
 def _only_finite(actual: Answer, jax: Answer, oracle: Answer) -> list[Answer]:
-    """What is not finite in the answer left out, as a maximum that ignores NaN does."""
+    """Leave out what is not finite in the answer, as a maximum that ignores NaN does."""
 
     def compared(leaf: str, array: Any) -> Any:
         comparable = leaf in jax and array.shape == jax[leaf].shape and rules.is_float(array)
@@ -99,7 +99,7 @@ def _no_rows(honest: Any) -> Any:
 
 
 def _in_float32(honest: Any) -> Any:
-    """The oracle computed by JAX in float32, its numbers then written as float64."""
+    """Compute the oracle by JAX in float32, and write its numbers as float64."""
     narrow: dict[int, Any] = {}
 
     def compute_from(self: Any, state: Any, evaluation: str, batch: Any, on: str) -> dict[str, Answer]:
@@ -156,7 +156,7 @@ def _failing(artifact: Any, data: Any) -> Any:
 
 @contextmanager
 def _swallowed(bench: Bench) -> Iterator[None]:
-    """A runtime that raises, and a question that ends in silence then."""
+    """Let a runtime raise, and its check end in silence."""
 
     def swallow(honest: Any) -> Any:
         def check(self: Any, question: Any) -> None:

@@ -1,8 +1,8 @@
-"""Measures whether the latency measurement is honest; what it promises stands in `parity.records.timing_calibration`.
+"""Calibrate the latency measurement; its promises are in `parity.records.timing_calibration`.
 
-A step is measured against itself in another process, since that is how runtimes are: two processes of one program
-differ in their speed, by what `parity.records.measures.BETWEEN_PROCESSES` allows for. There are 4 processes of each
-step, and trials take their 12 ordered pairs in turn.
+A step is measured against itself in another process, because runtimes are timed in separate processes: two processes
+of one program differ in speed, by what `parity.records.measures.BETWEEN_PROCESSES` allows for. There are 4 processes of
+each step, and trials take their 12 ordered pairs in turn.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BUDGET_S = 60.0
 up to 1,400 rounds, for which the default budget is too short, and the record then says so."""
 MAX_ROUNDS = 2000
 PROCESSES = 4
-"""Of each step; trials take their ordered pairs in turn."""
+"""Processes of each step; trials take their ordered pairs in turn."""
 PLAIN_S, PLAIN_LEAST = 0.4, 5
 """For the plain mean of a side: seconds, fewer than the one that pytest-benchmark takes by default, so that the study
 ends after about 40 minutes; and the rounds that it measures in any case."""
@@ -84,7 +84,7 @@ def measure(
     began, machine, versions, made_at = time.monotonic(), environment.machine(), environment.versions(), records.now()
     loads: dict[str, list[float]] = {}
     series: list[Series] = []
-    with tempfile.TemporaryDirectory(prefix="parity-honesty-") as folder:
+    with tempfile.TemporaryDirectory(prefix="parity-timing-") as folder:
         timed = _workload(Path(folder), subject, name, {step.batch_size for step in steps})
         for loaded in (False, True):
             before = environment.load() or 0.0
@@ -107,7 +107,7 @@ def _workload(folder: Path, subject: Subject, name: str, sizes: set[int]) -> Wor
 
 @contextmanager
 def _busy() -> Iterator[subprocess.Popen[bytes]]:
-    """Beside a process that is always busy."""
+    """Run a process that is always busy beside this one."""
     process = subprocess.Popen([sys.executable, "-c", BUSY], stdin=subprocess.PIPE)
     try:
         yield process
@@ -116,11 +116,11 @@ def _busy() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _half(workload: Workload, steps: Sequence[Step], trials: int, loaded: bool, progress: Report) -> list[Series]:
-    """The trials of all steps, in turn, so that what changes in time meets all of them."""
+    """Measure all steps in turn, so that changes over time affect all of them; return their series."""
     found = [Series(*step, loaded, by, 0.0, []) for step in steps for by in (1.0, SLOWDOWN)]
     times: dict[Step, list[float]] = {step: [] for step in steps}
     with ExitStack() as opened:
-        pairs = {step: list(permutations(_ways(opened, workload, step), 2)) for step in steps}
+        pairs = {step: list(permutations(_processes(opened, workload, step), 2)) for step in steps}
         for number in range(trials):
             turn, at = divmod(number, len(steps))
             step = steps[at]
@@ -138,7 +138,7 @@ def _half(workload: Workload, steps: Sequence[Step], trials: int, loaded: bool, 
     ]
 
 
-def _ways(opened: ExitStack, workload: Workload, step: Step) -> list[Way]:
+def _processes(opened: ExitStack, workload: Workload, step: Step) -> list[Way]:
     """Take the step, each in a process of its own, which ends with `opened`."""
 
     def way() -> Way:
@@ -165,7 +165,7 @@ def slowed(way: Way, by: float) -> Way:
 
 
 def trial(first: Way, second: Way, seed: int) -> tuple[Trial, float]:
-    """The second way over the first, as latency is measured and by plain means; and the median of the first in ns."""
+    """Return the ratio of second to first, interleaved and by plain means, and the median of the first in ns."""
     measured = timing.interleaved(
         {FIRST: first, SECOND: second}, reference=FIRST, budget_s=BUDGET_S, max_rounds=MAX_ROUNDS, seed=seed,
         enough=lambda found: found.ratios[SECOND].half_width <= found.precision,
@@ -178,7 +178,7 @@ def trial(first: Way, second: Way, seed: int) -> tuple[Trial, float]:
 
 
 def _mean(way: Way, rounds: int) -> dict[str, float]:
-    """The mean that pytest-benchmark would compare: of one way alone, after a round to warm up."""
+    """Return the mean that pytest-benchmark would compare: of one side alone, after a round to warm up."""
     way()
     stats, began = Stats(), time.monotonic()
     while len(stats.data) < rounds and (len(stats.data) < PLAIN_LEAST or time.monotonic() - began < PLAIN_S):
