@@ -147,7 +147,7 @@ def checks_view(runs: Sequence[Run], pages: Mapping[str, str | None]) -> dict[st
     if not checks:
         return None
 
-    def words(values: Sequence[str]) -> list[tables.Value]:
+    def texts(values: Sequence[str]) -> list[tables.Value]:
         keys = {value: tables.natural(value) for value in set(values)}
         return [(keys[value], value) for value in values]
 
@@ -156,9 +156,9 @@ def checks_view(runs: Sequence[Run], pages: Mapping[str, str | None]) -> dict[st
 
     labels = [_labels(check) for _, check in checks]
     columns = [
-        words([cell for cell, _ in checks]),
+        texts([cell for cell, _ in checks]),
         [((c.status in IN_ORDER, c.status), f"{facts.sign(c.status)} {c.status}") for _, c in checks],
-        *(words(column) for column in zip(*labels, strict=True)),
+        *(texts(column) for column in zip(*labels, strict=True)),
         numbers([check.score for _, check in checks]),
         numbers([check.jax_score for _, check in checks]),
     ]

@@ -104,7 +104,7 @@ def runtimes(items: Iterable[Check | PlanItem]) -> list[str]:
 
 
 def on_tensorflow(item: Check | PlanItem) -> bool:
-    """Return whether TensorFlow is part of the question, and not JAX alone."""
+    """Return whether TensorFlow is compared, and not JAX alone."""
     return item.tf_device != NO_DEVICE
 
 
