@@ -70,7 +70,7 @@ def full_run(text="plain", **changes):
         remedies=[of_text(records.Remedy, text)],
         programs=[of_text(records.Program, text, operations={text: 1})],
         deprecations=[of_text(records.Deprecation, text)],
-        stopped=records.Stopped(text, text, text),
+        stopped=records.Stopped(records.CRASH, text, text),
         spent_s={text: 1.5},
         **changes,
     )
