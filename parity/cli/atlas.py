@@ -47,14 +47,15 @@ def join(reports: Path, planned: dict[str, str], arguments: Namespace) -> int:
     from parity.compat import readers
     from parity.core import storage
     from parity.export import archives
-    from parity.matrix import atlas as atlases
     from parity.matrix import joining, plan
+    from parity.records import atlas as atlases
+    from parity.report import atlas_text, terminal
 
     out = getattr(arguments, "out", None) or reports
     archive = plan.archive_of(Path.cwd()) if planned else None
     joined = joining.join(reports, planned, out, archives.listed(archive) if archive else ())
-    print(joining.table(joined.atlas, shutil.get_terminal_size().columns))
-    print(textwrap.fill(atlases.verdict(joined.atlas), 80))
+    print(terminal.atlas(joined.atlas, shutil.get_terminal_size().columns))
+    print(textwrap.fill(atlas_text.verdict(joined.atlas), 80))
     if getattr(arguments, "write_readers", False):
         storage.write_atomically(readers.TABLE, readers.dumps({**readers.table(), **joined.limits}))
         readers.table.cache_clear()

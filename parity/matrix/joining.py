@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from parity import records, report
 from parity.compat import known_issues, readers
@@ -18,10 +13,11 @@ from parity.compat.readers import Limits
 from parity.core.errors import RecordError
 from parity.core.failures import headline
 from parity.core.storage import output_folder
-from parity.matrix import atlas as atlases
-from parity.matrix.atlas import Atlas
 from parity.records import ARCHIVE, EXPORT, FLEET, JOINT, MISSING, SPLIT, Run, Stopped, cells
+from parity.records import atlas as atlases
+from parity.records.atlas import Atlas
 from parity.report import atlas as pages
+from parity.report import atlas_text
 
 
 @dataclass
@@ -120,19 +116,5 @@ def write(joined: Joined, out: Path, readme: Path | None) -> Path:
         report.write([run], folder / "index.html")
     atlases.write(output_folder(out) / pages.DATA, joined.atlas)
     if readme is not None:
-        atlases.update_readme(readme, joined.atlas)
+        atlas_text.update_readme(readme, joined.atlas)
     return pages.write(joined.atlas, joined.previous, out, joined.runs)
-
-
-def table(atlas: Atlas, width: int) -> str:
-    """A line per cell for the terminal: what became of it, and what it took."""
-    out = io.StringIO()
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("cell", "", "outcome", "worst score", "seconds"):
-        shown.add_column(name, overflow="fold", justify="right" if name in ("worst score", "seconds") else "left")
-    for row in atlas.cells:
-        said = atlases.words(row)
-        seconds = sum(row["seconds"].values())
-        shown.add_row(row["cell"], atlases.sign(row), said, atlases.score(row["worst_score"]), f"{seconds:.0f}")
-    Console(file=out, width=max(width, 60), color_system=None).print(shown)
-    return out.getvalue().rstrip()

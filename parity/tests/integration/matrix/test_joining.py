@@ -6,8 +6,6 @@ from parity import records
 from parity.cli.atlas import join
 from parity.compat import known_issues, readers
 from parity.compat.readers import Limits
-from parity.matrix import atlas, joining
-from parity.matrix.atlas import in_order
 from parity.records import (
     ABORTED,
     ARCHIVE,
@@ -23,8 +21,11 @@ from parity.records import (
     PASS,
     SPLIT,
     Recorder,
+    atlas,
     cells,
+    joining,
 )  # fmt: skip
+from parity.records.atlas import in_order
 from parity.tests.support import samples
 from parity.tests.support.issues import ENTRY, EVIDENCE, toml
 

@@ -13,8 +13,7 @@ from parity import records
 from parity.compat import readers
 from parity.core import failures
 from parity.core.errors import NotComparableError, UsageError
-from parity.matrix import atlas, running, scheduling
-from parity.records import ERROR, MISSING, Stopped, cells
+from parity.records import ERROR, MISSING, Stopped, atlas, cells, running, scheduling
 from parity.records.cells import Cell
 from parity.tests.support import samples
 from parity.tests.support.pairs import NEW, OLD, SKEW, four, leave, machine, reports, run, runner, set_index, skewed  # noqa: F401
