@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from parity.core.errors import ParityError, RecordError
-from parity.matrix import building
+from parity.matrix import installation
 from parity.records import JOINT, MISSING, cells
 from parity.records import atlas as atlases
 from parity.records.atlas import AGREES, NOT_INSTALLABLE, Row
@@ -105,7 +105,7 @@ def in_range(old: Pair, new: Pair, package: str, python: str) -> list[str]:
 
 def installs(package: str, pair: Pair, python: str) -> str:
     """The name under which `package` is installed here."""
-    names = [Requirement(text).name for text in building.requirements(Cell.parse(pair.cell(python)))]
+    names = [Requirement(text).name for text in installation.requirements(Cell.parse(pair.cell(python)))]
     return next(name for name in names if name.startswith(package))
 
 

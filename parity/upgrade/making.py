@@ -18,8 +18,8 @@ from parity.cases.case import available
 from parity.compat import known_issues
 from parity.core.errors import NotComparableError, RecordError, UsageError
 from parity.core.failures import RESOLVER
-from parity.matrix import building, plan, running, scheduling
-from parity.matrix.supervising import Ended
+from parity.matrix import installation, tox
+from parity.matrix.tasks import is_current, tasks
 from parity.records import COMPLETE, MISSING, Run, cells
 from parity.records.cells import Cell, Outcome
 from parity.upgrade.pins import Pair
@@ -130,8 +130,8 @@ class Bench:
         if of_cell(name) != pair or (run := self.read(name)) is None:
             return None
         cell = Cell.parse(name)
-        [task] = running.tasks(cell, self.reports, list(self.options))
-        return Recorded(pair, cell, self.reports / name, run, run.inputs == task.inputs)
+        [task] = tasks(cell, self.reports, list(self.options))
+        return Recorded(pair, cell, self.reports / name, run, is_current(run, task))
 
     def make(self, pairs: Iterable[Pair], python: str) -> dict[Pair, Recorded]:
         """Run the cells of `pairs` on that Python; their records.
@@ -148,7 +148,7 @@ class Bench:
             )
         apart = None if self.reports == self.project / "reports" else self.reports
         before = {name: self._seen.pop(name, None) for name in names.values()}
-        scheduling.run_here(self.project, list(names.values()), list(self.options), self.jobs, self.show, apart)
+        tox.run_cells(self.project, list(names.values()), list(self.options), self.jobs, self.show, apart)
         self.made.extend(names.values())
         found = {}
         for pair, name in names.items():
@@ -205,11 +205,11 @@ def uninstallable(pair: Pair, python: str) -> str:
     """
     cell = Cell.parse(pair.cell(python))
     command = [
-        building.uv(), "pip", "compile", "-q", "--no-header", "--color", "never", "--python-version", python, "-",
+        installation.uv(), "pip", "compile", "-q", "--no-header", "--color", "never", "--python-version", python, "-",
     ]  # fmt: skip
-    wanted = "\n".join(building.wanted(cell))
+    wanted = "\n".join(installation.all_requirements(cell))
     done = subprocess.run(command, input=wanted, capture_output=True, text=True, check=False)
-    refused = building.refused(Ended(done.returncode, False, False, 0, done.stderr), 0.0)
+    refused = installation.refusal(done.returncode, done.stderr)
     if refused is None:
         return ""
     if refused.failure != RESOLVER:
@@ -237,13 +237,13 @@ def on_one_python(
     everything = "both" if len(wanted) == 2 else f"all {len(wanted)}"
     on = {python: sum(any(r.cell.python == python for r in found[p]) for p in wanted) for python in PYTHONS}
     if only is not None:
-        if only not in PYTHONS or not (on[only] == len(wanted) or plan.has_python(only)):
+        if only not in PYTHONS or not (on[only] == len(wanted) or tox.has_python(only)):
             raise UsageError(f"--python {only}: there is no such Python here. Expected one of {', '.join(PYTHONS)}.")
         return only, "as asked for"
     for python in PYTHONS:
         if on[python] == len(wanted):
             return python, f"on which {everything} are recorded"
-    here = sorted((python for python in PYTHONS if plan.has_python(python)), key=lambda python: -on[python])
+    here = sorted((python for python in PYTHONS if tox.has_python(python)), key=lambda python: -on[python])
     if not here:
         raise UsageError(f"there is no Python here that parity supports. Install one of {', '.join(PYTHONS)}.")
     refused: dict[str, int] = {}

@@ -11,7 +11,8 @@ from parity import records
 from parity.compat import readers
 from parity.core import failures
 from parity.core.errors import NotComparableError, UsageError
-from parity.records import ERROR, MISSING, Stopped, atlas, cells, running, scheduling
+from parity.matrix import tasks, tox
+from parity.records import ERROR, MISSING, Stopped, atlas, cells
 from parity.records.cells import Cell
 from parity.tests.support import samples
 from parity.tests.support.pairs import NEW, OLD, SKEW, bench, four, leave, listed, machine, reports, run, skewed  # noqa: F401
@@ -106,8 +107,8 @@ def test_a_users_case_is_an_input_of_its_records(tmp_path):
     prints = set()
     for text in ("case = 1", "case = 2"):
         file.write_text(text, encoding="utf-8")
-        [task] = running.tasks(Cell.parse(OLD.cell("3.12")), tmp_path, [f"--case={file}:case"])
-        prints.add(task.inputs)
+        [task] = tasks.tasks(Cell.parse(OLD.cell("3.12")), tmp_path, [f"--case={file}:case"])
+        prints.add(task.request)
     assert len(prints) == 2
 
 
@@ -115,8 +116,8 @@ def test_cells_leave_their_records_where_they_are_asked_to(tmp_path):
     project = Project(tmp_path)
     elsewhere = project.reports / "cases" / "mine"
     told = []
-    scheduling.run_here(project.folder, [PAIRS[0]], [], 1, told.append, elsewhere)
-    assert told == [f"[1/1] {PAIRS[0]}: pass"]
+    tox.run_cells(project.folder, [PAIRS[0]], [], 1, told.append, elsewhere)
+    assert told == [f"{PAIRS[0]}: pass"]
     assert records.read(elsewhere / PAIRS[0]).cell == PAIRS[0]
     assert project.outcomes() == {}
 
@@ -179,14 +180,14 @@ def test_a_cell_that_could_not_be_run_is_an_error_and_not_an_answer(bench, machi
         stopped = samples.run(cell=names[0], stopped=Stopped(MISSING, "", "no space left"))
         records.seal(reports / names[0], stopped)
 
-    monkeypatch.setattr(scheduling, "run_here", run_here)
+    monkeypatch.setattr(tox, "run_cells", run_here)
     with pytest.raises(NotComparableError, match=r"py313-jax0\.9\.2-tf2\.20\.0 could not be run: no space left"):
         upgrade(OLD, NEW, bench, None)
 
 
 def test_an_older_record_that_stays_because_nothing_ran_is_no_answer_either(bench, four, leave, machine, monkeypatch):
     leave(OLD, current=False)
-    monkeypatch.setattr(scheduling, "run_here", lambda *arguments: None)
+    monkeypatch.setattr(tox, "run_cells", lambda *arguments: None)
     with pytest.raises(NotComparableError, match=r"py312-jax0\.9\.2-tf2\.20\.0 was not run"):
         upgrade(OLD, NEW, bench, None)
 
@@ -396,7 +397,7 @@ def test_a_record_of_a_run_that_ended_is_judged_whatever_is_missing_in_it(bench,
 def test_a_new_pair_that_cannot_be_installed_blocks_with_the_resolvers_reason(bench, four, leave, machine, monkeypatch):
     listed(monkeypatch, jax=[], tensorflow=[])
     stopped = samples.run(cell=NEW.cell("3.12"), stopped=Stopped(ERROR, failures.RESOLVER, "tensorflow needs numpy<2"))
-    stopped.inputs = running.tasks(Cell.parse(stopped.cell), bench.reports, [])[0].inputs
+    stopped.inputs = tasks.tasks(Cell.parse(stopped.cell), bench.reports, [])[0].request
     records.seal(bench.reports / stopped.cell, stopped)
     found = upgrade(OLD, NEW, bench, None)
     said = " ".join(telling.terminal(found).split())
