@@ -162,6 +162,21 @@ recorder.seal("complete", {})
     assert gone(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.parametrize("script", ["sys.exit(0)", "time.sleep(600)"], ids=["ends", "is-killed"])
+def test_no_group_is_signalled_whose_leader_has_been_waited_for(run, monkeypatch, script):
+    signalled = []
+
+    def killpg(group, number, killpg=os.killpg):
+        # Raises ChildProcessError once the leader was waited for: its id may be another process's by then.
+        os.waitid(os.P_PID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        signalled.append(group)
+        killpg(group, number)
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    run(script, limit_s=1.0)
+    assert signalled
+
+
 # What ends it by itself
 
 SEALED = "recorder.seal('complete', {'importing': 1.0});"
