@@ -24,7 +24,6 @@ from parity.records import (
     Recorder,
     atlas,
     cells,
-    joining,
 )  # fmt: skip
 from parity.records.atlas import in_order
 from parity.tests.support import samples
