@@ -41,7 +41,8 @@ def main(arguments: Namespace, further: list[str]) -> int:
     print(f"{'python':<18}{machine['python']} on {machine['system']} {machine['architecture']}")
     print(f"{'processor':<18}{cpu}")
     print()
-    said = _describe("parity.compat.reader")
+    # A reader that is not installed would answer that it says nothing.
+    said = _describe("parity.compat.reader") if versions["tensorflow"] else "no answer (tensorflow is not installed)"
     reader = said if isinstance(said, str) else Reader(**said).filled(versions["tensorflow"])
     asked = [reader.stablehlo] if isinstance(reader, Reader) and reader.stablehlo else []
     wrote = _describe("parity.compat.writer", arguments.case, *asked)
@@ -91,7 +92,7 @@ def _describe(module: str, *arguments: str) -> dict[str, Any] | str:
         [sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=quiet, check=False
     )
     if done.returncode:
-        found = re.search(r"^parity\.errors\.(?:Usage|Case)Error: (.*)", done.stderr, re.MULTILINE | re.DOTALL)
+        found = re.search(r"^parity\.core\.errors\.(?:Usage|Case)Error: (.*)", done.stderr, re.MULTILINE | re.DOTALL)
         if found:
             raise UsageError(found[1].strip())
         last = done.stderr.strip().splitlines()[-1:] or [f"its process ended with code {done.returncode}"]
