@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from parity import records
 from parity.compat import readers
@@ -288,7 +289,7 @@ def test_it_fits_80_columns_and_begins_with_the_verdict(found):
 
 
 def test_names_from_records_are_shown_and_not_obeyed(found):
-    evil = replace(found.corners["new/new"].run.remedies[0], evidence="a\x1b[2J\n| <script>")
+    evil = structs.replace(found.corners["new/new"].run.remedies[0], evidence="a\x1b[2J\n| <script>")
     found.corners["new/new"].run.remedies[0] = evil
     found = replace(
         found, findings=[replace(found.findings[0], facts={"new": evil.evidence, "outcome": evil.evidence})]
