@@ -25,7 +25,7 @@ from parity.core.failures import CRASH
 from parity.core.storage import output_folder
 from parity.matrix import tox
 from parity.matrix.cell_run import summary
-from parity.matrix.tasks import BUNDLES, Task, tasks, up_to_date
+from parity.matrix.tasks import BUNDLES, up_to_date
 from parity.records import MISSING, Stopped, cells
 from parity.records.cells import ARCHIVE, EXPORT, VERIFY, Cell
 
@@ -157,22 +157,20 @@ def _client(address: str) -> Iterator[Client]:
 
 def _check_installed(client: Client) -> None:
     """Raise a UsageError unless the scheduler has this parity, and every worker this parity and tox."""
-    found = {"the scheduler": client.run_on_scheduler(_version, "parity")}
-    found |= {f"the worker {at}": version for at, version in client.run(_version, "parity").items()}
-    for where, version in found.items():
-        if version != __version__:
-            has = f"parity {version}" if version else "no parity"
-            raise UsageError(f"{where} has {has}. Expected parity {__version__} with its extras {_EXTRAS}")
-    for at, version in client.run(_version, "tox").items():
-        if not version:
-            raise UsageError(f"the worker {at} has no tox. Expected parity's extras {_EXTRAS}")
-
-
-def _version(package: str) -> str | None:
+    found: dict[tuple[str, str], Any] = {}
+    for package in ("parity", "tox"):
+        # A function of the standard library: one of parity could not be called where parity is missing.
+        on_workers = client.run(metadata.version, package, on_error="return")
+        found |= {(f"the worker {at}", package): version for at, version in on_workers.items()}
     try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+        found["the scheduler", "parity"] = client.run_on_scheduler(metadata.version, "parity")
+    except metadata.PackageNotFoundError as error:
+        found["the scheduler", "parity"] = error
+    for (where, package), version in found.items():
+        missing = isinstance(version, Exception)
+        if missing or (package == "parity" and version != __version__):
+            has = f"no {package}" if missing else f"{package} {version}"
+            raise UsageError(f"{where} has {has}. Expected parity {__version__} with its extras {_EXTRAS}")
 
 
 def _ended(client: Client, waiting: dict[str, Future], show: Callable[[str], Any]) -> Iterator[tuple[str, Future]]:
@@ -198,17 +196,13 @@ def _ended(client: Client, waiting: dict[str, Future], show: Callable[[str], Any
 
 def _show_up_to_date(project: Path, name: str, options: list[str], show: Callable[[str], Any]) -> bool:
     """Show the records of the cell `name` and return true, if all of them are up to date."""
-    further = [option for option in options if option != "--fresh"]
-    runs = [up_to_date(task, project / "reports") for task in _tasks(project, name, further)]
+    reports, further = project / "reports", [option for option in options if option != "--fresh"]
+    runs = [up_to_date(task, reports) for task in tox.tasks_of(project, name, reports, further)]
     current = "--fresh" not in options and all(runs)
     for run in runs:
         if current and run is not None:
             show(f"{summary(run)} (up to date)")
     return current
-
-
-def _tasks(project: Path, name: str, options: list[str]) -> list[Task]:
-    return tasks(Cell.parse(name), project / "reports", options, tox.archive_of(project))
 
 
 def _receive(project: Path, name: str, future: Future, show: Callable[[str], Any]) -> None:
@@ -225,7 +219,7 @@ def _receive(project: Path, name: str, future: Future, show: Callable[[str], Any
         stopped = Stopped(MISSING, "", f"no worker could run it: {error!r}")
     finally:
         future.release()
-    for task in _tasks(project, name, []):
+    for task in tox.tasks_of(project, name, reports):
         show(tox.seal_stopped(task, reports, stopped))
 
 

@@ -119,7 +119,7 @@ def run_cells(
             environments = json.loads(results.read_text(encoding="utf-8"))["testenvs"]
     for name in names:
         reason = "interrupted" if cancelled() else _not_started(name, environments.get(name))
-        for task in _tasks(project, name, reports):
+        for task in tasks_of(project, name, reports):
             missing = bool(reason) or not (reports / task.name / "run.json").is_file()
             stopped = Stopped(records.MISSING, "", reason or "it left no record")
             show(seal_stopped(task, reports, stopped) if missing else _summary(reports / task.name))
@@ -138,8 +138,9 @@ def _guarded(command: list[str], project: Path, cancelled: Callable[[], bool]) -
             process.wait()
 
 
-def _tasks(project: Path, name: str, reports: Path) -> list[Task]:
-    return tasks(Cell.parse(name), reports, [], archive_of(project))
+def tasks_of(project: Path, name: str, reports: Path, options: Iterable[str] = ()) -> list[Task]:
+    """Return the records that the cell `name` of `project` must leave in `reports`."""
+    return tasks(Cell.parse(name), reports, list(options), archive_of(project))
 
 
 def _summary(folder: Path) -> str:
