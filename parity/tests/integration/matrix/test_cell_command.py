@@ -282,8 +282,8 @@ def test_an_interrupt_while_releases_are_installed_is_sealed_as_well(cell, tmp_p
         with cell(NOWHERE, offline=False, UV_DEFAULT_INDEX=address, UV_CACHE_DIR=str(tmp_path / "cache")) as process:
             silent.accept()
             process.terminate()
-            process.communicate(timeout=60)
-    assert process.returncode == 130
+            said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
     run = records.read(tmp_path / "reports" / NOWHERE / "run.json")
     assert run.stopped == Stopped(MISSING, "", "interrupted")
 
