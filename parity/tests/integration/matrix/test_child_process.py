@@ -210,7 +210,9 @@ def test_a_record_cut_off_within_a_line_keeps_what_stands_before(run):
 
 
 def test_a_record_that_is_none_is_as_good_as_none(run, tmp_path):
-    damaged, _ = run("Path(sys.argv[1], 'run.json').write_text('{'); sys.exit(1)")
+    damaged, _ = run(
+        "Path(sys.argv[1], 'run.jsonl').unlink(); Path(sys.argv[1], 'run.json').write_text('{'); sys.exit(1)"
+    )
     assert (damaged.cell, damaged.stopped.status) == ("blank", ERROR)
 
 
