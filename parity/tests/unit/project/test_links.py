@@ -2,7 +2,6 @@
 
 import html
 import re
-import subprocess
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,6 +10,7 @@ import pytest
 from parity import report
 from parity.cli import main as cli
 from parity.report import facts
+from parity.tests.support.documents import tracked
 from parity.tests.support.paths import ROOT
 
 TEMPLATES = [
@@ -22,15 +22,6 @@ LINK = re.compile(r"""<(?:a|img)\s[^>]*?(?:href|src)="([^"#]*)[^"]*"|\]\(([^)#\s
 COMMAND = re.compile(r"(?:<code>|`|^)parity ([a-z]+(?: [^<`#\n]*)?)", re.MULTILINE)
 
 
-def tracked():
-    """What git tracks; None where this is no checkout."""
-    try:
-        said = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return {(ROOT / name).resolve() for name in said.stdout.split("\0") if name}
-
-
 def relative(path):
     """Where the relative links of a page lead."""
     text = re.sub(r"<script.*?</script>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -38,18 +29,14 @@ def relative(path):
     return {(path.parent / unquote(link)).resolve() for link in found if link and not urlsplit(link).scheme}
 
 
-def test_what_is_published_links_to_what_is_published():
-    there = tracked()
-    published = [path for path in (ROOT / "reports").rglob("*.html") if there is None or path.resolve() in there]
-    readme = ROOT / "README.md"
-    if not readme.is_file():
-        pytest.skip("not in a checkout")
-    known = {folder for path in there or () for folder in (path, *path.parents)}
+def test_published_pages_link_to_published_files():
+    known = tracked()
+    published = [path for path in (ROOT / "reports").rglob("*.html") if known is None or path.resolve() in known]
     dead = {
         f"{path.relative_to(ROOT)}: {link}"
-        for path in (readme, *published)
+        for path in published
         for link in relative(path)
-        if not (link in known if there is not None else link.exists())
+        if not (link.exists() if known is None else link in known)
     }
     assert dead == set()
 
