@@ -15,7 +15,6 @@ from parity.core.errors import RecordError
 from parity.records import published
 from parity.records import timing_calibration as promises
 from parity.records.timing_calibration import SLOWDOWN, TRIALS, Series, Study, Trial
-from parity.runtimes import JAX
 from parity.studies.timing import measuring
 from parity.tests.support import samples, tiny
 
@@ -27,7 +26,7 @@ SAME, FOUND = Trial(1.0, 0.97, 1.03, 16, 1.0), Trial(1.1, 1.06, 1.14, 16, 1.1)
 def series(loaded=False, slowdown=1.0, odd=(), number=TRIALS, median_ns=4e6):
     """Trials that hold but for the odd ones."""
     usual = SAME if slowdown == 1 else FOUND
-    return Series(JAX, "predict", 13, loaded, slowdown, median_ns, [*odd, *[usual] * (number - len(odd))])
+    return Series("jax", "predict", 13, loaded, slowdown, median_ns, [*odd, *[usual] * (number - len(odd))])
 
 
 def study(*changed):
@@ -138,8 +137,8 @@ def noisy(seed, by=1.0, load=None):
 def test_trials_of_scattering_times_hold_and_find():
     same = [measuring.trial(noisy(n), noisy(n + 100), n)[0] for n in range(20)]
     slower = [measuring.trial(noisy(n), noisy(n + 100, SLOWDOWN), n)[0] for n in range(20)]
-    assert Series(JAX, "predict", 13, False, 1.0, 4e6, same).held >= 19
-    assert Series(JAX, "predict", 13, False, SLOWDOWN, 4e6, slower).held >= 19
+    assert Series("jax", "predict", 13, False, 1.0, 4e6, same).held >= 19
+    assert Series("jax", "predict", 13, False, SLOWDOWN, 4e6, slower).held >= 19
     assert max(trial.half_width for trial in same) <= promises.HALF_WIDTH
 
 
@@ -193,7 +192,7 @@ def test_a_try_does_not_take_the_place_of_the_study():
 def test_a_study_of_real_processes(tiny_subject, monkeypatch):
     monkeypatch.setattr(measuring, "BUDGET_S", 0.2)
     monkeypatch.setattr(measuring, "PROCESSES", 2)
-    found = measuring.measure(tiny_subject, f"{tiny.__file__}:tiny", 1, [measuring.Step(JAX, "train_step", 13)])
+    found = measuring.measure(tiny_subject, f"{tiny.__file__}:tiny", 1, [measuring.Step("jax", "train_step", 13)])
     assert [(s.step, s.loaded, s.slowdown, len(s.trials)) for s in found.series] == [
         ("train_step", loaded, by, 1) for loaded in (False, True) for by in (1.0, SLOWDOWN)
     ]

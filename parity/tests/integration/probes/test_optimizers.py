@@ -11,9 +11,8 @@ class HandedOverError(Exception):
 
 def test_the_first_optimizer_is_exported_under_the_remedy_too(tiny_subject, monkeypatch, tmp_path):
     """Whether one is needed is known once the artifact has been tried."""
-    from parity.core.ledger import Ledger
     from parity.handover import EXPORTED
-    from parity.probes import optimizers as updating
+    from parity.probes import optimizers
     from parity.runtimes.subject import Subject
 
     def tried(subject):
@@ -24,9 +23,6 @@ def test_the_first_optimizer_is_exported_under_the_remedy_too(tiny_subject, monk
         raise HandedOverError(given[-1])
 
     monkeypatch.setattr(Subject, "bundle", property(tried))
-    monkeypatch.setattr(updating, "hand_over", handed)
-    monkeypatch.setattr(updating, "Subject", lambda *_: tiny_subject)
-    updates = updating.Updates(Ledger())
-    updates._folder = tmp_path
+    monkeypatch.setattr(optimizers, "hand_over", handed)
     with pytest.raises(HandedOverError, match=r"tensorflow==2\.21\.0"):
-        updates.results("adam_exponential", EXPORTED)
+        optimizers.Optimizers(tiny_subject).results("adam_exponential", EXPORTED)
