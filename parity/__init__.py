@@ -21,20 +21,27 @@ if TYPE_CHECKING:
     from parity.cases.specs import Batch, Spec
     from parity.compat.remedies import readable_by
     from parity.core.errors import ParityError
+    from parity.probes.declaration import Probe, every_runtime
+    from parity.runtimes.base import Capabilities, Model, Runtime
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Batch",
+    "Capabilities",
     "Case",
     "Dataset",
     "Limit",
+    "Model",
     "Optimizer",
     "ParityError",
+    "Probe",
+    "Runtime",
     "Schedule",
     "Spec",
     "State",
     "Training",
+    "every_runtime",
     "readable_by",
 ]
 
@@ -44,6 +51,8 @@ _MODULES = {
     "parity.cases.specs": ("Batch", "Spec"),
     "parity.compat.remedies": ("readable_by",),
     "parity.core.errors": ("ParityError",),
+    "parity.probes.declaration": ("Probe", "every_runtime"),
+    "parity.runtimes.base": ("Capabilities", "Model", "Runtime"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""What is under test: a case, and how one is found by name or in a user's file."""
+"""What is tested: a case, and how one is found by its name or in a user's file."""
 
 from __future__ import annotations
 
@@ -7,25 +7,34 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from parity.cases import keys
 from parity.cases.optimizers import Optimizer, Schedule
-from parity.cases.specs import Batch, Specs, by_name
+from parity.cases.specs import Batch, Spec, Specs, by_name
 from parity.core.errors import CaseError
 
 PROBES = (
     "predict", "accuracy", "eval_loss", "train_loss", "eval_gradient", "train_gradient", "batch_stats", "rng",
 )  # fmt: skip
 TEST_SET = 0
-"""Stands for the whole test set where a batch size is expected."""
+"""The whole test set, where a batch size is expected."""
 BATCH_SIZES = (1, 13, 20, 256, TEST_SET)
+ENTRY_POINTS = "parity.cases"
+"""The group of entry points of cases: a `Case`, or a module with one that is named `case`."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training and test examples."""
+    """The examples of a case.
+
+    Attributes:
+        train: trains the case briefly; at least one batch of `Training.batch_size` examples.
+        test: the examples on which runtimes are compared; a batch is the first ones.
+    """
 
     train: Batch
     test: Batch
@@ -33,10 +42,20 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Training:
-    """How a case is trained briefly; unless stated otherwise with Adam, the rate decayed once per epoch (a staircase).
+    """How a case is trained briefly: by default with Adam, at a learning rate that decays once per epoch.
 
-    `epochs` are trained in JAX, `epochs_after` more in TensorFlow after the reload. Where there is a `schedule`,
-    `learning_rate` and `decay` have no say.
+    Attributes:
+        epochs: passes over the training set in JAX, before the export.
+        epochs_after: passes in TensorFlow, after the exported case is loaded.
+        batch_size: examples in a step; a remainder of the training set is dropped.
+        learning_rate: of the first epoch; not used where there is a `schedule`.
+        decay: the factor of the learning rate from one epoch to the next; not used where there is a `schedule`.
+        seed: of the initial parameters, of the draws of training, and of the order of the examples.
+        optimizer: turns gradients into updates.
+        schedule: gives the learning rate of each step, or None for the two numbers above.
+
+    Raises:
+        CaseError: an optimizer or schedule of another type, a batch size below 1, or a negative number of epochs.
     """
 
     epochs: int = 3
@@ -59,7 +78,13 @@ class Training:
 
 
 class State(NamedTuple):
-    """A model's state: pytrees of numpy arrays, and the key that training splits at every step, [2] uint32."""
+    """The state of a model.
+
+    Attributes:
+        params: pytree of float arrays, which training updates by their gradient.
+        other: pytree of arrays, which training replaces, such as batch statistics.
+        rng: the key that training splits at every step, [2] uint32.
+    """
 
     params: Any
     other: Any
@@ -68,7 +93,12 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Limit:
-    """A case's own limit for the score, and the reason for it, which the report shows."""
+    """A limit for the score of one case, in place of the project's.
+
+    Attributes:
+        score: the largest score that passes, in budgets (the error that float32 rounding explains).
+        reason: why this case needs it; the report shows it.
+    """
 
     score: float
     reason: str
@@ -76,25 +106,32 @@ class Limit:
 
 @dataclass(frozen=True)
 class Case:
-    """Pure functions over pytrees, with data to try them on.
+    """A model with data: pure functions over pytrees, which JAX can trace with a symbolic batch size b.
 
     Attributes:
-        name: used in ids, so letters, digits and underscores.
-        init: `init(key) -> (params, other_state)`; pytrees of arrays, every leaf of `params` floating-point.
-            `other_state` is what training updates without a gradient, such as batch statistics; `{}` if nothing.
-        loss: `loss(params, other_state, rng, data, labels, train) -> (loss, new_other_state)`; a float scalar, and
-            a pytree of the same structure as `other_state`. `train` is a Python bool, `rng` a key [2] uint32.
-        predict: `predict((params, other_state), data) -> array or dict of arrays`, [b, ...].
-        data: spec of the inputs, one array or named arrays.
-        labels: spec of the labels likewise.
-        dataset: makes the examples.
-        accuracy: `accuracy((params, other_state), data, labels) -> scalar`, the mean over the batch of whether the
-            largest of the scores that `predict` gives is the labelled one.
-        training: how it is trained before it is exported.
-        probes: which probes apply.
-        limit: a limit of its own for the score, with the reason.
+        name: letters, digits and underscores; part of the ids of checks.
+        init: `init(key) -> (params, other_state)`. `key` is [2] uint32. `params` is a pytree of float arrays, at least
+            one. `other_state` is a pytree of arrays that training replaces without a gradient, such as batch
+            statistics, or typed PRNG keys; `{}` if there are none.
+        loss: `loss(params, other_state, rng, data, labels, train) -> (loss, new_other_state)`. `loss` is a float
+            scalar, the mean over the batch; `new_other_state` has the structure, shapes and dtypes of `other_state`.
+            `rng` is a key [2] uint32, `train` a Python bool.
+        predict: `predict((params, other_state), data) -> array or dict of arrays`, each [b, ...]. Floats, complex
+            numbers and integers are scored, each by its kind.
+        data: `Spec` of the input, or a dict of them by name, all [b, ...].
+        labels: `Spec` of the labels likewise.
+        dataset: `dataset() -> Dataset`, arrays as `data` and `labels` describe them; the same at every call.
+        accuracy: `accuracy((params, other_state), data, labels) -> scalar`, a float: the share of the batch for which
+            the largest of the scores that `predict` gives is the labelled one.
+        training: how the case is trained before it is exported.
+        probes: the probes that apply.
+        limit: a limit for the score in place of the project's, with the reason.
         trunk: `trunk(params, other_state, rng, data, train) -> (features, new_other_state)`, the network up to its last
-            layer; `features` is one float array [b, d]. None where nothing is to be fused with it.
+            layer, to be fused with another one; `features` is a float array [b, d]. None if there is none.
+
+    Raises:
+        CaseError: a name is no identifier, an input is no `Spec`, a probe is unknown, or the probe `accuracy` applies
+            and there is no such function. The functions are checked before the case is trained.
     """
 
     name: str
@@ -113,7 +150,12 @@ class Case:
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise CaseError(f"case {self.name!r}: expected a name of letters, digits and underscores.")
-        for name in (*by_name(self.data), *by_name(self.labels)):
+        for name, spec in (*by_name(self.data).items(), *by_name(self.labels).items()):
+            if not isinstance(spec, Spec):
+                raise CaseError(
+                    f"case {self.name!r}: input {name!r} is {spec!r}, expected a Spec. Give every array a name of its "
+                    "own in one dict; nested inputs are not supported."
+                )
             if not name.isidentifier():
                 raise CaseError(
                     f"case {self.name!r}: input {name!r}; expected a name of letters, digits and underscores."
@@ -129,34 +171,68 @@ class Case:
 
 
 def available() -> list[str]:
-    """The names of the cases that ship with the package."""
+    """Return the names of the cases that are found without a file: those of parity, and those of entry points."""
+    return sorted({*_shipped(), *(entry.name for entry in metadata.entry_points(group=ENTRY_POINTS))})
+
+
+def _shipped() -> list[str]:
     folder = Path(__file__).parent / "shipped"
-    return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+    return [path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")]
 
 
 def load(name: str) -> Case:
-    """The case `name`: one that ships with the package, or `path/to/file.py:name`.
+    """Find a case: one of parity, one that a distribution declares as an entry point, or one in a user's file.
+
+    Typed PRNG keys in its other state are kept as their data, uint32.
+
+    Args:
+        name: the name of a module in `parity.cases.shipped`, that of an entry point of the group `parity.cases`, or
+            `path/to/file.py:name`. The file may import the files beside it.
 
     Raises:
-        CaseError: there is no such file, it does not parse, it raises, or it names no such case.
+        CaseError: there is no such file, it does not parse, it raises, or it names no such case; or a name is that of
+            several cases.
     """
     path, colon, attribute = name.rpartition(":")
     if colon:
-        module, where = _user_module(Path(path)), path
-    elif name in available():
-        where, attribute = f"parity.cases.shipped.{name}", "case"
-        module = importlib.import_module(where)
-    else:
+        return keys.as_data(_case_in(_user_module(Path(path)), attribute, path))
+    entries = [entry for entry in metadata.entry_points(group=ENTRY_POINTS) if entry.name == name]
+    if len(entries) + (name in _shipped()) > 1:
+        raise CaseError(
+            f"several cases are named {name!r}: {', '.join(entry.value for entry in entries)}"
+            f"{', and one of parity' if name in _shipped() else ''}. Rename or uninstall all but one."
+        )
+    if entries:
+        return _declared(entries[0])
+    if name not in _shipped():
         raise CaseError(
             f"no case {name!r}. Expected one of {', '.join(available())}, or path/to/file.py:name for your own."
         )
-    found = getattr(module, attribute, None)
+    where = f"parity.cases.shipped.{name}"
+    return _case_in(importlib.import_module(where), "case", where)  # none has typed keys
+
+
+def _declared(entry: metadata.EntryPoint) -> Case:
+    where = f"the entry point {entry.name} = {entry.value!r}"
+    try:
+        found = entry.load()
+    except (Exception, SystemExit) as error:
+        raise CaseError(f"{where} raised {type(error).__name__} while it was loaded: {error}.") from error
+    if isinstance(found, ModuleType):
+        return keys.as_data(_case_in(found, "case", where))
     if not isinstance(found, Case):
-        names = [key for key, value in vars(module).items() if isinstance(value, Case)]
-        listed = f"it has {', '.join(names)}" if names else "it has no case at all; assign a parity.cases.case.Case"
-        what = "is not a Case" if hasattr(module, attribute) else "is not in it"
-        raise CaseError(f"{where}: {attribute!r} {what}; {listed}.")
-    return found
+        raise CaseError(f"{where} is {found!r}, expected a parity.Case, or a module with one that is named 'case'.")
+    return keys.as_data(found)
+
+
+def _case_in(module: ModuleType, attribute: str, where: str) -> Case:
+    found = getattr(module, attribute, None)
+    if isinstance(found, Case):
+        return found
+    names = [key for key, value in vars(module).items() if isinstance(value, Case)]
+    listed = f"it has {', '.join(names)}" if names else "it has no case at all; assign a parity.Case"
+    what = "is not a Case" if hasattr(module, attribute) else "is not in it"
+    raise CaseError(f"{where}: {attribute!r} {what}; {listed}.")
 
 
 def _user_module(path: Path) -> ModuleType:
@@ -165,6 +241,9 @@ def _user_module(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"parity_case_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise CaseError(f"{path} is not a Python file. Expected path/to/file.py:name.")
+    # The file may import its neighbours, also later and within its functions; at the end they shadow nothing installed.
+    if (folder := str(path.resolve().parent)) not in sys.path:
+        sys.path.append(folder)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:

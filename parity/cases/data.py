@@ -13,7 +13,7 @@ _SEED = 20240229
 
 
 def digits() -> Dataset:
-    """scikit-learn's 1,797 handwritten digits, at 28x28: 2,560 augmented training images, 360 for testing.
+    """Return scikit-learn's 1,797 handwritten digits at 28x28: 2,560 augmented training images, 360 for testing.
 
     Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository,
     1998, as shipped in `sklearn.datasets.load_digits`. Images are [n, 28, 28, 1] float32 in [0, 1], labels [n, 10]
@@ -31,7 +31,7 @@ def digits() -> Dataset:
 
 
 def small_digits() -> Dataset:
-    """The same digits as scikit-learn has them, at 8x8: 1,437 images for training, and the same 360 for testing.
+    """Return the digits as scikit-learn has them, at 8x8: 1,437 images for training, and the same 360 for testing.
 
     Images are [n, 8, 8, 1] float32 in [0, 1], labels [n, 10] float32 one-hot.
     """
@@ -40,7 +40,7 @@ def small_digits() -> Dataset:
 
 
 def _originals(rng: np.random.RandomState) -> tuple[Array, Array, Array, Array]:
-    """Images [1797, 8, 8] in [0, 1], their labels, and the indices of those for testing and for training."""
+    """Return images [1797, 8, 8] in [0, 1], their labels, and the indices of those for testing and for training."""
     from sklearn.datasets import load_digits
 
     images, label = load_digits(return_X_y=True)
@@ -49,7 +49,7 @@ def _originals(rng: np.random.RandomState) -> tuple[Array, Array, Array, Array]:
 
 
 def _resize(image: Array, angle: float, shift: Array) -> Array:
-    """`image` [8, 8] at 28x28, turned by `angle` radians and moved by `shift` pixels, linearly interpolated."""
+    """Return `image` [8, 8] at 28x28, turned by `angle` radians and moved by `shift` pixels, linearly interpolated."""
     from scipy.ndimage import affine_transform
 
     scale = 8 / SIDE
@@ -65,5 +65,5 @@ def _batch(images: list[Array], label: Array) -> Batch:
 
 
 def one_hot(label: Array) -> Array:
-    """[n] integers to [n, 10] float32."""
+    """Turn [n] integers into [n, 10] float32."""
     return np.eye(CLASSES, dtype=np.float32)[label]

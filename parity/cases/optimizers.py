@@ -1,4 +1,4 @@
-"""What updates the parameters and at which rate, declared once: built for Optax in JAX, for Keras in TensorFlow."""
+"""The optimizer and its learning rate, declared once: made by Optax in JAX, by Keras in TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from parity.core.errors import CaseError
 
 @dataclass(frozen=True)
 class Schedule:
-    """The learning rate by step, which counts from 0.
+    """The learning rate by step; give either a name or a function.
 
     Attributes:
         name: a function of `optax.schedules`, such as "cosine_decay_schedule".
         options: its keyword arguments.
-        function: or a schedule of one's own, `step -> learning rate`, in functions that JAX can trace.
+        function: `step -> learning rate`, in functions that JAX can trace. `step` is an int32 scalar that counts from
+            0; the rate is a float scalar.
 
     Raises:
-        CaseError: neither or both of a name and a function, or options that are no keyword arguments.
+        CaseError: neither or both of a name and a function, options that are no keyword arguments, or options beside a
+            function. Training raises it where optax has no such schedule, or JAX cannot trace it.
     """
 
     name: str | None = None
@@ -38,18 +40,18 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What turns gradients into updates.
+    """What turns gradients into updates: an optimizer of optax, or one that a function makes.
 
     Attributes:
-        name: a function of optax that takes `learning_rate`, such as "adamw".
+        name: a function of optax that takes `learning_rate`, such as "adamw"; not used where there is `make`.
         options: its other keyword arguments.
-        clip_global_norm: the L2 norm of all gradients together above which they are scaled down to it, before
-            anything else sees them.
-        make: or an optimizer of one's own instead, `schedule -> optax.GradientTransformation`.
+        clip_global_norm: the largest L2 norm of all gradients together; larger gradients are scaled down to it before
+            the optimizer. None for no clipping.
+        make: `schedule -> optax.GradientTransformation`, in place of `name`.
 
     Raises:
         CaseError: options that are no keyword arguments, a learning rate among them, options beside `make`, or a norm
-            that is not positive.
+            that is not positive. Training raises it where optax has no such optimizer.
     """
 
     name: str = "adam"

@@ -1,4 +1,4 @@
-"""The one input pipeline, tf.data, that serves JAX and TensorFlow the same batches in the same order; and MNIST."""
+"""The input pipeline of tf.data, which gives JAX and TensorFlow the same batches in the same order; and MNIST."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SHUFFLE_BUFFER = 5000
 
 
 class Pipeline:
-    """Batches of a training set: cached, shuffled anew each epoch, the remainder dropped.
+    """Batches of a training set: cached, shuffled in each epoch, the remainder dropped.
 
-    The order depends on the seed and the epoch alone, so that training handed over after epoch 3 sees epoch 4 as if
-    it had never been interrupted, in this process or another.
+    The order depends on the seed and the epoch alone. So training that is handed over after epoch 3 sees the same
+    epoch 4, in this process or another.
 
     Raises:
         CaseError: the training set is smaller than a batch.
@@ -38,7 +38,7 @@ class Pipeline:
             self._examples = tf.data.Dataset.from_tensor_slices((examples.data, examples.labels)).cache()
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of epoch `number`, counted from 0, as numpy arrays."""
+        """Yield the batches of epoch `number`, counted from 0, as numpy arrays."""
         seed = (self._training.seed << 16) + number
         with tf.device("CPU:0"):
             shuffled = self._examples.shuffle(SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=False)
@@ -48,7 +48,7 @@ class Pipeline:
 
 
 def mnist() -> Dataset:
-    """MNIST: 60,000 training and 10,000 test images, [n, 28, 28, 1] float32 in [0, 1]; labels one-hot.
+    """Return MNIST: 60,000 training and 10,000 test images, [n, 28, 28, 1] float32 in [0, 1]; labels one-hot.
 
     Raises:
         CaseError: it is neither in Keras' cache nor can it be downloaded.

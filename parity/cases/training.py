@@ -1,4 +1,4 @@
-"""Brief training in JAX, so that what is exported is a trained model; and what a case must be to be trained."""
+"""Brief training in JAX, so that the exported model is a trained one; and the checks of a case before it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import optax
 
 from parity.cases.case import Case, Dataset, State, Training
+from parity.cases.keys import is_typed_key
 from parity.cases.specs import MOST_BYTES, Batch, outputs, validate
 from parity.core.errors import CaseError
 from parity.core.progress import Report, silent
@@ -24,12 +25,12 @@ class Batches(Protocol):
     steps_per_epoch: int
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of one epoch."""
+        """Yield the batches of one epoch."""
 
 
 @dataclass
 class Metrics:
-    """What training records: per step the loss; per epoch the mean of it, the evaluation loss, accuracy and rate."""
+    """The loss of each step; and of each epoch its mean, the evaluation loss, the accuracy and the learning rate."""
 
     step_loss: list[float] = field(default_factory=list)
     train_loss: list[float] = field(default_factory=list)
@@ -40,7 +41,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Trained:
-    """A case after training: its state, its optimizer's, the state it began from, the steps taken, and the metrics."""
+    """A case after training: the initial and the final state, the optimizer's state `moments`, and the metrics."""
 
     case: Case
     initial: State
@@ -53,7 +54,7 @@ class Trained:
 
 
 def schedule(training: Training, steps_per_epoch: int) -> optax.Schedule:
-    """The learning rate by step; unless stated otherwise decayed once per epoch, a staircase.
+    """Return the learning rate by step; by default it decays once per epoch.
 
     Raises:
         CaseError: optax has no such schedule, it does not take these options, or JAX cannot trace it.
@@ -76,7 +77,7 @@ def schedule(training: Training, steps_per_epoch: int) -> optax.Schedule:
 
 
 def optimizer(training: Training, steps_per_epoch: int) -> optax.GradientTransformationExtraArgs:
-    """What Optax makes of the declared optimizer and schedule; in float32 its state is exactly Optax's.
+    """Return the declared optimizer and schedule as Optax makes them; in float32 its state is exactly Optax's.
 
     For parameters narrower than float32 the gradients and parameters are widened before Optax sees them, so that
     every moment is float32 and `optax.apply_updates` rounds once, back to the parameter's dtype.
@@ -107,7 +108,7 @@ def optimizer(training: Training, steps_per_epoch: int) -> optax.GradientTransfo
 
 
 def check_optimizer(optimizer: optax.GradientTransformation, params: Any) -> None:
-    """Check, before the first step, that the optimizer can be traced and its state be kept.
+    """Check, before the first step, that the optimizer can be traced and its state can be stored.
 
     Raises:
         CaseError: its state holds what is not an array of numbers, JAX cannot trace its update, or the update changes
@@ -115,13 +116,13 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Any) -> Non
     """
     state = optimizer.init(params)
     for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
-        # A typed key is a jax.Array, and is in no file and no variable.
+        # A typed key is a jax.Array, which no file and no variable can hold.
         kept = isinstance(leaf, (jax.Array, np.ndarray, np.generic)) and isinstance(leaf.dtype, np.dtype)
         if not kept or leaf.dtype == object:
             raise CaseError(
                 f"optimizer: {leaf_name(path)} of its state is {leaf!r}, expected an array of numbers. "
-                "Keep what does not change outside of the state, a count as jax.numpy.zeros([], 'int32'), and a key "
-                "as jax.random.PRNGKey."
+                "Keep constants outside of the state, a count as jax.numpy.zeros([], 'int32'), and a key as "
+                "jax.random.PRNGKey."
             )
     advice = "Write it in functions that JAX can trace: jax.numpy.where for an if on a step or a value."
     update = functools.partial(optax.with_extra_args_support(optimizer).update, value=np.float32(0), grad=params)
@@ -187,7 +188,7 @@ def train(
         dataset: its examples; the whole test set is one batch.
         batches: the input pipeline over the training examples.
         progress: called after every step.
-        compiled: the functions of a training before, of the same case but for its seed; None to compile.
+        compiled: the functions of an earlier training of the same case with another seed; None to compile.
 
     Raises:
         CaseError: the case cannot be trained as it is; see `check`.
@@ -229,7 +230,7 @@ class Compiled(NamedTuple):
 
 
 def compile_training(case: Case, steps_per_epoch: int) -> Compiled:
-    """What `train` compiles of `case`, to be used for several seeds.
+    """Return what `train` compiles of `case`, for use with several seeds.
 
     Raises:
         CaseError: the optimizer or the schedule cannot be made; see `optimizer`.
@@ -239,17 +240,34 @@ def compile_training(case: Case, steps_per_epoch: int) -> Compiled:
 
 
 def begin(case: Case) -> State:
-    """The state before training, from the case's seed.
+    """Return the state before training, from the case's seed.
 
     Raises:
-        CaseError: `init` raises, or does not return two pytrees.
+        CaseError: `init` raises, does not return two pytrees, or a leaf is not an array of numbers.
     """
     init_key, rng = jax.random.split(jax.random.PRNGKey(case.training.seed))
     try:
         params, other = case.init(init_key)
     except Exception as error:
         raise CaseError(f"case {case.name!r}: init raised {type(error).__name__}: {error}") from error
+    for path, leaf in jax.tree_util.tree_flatten_with_path((params, other))[0]:
+        _require_numbers(case, leaf_name(path[1:]), leaf)
     return State(*jax.tree_util.tree_map(np.asarray, (params, other, rng)))
+
+
+def _require_numbers(case: Case, name: str, leaf: Any) -> None:
+    what = f"case {case.name!r}: {name or 'a leaf'} of the state"
+    if is_typed_key(leaf):
+        raise CaseError(
+            f"{what} is a typed PRNG key {leaf.dtype}, expected an array of numbers. Keep it in other_state of a case "
+            "that is loaded by its file or name; or keep jax.random.key_data(key), and use "
+            "jax.random.wrap_key_data(data)."
+        )
+    if callable(leaf) or np.asarray(leaf).dtype.kind in "OSUMm":
+        raise CaseError(
+            f"{what} is {leaf!r}, expected an array of numbers. Keep what is not an array outside of the state; "
+            "equinox.partition(model, equinox.is_array) splits an Equinox module."
+        )
 
 
 def check(case: Case, state: State, dataset: Dataset) -> None:
@@ -282,7 +300,7 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
             f"case {case.name!r} has the probe 'batch_stats' and no other state. Leave the probe out of probes=(...)."
         )
     _require_finite(case, state, "before training")
-    _check_functions(case, state, dataset.test.take(1))
+    _check_functions(case, state, dataset.test.take(min(2, dataset.test.size)))
 
 
 def _check_functions(case: Case, state: State, batch: Batch) -> None:
@@ -308,13 +326,26 @@ def _check_functions(case: Case, state: State, batch: Batch) -> None:
             raise CaseError(
                 f"case {case.name!r}: loss turns other_state {before} into {jax.tree_util.tree_structure(other)}."
             )
+        old, new = (_layout(tree, dtypes=True) for tree in (state.other, other))
+        for leaf in (name for name in old if old[name] != new[name]):
+            raise CaseError(
+                f"case {case.name!r}: loss turns {leaf} of other_state from {_described(old[leaf])} into "
+                f"{_described(new[leaf])} for {batch.size} examples. Keep its shape and dtype, whatever the batch size."
+            )
     if case.accuracy is not None:
         _check_accuracy(case, traced, state, batch)
     out = traced("predict", lambda *a: case.predict((a[0], a[1]), a[2]), state.params, state.other, batch.data)
     if not all(hasattr(leaf, "shape") for leaf in outputs(out).values()):
         raise CaseError(f"case {case.name!r}: predict returns {out}, expected an array or a dict of arrays.")
-    if any(not leaf.shape or leaf.shape[0] != 1 for leaf in outputs(out).values()):
-        raise CaseError(f"case {case.name!r}: predict returns {out} for one example, expected [1, ...].")
+    if any(not leaf.shape or leaf.shape[0] != batch.size for leaf in outputs(out).values()):
+        raise CaseError(
+            f"case {case.name!r}: predict returns {out} for {batch.size} examples, expected [{batch.size}, ...]."
+        )
+
+
+def _described(layout: tuple[Any, ...]) -> str:
+    shape, dtype = layout
+    return f"{dtype}[{', '.join(map(str, shape))}]"
 
 
 def _check_accuracy(case: Case, traced: Callable[..., Any], state: State, batch: Batch) -> None:
@@ -336,13 +367,13 @@ def _require_finite(case: Case, state: State, when: str) -> None:
 
 
 def leaf_name(path: Any) -> str:
-    """The name of a leaf of a pytree, such as `Conv_0/kernel`, from its key path."""
+    """Return the name of a leaf of a pytree, such as `Conv_0/kernel`, from its key path."""
     names = (getattr(k, "key", getattr(k, "idx", getattr(k, "name", k))) for k in path)
     return "/".join(str(name) for name in names)
 
 
 def widened(params: Any) -> Any:
-    """Parameters narrower than float32 as float32; others as they are."""
+    """Return parameters narrower than float32 as float32, and others as they are."""
 
     def widen(leaf: Any) -> Any:
         return leaf.astype(np.float32) if np.dtype(leaf.dtype).itemsize < MOST_BYTES else leaf
@@ -351,7 +382,7 @@ def widened(params: Any) -> Any:
 
 
 def training_step(case: Case, optimizer: optax.GradientTransformation) -> Callable[..., Any]:
-    """One step of training as a pure function of (params, other_state, rng, moments, data, labels).
+    """Return one step of training as a pure function of (params, other_state, rng, moments, data, labels).
 
     It returns by name `key`, `loss`, `gradient`, `batch_stats` (the other state), `moments` (the optimizer's state) and
     `parameters`. Parameters narrower than float32 are widened before the loss is differentiated: gradients and moments

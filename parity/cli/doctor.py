@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
 def main(arguments: Namespace, further: list[str]) -> int:
     """Print versions, machine, handshake and outlook."""
     from parity import records
-    from parity.compat.handshake import Reader, Writer, foresee
+    from parity.compat.handshake import Reader, Writer, predict
     from parity.core import environment
 
     versions, machine = environment.versions(), environment.machine()
@@ -54,7 +54,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
             "want to check, such as: pip install 'parity[jax,tensorflow]'"
         )
     newer = wrote.pop("newer")
-    prediction = foresee(Writer(**wrote), reader, newer)
+    prediction = predict(Writer(**wrote), reader, newer)
     print()
     print(_outlook(prediction, versions["tensorflow"]))
     return {records.PASS: 0, None: 3}.get(prediction.status, 1)

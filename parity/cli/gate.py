@@ -69,6 +69,8 @@ def _write(option: str, path: Path | None, text: str, append: bool = False) -> N
 
     if path is None:
         return
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder. Name a file with {option}.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if append or path.is_symlink() or (path.exists() and not path.is_file()):

@@ -1,4 +1,4 @@
-"""Deprecation warnings of jax, tensorflow and what stands on them: tomorrow's failures, said today."""
+"""Deprecation warnings of jax, tensorflow and the packages that use them: what fails in a later release."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from parity.records import Deprecation
 
 CATEGORIES = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 LOGGERS = ("tensorflow", "absl")
-"""TensorFlow logs that something is deprecated, and gives no Python warning."""
+"""The loggers in which TensorFlow reports what is deprecated, without a Python warning."""
 
 _NAMED = re.compile(r"\b(jax|jaxlib|flax|optax|tensorflow|tf|keras)\b")
 _PACKAGES = {"jaxlib": "jax", "tf": "tensorflow"}
@@ -22,55 +22,55 @@ _WHERE = re.compile(r"^From \S+:\d+: ")
 
 
 def of(text: str, filename: str) -> Deprecation:
-    """The deprecation that a warning's text speaks of; its package is the first one named in it, or the file's."""
+    """Return the deprecation in a warning's text; its package is the first one named in the text, or the file's."""
     named = _NAMED.search(text)
     name = named[1] if named else _package(filename)
     return Deprecation(_PACKAGES.get(name, name), headline(_WHERE.sub("", text)))
 
 
 def _package(filename: str) -> str:
-    """The package whose file that is: the folder or file below `site-packages`."""
+    """Return the package of a file: the folder or file below `site-packages`."""
     parts = PurePath(filename).parts
     below = parts[parts.index("site-packages") + 1 :] if "site-packages" in parts else parts[-1:]
     return below[0].removesuffix(".py") if below else "unknown"
 
 
 def of_warning(warning: warnings.WarningMessage) -> Deprecation | None:
-    """The deprecation that a Python warning speaks of; None if of none."""
+    """Return the deprecation in a Python warning; None if it is a warning of another kind."""
     return of(str(warning.message), warning.filename) if issubclass(warning.category, CATEGORIES) else None
 
 
-class Listener(logging.Handler):
-    """Gives `heard` what the frameworks' loggers say of deprecations, until it is removed by `stop`."""
+class LogCollector(logging.Handler):
+    """Pass the deprecations in the frameworks' logs to `report`, until `stop`."""
 
-    def __init__(self, heard: Callable[[Deprecation], None]) -> None:
+    def __init__(self, report: Callable[[Deprecation], None]) -> None:
         super().__init__(logging.WARNING)
-        self._heard = heard
+        self._report = report
         for name in LOGGERS:
             logging.getLogger(name).addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take what a logger says."""
+        """Report a record that speaks of a deprecation."""
         text = record.getMessage()
         if "deprecated" in text:
-            self._heard(of(text, record.pathname))
+            self._report(of(text, record.pathname))
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Remove this handler from the loggers."""
         for name in LOGGERS:
             logging.getLogger(name).removeHandler(self)
 
 
 @contextmanager
-def listening(heard: Callable[[Deprecation], None]) -> Iterator[None]:
-    """Give `heard` every deprecation that is warned of or logged meanwhile."""
-    listener = Listener(heard)
+def collecting(report: Callable[[Deprecation], None]) -> Iterator[None]:
+    """Pass every deprecation that is warned of or logged within the block to `report`."""
+    collector = LogCollector(report)
     with warnings.catch_warnings(record=True) as caught:
         for category in CATEGORIES:
             warnings.simplefilter("always", category)
         try:
             yield
         finally:
-            listener.stop()
+            collector.stop()
             for found in filter(None, map(of_warning, caught)):
-                heard(found)
+                report(found)

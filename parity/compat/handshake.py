@@ -1,4 +1,4 @@
-"""The handshake between JAX's writer and TensorFlow's reader, and what it foretells before anything is converted."""
+"""The handshake between JAX's writer and TensorFlow's reader, which predicts whether a pair works before converting."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from parity.core.failures import CALLING_CONVENTION, STABLEHLO_SKEW
 from parity.records import ERROR, PASS, REMEDIED
 
 UNNAMED = Version("0.0.0")
-"""Stands for the StableHLO version of a program that names none."""
+"""The StableHLO version of a program that names none."""
 OLDEST_CONVENTION = 9
-"""What every jax since 0.4.30 can still write, of the calling conventions of jax's `export` documentation."""
+"""The oldest calling convention that every jax since 0.4.30 can write; see the documentation of `jax.export`."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Reader:
     calling_convention: int | None
 
     def filled(self, release: str | None) -> Reader:
-        """With what the table of readers has for `release` where it does not say."""
+        """Return the reader with what it does not say taken from the table of readers for `release`."""
         try:
             known = limits_of(f"tensorflow=={release}")
         except UsageError:
@@ -48,9 +48,13 @@ class Reader:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the handshake foretells of a cell: status, class of failure and evidence as in its record, and why.
+    """What the handshake predicts of a cell.
 
-    The status is None where it foretells nothing.
+    Attributes:
+        status: pass, remedied or error, as in a record; None where only a call decides.
+        failure: the class of failure, of `parity.core.failures`; empty where there is none.
+        evidence: what the failure will name.
+        reason: why, in a sentence.
     """
 
     status: str | None
@@ -58,15 +62,15 @@ class Prediction:
     evidence: str
     reason: str
 
-    def completed(self, failure: str, evidence: str) -> str:
-        """The evidence of a failure as foretold, with the operations that TensorFlow itself may not have named."""
+    def with_operations(self, failure: str, evidence: str) -> str:
+        """Return the evidence of a failure, with the predicted operations where TensorFlow does not name any."""
         if failure != self.failure or "vhlo." in evidence or self.evidence in evidence:
             return evidence
         return f"{evidence}: {self.evidence}"
 
 
 def remedy_code(requirement: str) -> str:
-    """The remedy as code to paste, such that TensorFlow as `requirement` names it can read what is exported."""
+    """Return the remedy as code to paste, for the TensorFlow that `requirement` names."""
     return f"""\
 import parity
 
@@ -75,24 +79,24 @@ with parity.readable_by("{requirement}"):
 
 
 def skewed(writer: Writer, reader: Reader) -> bool:
-    """Whether the writer's StableHLO is newer than the reader's, so that operations decide."""
+    """Return whether the writer's StableHLO is newer than the reader's, so that operations decide."""
     return reader.stablehlo is not None and Version(writer.stablehlo) > Version(reader.stablehlo)
 
 
-def foresee(writer: Writer, reader: Reader, newer: Sequence[str] | None) -> Prediction:
-    """What follows from the handshake.
+def predict(writer: Writer, reader: Reader, newer: Sequence[str] | None) -> Prediction:
+    """Predict whether the pair works.
 
     Args:
         writer: what JAX writes.
         reader: what TensorFlow reads.
         newer: the operations of the case's programs that the reader's StableHLO does not have in the form in which
-            they are written; None where nobody looked.
+            they are written; None where this is not known.
     """
     if reader.calling_convention is not None and writer.calling_convention > reader.calling_convention:
         evidence = f"calling convention {writer.calling_convention}, accepted up to {reader.calling_convention}"
-        mended = reader.calling_convention >= OLDEST_CONVENTION
-        said = f"JAX writes {evidence} by TensorFlow: every call of an exported model fails"
-        return Prediction(REMEDIED if mended else ERROR, CALLING_CONVENTION, evidence, f"{said}.")
+        status = REMEDIED if reader.calling_convention >= OLDEST_CONVENTION else ERROR
+        reason = f"JAX writes {evidence} by TensorFlow: every call of an exported model fails."
+        return Prediction(status, CALLING_CONVENTION, evidence, reason)
     if reader.stablehlo is None or reader.calling_convention is None or Version(writer.stablehlo) == UNNAMED:
         silent = "JAX does not say what it writes" if reader.stablehlo else "TensorFlow does not say what it reads"
         return Prediction(None, "", "", f"This {silent}; only a call decides.")

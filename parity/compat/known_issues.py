@@ -1,7 +1,7 @@
-"""Known issues: failures that are understood, listed in `known_issues.toml` and matched strictly.
+"""Known issues: understood failures, listed in `known_issues.toml` and in a project's own file, matched strictly.
 
-A listed failure that fails as listed is in order; one that fails otherwise is not, and one that passes is not either,
-until the list is corrected. So the list can neither hide a new failure nor outlive an old one.
+A check that fails as listed is in order. A check that fails otherwise is not, and one that passes is not in order until
+the entry is removed. So a list can neither hide a new failure nor outlive an old one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
@@ -35,15 +35,23 @@ PATTERNS = ("device", "case", "runtime", "probe", "leaf")
 KEYS = (*REQUIRED, *RANGES, *PATTERNS, "evidence")
 _FAILED = (FAIL, ERROR, CRASH, TIMEOUT)
 _PASSED = (PASS, REMEDIED)
-_OF_JAX_ALONE = ("jax", "jax_float64")
+_JAX_RUNTIMES = ("jax", "jax_float64")
 
 
 @dataclass(frozen=True)
 class KnownIssue:
-    """One entry of the list: where it applies, how it fails there, and what a user should know of it.
+    """One entry of a list: where it applies, how checks fail there, and what a user should know of it.
 
-    `kind` is a class of `parity.core.failures`. `ranges` are PEP 440 ranges by package (or `python`), `patterns` are
-    `fnmatch` patterns by field of a check; what is absent is any. `upstream` is a URL, or `none: ` and the reason.
+    Attributes:
+        id: lower-case words joined by hyphens.
+        kind: the class of failure, of `parity.core.failures`.
+        text: the cause.
+        upstream: a URL, or `none: ` and why there is none.
+        remedy: what helps, or `none`.
+        ranges: PEP 440 ranges by package, or `python`; a package that is absent may have any version.
+        patterns: `fnmatch` patterns by field of a check; a field that is absent may have any value.
+        evidence: what the evidence or the message of the failure must match, if anything.
+        path: the file that lists it.
     """
 
     id: str
@@ -54,40 +62,42 @@ class KnownIssue:
     ranges: Mapping[str, SpecifierSet]
     patterns: Mapping[str, str]
     evidence: re.Pattern[str] | None
+    path: Path
 
     def applies_to(self, check: Check, environment: Mapping[str, Any]) -> bool:
-        """Whether `check`, made in `environment` (as a run records it), is one that this entry says will fail.
+        """Return whether this entry says that `check` fails in `environment`, which is that of a run's record.
 
-        A check about JAX alone is meant only by an entry whose `runtime` is `jax` or `jax_float64`.
+        An entry applies to checks of JAX alone only if its `runtime` is `jax` or `jax_float64`.
         """
         alone = check.tf_device == NO_DEVICE
-        if alone and self.patterns.get("runtime") not in _OF_JAX_ALONE:
+        if alone and self.patterns.get("runtime") not in _JAX_RUNTIMES:
             return False
-        found = {**asdict(check), "device": check.jax_device if alone else check.tf_device}
-        if not all(fnmatchcase(found[name], pattern) for name, pattern in self.patterns.items()):
-            return False
+        for name, pattern in self.patterns.items():
+            field = name if name != "device" else "jax_device" if alone else "tf_device"
+            if not fnmatchcase(getattr(check, field), pattern):
+                return False
         python = environment.get("machine", {}).get("python")
         versions = {**environment.get("versions", {}), "python": python and python.rstrip("+")}  # a build from git
-        return all(_within(versions.get(name), wanted) for name, wanted in self.ranges.items())
+        return all(_within(versions.get(name), allowed) for name, allowed in self.ranges.items())
 
     def explains(self, check: Check) -> bool:
-        """Whether `check` failed as this entry says."""
+        """Return whether `check` failed as this entry says."""
         if self.kind != _kind(check):
             return False
-        said = (check.evidence or "", check.message or "")
-        return self.evidence is None or any(self.evidence.search(text) for text in said)
+        texts = (check.evidence or "", check.message or "")
+        return self.evidence is None or any(self.evidence.search(text) for text in texts)
 
 
-def settle(check: Check, environment: Mapping[str, Any], issues: Iterable[KnownIssue]) -> Check:
-    """`check` with the status that the list gives it.
+def apply(check: Check, environment: Mapping[str, Any], issues: Iterable[KnownIssue]) -> Check:
+    """Return `check` with the status that the known issues give it.
 
-    One that failed as an entry says is `known`; one that passed although an entry applies is `fixed`; one that failed
-    otherwise, was not seen, or is settled already is returned as it is.
+    It becomes `known` if it failed as an entry says, and `fixed` if it passed although an entry applies. A check that
+    failed otherwise, is missing, or has one of these statuses already is unchanged.
 
     Args:
         check: the verdict on a leaf.
-        environment: `Run.environment` of the run that it belongs to: `versions`, and `machine` with its `python`.
-        issues: the list, from `load`.
+        environment: `Run.environment` of its run: `versions`, and `machine` with its `python`.
+        issues: from `load`.
     """
     if check.status not in (*_FAILED, *_PASSED):
         return check
@@ -96,21 +106,21 @@ def settle(check: Check, environment: Mapping[str, Any], issues: Iterable[KnownI
         return check
     names = " and ".join(issue.id for issue in listed)
     if check.status in _PASSED:
-        said = f"listed in {LIST.name} as {names} and passes: remove or narrow the entry"
-        return replace(check, status=FIXED, known_issue=listed[0].id, message=said)
+        message = f"listed in {listed[0].path.name} as {names} and passes: remove or narrow the entry"
+        return replace(check, status=FIXED, known_issue=listed[0].id, message=message)
     for issue in listed:
         if issue.explains(check):
             return replace(check, status=KNOWN, known_issue=issue.id, failure=issue.kind)
     return check
 
 
-def find(name: str | None) -> KnownIssue | None:
-    """The entry with that id; None where the list no longer has it."""
-    return next((issue for issue in load() if issue.id == name), None)
+def find(name: str | None, issues: Iterable[KnownIssue] | None = None) -> KnownIssue | None:
+    """Return the entry with that id; None where `issues`, by default the package's, do not have it."""
+    return next((issue for issue in (load() if issues is None else issues) if issue.id == name), None)
 
 
-def unsettled(check: Check) -> Check:
-    """`check` as it was before `settle`, so that it can be held against another list."""
+def revert(check: Check) -> Check:
+    """Return `check` as it was before `apply`, so that other known issues can be applied."""
     if check.status == FIXED:
         passed = REMEDIED if check.failure else PASS
         return replace(check, status=passed, known_issue=None, message=None)
@@ -120,25 +130,44 @@ def unsettled(check: Check) -> Check:
     return check
 
 
-def settle_again(run: Run) -> bool:
-    """Hold the checks of `run` against the list as it is now; whether that changed any."""
-    before, issues = run.checks, load()
-    run.checks = [settle(unsettled(check), run.environment, issues) for check in before]
+def reapply(run: Run, issues: Iterable[KnownIssue] | None = None) -> bool:
+    """Apply `issues`, by default the package's, to the checks of a recorded run; return whether any changed."""
+    before, issues = run.checks, load() if issues is None else tuple(issues)
+    run.checks = [apply(revert(check), run.environment, issues) for check in before]
     return run.checks != before
 
 
 def unmatched(runs: Sequence[Run], issues: Iterable[KnownIssue]) -> list[KnownIssue]:
-    """The entries that explain no failed check of `runs`: over a full matrix, they say nothing that is still true."""
+    """Return the entries that explain no failed check of `runs`; over a full matrix, these are out of date."""
     failed = [(c, run.environment) for run in runs for c in run.checks if c.status in (KNOWN, *_FAILED)]
     return [i for i in issues if not any(i.applies_to(check, where) and i.explains(check) for check, where in failed)]
 
 
 @cache
-def load(path: Path = LIST) -> tuple[KnownIssue, ...]:
-    """The known issues listed in `path`.
+def load(extra: Path | None = None) -> tuple[KnownIssue, ...]:
+    """Return the known issues of the package, and after them those of a project.
+
+    Args:
+        extra: the project's own file, of the same form as the package's `known_issues.toml`.
 
     Raises:
-        UsageError: it cannot be read, or an entry is not one; the message names the entry and what was expected.
+        UsageError: a file cannot be read, an entry is not valid, or an id is used twice; the message names the file,
+            the entry and what was expected.
+    """
+    known, own = read(LIST), read(extra) if extra is not None else ()
+    if twice := sorted({issue.id for issue in known} & {issue.id for issue in own}):
+        raise UsageError(
+            f"{extra}: the id {', '.join(twice)} is that of an issue of the package. Give every issue an id of its "
+            "own, and leave out what the package lists."
+        )
+    return (*known, *own)
+
+
+def read(path: Path) -> tuple[KnownIssue, ...]:
+    """Return the known issues listed in one file.
+
+    Raises:
+        UsageError: as `load`.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -169,11 +198,12 @@ def _issue(entry: dict[str, Any], where: str, path: Path) -> KnownIssue:
         ranges={name: SpecifierSet(entry[name]) for name in RANGES if name in entry},
         patterns={name: entry[name] for name in PATTERNS if name in entry},
         evidence=re.compile(entry["evidence"]) if "evidence" in entry else None,
+        path=path,
     )
 
 
 def _problems(entry: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with an entry, in the order in which it is best mended."""
+    """Yield what is wrong with an entry, in the order in which it is best corrected."""
     for key in sorted(entry.keys() - set(KEYS)):
         yield f"unknown key {key!r}. Expected some of {', '.join(KEYS)}."
     for key in REQUIRED:
@@ -183,7 +213,7 @@ def _problems(entry: dict[str, Any]) -> Iterator[str]:
         if not isinstance(value, str) or not value.strip():
             yield f"{key!r} is {value!r}. Expected text; leave out what may be any."
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry["id"]):
-        yield f"the id {entry['id']!r} is no slug. Expected lower-case words joined by hyphens."
+        yield f"the id {entry['id']!r} is not valid. Expected lower-case words joined by hyphens."
     if entry["class"] not in CLASSES:
         yield f"unknown class {entry['class']!r}. Expected one of {', '.join(CLASSES)}."
     if not re.fullmatch(r"https?://\S+|none: +\S.*", entry["upstream"].strip(), re.DOTALL):
@@ -199,16 +229,16 @@ def _problems(entry: dict[str, Any]) -> Iterator[str]:
         yield f"evidence = {entry['evidence']!r} is no regular expression: {error}. Escape what is meant literally."
 
 
-def _within(version: str | None, wanted: SpecifierSet) -> bool:
-    """Whether `version` is in the range; what is not installed, or not a version, is in none."""
+def _within(version: str | None, allowed: SpecifierSet) -> bool:
+    """Return whether `version` is in the range; what is not installed, or not a version, is in none."""
     try:
-        return version is not None and wanted.contains(Version(version), prereleases=True)
+        return version is not None and allowed.contains(Version(version), prereleases=True)
     except InvalidVersion:
         return False
 
 
 def _kind(check: Check) -> str:
-    """The class of a failed check; where it has none, its status or its score tells."""
+    """Return the class of a failed check; where it has none, its status or its score tells."""
     if check.failure or check.status in (CRASH, TIMEOUT):
         return check.failure or check.status  # these two have classes of the same name
     return NUMERIC if check.score is not None else UNKNOWN

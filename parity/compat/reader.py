@@ -9,7 +9,7 @@ from parity.compat.handshake import Reader
 
 
 def describe() -> Reader:
-    """The newest StableHLO version and calling convention; None where this TensorFlow does not say."""
+    """Return the newest StableHLO version and calling convention; None where this TensorFlow does not say."""
     return Reader(_stablehlo(), _calling_convention())
 
 

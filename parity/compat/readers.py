@@ -34,12 +34,12 @@ class Limits:
 
 @cache
 def table() -> dict[str, Limits]:
-    """Limits by TensorFlow release."""
+    """Return the limits by TensorFlow release."""
     return {release: Limits(**limits) for release, limits in tomllib.loads(TABLE.read_text(encoding="utf-8")).items()}
 
 
 def dumps(limits: dict[str, Limits]) -> str:
-    """The text of `readers.toml` with these limits, oldest release first, under the words at the head of the table."""
+    """Return the text of `readers.toml` with these limits, oldest release first, below the comment at its head."""
     head = [line for line in TABLE.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
     rows = [
         f'"{release}" = {{ stablehlo = "{known.stablehlo}", calling_convention = {known.calling_convention} }}'
@@ -49,10 +49,10 @@ def dumps(limits: dict[str, Limits]) -> str:
 
 
 def limits_of(requirement: str) -> Limits:
-    """What the TensorFlow that `requirement` names can read, such as `tensorflow==2.17.1`.
+    """Return what the TensorFlow that `requirement` names can read, such as `tensorflow==2.17.1`.
 
-    A patch release reads what the others of its minor release read; one that the table does not have is asked itself
-    where it is installed.
+    A patch release reads what the others of its minor release read. A release that the table does not have must be
+    installed here, and says so itself.
 
     Raises:
         UsageError: it does not name one release, or one that is neither in the table nor installed here.
@@ -72,17 +72,17 @@ def limits_of(requirement: str) -> Limits:
 
 @cache
 def _installed(version: Version) -> list[Limits]:
-    """What the TensorFlow of this environment says of itself, asked in a process of its own, if it is this release."""
+    """Return what the installed TensorFlow says in a process of its own; empty if it is another release."""
     if environment.versions()["tensorflow"] != str(version):
         return []
-    asked = [sys.executable, "-m", "parity.compat.reader"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
-    said = json.loads(done.stdout.strip().splitlines()[-1]) if done.returncode == 0 else {}
-    return [Limits(**said)] if said.get("stablehlo") and said.get("calling_convention") else []
+    command = [sys.executable, "-m", "parity.compat.reader"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = json.loads(done.stdout.strip().splitlines()[-1]) if done.returncode == 0 else {}
+    return [Limits(**found)] if found.get("stablehlo") and found.get("calling_convention") else []
 
 
 def oldest() -> str:
-    """The requirement that names the oldest TensorFlow of the table: what it can read, all can."""
+    """Return the requirement of the oldest TensorFlow of the table: what it can read, all can."""
     return f"tensorflow=={min(table(), key=Version)}"
 
 

@@ -27,21 +27,22 @@ _LOCK = threading.RLock()
 
 @contextmanager
 def readable_by(requirement: str) -> Iterator[None]:
-    """Let jax write exported programs that the TensorFlow named by `requirement` can read.
+    """Let jax write exported programs that one release of TensorFlow can read; use it around conversion and saving.
 
-    Inside the block the StableHLO version is the smaller of jax's own choice and the reader's; where the reader
-    accepts only an older calling convention, that one is written, without Shardy. jax has no public option for the
-    version, so the function that chooses it is replaced in `jax._src.export`. Nested blocks must all be readable: the
-    oldest version wins. What was there is restored, also after an exception. It holds for the whole process: another
-    thread waits for the block to end before it enters its own, but what it exports without one is written alike.
+    Inside the block jax writes the older of its own StableHLO version and the reader's; where the reader accepts only
+    an older calling convention, jax writes that one, without Shardy. jax has no public option for the version, so the
+    function that chooses it is replaced in `jax._src.export`, and restored at the end, also after an exception. In
+    nested blocks the oldest version wins. The change holds for the whole process: another thread waits for the end of
+    the block before it enters its own, and programs that it exports without one are written alike.
 
     Args:
         requirement: one TensorFlow release, such as `tensorflow==2.17.1`.
 
     Raises:
-        UsageError: `requirement` does not name a release of the table `parity/readers.toml`.
+        UsageError: `requirement` names no single release, or one that is neither in the table
+            `parity/compat/readers.toml` nor installed.
         NotComparableError: jax is not installed.
-        RemedyError: this jax chooses the version in another way than those this was written for.
+        RemedyError: this jax chooses the version in another way than jax 0.4.30 to 0.12.
     """
     limits = limits_of(requirement)
     _require_jax()
@@ -100,15 +101,15 @@ def _calling_convention_at_most(limit: int) -> Iterator[None]:
     import jax
 
     # Convention 10 is the one that carries Shardy's shardings.
-    wanted = {"jax_export_calling_convention_version": limit, "jax_use_shardy_partitioner": False}
+    options = {"jax_export_calling_convention_version": limit, "jax_use_shardy_partitioner": False}
     try:
         if jax.config.jax_export_calling_convention_version <= limit:
-            wanted = {}
-        before = {option: getattr(jax.config, option) for option in wanted}
+            options = {}
+        before = {option: getattr(jax.config, option) for option in options}
     except AttributeError as error:
         raise _changed(f"an option is not there: {error}") from error
     try:
-        for option, value in wanted.items():
+        for option, value in options.items():
             jax.config.update(option, value)
         yield
     finally:
@@ -117,7 +118,7 @@ def _calling_convention_at_most(limit: int) -> Iterator[None]:
 
 
 def _require_effect(limits: Limits) -> None:
-    """Export a program of one operation, and look at what was written."""
+    """Export a program of one operation, and check what was written."""
     from parity.compat import writer
 
     try:
@@ -128,8 +129,8 @@ def _require_effect(limits: Limits) -> None:
         raise _changed("what it writes names no StableHLO version")
     if Version(wrote.stablehlo) > Version(limits.stablehlo) or wrote.calling_convention > limits.calling_convention:
         raise _changed(
-            f"it still writes StableHLO {wrote.stablehlo} in calling convention {wrote.calling_convention}, wanted "
-            f"were {limits.stablehlo} and {limits.calling_convention}"
+            f"it still writes StableHLO {wrote.stablehlo} in calling convention {wrote.calling_convention}, expected "
+            f"at most {limits.stablehlo} and {limits.calling_convention}"
         )
 
 

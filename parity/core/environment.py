@@ -1,4 +1,4 @@
-"""What a run ran on: versions and machine."""
+"""The versions and the machine of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGES = (
     "protobuf", "pytest", "pytest-benchmark",
 )  # fmt: skip
 _ALSO_AS = {"tensorflow": ("tensorflow-cpu",)}
-# What decides which kernels a CPU runs, and so the last bits of a result.
+# These decide which kernels a CPU runs, and so the last bits of a result.
 _INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 
 _VIRTUAL = "xla_force_host_platform_device_count"
@@ -23,12 +23,12 @@ _FREQUENCY = "/sys/devices/system/cpu/cpu{cpu}/cpufreq"
 
 
 def versions() -> dict[str, str | None]:
-    """The installed version of every package that can move a result; None where it is not installed."""
+    """Return the installed version of every package that can change a result; None where it is not installed."""
     return {name: _version(name, *_ALSO_AS.get(name, ())) for name in PACKAGES}
 
 
 def installed() -> dict[str, str]:
-    """The version of every distribution that is installed, by its normalised name; no folder and no origin."""
+    """Return the version of every installed distribution, by its normalised name."""
     found = ((d.metadata["Name"], d.version) for d in metadata.distributions())
     return dict(sorted((re.sub(r"[-_.]+", "-", name).lower(), version) for name, version in found if name))
 
@@ -43,22 +43,21 @@ def _version(*names: str) -> str | None:
 
 
 def cores() -> int:
-    """How many CPUs this process may use."""
+    """Return how many CPUs this process may use."""
     return len(_affinity()) or os.cpu_count() or 1
 
 
 def _affinity() -> list[int]:
-    """The CPUs that this process may use; empty where the system does not tell."""
+    """Return the CPUs that this process may use; empty where the system does not say."""
     ask = getattr(os, "sched_getaffinity", None)
     return sorted(ask(0)) if ask else []
 
 
 def machine() -> dict[str, Any]:
-    """What of the machine moves bits and speed; no name of a host or user.
+    """Return what of the machine changes bits and speed, without the name of a host or user.
 
-    `governor` and `min_mhz` to `max_mhz` are what the system says of the first CPU that may be used, None where it says
-    nothing, as in most virtual machines; `load` is the mean number of tasks that wanted a CPU in the last minute, and
-    `flags` are what the environment tells XLA, OpenMP and TensorFlow.
+    `governor`, `min_mhz` and `max_mhz` are those of the first CPU that may be used, None where the system says nothing,
+    as in most virtual machines. `load` is that of the last minute; `flags` are those of XLA, OpenMP and TensorFlow.
     """
     cpu, affinity = _cpuinfo(), _affinity()
     flags = set((cpu.get("flags") or cpu.get("Features") or "").split())
@@ -78,12 +77,12 @@ def machine() -> dict[str, Any]:
 
 
 def load() -> float | None:
-    """The mean number of tasks that wanted a CPU in the last minute; None where the system does not tell."""
+    """Return the mean number of tasks that were ready to run in the last minute; None where the system does not say."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def _flags() -> list[str]:
-    """What in the environment tells XLA, OpenMP and TensorFlow how to compute; no path, and no virtual device."""
+    """Return what the environment tells XLA, OpenMP and TensorFlow, without paths and virtual devices."""
     xla = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "/" not in flag and _VIRTUAL not in flag]
     return sorted(xla) + [f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ]
 
@@ -91,15 +90,15 @@ def _flags() -> list[str]:
 def _frequency(cpu: int) -> dict[str, Any]:
     folder = Path(_FREQUENCY.format(cpu=cpu))
 
-    def told(name: str) -> str | None:
+    def read(name: str) -> str | None:
         try:
             return (folder / name).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError):
             return None
 
-    khz = [told(f"cpuinfo_{end}_freq") for end in ("min", "max")]
+    khz = [read(f"cpuinfo_{end}_freq") for end in ("min", "max")]
     low, high = (int(text) // 1000 if text and text.isdecimal() else None for text in khz)
-    return {"governor": told("scaling_governor"), "min_mhz": low, "max_mhz": high}
+    return {"governor": read("scaling_governor"), "min_mhz": low, "max_mhz": high}
 
 
 def _memory_bytes() -> int | None:

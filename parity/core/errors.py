@@ -1,10 +1,13 @@
-"""What can go wrong, in words: every message names the thing, what was expected, and the fix."""
+"""The errors that a user can cause or correct.
+
+Every message says what is wrong, what was expected, and what to do.
+"""
 
 from __future__ import annotations
 
 
 class ParityError(Exception):
-    """Base of every error a user can cause or mend; `exit_code` is the command line's."""
+    """The base of all errors of this package; `exit_code` is that of a command that it ends."""
 
     exit_code = 70
 
@@ -24,7 +27,7 @@ class InputError(UsageError):
 
 
 class NotComparableError(ParityError):
-    """Nothing to compare: a framework is missing, or nothing ran."""
+    """There is nothing to compare: a framework is missing, or nothing ran."""
 
     exit_code = 3
 
@@ -36,13 +39,13 @@ class RecordError(ParityError):
 
 
 class NotInOrderError(ParityError):
-    """A run cannot become a baseline, because checks of it are not in order."""
+    """A run cannot become a baseline, because some of its checks are not in order."""
 
     exit_code = 1
 
 
 class StorageError(ParityError):
-    """A file could not be written; nothing half-written was left behind."""
+    """A file could not be written; no incomplete file was left behind."""
 
     exit_code = 70
 
@@ -54,6 +57,6 @@ class RuntimeFailureError(ParityError):
 
 
 class RemedyError(ParityError):
-    """A remedy cannot be applied: this jax has changed under it."""
+    """A remedy cannot be applied, because this jax is another than those for which it was written."""
 
     exit_code = 1

@@ -1,4 +1,4 @@
-"""Why something failed, read from the evidence: the class of a failure, and the operation or version that it names."""
+"""The class of a failure, and the operation or version that it names, from the text of an error or a log."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ CLASSES = (
     UNKNOWN,
 )  # fmt: skip
 REMEDIABLE = (STABLEHLO_SKEW, CALLING_CONVENTION)
-"""What writing for the reader's limits mends."""
+"""The classes that a remedy can help: exporting within the limits of the reader."""
 
 LONGEST = 200
-"""Characters of evidence."""
+"""The largest number of characters of evidence."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Failure:
 
 
 def classify(text: str) -> Failure:
-    """The failure that an error text or a log is evidence of; `UNKNOWN` with its `headline` if of none."""
+    """Return the failure that an error text or a log is evidence of; `UNKNOWN` with its `headline` if of none."""
     for kind, pattern, evidence in _PATTERNS:
         if found := re.search(_BEGINS + pattern, text, re.MULTILINE):
             return Failure(kind, _one_line(evidence.format(**found.groupdict())))
@@ -46,7 +46,7 @@ def classify(text: str) -> Failure:
 
 
 def headline(text: str) -> str:
-    """The one line of an error text that says what went wrong, without what names places and not causes."""
+    """Return the line of an error text that says what went wrong, without what names places and not causes."""
     lines = [line for line in _PLACES.sub("", text).splitlines() if line.strip() and not line[0].isspace()]
     return _one_line(lines[0]) if lines else "no message"
 
@@ -68,12 +68,12 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+|0x[0-9a-f]{6,}", re.IGNORECASE)
 
 
 def _one_line(text: str) -> str:
-    """`text` in one line of at most `LONGEST` characters, files by their name and no addresses."""
+    """Return `text` in one line of at most `LONGEST` characters, with files by their name and without addresses."""
     line = _ADDRESS.sub("", _PATH.sub("", " ".join(text.split())))
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
-# A message begins a line, or stands behind what reports it; a sentence that only quotes its words does neither.
+# A message is at the start of a line, or after what reports it; a sentence that quotes one is not evidence.
 _BEGINS = r"(?:^[\s×E]*|: |\}\} |\] )"  # noqa: RUF001 - uv's mark of an error; E is pytest's
 _ACCEPTED = "calling convention {wrote}, accepted up to {reads}"
 # In the order in which TensorFlow would meet them; the evidence takes the groups that the pattern names. TensorFlow up

@@ -1,4 +1,4 @@
-"""Where the time of a run went."""
+"""The time of a run by purpose."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ FRAMEWORKS = "compiling and running the frameworks"
 OWN_CODE = "own code"
 
 
-class Ledger:
-    """Seconds per purpose. Purposes nest; a second is booked once, on the innermost.
+class TimeLedger:
+    """Add up seconds by purpose. Purposes nest; a second counts once, for the innermost.
 
-    Whatever is booked on no purpose is `own code`, so own code can only be overstated.
+    Time without a purpose counts as `own code`, which is so never understated.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Ledger:
 
     @contextmanager
     def spend(self, purpose: str) -> Iterator[None]:
-        """Book the seconds of the block on `purpose`."""
+        """Add the seconds of the block to `purpose`."""
         now = time.perf_counter()
         if self._open:
             outer, since = self._open[-1]
@@ -42,10 +42,13 @@ class Ledger:
                 self._open[-1] = (self._open[-1][0], now)
 
     def totals(self) -> dict[str, float]:
-        """Seconds per purpose since the ledger was opened; they add up to the elapsed time."""
+        """Return the seconds per purpose since the ledger was opened; they add up to the elapsed time."""
         elapsed = time.perf_counter() - self._began
         booked = {p: self._seconds[p] for p in (IMPORTING, TRAINING, FRAMEWORKS)}
         for purpose, seconds in self._seconds.items():
             booked.setdefault(purpose, seconds)
         own = elapsed - sum(s for p, s in booked.items() if p != OWN_CODE)
         return {**booked, OWN_CODE: own}
+
+
+Ledger = TimeLedger  # the former name, until every importer has the new one

@@ -1,4 +1,4 @@
-"""A process that answers requests: one line of JSON each way."""
+"""Processes that answer requests, one line of JSON each way."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ BLOCKED = ("jax", "jaxlib", "flax", "optax")
 
 
 class ProcessEndedError(RuntimeFailureError):
-    """The process ended before it had answered.
+    """The process ended before it answered.
 
-    `status` is that of the check in a record, which has the name of the class of failure.
+    `status` is the one that its check has in a record; the class of failure has the same name.
     """
 
     status = CRASH
 
 
-class Answering:
-    """Such a process, seen from the one that asks.
+class JsonProcess:
+    """A process of this Python that answers requests.
 
     Args:
-        called: what an error calls it.
-        arguments: of this Python.
+        name: of the process, for errors.
+        arguments: of Python.
         changes: of the environment; None removes a variable.
     """
 
-    def __init__(self, called: str, arguments: list[str], changes: Mapping[str, str | None] | None = None) -> None:
-        self._called = called
+    def __init__(self, name: str, arguments: list[str], changes: Mapping[str, str | None] | None = None) -> None:
+        self._name = name
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by close
         quiet = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
         environment = {**os.environ, **quiet, **(changes or {})}
@@ -46,19 +46,19 @@ class Answering:
         )  # fmt: skip
 
     def send(self, request: Mapping[str, Any]) -> None:
-        """Send a request; it is answered in its turn."""
+        """Send a request; requests are answered in order."""
         try:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # the process has ended: reading its reply says how
+            pass  # the process has ended; `receive` reports how
 
     def receive(self) -> dict[str, Any]:
-        """The next reply.
+        """Return the next reply.
 
         Raises:
-            ProcessEndedError: there will be none.
+            ProcessEndedError: the process has ended.
         """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -66,30 +66,30 @@ class Answering:
             code = self._process.wait()
             self._errors.seek(0)
             last = self._errors.read().strip().splitlines()[-3:]
-            raise ProcessEndedError(f"{self._called} ended with code {code}: {' / '.join(last)}")
+            raise ProcessEndedError(f"{self._name} ended with code {code}: {' / '.join(last)}")
         reply: dict[str, Any] = json.loads(line)
         return reply
 
     def kill(self) -> None:
-        """End the process; what it is asked from now on is not answered."""
+        """End the process; `receive` raises from now on."""
         self._process.kill()
 
     def close(self) -> None:
-        """End the process, and let go of it."""
+        """End the process, and close its files."""
         self.kill()
         self._process.communicate()
         self._errors.close()
 
 
 def replies() -> IO[str]:
-    """Where a process that answers writes its replies; what else is printed, by native code too, goes to the errors."""
+    """Return the stream for replies, and send whatever else is printed, also by native code, to standard error."""
     found = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return found
 
 
-def make_jax_impossible() -> None:
-    """Let every import of jax and what stands on it fail, as where it is not installed.
+def block_jax() -> None:
+    """Let every import of jax, jaxlib, flax and optax fail, as where they are not installed.
 
     Raises:
         RuntimeError: one of them is already imported.
@@ -98,3 +98,8 @@ def make_jax_impossible() -> None:
         if sys.modules.get(name) is not None:
             raise RuntimeError(f"{name} is already imported in the process that must not have it")
         sys.modules[name] = None  # type: ignore[assignment]
+
+
+# The former names, until every importer has the new ones.
+Answering = JsonProcess
+make_jax_impossible = block_jax

@@ -1,4 +1,4 @@
-"""A progress bar for the terminal."""
+"""Progress, reported to a callback: none, or a bar in the terminal."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Report = Callable[[str, int, int], None]
-"""Called with a few words, the steps done and the steps in all."""
+"""Called with a short text, the number of steps done, and that of all steps."""
 
 
 def silent(text: str, done: int, total: int) -> None:
-    """Shows nothing."""
+    """Show nothing."""
 
 
 class Bar:
-    """Shows steps on standard error; it appears with the first step and goes with the last."""
+    """Show steps in a bar on standard error, from the first step to the last."""
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
@@ -34,7 +34,7 @@ class Bar:
             self.close()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None

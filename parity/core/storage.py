@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written stays behind."""
+"""Files written completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import BinaryIO
 from parity.core.errors import StorageError, UsageError
 
 ESCAPED = "backslashreplace"
-"""How a file name that is not UTF-8, and so holds lone surrogates, is written: as the escapes that JSON reads back."""
+"""The error handler of encoding: lone surrogates, of file names that are not UTF-8, become escapes that JSON reads."""
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write `text` to `path` by an atomic rename; on failure the old file stays and no half-written one.
+    """Write `text` to `path` by an atomic rename; on failure the old file stays.
 
     Raises:
         StorageError: the disk is full, or the folder cannot be written.
@@ -28,7 +28,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file that becomes `path` by an atomic rename; on failure the old file stays and no half-written one.
+    """Yield a file that becomes `path` by an atomic rename; on failure the old file stays.
 
     Raises:
         StorageError: the disk is full, or the folder cannot be written.
@@ -51,7 +51,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -60,7 +60,7 @@ def sha256(path: Path) -> str:
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:
-    """The error to raise when writing `path` failed."""
+    """Return the error to raise when writing `path` failed."""
     reason = error.strerror or str(error)
     return StorageError(
         f"cannot write {path}: {reason}. Expected a writable folder with free space; "
@@ -69,7 +69,7 @@ def storage_error(path: Path, error: OSError) -> StorageError:
 
 
 def output_folder(path: Path) -> Path:
-    """`path` as an existing folder to write into.
+    """Make the folder `path` where it does not exist, and return it.
 
     Raises:
         UsageError: it is a file, or cannot be made.

@@ -1,7 +1,7 @@
-"""Bundles as single files, and archives of them: exports of past jax releases that every TensorFlow to come must read.
+"""Bundles as single files, and archives of them: exports of past jax releases that later TensorFlows must read.
 
-fixtures/bundles/jax0.9.2.tar.xz    a bundle, as `parity export` writes it to a name that ends so
-fixtures/bundles/SHA256SUMS         what has been archived, a line each, as `sha256sum` writes and checks it
+fixtures/bundles/jax0.9.2.tar.xz    a bundle, as `parity export` writes it to a path with this suffix
+fixtures/bundles/SHA256SUMS         a line for each archived bundle, as `sha256sum` writes and checks it
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LINE = re.compile(rf"(?P<sha256>[0-9a-f]{{64}})  jax(?P<jax>\d[\w.]*?){re.escap
 
 
 def is_packed(path: Path) -> bool:
-    """Whether the name is that of a bundle in one file."""
+    """Return whether the name is that of a bundle in one file."""
     return path.name.endswith(SUFFIX)
 
 
@@ -82,12 +82,12 @@ def _is_inside(name: str) -> bool:
 
 
 def path_of(archive: Path, jax: str) -> Path:
-    """Where the folder `archive` has the export of that jax release."""
+    """Return the path at which the folder `archive` has the export of that jax release."""
     return archive / f"jax{jax}{SUFFIX}"
 
 
 def listed(archive: Path) -> dict[str, str | None]:
-    """By jax release, the SHA-256 of what has been archived; None for a file that is there and is not listed.
+    """Return the SHA-256 of what has been archived, by jax release; None for a file that is not listed.
 
     Raises:
         RecordError: there is no list, a line of it cannot be read, or a file is named by no release.
@@ -119,7 +119,7 @@ def _is_version(text: str) -> bool:
 
 
 def require_unaltered(path: Path) -> None:
-    """Hold a bundle in one file against the list beside it, if there is one and the file is in it.
+    """Check a bundle in one file against the list beside it, if there is one that names it.
 
     Raises:
         RecordError: it has another SHA-256 there.
@@ -130,11 +130,11 @@ def require_unaltered(path: Path) -> None:
         return
     sums = [line.partition(" ")[0] for line in lines if line.endswith(f"  {path.name}")]
     if sums and set(sums) != {storage.sha256(path)}:
-        raise RecordError(f"{path} is not what was archived: its SHA-256 is not that of {SUMS} beside it. Restore it.")
+        raise RecordError(f"{path} was altered: expected the SHA-256 that {SUMS} beside it has. Restore the file.")
 
 
 def require_new(path: Path) -> None:
-    """Refuse to replace what has been archived at `path`, also where only the list still has it.
+    """Refuse to replace what has been archived at `path`; archived bundles are immutable, even if only listed.
 
     Raises:
         UsageError: it has been.
@@ -143,8 +143,8 @@ def require_new(path: Path) -> None:
     known = listed(path.parent) if (path.parent / SUMS).exists() else {}
     if path.exists() or path in (path_of(path.parent, jax) for jax in known):
         raise UsageError(
-            f"{path} is archived, and yesterday's model is not replaced. To archive another in its place, remove it "
-            f"and its line in {SUMS} first."
+            f"{path} is archived, and archived bundles are immutable. To archive another in its place, remove it and "
+            f"its line in {SUMS} first."
         )
 
 

@@ -1,4 +1,4 @@
-"""The exported module as TensorFlow sees it: wrapping, loading, and what a saved artifact must be."""
+"""The artifact as TensorFlow sees it: wrapping, saving and loading the exported module, and its constants."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from parity.cases.specs import Specs, by_name, like
 from parity.core.errors import RuntimeFailureError
 
 Wrap = Callable[[Callable[..., Any], list[Any]], Callable[..., Any]]
-"""Makes a callable of a Python function and its input signature."""
+"""A function that makes a callable of a Python function and its input signature."""
 
 FEATURES, FEATURES_TRAIN = "features", "features_train"
 """The functions of an exported trunk: with running statistics and dropout off, and as in training."""
 
 LARGEST_CONSTANT = 64 * 1024
-"""Bytes. A larger constant in the graph is a weight that can no longer be trained or replaced."""
+"""In bytes. A larger constant in the graph is a weight that can no longer be trained or replaced."""
 
 
 def tensor_specs(specs: Specs, batch_size: int | None = None) -> Any:
-    """`specs` as `tf.TensorSpec`s with that batch size; None for an unknown one."""
+    """Return `specs` as `tf.TensorSpec`s with that batch size; None for an unknown one."""
     named = {n: tf.TensorSpec((batch_size, *s.shape[1:]), s.dtype, name=n) for n, s in by_name(specs).items()}
     return like(specs, named)
 
 
 def eager(function: Callable[..., Any], specs: list[Any]) -> Callable[..., Any]:
-    """The function itself, called eagerly."""
+    """Return the function itself, to be called eagerly."""
     return function
 
 
 def graph(function: Callable[..., Any], specs: list[Any]) -> Callable[..., Any]:
-    """The function as a `tf.function`."""
+    """Return the function as a `tf.function`."""
     return tf.function(function, autograph=False, input_signature=specs)
 
 
 def xla(function: Callable[..., Any], specs: list[Any]) -> Callable[..., Any]:
-    """The function compiled whole by TensorFlow's XLA."""
+    """Return the function compiled whole by TensorFlow's XLA."""
     return tf.function(function, autograph=False, input_signature=specs, jit_compile=True)
 
 
@@ -48,12 +48,12 @@ WRAPS: dict[str, Wrap] = {"eager": eager, "graph": graph, "xla": xla}
 
 
 def quiet() -> None:
-    """Keep TensorFlow from warning, on loading, that gradients of gradients were not saved: nobody asked for them."""
+    """Keep TensorFlow from warning, on loading, that gradients of gradients were not saved; they are not needed."""
     absl.logging.set_verbosity(absl.logging.ERROR)
 
 
 def load(path: Path) -> Any:
-    """The SavedModel in `path`.
+    """Load the SavedModel in `path`.
 
     Raises:
         RuntimeFailureError: this TensorFlow cannot load it.
@@ -72,7 +72,7 @@ def save(module: Any, path: Path, serving: Any, gradients: bool) -> None:
 
 
 def constants(path: Path) -> Iterator[tuple[str, int | bytes]]:
-    """Every constant in the graphs of the SavedModel in `path`: its name, and its size in bytes.
+    """Yield the name of every constant in the graphs of the SavedModel in `path`, and its size in bytes.
 
     Of an exported program, instead of a size, the serialised StableHLO.
     """
@@ -105,11 +105,11 @@ def configure_devices(cpus: int) -> None:
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError:
-        return  # started by somebody else; a device that is wanted and not there is an error where it is asked for
+        return  # TensorFlow has started; a missing device is an error where it is used
 
 
 def devices() -> list[str]:
-    """The devices, such as `cpu:0`."""
+    """Return TensorFlow's devices, such as `cpu:0`."""
     return [
         f"{kind.lower()}:{i}" for kind in ("CPU", "GPU") for i, _ in enumerate(tf.config.list_logical_devices(kind))
     ]

@@ -1,11 +1,11 @@
-"""A bundle: an exported model in a folder, with what is needed to judge it where JAX is not installed.
+"""A bundle: an exported case in a folder, with what is needed to judge it where JAX is not installed.
 
-Also as one compressed file of the same files; see `parity.export.archives`.
+It may also be one compressed file of the same files; see `parity.export.archives`.
 
     manifest.json            schema, case, versions, specs, state leaves, and every file's size and SHA-256
     saved_model/             the SavedModel with every function
     inference/               the SavedModel with `predict` alone
-    remedied/                both once more, exported under a remedy, where one was asked for
+    remedied/                both once more, exported under a remedy, where one was requested
     inputs/b13.npz           the examples, by batch size
     answers/, oracle/        JAX's answers in float32 and float64: predict-b13.npz, ...
     budgets.json             the budget of every leaf, and its source
@@ -55,7 +55,7 @@ class StateLeaf:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a process needs to know of a case to question its artifact."""
+    """What a process needs to know of a case to evaluate its artifact."""
 
     case: str
     data: Specs
@@ -66,7 +66,7 @@ class Signature:
     limit_reason: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON data; a case with a sole array keeps it unnamed."""
+        """Return JSON data; a case with a sole array keeps it unnamed."""
 
         def specs(tree: Specs) -> Any:
             described = {n: {"shape": list(s.shape), "dtype": s.dtype} for n, s in by_name(tree).items()}
@@ -76,7 +76,7 @@ class Signature:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Signature:
-        """The inverse of `to_json`.
+        """Invert `to_json`.
 
         Raises:
             KeyError, TypeError, AttributeError, ValueError, InputError: `data` is no such object.
@@ -103,10 +103,16 @@ class Signature:
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle, every file of which was found as it was written.
+    """An opened bundle, every file of which has the size and SHA-256 of the manifest.
 
-    `writer` is what JAX writes by default, and by StableHLO version which operations it has that are newer.
-    `readable_by` is the requirement of the remedy of the exports in `remedied`, or None where there are none.
+    Attributes:
+        path: the folder.
+        signature: the case.
+        batch_sizes: those of the stored inputs.
+        versions: the versions of the packages that wrote it, by name.
+        writer: what JAX writes by default, and its newer operations by StableHLO version.
+        budgets: empty where the bundle was written without answers.
+        readable_by: the requirement of the remedy of the exports in `remedied`, or None where there are none.
     """
 
     path: Path
@@ -119,7 +125,7 @@ class Bundle:
 
     @property
     def limit(self) -> float:
-        """The case's own limit for the score; else today's, whatever it was when the bundle was written."""
+        """The case's own limit for the score, or else that of this parity, not of the one that wrote the bundle."""
         return self.signature.limit if self.signature.limit_reason else LIMIT
 
     @property
@@ -133,7 +139,7 @@ class Bundle:
         return self.path / "inference"
 
     def batch(self, size: int) -> Batch:
-        """The examples of that batch size."""
+        """Return the examples of that batch size."""
         arrays = load_arrays(self.path / "inputs" / f"b{size}.npz")
         named = {
             kind: {k.removeprefix(f"{kind}/"): v for k, v in arrays.items() if k.startswith(f"{kind}/")}
@@ -142,7 +148,7 @@ class Bundle:
         return Batch(like(self.signature.data, named["data"]), like(self.signature.labels, named["labels"]))
 
     def answer(self, side: str, probe: str, size: int) -> Answer:
-        """JAX's answer: `side` is "answers" for float32, "oracle" for float64.
+        """Return JAX's answer: `side` is "answers" for float32, "oracle" for float64.
 
         Raises:
             RecordError: the bundle was written without answers.
@@ -150,14 +156,14 @@ class Bundle:
         return load_arrays(self.path / side / f"{probe}-b{size}.npz")
 
     def budget(self, probe: str, size: int) -> dict[str, Budget]:
-        """Budgets by leaf."""
+        """Return budgets by leaf."""
         return {
             b.leaf: Budget(b.rms, b.max, b.source) for b in self.budgets if (b.probe, b.batch_size) == (probe, size)
         }
 
 
 def require_new(path: Path) -> None:
-    """Refuse a path that is taken.
+    """Refuse a path that exists.
 
     Raises:
         UsageError: `path` exists.
@@ -181,7 +187,7 @@ def create(
 ) -> Iterator[Path]:
     """Yield a folder to fill; at the end it gets its manifest and becomes `path` in one rename.
 
-    Where the name of `path` is that of a bundle in one file, it becomes that.
+    A `path` with the suffix of a bundle in one file becomes such a file.
 
     Raises:
         UsageError: `path` exists.

@@ -1,7 +1,7 @@
-"""Conversion: the one place that needs both frameworks.
+"""Conversion of a case by jax2tf, which needs both frameworks.
 
-`Exported` is the module of the workflow: state in `tf.Variable`s, functions converted by jax2tf with a symbolic batch
-size. Wrapped in different ways it is three runtimes; saved, it is what the others load.
+`Exported` is the module of the published workflow: state in `tf.Variable`s, functions converted with a symbolic batch
+size. Wrapped in different ways it is three runtimes; saved, it is the artifact that others load.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def without_source_locations() -> None:
 
 
 def state_leaves(state: State) -> tuple[StateLeaf, ...]:
-    """The variables of the artifact, in order: parameters, then the other state."""
+    """Return the variables of the artifact, in order: parameters, then the other state."""
     names = [
         [leaf_name(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
         for tree in (state.params, state.other)
@@ -50,7 +50,7 @@ def state_leaves(state: State) -> tuple[StateLeaf, ...]:
 
 
 def signature(case: Case, state: State) -> Signature:
-    """What a process without JAX needs to know of the case."""
+    """Return what a process without JAX needs to know of the case."""
     return Signature(
         case=case.name,
         data=case.data,
@@ -63,20 +63,20 @@ def signature(case: Case, state: State) -> Signature:
 
 
 class Exported(tf.Module):
-    """Everything: `predict`, `accuracy`, `train_loss` and `eval_loss` over variables.
+    """The functions of a case over variables: `predict`, `accuracy`, `train_loss` and `eval_loss`.
 
     Args:
         case: what to export.
         state: its trained state.
         wrap: makes callables of the functions.
-        only: which functions; None for all of the case, and none of its trunk.
-        batch_size: the only one that it is converted for; None for a symbolic one.
+        only: the names of the functions; None for all but those of the trunk.
+        batch_size: the only one for which the functions are converted; None for a symbolic one.
 
     Attributes:
         state_vars: flat list of variables, parameters first, for fine-tuning.
         rng: the key, [2] uint32; `train_loss` splits it, draws with one half and keeps the other.
-        features, features_train: of the case's trunk, where asked for; the second updates statistics and splits the key
-            as `train_loss` does.
+        features, features_train: of the case's trunk, where `only` names them; the second updates statistics and splits
+            the key as `train_loss` does.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Exported(tf.Module):
         return features
 
     def _advance(self, other: Any, key: Any) -> None:
-        """Write what a training step leaves behind, apart from parameters."""
+        """Store the other state and the key that a training step returns."""
         updated = jax.tree_util.tree_leaves(other)
         for variable, value in zip(self.state_vars[len(self.state_vars) - len(updated) :], updated, strict=True):
             variable.assign(value)
@@ -176,7 +176,7 @@ class Exported(tf.Module):
 
 
 def _key_split() -> Callable[..., Any]:
-    """Splits a key, apart from whatever is differentiated.
+    """Return a function that splits a key, apart from the differentiated function.
 
     A differentiated function with integer results is another program in eager mode than in a graph, and would be
     compiled twice.
@@ -192,7 +192,7 @@ def _polymorphic(specs: Specs) -> Any:
 
 
 def convert(function: Callable[..., Any], shapes: list[Any], gradient: bool) -> Callable[..., Any]:
-    """`function` for TensorFlow, for arguments of those polymorphic shapes, with or without its gradient."""
+    """Convert `function` for arguments of those polymorphic shapes, with or without its gradient."""
     from jax.experimental import jax2tf
 
     without_source_locations()
@@ -200,12 +200,12 @@ def convert(function: Callable[..., Any], shapes: list[Any], gradient: bool) -> 
 
 
 def variable_name(leaf: str) -> str:
-    """`leaf` as the name of a TensorFlow variable."""
+    """Return `leaf` as the name of a TensorFlow variable."""
     return "".join(c if c.isascii() and (c.isalnum() or c in "_./-") else "_" for c in leaf)
 
 
 def remedied(readable_by: str | None) -> AbstractContextManager[None]:
-    """The remedy for that requirement; for None, jax's default."""
+    """Return the remedy for that requirement as a context; for None, jax's default."""
     return nullcontext() if readable_by is None else remedies.readable_by(readable_by)
 
 
@@ -226,7 +226,7 @@ def save(case: Case, state: State, folder: Path, readable_by: str | None = None)
     except Exception as error:
         raise RuntimeFailureError(
             f"case {case.name!r} cannot be exported: {type(error).__name__}: {error}. "
-            "Run parity doctor to see whether this pair of releases can work together."
+            "Run parity doctor to see whether this pair of releases works."
         ) from error
 
 
@@ -244,26 +244,30 @@ def save_module(module: Exported, case: Case, path: Path, gradients: bool) -> No
 def program_constants(program: bytes) -> list[int]:
     """Return the sizes in bytes of the constants in a serialised StableHLO program, without those of one value."""
     from jax._src.interpreters.mlir import make_ir_context
-    from jaxlib.mlir import ir
 
     with make_ir_context() as context:
         module = writer.deserialise(context, program)
-        values = [o.attributes["value"] for o in writer.walk(module.operation) if o.name == "stablehlo.constant"]
-        return [
-            math.prod(value.type.shape) * _element_bytes(value.type.element_type)
-            for value in values
-            if not ir.DenseElementsAttr(value).is_splat
-        ]
+        constants = [found for found in writer.walk(module.operation) if found.name == "stablehlo.constant"]
+        return [_bytes(constant.results[0].type) for constant in constants if not _has_one_value(constant)]
 
 
-def _element_bytes(kind: Any) -> int:
-    """Return the size of an element of an MLIR type, such as `f32`, `i1` or `complex<f32>`."""
+def _bytes(tensor: Any) -> int:
     from jaxlib.mlir import ir
 
+    kind, parts = tensor.element_type, 1
     if isinstance(kind, ir.ComplexType):
-        return 2 * _element_bytes(kind.element_type)
-    width: int = kind.width
-    return -(-width // 8)
+        kind, parts = kind.element_type, 2
+    return math.prod(tensor.shape) * parts * -(-kind.width // 8)
+
+
+def _has_one_value(constant: Any) -> bool:
+    """Return whether every element of a constant is the same."""
+    from jaxlib.mlir import ir
+
+    try:
+        return bool(ir.DenseElementsAttr(constant.attributes["value"]).is_splat)
+    except TypeError:  # jaxlib has no class for complex elements; in text, one value has no brackets
+        return "dense<(" in constant.operation.get_asm(large_elements_limit=1)
 
 
 def map_leaves(function: Callable[[np.ndarray], np.ndarray], tree: Any) -> Any:
@@ -272,7 +276,7 @@ def map_leaves(function: Callable[[np.ndarray], np.ndarray], tree: Any) -> Any:
 
 
 def handshake(case: Case) -> dict[str, Any]:
-    """What JAX writes, for a bundle's manifest; by StableHLO version of the known readers, what of it is newer."""
+    """Return what JAX writes, for a manifest: its versions, and its newer operations by the readers' StableHLO."""
     wrote = writer.describe()
     known = sorted({limits.stablehlo for limits in readers.table().values()})
     return {

@@ -3,7 +3,7 @@
 `read` takes run records and baselines, `judge` is pure. Plain layer: no framework, no numpy, and quick to start.
 """
 
-from parity.gate.judging import judge
+from parity.gate.decision import judge
 from parity.gate.policy import Policy, load_policy
 from parity.gate.side import Side, from_run, read
 from parity.gate.verdict import Finding, Group, Verdict

@@ -19,8 +19,8 @@ from typing import Any
 from parity.core.errors import NotComparableError, NotInOrderError, RecordError, UsageError
 from parity.core.text import one_line
 from parity.gate import outputs
-from parity.gate.comparing import digits, disorder
-from parity.gate.judging import is_power, judge
+from parity.gate.checks import digits, disorder
+from parity.gate.decision import is_power, judge
 from parity.gate.policy import load_policy
 from parity.gate.side import PACKAGES, PAIR, Side, read
 from parity.records import Check
@@ -62,7 +62,7 @@ def _disorder(run: Side, check: Check) -> str:
 
 
 def file_name(run: Side) -> str:
-    """The name of the run's baseline, without suffix: its cell.
+    """Return the name of the run's baseline, without suffix: its cell.
 
     Raises:
         RecordError: the cell cannot be the name of a file.
@@ -136,7 +136,7 @@ def _items(run: Side) -> Iterator[dict[str, Any]]:
 
 
 def _kept(check: Check) -> float | str | None:
-    """The rounded score; what is within the limit stays within it."""
+    """Return the rounded score; what is within the limit stays within it."""
     if check.score is None:
         return None
     score, limit = rounded(check.score, 1.0), math.inf if check.limit is None else float(check.limit)
@@ -160,7 +160,7 @@ def _plain(value: float | str) -> float | str:
 
 
 def difference(path: Path, run: Side, text: str) -> str:
-    """What changes when `text`, the baseline of `run`, takes the place of the one in `path`, if there is one."""
+    """Return what changes when `text`, the baseline of `run`, takes the place of the one in `path`, if there is one."""
     if not path.is_file():
         return f"There is no baseline {path} yet; this one has {len(run.checks):,} checks."
     try:

@@ -21,7 +21,7 @@ MARKDOWN_BYTES = 1 << 20
 
 
 def terminal(verdict: Verdict, width: int = 80) -> str:
-    """The verdict in at most `width` columns."""
+    """Return the verdict in at most `width` columns."""
     lines = textwrap.wrap(verdict.sentence, width)
     for level in LEVELS:
         groups = [group for group in verdict.groups if group.level == level]
@@ -36,7 +36,7 @@ def terminal(verdict: Verdict, width: int = 80) -> str:
 
 
 def summary(verdict: Verdict) -> str:
-    """The verdict as Markdown of less than a mebibyte."""
+    """Return the verdict as Markdown of less than a mebibyte."""
     tail = f"\n{verdict.compared:,} checks of {verdict.baseline} compared with {verdict.candidate}.\n"
     parts = [f"**{markdown(verdict.sentence)}**\n"]
     size, left = MARKDOWN_BYTES - 1024 - len(parts[0].encode()), []
@@ -57,7 +57,7 @@ def summary(verdict: Verdict) -> str:
 
 
 def github(verdict: Verdict) -> str:
-    """The verdict as workflow commands of GitHub: errors, warnings and notices."""
+    """Return the verdict as workflow commands of GitHub: errors, warnings and notices."""
     names = {BLOCK: "error", WARN: "warning", NOTE: "notice"}
     first = "error" if verdict.exit_code else "notice"
     lines = [workflow_command(first, f"parity gate: {verdict.decision}", verdict.sentence)]
@@ -72,7 +72,7 @@ def github(verdict: Verdict) -> str:
 
 
 def junit(verdict: Verdict) -> str:
-    """The verdict as JUnit XML: a test case for the decision, and one for each group; what blocks is a failure."""
+    """Return the verdict as JUnit XML: a test case for the decision, and one for each group; a block is a failure."""
     from xml.etree import ElementTree as ET
 
     blocks = [group for group in verdict.groups if group.level == BLOCK]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
@@ -44,6 +45,11 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     probe: str = "*"
     runtime: str = "*"
 
+    def matches(self, case: str, probe: str, runtime: str) -> bool:
+        """Return whether the rule applies there."""
+        names = ((case, self.case), (probe, self.probe), (runtime, self.runtime))
+        return all(fnmatchcase(name, pattern) for name, pattern in names)
+
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `policy.toml` says."""
@@ -52,16 +58,41 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rule: tuple[Rule, ...] = ()
 
     def excuse(self, case: str, probe: str, runtime: str) -> str:
-        """Why a finding there is advisory; empty where it is hard. The last rule that matches decides."""
+        """Return why a finding there is advisory; empty where it is hard. The last rule that matches decides."""
         for rule in reversed(self.rule):
-            said = ((case, rule.case), (probe, rule.probe), (runtime, rule.runtime))
-            if all(fnmatchcase(name, pattern) for name, pattern in said):
+            if rule.matches(case, probe, runtime):
                 return rule.reason if rule.level == ADVISORY else ""
         return ""
 
+    def require_matches(self, places: Iterable[tuple[str, str, str]]) -> None:
+        """Refuse a rule that matches none of `places`, each a case, a probe and a runtime: a name in it is misspelt.
+
+        Rules that ship with the package are about any run, and may match none of this one.
+
+        Raises:
+            UsageError: a rule matches nothing; the message names its pattern, and the names that there are.
+        """
+        known = set(places)
+        for number, rule in enumerate(self.rule, 1):
+            if any(rule.matches(*place) for place in known) or rule in load_policy().rule:
+                continue
+            patterns = {"case": rule.case, "probe": rule.probe, "runtime": rule.runtime}
+            given = {name: pattern for name, pattern in patterns.items() if pattern != "*"}
+            alone = [
+                (name, sorted({place[index] for place in known if place[index]}))
+                for index, (name, pattern) in enumerate(patterns.items())
+                if not any(fnmatchcase(place[index], pattern) for place in known)
+            ]
+            expected = "; ".join(f"{name} is one of {', '.join(map(one_line, names))}" for name, names in alone)
+            text = ", ".join(f'{name} = "{one_line(pattern)}"' for name, pattern in given.items())
+            raise UsageError(
+                f"rule {number} of the policy ({text}) matches nothing in the baseline or the candidate. Expected "
+                f"{expected or 'names that occur together'}. Correct it, or remove it."
+            )
+
 
 def load_policy(path: Path | None = None) -> Policy:
-    """The policy in `path`, or the one that ships with the package.
+    """Return the policy in `path`, or the one that ships with the package.
 
     Raises:
         UsageError: it cannot be read, is not TOML, or says something else than the shipped one's kind of thing.

@@ -73,6 +73,14 @@ class Side(msgspec.Struct, gc=False):
         """Return whether the run ended by itself."""
         return self.state == COMPLETE and self.stopped is None
 
+    def names(self) -> set[tuple[str, str, str]]:
+        """Return case, probe and runtime of everything in it; a power belongs to no runtime."""
+        return {
+            *((place.case, place.probe, place.runtime) for place in self.places.values()),
+            *((timing.case, "latency", timing.runtime) for timing in self.timings.values()),
+            *((case, probe, "") for case, probe, *_ in self.powers),
+        }
+
     def compared(self) -> bool:
         """Return whether TensorFlow answered anything, as `records.Run.compared` does."""
         places = self.places

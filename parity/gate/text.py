@@ -12,13 +12,13 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|~@#!$])")
 
 
 def markdown(text: str) -> str:
-    """One line as Markdown, and HTML inside it, that shows just that line: no markup, no link, no mention."""
+    """Return one line as Markdown, and HTML inside it, that shows just that line: no markup, no link, no mention."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(r"\\\1", text).replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
 def workflow_command(level: str, title: str, text: str) -> str:
-    """A workflow command of GitHub Actions that annotates: `error`, `warning` or `notice`."""
+    """Return a workflow command of GitHub Actions that annotates: `error`, `warning` or `notice`."""
     data = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     value = title.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A").replace(":", "%3A").replace(",", "%2C")
     return f"::{level} title={value}::{data}"

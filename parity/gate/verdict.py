@@ -20,10 +20,10 @@ WORSE, OVER, POWERLESS, FIXED, LIMIT = "worse", "over the limit", "powerless", "
 UNMEASURED, NEW_BAD = "not measured", "new and not in order"
 REMEDIED, DRIFT, BITS, BUDGET, POWER = "remedied", "drift", "bits", "budget", "power"
 DEPRECATION, LATENCY, FOOTPRINT = "deprecation", "latency", "footprint"
-MODE, STILL, REPAIRED, LISTED, NEW = "mode", "still failing", "repaired", "listed", "new"
+SWAPPED, MODE, STILL, REPAIRED, LISTED, NEW = "swapped", "mode", "still failing", "repaired", "listed", "new"
 KINDS = (
     INCOMPLETE, CRASH, TIMEOUT, ERROR, MISSING, WORSE, OVER, POWERLESS, FIXED, LIMIT, UNMEASURED, NEW_BAD,
-    REMEDIED, DRIFT, BITS, BUDGET, POWER, DEPRECATION, LATENCY, FOOTPRINT, MODE, STILL, REPAIRED, LISTED, NEW,
+    REMEDIED, DRIFT, BITS, BUDGET, POWER, DEPRECATION, LATENCY, FOOTPRINT, SWAPPED, MODE, STILL, REPAIRED, LISTED, NEW,
 )  # fmt: skip
 """The most telling first: in this order they are shown."""
 
@@ -92,7 +92,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         return int(self.decision == STAY)
 
     def count(self, level: str) -> int:
-        """How many findings have that level."""
+        """Return how many findings have that level."""
         return sum(group.count for group in self.groups if group.level == level)
 
 
@@ -104,7 +104,7 @@ def order(finding: Finding) -> tuple[object, ...]:
 
 
 def grouped(findings: Iterable[Finding]) -> list[Group]:
-    """Groups of sorted findings, in the order of their worst."""
+    """Return groups of sorted findings, in the order of their worst."""
     found: dict[tuple[str, ...], list[Finding]] = {}
     for of in findings:
         found.setdefault((of.level, of.kind, of.noun, of.what, of.case, of.runtime, of.excuse), []).append(of)
@@ -115,7 +115,7 @@ def grouped(findings: Iterable[Finding]) -> list[Group]:
 
 
 def _sentence(findings: list[Finding]) -> str:
-    """One sentence for findings that differ only in item, leaf and detail; the first is the example."""
+    """Return one sentence for findings that differ only in item, leaf and detail; the first is the example."""
     first = findings[0]
     excuse = f" (advisory: {one_line(first.excuse)})" if first.excuse else ""
     detail = one_line(first.detail, 240).rstrip(".")

@@ -9,7 +9,7 @@ In: a subject (`parity.runtimes.subject`), trained and exported. Out: results by
 
 Everything that a step computes and leaves behind is one answer. A leaf is named after its stage, such as
 `gradient/Conv_0/kernel`; the stages stand in the order in which a step computes them, so the first one that is off
-tells the cause.
+points to the cause.
 """
 
 RESTARTED, CARRIED, EXPORTED = "restarted", "carried", "exported"

@@ -53,15 +53,15 @@ def restore(continuation: Continuation, path: Path) -> None:
         raise RecordError(f"{path} is no checkpoint of a training that goes on: {error}. Write it again.") from None
     if case != (expected := continuation.handover.signature.case):
         raise UsageError(f"{path} is a checkpoint of case {case!r}, expected one of {expected!r}. Name another.")
-    if names != (own := _names(continuation)):
-        differ = sorted(set(names) ^ set(own))
+    if names != (expected_names := _names(continuation)):
+        differ = sorted(set(names) ^ set(expected_names))
         what = f"{differ[0]} is on one side alone" if differ else "its variables stand in another order"
         raise UsageError(f"{path} is a checkpoint of another optimizer: {what}. Name another.")
     variables = continuation.variables()
     for name, value, variable in zip(names, values, variables, strict=True):
-        found, wanted = (f"{a.dtype.name}{list(a.shape)}" for a in (tf.convert_to_tensor(value), variable))
-        if found != wanted:
-            raise UsageError(f"{path}: {name} is {found}, expected {wanted}. Name a checkpoint of the same model.")
+        found, own = (f"{a.dtype.name}{list(a.shape)}" for a in (tf.convert_to_tensor(value), variable))
+        if found != own:
+            raise UsageError(f"{path}: {name} is {found}, expected {own}. Name a checkpoint of the same model.")
     for value, variable in zip(values, variables, strict=True):
         variable.assign(value)
 

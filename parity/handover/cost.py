@@ -14,7 +14,7 @@ def handover_cost(
     """Return the cost of a training that was handed over.
 
     Args:
-        case: what is trained.
+        case: the name of the case.
         method: how it was handed over.
         step: the steps taken before the hand-over.
         before: the losses of the last epoch in JAX, before the hand-over.

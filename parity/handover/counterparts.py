@@ -99,7 +99,7 @@ def _warmup_cosine_decay_schedule(
     end_value: float = 0.0,
     exponent: float = 1.0,
 ) -> Any:
-    """Translate: Optax counts the warm-up in `decay_steps`, Keras does not; it ends at a fraction, Optax at a value."""
+    """Translate: Optax counts the warm-up in `decay_steps` and ends at a value; Keras does neither."""
     _same("warmup_cosine_decay_schedule", "schedules.CosineDecay", exponent=(exponent, 1))
     _positive("decay_steps - warmup_steps", decay_steps - warmup_steps)
     alpha = end_value / peak_value if peak_value else 0.0

@@ -104,7 +104,7 @@ def hand_over(
     """Write a hand-over into the new folder `path`, and return it.
 
     Args:
-        case: what is trained.
+        case: the case.
         train_state: where its training is.
         step: its training step; see `train_state.stepping`.
         path: the folder.

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from parity.cases.case import Case, Dataset, State
+from parity.cases.functions import named
 from parity.cases.specs import BATCH, Answer, Array, Batch, Spec, by_name
 from parity.cases.training import leaf_name
 from parity.core.errors import CaseError
@@ -169,14 +170,14 @@ def trajectory(step: Callable[..., Any], predict: Callable[..., Any], fused: Fus
 
     Args:
         step: `Trunk.step`, as compiled.
-        predict: `Trunk.predict`, likewise.
+        predict: `Trunk.predict`, as compiled.
         fused: the state to begin from.
         batches: at least one.
     """
     found: dict[str, Any] = {}
     for number, batch in enumerate(batches, 1):
         loss, gradient, fused = step(fused, batch.data, batch.labels)
-        found |= {f"step_{number}/{leaf}": a for leaf, a in {"loss": loss, **_named("gradient", gradient)}.items()}
+        found |= {f"step_{number}/{leaf}": a for leaf, a in {"loss": loss, **named(gradient, "gradient/")}.items()}
         found |= {f"step_{number}/{leaf}": a for leaf, a in state_answer(fused).items()}
     found["predict/logits"] = predict(fused, batch.data)
     found |= {f"predict/{leaf}": a for leaf, a in state_answer(fused).items() if not leaf.startswith("parameters/")}
@@ -187,8 +188,4 @@ def trajectory(step: Callable[..., Any], predict: Callable[..., Any], fused: Fus
 
 def state_answer(fused: Fused) -> dict[str, Any]:
     """Return parameters, other state and key by leaf."""
-    return {"key": fused.rng, **_named("parameters", fused.params), **_named("batch_stats", fused.other)}
-
-
-def _named(prefix: str, tree: Any) -> dict[str, Any]:
-    return {f"{prefix}/{leaf_name(path)}": a for path, a in jax.tree_util.tree_flatten_with_path(tree)[0]}
+    return {"key": fused.rng, **named(fused.params, "parameters/"), **named(fused.other, "batch_stats/")}

@@ -58,7 +58,7 @@ class CompiledStep:
     Args:
         step: the pure function.
         train_state: a state of the same shapes and dtypes as those to come.
-        batch: likewise.
+        batch: a batch of the same shapes and dtypes as those to come.
     """
 
     def __init__(self, step: Step, train_state: TrainState, batch: Batch) -> None:

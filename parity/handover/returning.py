@@ -1,4 +1,4 @@
-"""The way back: the state of a training in TensorFlow returns to JAX, where Optax goes on."""
+"""Return the state of a training from TensorFlow to JAX, where Optax goes on."""
 
 from __future__ import annotations
 

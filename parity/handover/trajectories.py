@@ -61,7 +61,7 @@ class Trajectories:
             trainings[RETURNED] = Returned(self.trainings[EXPORTED], reference, after)
         elif EXPORTED in failed:
             failed[RETURNED] = failed[EXPORTED]
-        found = compare(reference, trainings, setup.batches, self._steps)
+        found = compare(reference, trainings, setup.batches[: self._steps], 2 * half(setup.batches))
         found.outcomes |= failed
         return found
 
@@ -69,7 +69,7 @@ class Trajectories:
     def _narrow(self) -> Comparison:
         setup = self.setup
         training = setup.resume(EXPORTED, setup.narrow_handover)
-        return compare(setup.narrow_reference(), {NARROW: training}, setup.batches, NARROW_STEPS)
+        return compare(setup.narrow_reference(), {NARROW: training}, setup.batches[:NARROW_STEPS])
 
     def comparison(self, method: str) -> Comparison:
         """Return the comparison that `method` takes part in."""
@@ -111,7 +111,7 @@ class Trajectories:
             ParityError: a process failed.
         """
         self.begin_interruption()
-        uninterrupted = self.compared.uninterrupted
+        uninterrupted = self.compared.kept
         assert self._interruption is not None
         self._interruption.interrupt()
         return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -45,7 +45,7 @@ class TrajectoryResult:
     """How one training compares with the reference.
 
     Attributes:
-        worst: the worst result of every leaf, up to the deviation: what is off later follows from it.
+        worst: the worst result of every leaf, up to the deviation; later ones are consequences.
         deviation: where it first exceeded its budget; None if it never did.
         kink: the step from which nothing is compared, because its gradients lawfully lie beyond a kink; None without.
         steps: the steps taken, counted from the start of training.
@@ -106,35 +106,6 @@ class TrajectoryResult:
         return LeafResult("trajectory", PASS, message=note)
 
 
-class StepwiseComparison:
-    """Lets trainings take the same steps as the reference.
-
-    Args:
-        reference: JAX's trajectory.
-        trainings: by name; each takes its step after those before it. `outcomes` keeps the error of one that fails.
-    """
-
-    def __init__(self, reference: ReferenceTrajectory, trainings: Mapping[str, Trainer]) -> None:
-        self._reference, self._trainings = reference, dict(trainings)
-        self.outcomes: dict[str, TrajectoryResult | ParityError] = {name: TrajectoryResult() for name in trainings}
-
-    def step(self, batch: Batch) -> tuple[ExpectedStep, dict[str, Answer]]:
-        """Take a step; return what was expected, and the answers by name."""
-        expected, answers = self._reference.advance(batch), {}
-        for name, training in list(self._trainings.items()):
-            outcome = self.outcomes[name]
-            if isinstance(outcome, ParityError):
-                continue
-            try:
-                answers[name] = training.step(batch)
-                outcome.add(answers[name], expected, self._reference)
-            except ParityError as error:
-                del self._trainings[name]
-                if outcome.deviation is None:  # else the deviation, which came first, tells more
-                    self.outcomes[name] = error
-        return expected, answers
-
-
 @dataclass
 class Comparison:
     """Trainings that were compared with the reference.
@@ -142,26 +113,42 @@ class Comparison:
     Attributes:
         outcomes: by name, the result or the error.
         powers: by step and weight tensor, the smallest relative error that the step would catch.
-        uninterrupted: by name, the answer after twice `half(batches)` steps, for comparison with a resumed training.
+        kept: by name, the answer to one step.
     """
 
-    outcomes: dict[str, TrajectoryResult | ParityError] = field(default_factory=dict)
+    outcomes: dict[str, TrajectoryResult | ParityError]
     powers: dict[int, dict[str, float]] = field(default_factory=dict)
-    uninterrupted: dict[str, Answer] = field(default_factory=dict)
+    kept: dict[str, Answer] = field(default_factory=dict)
 
 
 def compare(
-    reference: ReferenceTrajectory, trainings: Mapping[str, Trainer], batches: Sequence[Batch], steps: int | None
+    reference: ReferenceTrajectory, trainings: Mapping[str, Trainer], batches: Iterable[Batch], keep: int | None = None
 ) -> Comparison:
-    """Take the first `steps` of `batches`, all of them if None."""
-    comparison, found = StepwiseComparison(reference, trainings), Comparison()
-    last = 2 * half(batches)
-    for number, batch in enumerate(batches[:steps], 1):
-        expected, answers = comparison.step(batch)
+    """Let trainings take the same steps as the reference.
+
+    Args:
+        reference: JAX's trajectory.
+        trainings: by name; each takes its step after those before it, and no more steps after it has failed.
+        batches: one for every step.
+        keep: the step, counted from 1, whose answers are kept.
+    """
+    found, running = Comparison({name: TrajectoryResult() for name in trainings}), dict(trainings)
+    for number, batch in enumerate(batches, 1):
+        expected = reference.advance(batch)
         found.powers[expected.number] = power(reference, expected)
-        if number == last:
-            found.uninterrupted = answers
-    found.outcomes = comparison.outcomes
+        for name, training in list(running.items()):
+            result = found.outcomes[name]
+            assert isinstance(result, TrajectoryResult)
+            try:
+                answer = training.step(batch)
+                result.add(answer, expected, reference)
+            except ParityError as error:
+                del running[name]
+                if result.deviation is None:  # a deviation came first, and explains more
+                    found.outcomes[name] = error
+            else:
+                if number == keep:
+                    found.kept[name] = answer
     return found
 
 

@@ -89,20 +89,14 @@ class Latencies:
             items = [other for other in self._plan if (other.case, other.probe) == (item.case, item.probe)] or [item]
             planned: dict[Group, list[TimedRuntime]] = {}
             for one in items:
-                if _times_a_step(one):
+                if one.test == LATENCY:
                     planned.setdefault(Group.of(one), []).append(self._runtimes[one.runtime])
-            [reference] = [runtime for runtime in self._runtimes.values() if runtime.is_reference]
             largest = max(one.batch_size for one in items)
             latency = Latency(
-                self._subject(item.case), self._names[item.case], planned, reference, self._runtimes, largest,
-                self._effort,
+                self._subject(item.case), self._names[item.case], planned, self._runtimes, largest, self._effort
             )  # fmt: skip
             self._opened = item.case, latency
         return self._opened[1]
-
-
-def _times_a_step(item: PlanItem) -> bool:
-    return item.test == LATENCY
 
 
 def judge(found: Footprint) -> LeafResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from parity.cases.case import Case, load
@@ -39,25 +40,12 @@ def save(case: Case, train_state: TrainState, workload: Workload) -> None:
         export.save_module(module, case, workload.saved_model, gradients=True)
 
 
-def open_graph(workload: Workload, device: str) -> in_tensorflow.Steps:
-    """Return the steps, each in a `tf.function`.
-
-    Raises:
-        CaseError: there is no such case.
-    """
-    return _open(workload, device, artifact.graph)
-
-
-def open_xla(workload: Workload, device: str) -> in_tensorflow.Steps:
-    """Return the steps, each compiled by XLA.
-
-    Raises:
-        CaseError: there is no such case.
-    """
-    return _open(workload, device, artifact.xla)
-
-
 def _open(workload: Workload, device: str, wrap: Wrap) -> in_tensorflow.Steps:
+    """Return the steps, each wrapped.
+
+    Raises:
+        CaseError: there is no such case.
+    """
     contexts = ExitStack()
     contexts.enter_context(in_tensorflow.on_device(device))
     contexts.enter_context(export.remedied(workload.readable_by))  # until the end: calls convert
@@ -65,3 +53,7 @@ def _open(workload: Workload, device: str, wrap: Wrap) -> in_tensorflow.Steps:
     train_state = in_jax.train_state(case, workload)
     module = Timeable(case, train_state, stepping(case, workload.steps_per_epoch), wrap)
     return in_tensorflow.Steps(module, workload.signature, wrap, device, contexts)
+
+
+open_graph = partial(_open, wrap=artifact.graph)
+open_xla = partial(_open, wrap=artifact.xla)

@@ -36,17 +36,12 @@ def leaves(train_state: TrainState) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree_util.tree_leaves(tuple(train_state))]
 
 
-def open_steps(workload: Workload, device: str) -> Steps:
-    """Return the steps in JAX.
+class Steps(steps.Steps):
+    """The case's functions, compiled by `jax.jit`.
 
     Raises:
         CaseError: there is no such case.
     """
-    return Steps(workload, device)
-
-
-class Steps(steps.Steps):
-    """The case's functions, compiled by `jax.jit`."""
 
     def __init__(self, workload: Workload, on: str) -> None:
         case = load(workload.case)
@@ -87,6 +82,9 @@ class Steps(steps.Steps):
         """Return parameters and other state, now and at the start."""
         now, begun = ((s.state.params, s.state.other) for s in (self._state, TrainState(*self._begin)))
         return jax.tree_util.tree_leaves(now), jax.tree_util.tree_leaves(begun)
+
+
+open_steps = Steps
 
 
 def _shapes(inputs: Inputs) -> Any:

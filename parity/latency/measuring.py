@@ -67,18 +67,18 @@ class Latency:
         subject: the case.
         name: by which `parity.cases.case.load` finds it.
         planned: the runtimes of each group; the reference is measured with all of them.
-        reference: the runtime that others are compared with.
-        runtimes: all of them, by name.
+        runtimes: all of them, by name; the others are compared with the one that is the reference.
         largest: the largest batch size, at which each runtime is called first.
         effort: how much is measured.
     """
 
     def __init__(
-        self, subject: Subject, name: str, planned: Mapping[Group, list[TimedRuntime]], reference: TimedRuntime,
+        self, subject: Subject, name: str, planned: Mapping[Group, list[TimedRuntime]],
         runtimes: Mapping[str, TimedRuntime], largest: int, effort: Effort,
     ) -> None:  # fmt: skip
         self._subject, self._name, self._planned, self._runtimes = subject, name, planned, runtimes
-        self._reference, self._largest, self._effort = reference, largest, effort
+        self._largest, self._effort = largest, effort
+        [self._reference] = [runtime for runtime in runtimes.values() if runtime.is_reference]
         self._folder = tempfile.TemporaryDirectory(prefix="parity-latency-")
         self._workers: dict[tuple[str, str], Worker] = {}
         self._found: dict[Group, Found] = {}
@@ -87,7 +87,7 @@ class Latency:
         self._exported = Once(self._export)
 
     def _write_workload(self) -> workload.Workload:
-        """The workload without its SavedModel. That the case cannot be exported concerns all but the reference."""
+        """Write the workload without its SavedModel. A failed export concerns all runtimes but the reference."""
         trained, case = self._subject.trained, self._subject.case
         try:
             _ = self._subject.bundle
@@ -103,7 +103,7 @@ class Latency:
         return written
 
     def _export(self) -> tuple[int, int]:
-        """The SavedModel: the duration of its export in ns, and its bytes."""
+        """Write the SavedModel; return the duration of its export in ns, and its bytes."""
         from parity.latency import converted
 
         workload, case = self._written.get(), self._subject.case
@@ -126,10 +126,8 @@ class Latency:
         key = (runtime.name, device)
         if key not in self._workers:
             self._workers[key] = Worker(runtime, workload.path, device)
-        with suppress(ParityError):  # the worker keeps the error for those who ask for this step; others may work
-            self._workers[key].prepare(
-                PREDICT, self._largest
-            )  # before all others: this is the first call of a footprint
+        with suppress(ParityError):  # raised again for this step; other steps may work
+            self._workers[key].prepare(PREDICT, self._largest)  # first of all: a footprint has the first call
         return self._workers[key]
 
     def group(self, group: Group) -> Found:
@@ -191,13 +189,12 @@ class Latency:
         if measured is None:
             return None
         median, times, ratio = measured.medians[runtime], measured.times_ns[runtime], measured.ratios.get(runtime)
-        ratios: dict[str, Any] = (
-            {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high} if ratio else {}
-        )
+        ends: tuple[Any, ...] = (ratio.value, ratio.low, ratio.high) if ratio else (None, None, None)
         return Timing(
             case=self._subject.case.name, runtime=runtime, **group._asdict(), median_ns=median.value,
             low_ns=median.low, high_ns=median.high, times_ns=times, narrow=measured.narrow(runtime),
-            outliers=timing.outliers(times), load=found.load, **found.prepared[runtime], **ratios,
+            outliers=timing.outliers(times), load=found.load, **found.prepared[runtime],
+            ratio=ends[0], ratio_low=ends[1], ratio_high=ends[2],
         )  # fmt: skip
 
     def results(self, group: Group, runtime: str) -> list[LeafResult]:
@@ -214,7 +211,7 @@ class Latency:
         return results
 
     def footprint(self, runtime: str, device: str) -> Footprint:
-        """Return what a runtime costs, including everything that it was asked before.
+        """Return what a runtime costs, including all requests before.
 
         Raises:
             ParityError: the runtime failed.

@@ -1,4 +1,4 @@
-"""A worker, seen from the process that asks it."""
+"""A worker, seen from the process that sends the requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One runtime in a process of its own: it times the steps that it is asked for, one JSON request a line.
+"""One runtime in a process of its own: it times steps on request, one line of JSON each.
 
 `python -m parity.latency.worker MODULE:FUNCTION FOLDER DEVICE [--without-jax]`: the function opens the steps of the
 workload in FOLDER; see `latency.TimedRuntime`.

@@ -64,9 +64,7 @@ def join(reports: Path, planned: Mapping[str, str], out: Path | None = None, arc
     """
     found = dict(recorded(reports))
     settled = {
-        folder: run
-        for folder, run in found.items()
-        if known_issues.settle_again(run) and (folder / "run.json").is_file()
+        folder: run for folder, run in found.items() if known_issues.reapply(run) and (folder / "run.json").is_file()
     }
     previous = None
     with suppress(RecordError):  # there is none, or none that can be read: this one is written in its place

@@ -119,7 +119,7 @@ def up_to_date(folder: Path, inputs: str) -> Run | None:
         run = records.read(folder / "run.json")
     except RecordError:
         return None
-    known_issues.settle_again(run)
+    known_issues.reapply(run)
     return run if run.inputs == inputs and cells.outcome(run).status != MISSING else None
 
 

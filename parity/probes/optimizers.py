@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ from parity.handover.exported import hand_over
 from parity.handover.reference import CompiledStep, ReferenceTrajectory
 from parity.handover.setup import why_not_carried
 from parity.handover.train_state import TrainState, stepping
-from parity.handover.trajectory import StepwiseComparison, TrajectoryResult, judge_power, power
+from parity.handover.trajectory import Comparison, compare, judge_power
 from parity.probes.declaration import Probe, Scope
 from parity.records import PlanItem, Remedy
 from parity.runtimes.subject import Subject
@@ -95,8 +95,7 @@ class Optimizers:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self._temporary = TemporaryDirectory(prefix="parity-optimizers-")
-        self._outcomes: dict[str, Mapping[str, TrajectoryResult | ParityError]] = {}
-        self._powerless: dict[str, list[LeafResult]] = {}
+        self._compared: dict[str, Comparison | ParityError] = {}
 
     @classmethod
     def open(cls, ledger: Ledger) -> Optimizers:
@@ -115,17 +114,20 @@ class Optimizers:
         Raises:
             ParityError: it could not be handed over, or failed.
         """
-        if variant not in self._outcomes:
+        if variant not in self._compared:
             try:
-                self._outcomes[variant] = self._compare(variant)
+                self._compared[variant] = self._compare(variant)
             except ParityError as error:
-                self._outcomes[variant] = dict.fromkeys(_methods(variant), error)
-        found = self._outcomes[variant][method]
+                self._compared[variant] = error
+        compared = self._compared[variant]
+        if isinstance(compared, ParityError):
+            raise compared.with_traceback(None)
+        found = compared.outcomes[method]
         if isinstance(found, ParityError):
             raise found.with_traceback(None)
-        return [*found.by_stage(), *self._powerless[variant]]
+        return [*found.by_stage(), *judge_power(next(iter(compared.powers.values())))]
 
-    def _compare(self, variant: str) -> Mapping[str, TrajectoryResult | ParityError]:
+    def _compare(self, variant: str) -> Comparison:
         subject, case = self._subject, replace(self._subject.case, training=training(variant))
         pipeline, state = subject.pipeline, subject.trained.state
         batches = list(itertools.islice(pipeline.epoch(case.training.epochs), STEPS))
@@ -142,12 +144,7 @@ class Optimizers:
         handover = hand_over(case, begin, step, folder, artifact, subject.dataset.train, pipeline, readable_by)
         reference = ReferenceTrajectory(compiled, begin, subject.limit)
         trainings = {method: resume(method, handover) for method in _methods(variant)}
-        comparison = StepwiseComparison(reference, trainings)
-        for number, batch in enumerate(batches):
-            expected, _ = comparison.step(batch)
-            if not number:
-                self._powerless[variant] = judge_power(power(reference, expected))
-        return comparison.outcomes
+        return compare(reference, trainings, batches)
 
     def close(self) -> None:
         """Remove temporary files, and end processes."""

@@ -54,7 +54,7 @@ class Cell:
 
     @classmethod
     def parse(cls, name: str) -> Cell:
-        """The cell that `name` describes, such as `py312-jax0.9.2-tf2.21.0` or `py311-jax0.9.2-export`.
+        """Return the cell that `name` describes, such as `py312-jax0.9.2-tf2.21.0` or `py311-jax0.9.2-export`.
 
         Raises:
             UsageError: it describes none.
@@ -80,7 +80,7 @@ def _is_version(text: str | None) -> bool:
 
 
 def of_record(name: str) -> Cell | None:
-    """The cell that a record of that name is about; None where it is about none whose outcome is of interest.
+    """Return the cell that a record of that name is about; None where it is about none whose outcome is of interest.
 
     A cell that verifies leaves one for every export, such as `split-jax0.9.2-tf2.21.0`. What a cell that archives was
     good for is seen when what it archived is read.
@@ -103,7 +103,7 @@ class Outcome:
 
 
 def outcome(run: Run) -> Outcome:
-    """What became of the cell that `run` records.
+    """Return what became of the cell that `run` records.
 
     Whatever stopped it comes first, then its worst check, then a remedy; a listed issue that failed as listed does
     not count against a cell.
@@ -123,7 +123,7 @@ def outcome(run: Run) -> Outcome:
 
 
 def _absent(run: Run, checks: list[Check]) -> str:
-    """What of a run was not seen; empty where nothing is missing."""
+    """Return what of a run was not seen; empty where nothing is missing."""
     unseen = sum(check.status == MISSING for check in checks)
     if run.state != records.COMPLETE:
         return f"the run was {run.state}" + (f", {unseen:,} of {len(run.plan):,} questions not asked" if unseen else "")
@@ -145,7 +145,7 @@ def _reason(bad: list[Check]) -> tuple[str, str]:
 
 
 def row(run: Run) -> dict[str, Any]:
-    """What the atlas keeps of a run: one JSON object per cell; durations in seconds."""
+    """Return what the atlas keeps of a run: one JSON object per cell; durations in seconds."""
     versions, environment = run.environment.get("versions", {}), run.environment
     cell = environment.get("cell", {})
     became, checks = outcome(run), [c for c in run.all_checks() if c.tf_device != records.NO_DEVICE]

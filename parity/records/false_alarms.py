@@ -29,12 +29,12 @@ Row = dict[str, Any]
 
 
 def limit_for(highest: float) -> float:
-    """The limit that follows from the highest honest score: the first power of two at least `MARGIN` times as high."""
+    """Return the limit that follows from the highest honest score: the next power of two, `MARGIN` included."""
     return 2.0 ** math.ceil(math.log2(MARGIN * highest))
 
 
 def read(folder: Path) -> dict[str, Row]:
-    """What `parity study false-alarms run` measured, by cell.
+    """Return what `parity study false-alarms run` measured, by cell.
 
     Raises:
         NotComparableError: there is nothing.
@@ -57,7 +57,7 @@ def read(folder: Path) -> dict[str, Row]:
 
 
 def join(studies: dict[str, Row], limit: float) -> Row:
-    """The study of all pairs as JSON data.
+    """Return the study of all pairs as JSON data.
 
     Args:
         studies: by cell, what was measured; see `read`.
@@ -95,7 +95,7 @@ def join(studies: dict[str, Row], limit: float) -> Row:
 
 
 def _held_out(honest: list[Row]) -> Row:
-    """The limit that follows from even seeds alone, and how many of the other trainings would have raised an alarm."""
+    """Return the limit that follows from even seeds alone, and how many other trainings would raise an alarm."""
     known = limit_for(max(row["score"] for row in honest if row["seed"] % 2 == 0) or 1.0)
     others: dict[tuple[str, int], float] = {}
     for row in honest:
@@ -132,12 +132,12 @@ def _by_probe(honest: list[Row]) -> Iterator[Row]:
 
 
 def _quantile(ordered: Sequence[float], q: float) -> float:
-    """The smallest value that at least the share `q` does not exceed."""
+    """Return the smallest value that at least the share `q` does not exceed."""
     return ordered[max(math.ceil(q * len(ordered)) - 1, 0)]
 
 
 def _histogram(honest: Iterable[Row]) -> list[Row]:
-    """How many scores lie in each bin; a score of 0 has a bin of its own."""
+    """Return how many scores lie in each bin; a score of 0 has a bin of its own."""
     counts = Counter(
         (row["runtime"], math.ceil(BINS_PER_DOUBLING * math.log2(row["score"])) if row["score"] else None)
         for row in honest
@@ -174,7 +174,7 @@ def _powers(rows: list[Row]) -> Iterator[Row]:
 
 
 def _rounded(value: Any) -> Any:
-    """A float with three significant digits: more would be another machine's noise."""
+    """Return a float with three significant digits: more would be another machine's noise."""
     return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
@@ -195,7 +195,7 @@ def write(study: Row, folder: Path) -> Path:
 
 
 def sentence(study: Row) -> str:
-    """What the study says, in one sentence."""
+    """Return what the study says, in one sentence."""
     trainings = sum(pair["trainings"] for pair in study["pairs"])
     alarms = len(study["false_alarms"])
     return (

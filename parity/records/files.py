@@ -19,7 +19,9 @@ from parity.records.numbers import encode
 from parity.records.run import EVENTS, Event, Run, append
 from parity.records.statuses import SCHEMA
 
-SEALED, STREAM, PREVIOUS = "run.json", "run.jsonl", "run.previous.json"
+SEALED, STREAM = "run.json", "run.jsonl"
+PREVIOUS = {SEALED: "run.previous.json", STREAM: "run.previous.jsonl"}
+"""Where the record of the run before lies until the next one is sealed."""
 T = TypeVar("T")
 Buffer = bytes | mmap.mmap
 _HEAD = ("schema", "cell", "mode", "inputs", "started_at", "environment")
@@ -40,13 +42,13 @@ def begin(folder: Path) -> None:
         UsageError: `folder` is a file.
         StorageError: the record cannot be moved.
     """
-    sealed, stream = output_folder(folder) / SEALED, folder / STREAM
-    try:
-        if sealed.exists():
-            sealed.replace(folder / PREVIOUS)
-        stream.unlink(missing_ok=True)
-    except OSError as error:
-        raise storage_error(sealed, error) from error
+    for name, previous in PREVIOUS.items():
+        path = output_folder(folder) / name
+        try:
+            if path.exists():
+                path.replace(folder / previous)
+        except OSError as error:
+            raise storage_error(path, error) from error
 
 
 class Recorder:
@@ -120,8 +122,8 @@ def seal(folder: Path, run: Run) -> Path:
     """Write `run` as the sealed record in `folder`, in place of what is there; return its path."""
     path = output_folder(folder) / SEALED
     write_atomically(path, dumps(run))
-    (folder / STREAM).unlink(missing_ok=True)
-    (folder / PREVIOUS).unlink(missing_ok=True)
+    for name in (STREAM, *PREVIOUS.values()):
+        (folder / name).unlink(missing_ok=True)
     return path
 
 
@@ -174,10 +176,11 @@ def contents(path: Path, name: str) -> Buffer:
             except (OSError, ValueError):  # a pipe, or empty
                 return file.read()
     except OSError as error:
-        if path.with_name(PREVIOUS).exists():
+        previous = [other for other in PREVIOUS.values() if path.with_name(other).exists()]
+        if previous:
             raise RecordError(
-                f"{name} does not exist: the last run into that folder ended before its plan. Run it again; the record "
-                f"of the run before is {PREVIOUS}."
+                f"cannot read {name}: the last run into that folder ended before its plan. Expected a run to its end: "
+                f"run it again. The record of the run before is {previous[0]}."
             ) from None
         raise RecordError(
             f"cannot read {name}: {error.strerror or type(error).__name__}. Expected a run.json or a baseline; "

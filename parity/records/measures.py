@@ -32,7 +32,7 @@ def footprints(run: Run) -> Footprints:
 
 
 def latency(run: Run) -> dict[str, Any] | None:
-    """The latency of `STEPS` at the largest batch size at which all of them were measured; None where there is none.
+    """Return the latency of `STEPS` at the largest batch size at which all were measured; None where there is none.
 
     By step and runtime the ratio to jax as `[ratio, low, high]`, and the median in nanoseconds; of the first case and
     device that were measured.
@@ -65,14 +65,14 @@ def _short(value: float | None) -> float | None:
 
 
 def sizes(footprints: Footprints) -> dict[str, int]:
-    """The peak memory of every runtime, and the size of the artifact; what was not measured is left out."""
+    """Return the peak memory of every runtime, and the size of the artifact; what was not measured is left out."""
     found = {f"memory of {runtime}": of["peak_memory_bytes"] for runtime, of in footprints.items()}
     found["artifact"] = max((of["artifact_bytes"] or 0 for of in footprints.values()), default=0)
     return {what: size for what, size in found.items() if size}
 
 
 def moved(before: Footprints, after: Footprints) -> Iterator[tuple[str, str, str]]:
-    """The sizes that differ by more than `GROWN`: which, before and after."""
+    """Return the sizes that differ by more than `GROWN`: which, before and after."""
     was, became = sizes(before), sizes(after)
     for what in sorted(was.keys() & became.keys()):
         if max(was[what], became[what]) > GROWN * min(was[what], became[what]):

@@ -31,7 +31,7 @@ def _with_numbers(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(name: str) -> dict[str, Any] | None:
-    """The measurement `name`; None where it has not been made.
+    """Return the measurement `name`; None where it has not been made.
 
     Raises:
         RecordError: it is cut off, or of another schema.
@@ -50,7 +50,7 @@ def load(name: str) -> dict[str, Any] | None:
 
 
 def run(name: str) -> Run | None:
-    """The run whose record is `name`; None where it has not been made.
+    """Return the run whose record is `name`; None where it has not been made.
 
     Raises:
         RecordError: it is cut off, or of another schema.

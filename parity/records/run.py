@@ -151,28 +151,28 @@ class Run(msgspec.Struct):
         return list(dict.fromkeys(place.runtime for place in self.plan or self.checks))
 
     def all_checks(self) -> list[Check]:
-        """The checks, and one `missing` for every planned item of which nothing was seen."""
+        """Return the checks, and one `missing` for every planned item of which nothing was seen."""
         seen = {check.item for check in self.checks}
         why = "planned, and not seen in this run"
         missing = [item.check(leaf="*", status=MISSING, message=why) for item in self.plan if item.item not in seen]
         return self.checks + missing
 
     def counts(self) -> Counter[str]:
-        """How many checks have each status."""
+        """Return how many checks have each status."""
         return Counter(check.status for check in self.all_checks())
 
     def in_order(self) -> bool:
-        """Whether the run is complete, compared TensorFlow with JAX, and found nothing out of order."""
+        """Return whether the run is complete, compared TensorFlow with JAX, and found nothing out of order."""
         asked = self.compared() or self.mode == EXPORT
         ended = self.state == COMPLETE and self.stopped is None
         return ended and asked and all(c.status in IN_ORDER for c in self.all_checks())
 
     def compared(self) -> bool:
-        """Whether TensorFlow answered anything; without that, passing says nothing about the pair."""
+        """Return whether TensorFlow answered anything; without that, passing says nothing about the pair."""
         return any(check.tf_device != NO_DEVICE and check.status in ANSWERED for check in self.checks)
 
     def verdict(self) -> str:
-        """The verdict in one sentence."""
+        """Return the verdict in one sentence."""
         counts = self.counts()
         total = sum(counts.values())
         bad = {s: n for s, n in counts.items() if s not in IN_ORDER}

@@ -112,7 +112,7 @@ class Study(msgspec.Struct, frozen=True):
 
 
 def of(data: dict[str, Any] | None) -> Study | None:
-    """The study that `published.load` found; None where it found none.
+    """Return the study that `published.load` found; None where it found none.
 
     Raises:
         RecordError: it is cut off, or something else.
@@ -138,7 +138,7 @@ def write(study: Study, folder: Path) -> Path:
 
 
 def broken(study: Study) -> Iterator[str]:
-    """What of the promises does not hold, in sentences."""
+    """Return what of the promises does not hold, in sentences."""
     load = study.loads.get("loaded", [0.0])[-1]
     if load < 1:
         yield f"The load average beside a busy process was {load:g} in the end, expected 1 or more: nothing was busy."
@@ -157,7 +157,7 @@ def broken(study: Study) -> Iterator[str]:
 
 
 def sentence(study: Study) -> str:
-    """What the study says."""
+    """Return what the study says."""
     same = [series for series in study.series if series.slowdown == 1]
     slower = [series for series in study.series if series.slowdown != 1]
 
@@ -182,7 +182,7 @@ def _counted(series: list[Series], what: str) -> tuple[int, int]:
 
 
 def table(study: Study) -> list[dict[str, Any]]:
-    """A row for each step, load and slowdown: what held, how wide, and in how many trials plain means were apart."""
+    """Return a row for each step, load and slowdown: what held, how wide, and trials in which plain means differed."""
     return [
         {
             "runtime": series.runtime, "step": series.step, "batch_size": series.batch_size, "loaded": series.loaded,
@@ -194,7 +194,7 @@ def table(study: Study) -> list[dict[str, Any]]:
 
 
 def lines(study: Study) -> Iterator[str]:
-    """The same for a terminal."""
+    """Return the same for a terminal."""
     yield f"{'step':<32}    ms  busy  factor   held    widest   means"
     for row in table(study):
         step = f"{row['step']}, {row['runtime']}, {row['batch_size']}"

@@ -15,7 +15,17 @@ from parity.core.ledger import FRAMEWORKS, TRAINING, Ledger
 from parity.core.progress import Report, silent
 from parity.records import PlanItem, Remedy
 from parity.runtimes import registry
-from parity.runtimes.base import CANDIDATE, EVALUATION_OF, FIRST_CPU, Answers, Model, Request, Runtime, failures
+from parity.runtimes.base import (
+    ARTIFACT,
+    CANDIDATE,
+    EVALUATION_OF,
+    FIRST_CPU,
+    Answers,
+    Model,
+    Request,
+    Runtime,
+    failures,
+)
 from parity.runtimes.reference import ReferenceAnswers
 
 if TYPE_CHECKING:
@@ -253,7 +263,9 @@ class Subject:
         """Return the runtime `name`, opened on this case."""
         if name not in self._runtimes:
             declared = registry.require(name)
-            bundle = self.bundle if declared.capabilities.role == CANDIDATE else None
+            can = declared.capabilities
+            converts = can.source == ARTIFACT or can.mode is not None  # converted functions need the same remedy
+            bundle = self.bundle if converts else None
             if name not in self._runtimes:  # making the bundle may have opened it
                 self._runtimes[name] = declared(self._model(bundle, self.remedy.requirement if self.remedy else None))
             self._runtimes[name].announce(self._announced.get(name, ()))

@@ -1,1 +1,10 @@
-"""TODO."""
+"""How far is too far: distances, budgets, scores and limits.
+
+It takes the answers of a runtime, of JAX and of the float64 oracle, as arrays by leaf, and gives a `LeafResult` for
+each leaf.
+
+- `arithmetic`: a JAX function evaluated in float64, which makes the oracle, or with rounded results perturbed.
+- `compare`: distances between arrays, in chunks.
+- `rules`: budgets from an ensemble of evaluations, scores, and every limit: see `LIMIT`.
+- `kinks`: gradients that jump, where two correct answers differ.
+"""

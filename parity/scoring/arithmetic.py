@@ -1,4 +1,4 @@
-"""A JAX function as a program of primitives, evaluated in another arithmetic.
+"""JAX functions as programs of primitives, evaluated in another arithmetic.
 
 `in_float64` widens every value that depends on a floating-point argument: the oracle. Tracing under x64 would draw
 other random numbers, because the default dtype of a draw changes; so the function is traced in float32, and its
@@ -89,25 +89,25 @@ def _x64() -> Any:
 
 
 class Arithmetic:
-    """Evaluates a program primitive by primitive; what it changes is up to the subclass.
+    """Evaluate a program primitive by primitive; a subclass says what changes.
 
-    Only what depends on a floating-point argument is changed. Everything else, random draws above all, is computed as
-    JAX computes it.
+    Only values that depend on a floating-point argument change. All others, such as random draws, are computed as JAX
+    computes them.
     """
 
     def __init__(self) -> None:
         self._dependent: dict[int, Any] = {}  # by id; the value is kept so that its id stays its own
 
     def wide(self, dtype: Any) -> Any:
-        """The dtype that stands for `dtype`."""
+        """Return the dtype that stands for `dtype`."""
         return dtype
 
     def rounded(self, name: str, results: Sequence[Any]) -> Sequence[Any]:
-        """What the results of primitive `name` become."""
+        """Return what the results of primitive `name` become."""
         return results
 
     def evaluate(self, jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
-        """The results of the program for `arguments`, on which all that is floating-point depends."""
+        """Return the results of the program for `arguments`, on which every floating-point value depends."""
         self._dependent = {id(a): a for a in arguments if jax.numpy.issubdtype(a.dtype, np.inexact)}
         return [self.cast(result) for result in self._run(jaxpr, consts, arguments)]
 
@@ -149,7 +149,7 @@ class Arithmetic:
         return results if primitive.multiple_results else [results]
 
     def _param(self, value: Any) -> Any:
-        """Parameters hold dtypes and whole programs (branches, loop bodies, accumulation rules)."""
+        """Widen a parameter: a dtype, or a whole program (a branch, a loop body, an accumulation rule)."""
         if self.wide(np.dtype(np.float32)) == np.float32:
             return value
         if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
@@ -167,22 +167,22 @@ class Arithmetic:
         return jax.make_jaxpr(lambda *flat: type(self)().evaluate(jaxpr, consts, flat))(*shapes)
 
     def cast(self, array: Any) -> Any:
-        """`array` in the dtype that stands for its own."""
+        """Return `array` in the dtype that stands for its own."""
         return _to(array, self.wide(array.dtype))
 
 
 class Widening(Arithmetic):
-    """Every floating-point value in float64."""
+    """Compute every floating-point value in float64, and every complex one in complex128."""
 
     def wide(self, dtype: Any) -> Any:
-        """float64 for every narrower float."""
+        """Return float64 for every narrower float, complex128 for complex64."""
         return np.dtype(_WIDE[dtype.name]) if dtype.name in _WIDE else dtype
 
 
 class Rounding(Arithmetic):
-    """Every float32 result that rounds off by up to one ulp.
+    """Move every rounded float32 or complex64 result by up to one ulp.
 
-    The error is a hash of the value, the place in the program and the seed, so it costs no random generator.
+    The error is a hash of the value, the place in the program and the seed, so it needs no random generator.
     """
 
     def __init__(self, seed: Any) -> None:
@@ -191,7 +191,7 @@ class Rounding(Arithmetic):
         self._place = 0
 
     def rounded(self, name: str, results: Sequence[Any]) -> Sequence[Any]:
-        """The results, perturbed; loops and branches as a whole are left as they are."""
+        """Return the results perturbed; those of a whole loop or branch are unchanged."""
         if name in _EXACT:
             return results
         return [self._perturbed(result) if result.size else result for result in results]

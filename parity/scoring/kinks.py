@@ -1,13 +1,13 @@
-"""Kinks: where a gradient jumps, and two honest answers may lie on either side.
+"""Kinks: inputs where a gradient jumps, so that two correct answers may lie on either side of the jump.
 
-The gradient of a ReLU jumps where its argument crosses zero. Where that argument lies within rounding of zero, JAX and
-TensorFlow may each be right on its own side: one unit of one example has a gradient here and none there, and
-everything before it differs by that much. Losses and statistics are continuous, and agree.
+The gradient of a ReLU jumps where its argument crosses zero. If the argument is zero within rounding, JAX and
+TensorFlow may be on different sides and both correct: one unit of one example has a gradient on one side and none on
+the other, and the gradients of all layers before it differ. Losses and statistics are continuous, and agree.
 
-So an answer that fails by the scores of its gradients alone is held against the oracle of questions a few ulp away.
-One on the far side of the kink explains it; where there is no kink, none is looked at, because the oracle then moves
-by less than `JUMP`. Seen in 1 of 200 trainings of the reference case, at batch size 256: a score of 40,700 on this side
-and of 9.8 on the other (`reports/false-alarms.json`).
+So an answer that fails only by the scores of its gradients is judged again, by the oracle of inputs a few ulp away that
+lie across the kink: those whose oracle moves by more than `JUMP`. Where the oracle is smooth there are none, and the
+failure stands. Seen in 1 of 200 trainings of the reference case, at batch size 256: a score of 40,700 on the near side
+and of 9.8 on the far side (`reports/false-alarms.json`).
 """
 
 from __future__ import annotations
@@ -26,22 +26,23 @@ from parity.scoring.compare import distance, is_float, widen
 from parity.scoring.rules import Budget, LeafResult
 
 GRADIENT = "gradient"
-"""How the names of probes end whose answers may jump."""
+"""The end of the names of probes whose answers may jump."""
 Answers = dict[str, Answer]
 Results = dict[str, list[LeafResult]]
 
 SCALES = (-16.0, -4.0, 4.0, 16.0)
-"""How far the questions lie from the one that was asked, in ulp: further than honest answers do, and both ways."""
+"""The distances of the other inputs, in ulp: larger than those of correct answers, and in both directions."""
 
 JUMP = 64.0
 """The score that tells a jump from a slope: by 16 ulp a smooth answer moves at most 16 * sqrt(8) budgets, which are the
 RMS or maximum of 8 evaluations off by up to 1 ulp each."""
 
-NOTE = "at a kink: the answer is that of the oracle a few ulp away, on the other side of where the gradient jumps"
+NOTE = "at a kink: the answer is that of the oracle a few ulp away, on the other side of a jump of the gradient"
+"""The message of a check that passes across a kink."""
 
 
 def possible(judged: Results) -> bool:
-    """Whether a kink may be what failed: gradients alone, by finite scores alone."""
+    """Return whether a kink may explain what failed: only gradients failed, by finite scores."""
     failed = [(probe, j) for probe, found in judged.items() for j in found if j.status != PASS]
     return bool(failed) and all(
         probe.endswith(GRADIENT) and j.status == FAIL and j.score is not None and math.isfinite(j.score)
@@ -50,7 +51,7 @@ def possible(judged: Results) -> bool:
 
 
 def farther(tree: Any, moved: Any, times: float) -> Any:
-    """`tree` and `times` its difference to `moved`, a pytree of the same structure, float64; integers as is."""
+    """Return `tree` moved by `times` its difference to `moved`, a pytree like it: floats in float64, integers as is."""
 
     def leaf(array: Array, other: Array) -> Array:
         if not is_float(array):
@@ -64,7 +65,7 @@ def farther(tree: Any, moved: Any, times: float) -> Any:
 def beyond(
     oracle: Answers, around: Iterable[Answers], budgets: Mapping[str, Mapping[str, Budget]], limit: float
 ) -> Iterator[Answers]:
-    """Of the oracle's answers `around` a question those whose gradients jump, beyond `JUMP` and the limit."""
+    """Yield those of the oracle's answers `around` an input whose gradients jump, by more than `JUMP` and the limit."""
     for answers in around:
         scores = (
             rules.score(distance(answers[probe][leaf], oracle[probe][leaf]), budget)
@@ -77,7 +78,7 @@ def beyond(
 
 
 def explained(again: Results, first: Results) -> Results | None:
-    """What is said of an answer that passes on the other side: its scores there, JAX's as first; None if it fails."""
+    """Return the results of an answer that passes across the kink, with its scores there; None if it fails there."""
     if any(j.status != PASS for found in again.values() for j in found):
         return None
     return {

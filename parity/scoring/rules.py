@@ -266,12 +266,12 @@ def _judge_float(
     leaf: str, actual: Array, jax: Array, oracle: Array, budget: Budget, limit: float, other: str
 ) -> LeafResult:
     difference = compare(actual, jax, oracle)
-    own, theirs = score(difference.actual, budget), score(difference.jax, budget)
+    own, jax_score = score(difference.actual, budget), score(difference.jax, budget)
     flat, stray = max(difference.actual.argmax, 0), -1
     if min(difference.actual.count, difference.jax.count) < actual.size:
         stray = pattern(actual, oracle)
         own = math.inf if stray >= 0 else own
-        theirs = math.inf if pattern(jax, oracle) >= 0 else theirs
+        jax_score = math.inf if pattern(jax, oracle) >= 0 else jax_score
         flat = next((index for index in (difference.pattern, stray) if index >= 0), flat)
     index = np.unravel_index(flat, actual.shape)
     worst = Worst([int(i) for i in index], *(_real(array[index]) for array in (actual, jax, oracle)))
@@ -288,13 +288,13 @@ def _judge_float(
     if message is not None and actual.dtype.kind == "c":
         message += f": {actual[index]} for {jax[index]}, and the record has magnitudes"
     if message is not None and other == JAX:
-        message += f"; {attribution(own, theirs, limit)}"
+        message += f"; {attribution(own, jax_score, limit)}"
     return LeafResult(
         leaf,
         records.FAIL if message else records.PASS,
         score=own,
         limit=limit,
-        jax_score=theirs,
+        jax_score=jax_score,
         max_abs_diff=difference.max_abs,
         max_ulp=difference.max_ulp,
         bits_equal=difference.bits_equal,

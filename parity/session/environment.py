@@ -39,7 +39,7 @@ def import_frameworks(
     Raises:
         NotComparableError: TensorFlow, or what stands on it, cannot be imported.
     """
-    with ledger.spend(IMPORTING), deprecations.listening(deprecated):
+    with ledger.spend(IMPORTING), deprecations.collecting(deprecated):
         try:
             from parity.cases import jax_devices
             from parity.compat import reader, writer
@@ -53,7 +53,7 @@ def import_frameworks(
         writes, reads = writer.describe(), reader.describe()
         limits = reads.filled(versions["tensorflow"])
         predictions = {
-            case.name: handshake.foresee(writes, limits, programs.newer_operations(case, writes, limits))
+            case.name: handshake.predict(writes, limits, programs.newer_operations(case, writes, limits))
             for case in selection.cases.values()
         }
     devices = {"jax": jax_devices.devices(), "tensorflow": artifact.devices()}

@@ -51,6 +51,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--parity-known-issues", metavar="FILE", help="known issues of your project, beside the package's")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Move an old record aside as soon as --parity-out is known: this run may end before its plan."""
+    known = early_config.known_args_namespace
+    if known.parity_out and not known.collectonly:
+        try:
+            records.begin(Path(known.parity_out))
+        except ParityError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register marks, and refuse an unusable output folder before any work is done."""
     config.addinivalue_line("markers", f"{PROBE}(probe): the probe of a test, by name or as its declaration")
@@ -117,9 +128,9 @@ def _session(config: pytest.Config) -> Any:
                 from parity.session.run import RunSession
                 from parity.session.selection import select
             issues = config.getoption("--parity-known-issues")
-            listed = known_issues.load(Path(issues)) if issues else known_issues.load()
+            listed = known_issues.load(Path(issues) if issues else None)
             options = [config.getoption(f"--parity-{name}") for name in ("case", "runtime", "batch-size")]
-            with deprecations.listening(deprecated.append):
+            with deprecations.collecting(deprecated.append):
                 selection = select(options[0] or CASES, options[1], _probes(config), options[2], LEDGER)
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None

@@ -51,20 +51,21 @@ class RunRecord:
 
     def checks(
         self, item: PlanItem, results: Iterable[LeafResult], size: int, repeat: str, remedy: Remedy | None,
-        limit_reason: str | None = None,
+        limit: float, limit_reason: str | None = None,
     ) -> list[Check]:  # fmt: skip
         """Record a check for each result, and return them with their final status.
 
         Args:
             item: what was asked.
-            results: one for each leaf; the limit is theirs.
+            results: one for each leaf.
             size: the number of examples.
             repeat: the command that runs this test alone.
             remedy: the remedy under which the artifact was exported; None where there is none, or JAX alone answers.
+            limit: of the case, for results that carry none of their own.
             limit_reason: why the case has a limit of its own.
         """
         about = {"batch_size": size, "limit_reason": limit_reason, "repeat": repeat or None}
-        found = [self._final(item.check(**about, **vars(result)), remedy) for result in results]
+        found = [self._final(item.check(**about, **_fields(result, limit)), remedy) for result in results]
         for check in found:
             self.add(check)
         return found
@@ -91,13 +92,13 @@ class RunRecord:
                 )
         if check.status == records.FAIL and check.failure is None:
             check = msgspec.structs.replace(check, failure=NUMERIC, evidence=check.message)
-        return known_issues.settle(check, self.run.environment, self.issues)
+        return known_issues.apply(check, self.run.environment, self.issues)
 
     def _completed(self, remedy: Remedy) -> Remedy:
         """Return the remedy with the operations that the handshake names, recorded once."""
         predicted = self.predictions.get(remedy.case)
         if predicted is not None:
-            evidence = predicted.completed(remedy.failure, remedy.evidence)
+            evidence = predicted.with_operations(remedy.failure, remedy.evidence)
             remedy = msgspec.structs.replace(remedy, evidence=evidence)
         if remedy not in self.run.remedies:
             self.add(remedy)
@@ -108,3 +109,7 @@ class RunRecord:
         self.run.state, self.run.ended_at, self.run.spent_s = state, records.now(), spent_s
         if self._recorder is not None:
             self._recorder.seal(state, spent_s)
+
+
+def _fields(result: LeafResult, limit: float) -> dict[str, Any]:
+    return {**vars(result), "limit": limit if result.limit is None else result.limit}

@@ -15,6 +15,7 @@ from parity.probes import registry
 from parity.probes.declaration import Probe
 from parity.records import NO_DEVICE, Check, PlanItem, Remedy, Run
 from parity.runtimes.base import EVALUATION_OF
+from parity.scoring.rules import LIMIT
 from parity.session import environment, repeat
 from parity.session.planning import Planner
 from parity.session.recording import RunRecord
@@ -57,7 +58,7 @@ class RunSession:
         self._modules: Mapping[str, str] = {}
         self._environment: environment.Environment | None = None
         self._planner: Planner | None = None
-        self._listener: deprecations.Listener | None = None
+        self._listener: deprecations.LogCollector | None = None
         self._subjects: dict[str, Subject] = dict(subjects or {})
         self._prepared: set[str] = set(self._subjects)
         self._budgets: set[tuple[str, str, int]] = set()
@@ -78,7 +79,7 @@ class RunSession:
         if self._environment is None:
             deprecated = self.record.deprecated
             self._environment = environment.import_frameworks(self.selection, self.ledger, deprecated)
-            self._listener = deprecations.Listener(deprecated)
+            self._listener = deprecations.LogCollector(deprecated)
             self.record.predictions = self._environment.predictions
             self.run.environment |= self._environment.facts
         return self._environment
@@ -168,11 +169,11 @@ class RunSession:
             remedy: of a probe about the pair of releases; that of the subject's export otherwise.
         """
         if self.probe_of(item).about_pair:
-            return self.record.checks(item, results, item.batch_size, self.repeat(item), remedy)
+            return self.record.checks(item, results, item.batch_size, self.repeat(item), remedy, LIMIT)
         subject, size = self.subject(item.case), self.size(item)
         self._record_budgets(item, subject, size)
         reason = subject.case.limit.reason if subject.case.limit else None
-        return self.record.checks(item, results, size, self.repeat(item), subject.remedy, reason)
+        return self.record.checks(item, results, size, self.repeat(item), subject.remedy, subject.limit, reason)
 
     def _record_budgets(self, item: PlanItem, subject: Subject, size: int) -> None:
         probe, key = self.probe_of(item), (item.case, item.probe, size)

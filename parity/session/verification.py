@@ -94,7 +94,7 @@ def _verify(
     plan = [_item(bundle, probe, size) for size in bundle.batch_sizes for probe in bundle.signature.probes]
     record.begin(out, plan)
     try:
-        with deprecations.listening(record.deprecated):
+        with deprecations.collecting(record.deprecated):
             for budget in bundle.budgets:
                 record.add(budget)
             _check(bundle, record, plan, mode == records.FLEET, ledger)
@@ -115,7 +115,7 @@ def _prediction(
     newer = bundle.writer.get("newer", {}).get(reader.stablehlo)
     if newer and Version(versions["tensorflow"] or "0") < PROGRAM_FIRST:
         writes = replace(writes, calling_convention=reader.calling_convention or writes.calling_convention)
-    return handshake.foresee(writes, reader, newer)
+    return handshake.predict(writes, reader, newer)
 
 
 def _check(bundle: Bundle, record: RunRecord, plan: list[PlanItem], remedied: bool, ledger: Ledger) -> None:
@@ -161,7 +161,7 @@ def _check_evaluation(
         return
     for item in items:
         results = _score(bundle, item.probe, size, answers.get(item.probe, {}))
-        record.checks(item, results, size, "", remedy, bundle.signature.limit_reason)
+        record.checks(item, results, size, "", remedy, bundle.limit, bundle.signature.limit_reason)
 
 
 def _item(bundle: Bundle, probe: str, size: int) -> PlanItem:

@@ -67,14 +67,14 @@ def tiny_subject(frameworks):
 
 @pytest.fixture(scope="session")
 def trajectories(frameworks):
-    """Those of the tiny training, made once."""
+    """The trajectories of the tiny training, made once."""
     from parity.core.ledger import Ledger
     from parity.handover.trajectories import Trajectories
     from parity.runtimes.subject import Subject
     from parity.tests.support import planting, tiny_training
 
     subject = Subject(tiny_training.case(), Ledger())
-    found = Trajectories(subject, planting.STEPS)
+    found = Trajectories(planting.PlantedSetup(subject), planting.STEPS)
     yield found
     found.close()
     subject.close()
@@ -82,7 +82,7 @@ def trajectories(frameworks):
 
 @pytest.fixture(scope="session")
 def begun(trajectories):
-    """The same followed honestly in float32, and where it began."""
+    """The same compared without a fault, in float32, and where they were begun."""
     from parity.handover import EXPORTED
     from parity.tests.support.planting import Begun
 

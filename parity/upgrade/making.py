@@ -122,7 +122,7 @@ class Bench:
             self._seen[name] = None
             with suppress(RecordError):
                 run = records.read(self.reports / name / "run.json")
-                known_issues.settle_again(run)
+                known_issues.reapply(run)
                 self._seen[name] = run if run.cell == name and _answered(run) else None
         return self._seen[name]
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The cases of parity, one file each: `case` in `NAME.py` is what `--case NAME` finds."""

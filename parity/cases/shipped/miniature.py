@@ -20,7 +20,7 @@ class Network(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
-        """The logits; with `train`, batch statistics are used and updated, and dropout is on."""
+        """Return the logits; with `train`, batch statistics are used and updated, and dropout is on."""
         x = nn.Conv(features=4, kernel_size=(3, 3), strides=2, padding="SAME", use_bias=False)(images)
         x = nn.BatchNorm(use_running_average=not train, momentum=0.9, use_scale=False)(x)
         x = nn.relu(x).reshape((x.shape[0], -1))
@@ -33,14 +33,14 @@ network = Network()
 
 
 def init(rng: Any) -> tuple[Any, Any]:
-    """Parameters, and `{"batch_stats": ...}`."""
+    """Return parameters, and `{"batch_stats": ...}`."""
     variables = dict(network.init(rng, jnp.zeros((1, 8, 8, 1)), train=False))
     params = variables.pop("params")
     return params, variables
 
 
 def loss(params: Any, other_state: Any, rng: Any, images: Any, labels: Any, train: bool) -> tuple[Any, Any]:
-    """Mean softmax cross-entropy, [] float32, and the updated batch statistics."""
+    """Return the mean softmax cross-entropy, [] float32, and the updated batch statistics."""
     logits, updated = network.apply(
         {"params": params, **other_state}, images, train=train, rngs={"dropout": rng}, mutable=["batch_stats"]
     )
@@ -48,13 +48,13 @@ def loss(params: Any, other_state: Any, rng: Any, images: Any, labels: Any, trai
 
 
 def predict(state: Any, images: Any) -> Any:
-    """Log-probabilities, [b, 10] float32; dropout off, running statistics."""
+    """Return log-probabilities, [b, 10] float32, with dropout off and running statistics."""
     params, other_state = state
     return jax.nn.log_softmax(network.apply({"params": params, **other_state}, images, train=False))
 
 
 def accuracy(state: Any, images: Any, labels: Any) -> Any:
-    """The share of images whose most probable class is the label, [] float32."""
+    """Return the share of images whose most probable class is the label, [] float32."""
     hits = jnp.argmax(predict(state, images), axis=-1) == jnp.argmax(labels, axis=-1)
     return jnp.mean(hits.astype(jnp.float32))
 

@@ -13,7 +13,7 @@ USERS, WIDTH, CONTEXT = 50, 8, 4
 
 
 def init(rng: Any) -> tuple[Any, Any]:
-    """Parameters: an embedding, a hidden layer, an output; no other state."""
+    """Return parameters of an embedding, a hidden layer and an output; there is no other state."""
     table, hidden, output = jax.random.split(rng, 3)
     params = {
         "embedding": jax.random.normal(table, (USERS, WIDTH)),
@@ -24,7 +24,7 @@ def init(rng: Any) -> tuple[Any, Any]:
 
 
 def predict(state: Any, data: Any) -> Any:
-    """The rating, [b] float32."""
+    """Return the rating, [b] float32."""
     params, _ = state
     x = jnp.concatenate([params["embedding"][data["user"]], data["context"]], axis=-1)
     x = jnp.tanh(x @ params["hidden"]["kernel"] + params["hidden"]["bias"])
@@ -32,12 +32,12 @@ def predict(state: Any, data: Any) -> Any:
 
 
 def loss(params: Any, other_state: Any, rng: Any, data: Any, rating: Any, train: bool) -> tuple[Any, Any]:
-    """Mean squared error, [] float32; nothing but the parameters is trained."""
+    """Return the mean squared error, [] float32; there is no other state."""
     return jnp.mean((predict((params, other_state), data) - rating) ** 2), other_state
 
 
 def dataset() -> Dataset:
-    """2,560 + 400 ratings: a taste per user against the context, with noise."""
+    """Make 2,560 + 400 ratings: a taste per user against the context, with noise."""
     rng = np.random.default_rng(7)
     taste = rng.normal(size=(USERS, CONTEXT))
     user = rng.integers(0, USERS, 2960).astype(np.int32)

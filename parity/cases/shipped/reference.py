@@ -20,9 +20,9 @@ class Network(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool, head: bool = True) -> jax.Array:
-        """The logits; with `train`, batch statistics are used and updated, and dropout is on.
+        """Return the logits; with `train`, batch statistics are used and updated, and dropout is on.
 
-        Without `head`, what the last layer is given, [b, 200] float32.
+        Without `head`, the input of the last layer, [b, 200] float32.
         """
 
         def batch_norm() -> nn.Module:
@@ -42,14 +42,14 @@ network = Network()
 
 
 def init(rng: Any) -> tuple[Any, Any]:
-    """Parameters, and `{"batch_stats": ...}`."""
+    """Return parameters, and `{"batch_stats": ...}`."""
     variables = dict(network.init(rng, jnp.zeros((1, 28, 28, 1)), train=False))
     params = variables.pop("params")
     return params, variables
 
 
 def loss(params: Any, other_state: Any, rng: Any, images: Any, labels: Any, train: bool) -> tuple[Any, Any]:
-    """Mean softmax cross-entropy, [] float32, and the updated batch statistics."""
+    """Return the mean softmax cross-entropy, [] float32, and the updated batch statistics."""
     logits, updated = network.apply(
         {"params": params, **other_state}, images, train=train, rngs={"dropout": rng}, mutable=["batch_stats"]
     )
@@ -57,19 +57,19 @@ def loss(params: Any, other_state: Any, rng: Any, images: Any, labels: Any, trai
 
 
 def trunk(params: Any, other_state: Any, rng: Any, images: Any, train: bool) -> tuple[Any, Any]:
-    """All but the last layer, [b, 200] float32, and the updated batch statistics."""
+    """Return the output of all but the last layer, [b, 200] float32, and the updated batch statistics."""
     variables = {"params": params, **other_state}
     return network.apply(variables, images, train, head=False, rngs={"dropout": rng}, mutable=["batch_stats"])
 
 
 def predict(state: Any, images: Any) -> Any:
-    """Log-probabilities, [b, 10] float32; dropout off, running statistics."""
+    """Return log-probabilities, [b, 10] float32, with dropout off and running statistics."""
     params, other_state = state
     return jax.nn.log_softmax(network.apply({"params": params, **other_state}, images, train=False))
 
 
 def accuracy(state: Any, images: Any, labels: Any) -> Any:
-    """The share of images whose most probable class is the label, [] float32."""
+    """Return the share of images whose most probable class is the label, [] float32."""
     hits = jnp.argmax(predict(state, images), axis=-1) == jnp.argmax(labels, axis=-1)
     return jnp.mean(hits.astype(jnp.float32))
 

@@ -1,8 +1,8 @@
-"""The false-alarm study in one environment: what honest releases score, over many trainings of one case.
+"""Measure how high sound releases score, over many trainings of one case, in one environment.
 
-`python -m parity.studies.study OUT --seeds N` trains the reference case N times, from other initial weights, with
-batches in another order and other examples to judge by; asks every probe of the runtimes in this process; and writes
-all scores to OUT. Programs are compiled once and serve every training: only values differ.
+`python -m parity.studies.false_alarms.measuring OUT --seeds N` trains the reference case N times, each with its own
+initial weights, order of batches and test examples; runs every probe on the runtimes in this process; and writes all
+scores to OUT. Programs are compiled once for all trainings: only values differ.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def scores(subject: Subject, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def powers(subject: Subject, seed: int) -> Iterator[dict[str, Any]]:
-    """A row per probe, batch size and weight tensor: the smallest relative error that would be caught."""
+    """Yield a row per probe, batch size and weight tensor: the smallest relative error that would be caught."""
     study = PowerStudy(subject)
     for probe in subject.case.probes:
         for size in SIZES:
@@ -135,7 +135,7 @@ def main(out: Path, seeds: int) -> None:
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(prog="python -m parity.studies.study")
+    options = argparse.ArgumentParser(prog="python -m parity.studies.false_alarms.measuring")
     options.add_argument("out", type=Path)
     options.add_argument("--seeds", type=int, default=20)
     asked = options.parse_args()

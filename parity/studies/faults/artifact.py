@@ -21,7 +21,7 @@ ASKS = ("predict", "eval_loss", "artifact")
 
 
 def _old_export(*models: str) -> Plant:
-    """What an export before the training wrote, in place of the newest."""
+    """Put what an export before the training wrote in place of the newest."""
     return lambda bench: bench.rewritten(lambda folder, _: bench.export_before_training(folder, *models))
 
 

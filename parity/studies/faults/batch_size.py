@@ -17,7 +17,7 @@ ASKS = ("predict", "relations")
 
 
 def _fixed(bench: Bench) -> AbstractContextManager[None]:
-    """Converted for one batch size instead of a symbolic one."""
+    """Convert for one batch size instead of a symbolic one."""
     return bench.replaced({"predict": bench.exported(bench.case, ASKS, TRACED).predict})
 
 
@@ -50,7 +50,7 @@ def _padding_normalised(honest: Any, state: Any, data: Any) -> Any:
 
 
 def _first_rows(artifact: Any, data: Any) -> Any:
-    """A buffer of eight rows; those beyond are given the last one's answer."""
+    """Answer in a buffer of eight rows; rows beyond get the answer of the last one."""
     out = artifact.predict(data)
     return tf.gather(out, tf.minimum(tf.range(tf.shape(out)[0]), 7))
 

@@ -199,14 +199,14 @@ class Bench:
 
     @contextmanager
     def signed(self, signature: Signature) -> Iterator[None]:
-        """The artifact with another signature."""
+        """Give the artifact another signature."""
         subject = replace(self._model, signature=signature)
         self._use(ModuleOnDevice(self.module, subject, artifact.graph))
         yield
 
     @contextmanager
     def rewritten(self, edit: Callable[[Path, Bench], None]) -> Iterator[None]:
-        """The bundle copied, and the copy's files edited."""
+        """Copy the bundle, and edit the files of the copy."""
         folder = Path(tempfile.mkdtemp(prefix="parity-fault-"))
         try:
             bundle = folder / "bundle"
@@ -233,7 +233,7 @@ class Bench:
 
 
 def take_place(new: Path, old: Path) -> None:
-    """The folder `new` in place of `old`."""
+    """Put the folder `new` in place of `old`."""
     shutil.rmtree(old)
     new.rename(old)
 

@@ -65,7 +65,7 @@ def _stopped(honest: Any) -> Any:
 
 
 def _statistics_trainable(bench: Bench) -> Any:
-    """The statistics marked as trainable in the artifact's signature."""
+    """Mark the statistics as trainable in the artifact's signature."""
     state = tuple(replace(s, trainable=True) for s in bench.signature.state)
     return bench.signed(replace(bench.signature, state=state))
 

@@ -57,7 +57,7 @@ def _finite(array: Any) -> Any:
 
 
 def _only_finite(actual: Answer, jax: Answer, oracle: Answer) -> list[Answer]:
-    """What is not finite in the answer left out, as a maximum that ignores NaN does."""
+    """Leave out what is not finite in the answer, as a maximum that ignores NaN does."""
 
     def compared(leaf: str, array: Any) -> Any:
         comparable = leaf in jax and array.shape == jax[leaf].shape and rules.is_float(array)
@@ -103,7 +103,7 @@ def _no_rows(honest: Any) -> Any:
 
 
 def _in_float32(honest: Any) -> Any:
-    """The oracle computed by JAX in float32, its numbers then written as float64."""
+    """Compute the oracle by JAX in float32, and write its numbers as float64."""
     narrow: dict[int, Any] = {}
 
     def compute_at(self: Any, values: Any, evaluation: str, batch: Any, device: str) -> dict[str, Answer]:

@@ -1,4 +1,4 @@
-"""What became of planted faults: the verdict on each, computed from the record of what was asked."""
+"""The verdict on each planted fault, computed from the record of the checks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DIGITS = 3
 
 @dataclass(frozen=True)
 class Shortfall:
-    """A weight tensor's relative error, and the smallest that a probe asked about it would have caught."""
+    """The relative error of a weight tensor, and the smallest that a probe would have caught."""
 
     weight: str
     error: float
@@ -43,7 +43,7 @@ class Shortfall:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one fault.
+    """The verdict on one fault, and the check that shows it best.
 
     Attributes:
         fault: its name.
@@ -53,7 +53,7 @@ class Outcome:
         asked: checks in all.
         red: those not in order.
         probes: the probes that have some.
-        check: the strongest of them, or where none is, the one with the highest score: the id of its question.
+        check: plan item of the red check that is farthest over its limit; if none is red, of the highest score.
         leaf: the leaf.
         status: its status.
         score: its score; None where it is exact, or ended in an error.
@@ -81,12 +81,12 @@ class Outcome:
 
     @property
     def in_order(self) -> bool:
-        """Whether the fault was caught, or need not be: one in parity itself must."""
+        """Whether the fault was caught, or need not be; a fault in parity itself must be caught."""
         return self.verdict == CAUGHT or (self.verdict == BELOW_POWER and self.group != HARNESS)
 
 
-def settle(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
-    """The verdict on a fault that has just been asked about, in `run`; `honest` is what was asked with none."""
+def verdict_on(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
+    """Return the verdict on a fault from `run`, made with the fault planted, and `honest`, made without."""
     checks = run.all_checks()
     red = [check for check in checks if check.status not in records.IN_ORDER]
     if not red and fault.group == HARNESS:
@@ -115,7 +115,7 @@ def settle(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
 
 
 def _blocking(honest: Run, run: Run, questions: list[PlanItem]) -> list[Check]:
-    """The checks over which the gate would block: in the honest run and not, or worse, in this one."""
+    """Return the checks over which the gate blocks: those of the sound run that this run lacks or has worse."""
     items = {question.item for question in questions}
     baseline = msgspec.structs.replace(
         honest,
@@ -144,7 +144,7 @@ def _limit(check: Check) -> float | None:
 
 
 def _over(check: Check) -> float | None:
-    """The score in units of the limit; None where the check is exact, or is red for something else."""
+    """Return the score in units of the limit; None if the check is exact, or red for another reason."""
     limit = _limit(check)
     if check.score is None or not limit or not math.isfinite(check.score) or not math.isfinite(limit):
         return None
@@ -161,9 +161,9 @@ def _rounded(number: float | None) -> float | None:
 
 
 def _shortfalls(fault: Fault, run: Run, bench: Bench) -> Iterable[Shortfall]:
-    """The error in each weight tensor beside the published power of what was asked about it.
+    """Yield the error in each weight tensor beside the published power of the probes that were run.
 
-    Nothing where other variables are wrong: power is stated for weights.
+    Yield nothing if other variables are wrong: power is stated for weights only.
     """
     values = {leaf: variable.numpy() for leaf, variable in bench.variables.items()}
     published = _published(bench)
@@ -179,9 +179,9 @@ def _shortfalls(fault: Fault, run: Run, bench: Bench) -> Iterable[Shortfall]:
 
 
 def _published(bench: Bench) -> Callable[[str, int], list[Power]]:
-    """The power of a probe at a batch size: the worst over all trainings of the study that is published.
+    """Return a function of a probe and a batch size that gives their power, the worst over the published trainings.
 
-    Where that does not tell of the size, it is this training's alone.
+    For a size that was not published, it is the power of this training alone.
     """
     study = publications.load(publications.FALSE_ALARMS) or {"weights": []}
     rows: dict[tuple[str, int], list[Power]] = {}
@@ -192,13 +192,13 @@ def _published(bench: Bench) -> Callable[[str, int], list[Power]]:
 
 
 def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
-    """How many faults have each verdict."""
+    """Count the faults by verdict."""
     verdicts = [outcome.verdict for outcome in outcomes]
     return {verdict: verdicts.count(verdict) for verdict in (CAUGHT, BELOW_POWER, NOT_CAUGHT)}
 
 
 def sentence(outcomes: list[Outcome]) -> str:
-    """The verdict on the catalogue."""
+    """Return the verdict on the catalogue as a sentence."""
     found, own = counts(outcomes), [outcome for outcome in outcomes if outcome.group == HARNESS]
     parts = [f"{found[CAUGHT]} of {len(outcomes)} planted faults caught"]
     if found[BELOW_POWER]:

@@ -26,7 +26,7 @@ Patch = Callable[[], AbstractContextManager[Any]]
 
 
 def grouped(group: str, *faults: Fault, sizes: tuple[int, ...] | None = None) -> tuple[Fault, ...]:
-    """The faults of a group; `sizes` are those of all that have none of their own."""
+    """Return the faults of a group; `sizes` is for faults that have no sizes of their own."""
     return tuple(replace(fault, group=group, sizes=fault.sizes or sizes) for fault in faults)
 
 
@@ -116,7 +116,7 @@ def attribute(kind: str, **changed: Any) -> Patch:
 
 
 def function(target: Any, name: str, make: Callable[[Any], Any]) -> Patch:
-    """A function of a library replaced by what `make` makes of it."""
+    """Replace a function of a library by what `make` makes of it."""
     return lambda: mock.patch.object(target, name, make(getattr(target, name)))
 
 
@@ -144,12 +144,12 @@ def on_disk(edit: Callable[[Path], None]) -> Plant:
 
 
 def rounded(bits: int) -> Callable[[Any], Any]:
-    """Rounds float32 to a mantissa of that many bits: 10 for TF32, 7 for bfloat16."""
+    """Return a function that rounds float32 to a mantissa of `bits` bits: 10 for TF32, 7 for bfloat16."""
     return lambda x: jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=bits)
 
 
 def with_cotangent(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The identity, with `change` applied to the gradient that flows back through it."""
+    """Return the identity, with `change` applied to the gradient that flows back through it."""
 
     @jax.custom_vjp
     def identity(x: Any) -> Any:

@@ -52,12 +52,12 @@ def _fast_softmax(honest: Any, state: Any, data: Any) -> Any:
 
 
 def _estimate(honest: Any) -> Callable[[Any], Any]:
-    """A reciprocal square root of 12 bits, as RSQRTPS gives it where no Newton step follows."""
+    """Return a reciprocal square root of 12 bits, as RSQRTPS gives without a Newton step."""
     return lambda x: rounded(11)(honest(x))
 
 
 def _three_products_as_weight_error(leaves: dict[str, Any]) -> dict[str, float]:
-    """The relative error (L2) of kernels rounded likewise, twice that variance for the other operand's."""
+    """Return the relative error (L2) of kernels rounded likewise; the other operand doubles the variance."""
     kernels = {leaf: value for leaf, value in leaves.items() if leaf.startswith("Dense") and leaf.endswith("kernel")}
     return {
         leaf: float(math.sqrt(2) * np.linalg.norm(rounded(15)(value) - value) / np.linalg.norm(value))

@@ -18,25 +18,25 @@ from parity.session.run import RunSession
 from parity.session.selection import select
 from parity.studies.faults import Fault
 from parity.studies.faults.bench import Bench
-from parity.studies.faults.outcomes import Outcome, settle
+from parity.studies.faults.outcomes import Outcome, verdict_on
 
 CASE = "reference"
 SIZES = (13, 1)
-"""An odd one, and the one at which a dimension is easily lost."""
+"""An odd size, and the size at which a dimension is easily lost."""
 
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "tensorflow", "keras", "numpy")
 """Whose versions the outcomes hold for."""
 
 
-class NotHonestError(ParityError):
-    """The checks are red where nothing is wrong, so that red says nothing of a fault."""
+class SoundCheckError(ParityError):
+    """Checks are red although no fault is planted, so that a red check proves nothing."""
 
     exit_code = 1
 
 
 def run(faults: Sequence[Fault], quick: bool) -> tuple[list[Outcome], dict[str, Any]]:
-    """Train and export the reference case and plant the faults, with a progress bar; the outcomes, and their facts.
+    """Train and export the reference case, plant the faults, and return the outcomes with the facts they hold for.
 
     Raises:
         ParityError: the case cannot be trained or exported with these releases, or see `plant`.
@@ -70,16 +70,16 @@ def open_session() -> RunSession:
 def plant(
     bench: Bench, faults: Iterable[Fault], quick: bool = False, progress: Report = silent
 ) -> tuple[list[Outcome], int]:
-    """Plant the faults one after the other; the outcomes, and how many checks an honest artifact has.
+    """Plant the faults one after the other; return the outcomes and the number of checks of the sound artifact.
 
     Args:
-        bench: an honest one.
+        bench: with nothing planted.
         faults: of the catalogue.
-        quick: ask predictions alone at the other batch sizes.
+        quick: run only predictions at the other batch sizes.
         progress: called before each.
 
     Raises:
-        NotHonestError: a check is red before any fault is planted, or after the last is undone.
+        SoundCheckError: a check is red before any fault is planted, or after the last is undone.
     """
     chosen = list(faults)
     every = list(dict.fromkeys(q for fault in chosen for q in bench.items(fault, quick)))
@@ -87,13 +87,13 @@ def plant(
     outcomes = []
     for done, fault in enumerate(chosen):
         progress(fault.name, done, len(chosen))
-        outcomes.append(settle(fault, bench.run(fault, quick), bench, honest))
+        outcomes.append(verdict_on(fault, bench.run(fault, quick), bench, honest))
     progress("honest again", len(chosen), len(chosen))
     again = _honest(bench, every, "after the last fault was undone")
     if moved := sorted(_rows(again) ^ _rows(honest)):
-        raise NotHonestError(
-            f"a fault was not undone: {len(moved)} rows of the honest artifact differ from those before the first "
-            f"fault, such as {moved[0]}."
+        raise SoundCheckError(
+            f"a fault was not undone: {len(moved)} checks of the sound artifact differ from those before the "
+            f"first fault, such as {moved[0]}."
         )
     return outcomes, len(honest.checks)
 
@@ -106,9 +106,9 @@ def _honest(bench: Bench, questions: list[PlanItem], when: str) -> Run:
     run = bench.sound(questions)
     red = [check for check in run.all_checks() if check.status not in records.IN_ORDER]
     if red or not run.checks:
-        first = f"{red[0].item} {red[0].leaf}: {red[0].message}" if red else "nothing was asked"
-        raise NotHonestError(
-            f"{when}, {len(red)} of {len(run.checks)} checks were not in order: {first}. A fault can be seen only "
-            "where honest answers pass; see parity run."
+        first = f"{red[0].item} {red[0].leaf}: {red[0].message}" if red else "no check ran"
+        raise SoundCheckError(
+            f"{when}, {len(red)} of {len(run.checks)} checks were not in order: {first}. A fault can be seen "
+            "only if the checks pass without it; see parity run."
         )
     return run

@@ -42,7 +42,7 @@ def _two_channels(value: Any) -> Any:
 
 
 def _unbiased(honest: Any, params: Any, other: Any, rng: Any, data: Any, labels: Any, train: bool) -> Any:
-    """What the batch adds to the running variance times n / (n - 1), as other frameworks do."""
+    """Multiply what the batch adds to the running variance by n / (n - 1), as other frameworks do."""
     value, updated = honest(params, other, rng, data, labels, train)
     if not train:
         return value, updated
@@ -73,7 +73,7 @@ def _of_the_batch(norm: Any, call: Any, x: Any) -> Any:
 
 
 def _epsilon_as_weight_error(values: dict[str, Any]) -> dict[str, float]:
-    """An epsilon off by 1 % scales what a kernel in front of it gives by 1 - 0.01 epsilon / 2 (variance + epsilon)."""
+    """Return the error in a kernel that an epsilon off by 1 % equals: 0.01 epsilon / 2 (variance + epsilon)."""
     kernels = {"Conv_0/kernel": "BatchNorm_0", "Dense_0/kernel": "BatchNorm_1"}
     return {
         kernel: float(np.max(0.01 * EPSILON / 2 / (values[f"batch_stats/{norm}/var"] + EPSILON)))

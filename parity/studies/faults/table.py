@@ -38,7 +38,7 @@ def _table(group: str, outcomes: list[Outcome]) -> Table:
 
 
 def _check(outcome: Outcome) -> str:
-    """The question without the case and the runtime, and the leaf."""
+    """Return the plan item without the case and the runtime, and the leaf."""
     function, _, ident = outcome.check.removeprefix("test_").partition("[")
     size = ident.rstrip("]").rpartition("-")[2]
     return f"{function} {size if size[1:].isdecimal() else ''} {outcome.leaf}".replace("  ", " ")
@@ -60,7 +60,7 @@ def _short(number: float) -> str:
 
 
 def _why(outcome: Outcome) -> list[str]:
-    """Why a fault that was not caught was not."""
+    """Explain why a fault was not caught."""
     if outcome.verdict == CAUGHT:
         return []
     if outcome.verdict != BELOW_POWER:

@@ -58,7 +58,7 @@ def _adam(**changed: Any) -> Plant:
 
 
 def _last_of_ties(honest: Any, state: Any, data: Any, labels: Any) -> Any:
-    """The last class among those whose log-probabilities are equal when rounded, where the first is meant.
+    """Choose the last class among those whose log-probabilities are equal when rounded, instead of the first.
 
     Rounded, because those of the reference never tie exactly: what is caught is both.
     """

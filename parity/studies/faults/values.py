@@ -25,7 +25,7 @@ def _with(index: tuple[int, ...], number: float) -> Any:
 
 
 def _hidden(bad: Plant, hide: Any) -> Plant:
-    """A bad value in the artifact, and predictions that hide it."""
+    """Put a bad value into the artifact, and hide it in the predictions."""
 
     @contextmanager
     def plant(bench: Bench) -> Iterator[None]:
@@ -47,7 +47,7 @@ def _finite(x: Any) -> Any:
 
 
 def _naive(artifact: Any, data: Any) -> Any:
-    """The logarithm of probabilities rounded to float16, where the smallest become zero."""
+    """Return the logarithm of probabilities rounded to float16, where the smallest become zero."""
     return tf.math.log(tf.cast(tf.cast(tf.exp(artifact.predict(data)), tf.float16), tf.float32))
 
 

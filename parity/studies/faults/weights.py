@@ -68,7 +68,7 @@ def _stale(*leaves: str) -> Any:
 
 
 def _constants(bench: Bench) -> AbstractContextManager[None]:
-    """The artifact saved with its parameters as constants of the graph, as where a closure captures them."""
+    """Save the artifact with its parameters as constants of the graph, as if a closure captured them."""
 
     class Frozen(export.Exported):
         def _trees(self) -> Any:

@@ -39,7 +39,7 @@ BUDGET_S = 60.0
 after up to 1,400 rounds, for which the default budget is too short."""
 MAX_ROUNDS = 2000
 PROCESSES = 4
-"""Of each step; trials take their ordered pairs in turn."""
+"""Processes of each step; trials take their ordered pairs in turn."""
 PLAIN_S, PLAIN_LEAST = 0.4, 5
 """For the plain mean of a side: seconds, less than pytest-benchmark's default of 1, so that the study takes about 40
 minutes; and the least number of rounds."""
@@ -61,25 +61,31 @@ class Step(NamedTuple):
     batch_size: int
 
 
-STEPS = (Step("jax", FORWARD_BACKWARD, 13), Step("tf_graph", FORWARD_BACKWARD, 13))
-"""Of the reference case; half of the trials each. Both take milliseconds, so that many rounds are possible."""
+def default_steps() -> list[Step]:
+    """Return a step of the reference, and of the first runtime that converts the case; half of the trials each.
+
+    Both take milliseconds on the reference case, so that many rounds are possible.
+    """
+    timed = list(timed_runtimes().values())
+    reference = next(runtime for runtime in timed if runtime.is_reference)
+    converted = next(runtime for runtime in timed if not (runtime.is_reference or runtime.needs_artifact))
+    return [Step(runtime.name, FORWARD_BACKWARD, 13) for runtime in (reference, converted)]
 
 
-def measure(
-    subject: Subject, name: str, trials: int, steps: Sequence[Step] = STEPS, progress: Report = silent
-) -> Study:
+def measure(subject: Subject, name: str, trials: int, steps: Sequence[Step] = (), progress: Report = silent) -> Study:
     """Measure all steps, on the machine as it is and then beside a busy process; return the study.
 
     Args:
         subject: of the case.
         name: by which `parity.cases.case.load` finds it.
         trials: of each slowdown and load, divided among the steps.
-        steps: what to measure.
+        steps: what to measure; `default_steps()` if empty.
         progress: called after each trial.
 
     Raises:
         RuntimeFailureError: a runtime failed.
     """
+    steps = steps or default_steps()
     began, machine, versions, made_at = time.monotonic(), environment.machine(), environment.versions(), records.now()
     loads: dict[str, list[float]] = {}
     series: list[Series] = []

@@ -1,7 +1,7 @@
 """What a training step costs by the exported update, beside the hand-written Keras loop of the published workflow.
 
 `python -m parity.tests.benchmarks.benchmark_handover` prints the ratio of the two over interleaved steps of the
-reference case, both warm, with a bootstrap interval of the median. A ratio of 1.1 or less is wanted.
+reference case, both warm, with a bootstrap interval of the median. A ratio of 1.1 or less is expected.
 """
 
 from __future__ import annotations
@@ -13,61 +13,62 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from parity.cases import jax_devices
 from parity.export import artifact
-from parity.runtimes import VIRTUAL_CPUS
-from parity.runtimes import jax as jax_runtime
+from parity.runtimes.base import VIRTUAL_CPUS
 
 ROUNDS, WARM_UP, RESAMPLES = 200, 10, 2000
-WANTED = 1.1
+MOST = 1.1
 
 
 def main() -> None:
     """Measure, and print."""
-    jax_runtime.configure_devices(VIRTUAL_CPUS)
+    jax_devices.configure_devices(VIRTUAL_CPUS)
     artifact.configure_devices(VIRTUAL_CPUS)
     from parity.cases.case import load
     from parity.core.ledger import Ledger
+    from parity.handover import CARRIED, EXPORTED, RESTARTED
     from parity.handover.continuing import resume
     from parity.handover.finetuning import keras_loop, restarted_optimizer
-    from parity.handover.trajectories import CARRIED, EXPORTED, RESTARTED, Trajectories
+    from parity.handover.setup import HandoverSetup
     from parity.runtimes.subject import Subject
 
     subject = Subject(load("reference"), Ledger())
     subject.batch(1)
-    trajectories = Trajectories(subject)
-    handover = trajectories.handover
-    batch = trajectories.batches[0].map(tf.constant)
+    setup = HandoverSetup(subject)
+    handover = setup.handover
+    batch = setup.batches[0].map(tf.constant)
     module = artifact.load(handover.artifact)
     optimizer = restarted_optimizer(handover.training, handover.steps_per_epoch)
     trainable = [v for v, s in zip(module.state_vars, handover.signature.state, strict=True) if s.trainable]
     optimizer.build(trainable)
     published = keras_loop(module, optimizer, trainable)
-    exported, carried = (resume(way, handover) for way in (EXPORTED, CARRIED))
-    ways = {
+    exported, carried = (resume(method, handover) for method in (EXPORTED, CARRIED))
+    steps = {
         RESTARTED: lambda: published(batch.data, batch.labels)[0],
         EXPORTED: lambda: exported.module.train_step(batch.data, batch.labels)["loss"],
         CARRIED: lambda: carried.train(batch.data, batch.labels)[0],
     }
-    times = _interleaved(ways)
+    times = _interleaved(steps)
     base = np.array(times[RESTARTED])
     print(f"restarted: {1e3 * statistics.median(base):.1f} ms per step in the median of {ROUNDS}")
-    for way in (EXPORTED, CARRIED):
-        ratio = np.array(times[way]) / base
+    for method in (EXPORTED, CARRIED):
+        ratio = np.array(times[method]) / base
         low, high = _interval(ratio)
-        print(f"{way} / restarted: {np.median(ratio):.3f} (95 % interval {low:.3f} to {high:.3f}); wanted {WANTED}")
-    trajectories.close()
+        print(f"{method} / restarted: {np.median(ratio):.3f} (95 % interval {low:.3f} to {high:.3f}); limit {MOST}")
+    setup.close()
     subject.close()
-    if np.median(np.array(times[EXPORTED]) / base) > WANTED:
+    if np.median(np.array(times[EXPORTED]) / base) > MOST:
         raise SystemExit(1)
 
 
-def _interleaved(ways: dict[str, Callable[[], tf.Tensor]]) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {name: [] for name in ways}
+def _interleaved(steps: dict[str, Callable[[], tf.Tensor]]) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {name: [] for name in steps}
     order = np.random.default_rng(0)
     for number in range(WARM_UP + ROUNDS):
-        for name in order.permutation(list(ways)):
+        for name in order.permutation(list(steps)):
             start = time.perf_counter()
-            float(ways[name]())  # waits for the step
+            float(steps[name]())  # waits for the step
             if number >= WARM_UP:
                 times[name].append(time.perf_counter() - start)
     return times

@@ -1,5 +1,7 @@
 """Records of pairs by hand, and a stand-in for what runs cells."""
 
+import dataclasses
+
 import pytest
 from msgspec.structs import replace
 
@@ -74,7 +76,7 @@ def leave(reports):
 @pytest.fixture
 def bench(reports, tmp_path):
     reports.mkdir(exist_ok=True)
-    return replace(Bench.of(reports, "reference", (), show=lambda text: None), project=tmp_path)
+    return dataclasses.replace(Bench.of(reports, "reference", (), show=lambda text: None), project=tmp_path)
 
 
 @pytest.fixture

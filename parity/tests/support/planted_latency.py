@@ -1,4 +1,4 @@
-"""The tiny case, whose program is another in the process that times JAX: it predicts nothing, and its loss is off.
+"""The tiny case, whose program differs in the process that times JAX: it predicts zeros, and its loss is off.
 
 `refusing` predicts but at the largest batch size, 50.
 """
@@ -7,7 +7,7 @@ import sys
 
 from parity.tests.support import tiny
 
-ALIEN = "tensorflow" not in sys.modules and "worker" in " ".join(sys.orig_argv) and "jax" in sys.argv
+ALIEN = "parity.latency.in_jax:open_steps" in sys.argv
 
 
 def predict(state, data):

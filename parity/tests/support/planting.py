@@ -1,15 +1,13 @@
 """Trainings handed over with something wrong in them; they share what is compiled, and keep their own variables."""
 
-import copy
 import functools
 
 import numpy as np
-import pytest
 
-from parity.handover.continuing import KerasContinuation, resume
-from parity.handover.course import Course
+from parity.handover.continuing import KerasContinuation
+from parity.handover.setup import NARROW, HandoverSetup
 from parity.handover.slots import place
-from parity.handover.trajectory import Follower
+from parity.handover.trajectory import compare
 
 STEPS = 15
 """All three epochs after the hand-over of `tiny_training`; the rate changes after the first of them."""
@@ -23,10 +21,10 @@ class Planted:
         self.training, self.fault, self.last = training, fault, {}
         self._number, self._values = 0, [variable.numpy() for variable in training.variables()]
 
-    def again(self, fault):
-        """The same from the same point, with another fault."""
-        other = copy.copy(self)
-        other.fault = fault
+    def with_fault(self, fault):
+        """The same training from the same state, with another fault."""
+        other = Planted(self.training, fault)
+        other._values = self._values
         return other
 
     def rewind(self):
@@ -43,43 +41,38 @@ class Planted:
         return self.last
 
 
-class Begun:
-    """Where the trainings of a way of `Trajectories` began, and JAX's course; they are followed honestly meanwhile."""
+class PlantedSetup(HandoverSetup):
+    """A setup that keeps the start of the trainings that it resumes, by the hand-over's folder and the method."""
 
-    def __init__(self, trajectories, way):
-        self.trajectories, self.trainings = trajectories, {}
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("parity.handover.trajectories.Course", self._course)
-            patch.setattr("parity.handover.trajectories.resume", self._resume)
-            self.honest = trajectories.of(way)
+    def __init__(self, subject):
+        super().__init__(subject)
+        self.resumed = {}
 
-    def _course(self, *args):
-        course = Course(*args)
-        self._begin = rewound(course)
-        return course
-
-    def _resume(self, way, handover):
-        found = resume(way, handover)
-        self.trainings[way] = Planted(found)
+    def resume(self, method, handover):
+        found = super().resume(method, handover)
+        self.resumed[handover.path.name, method] = Planted(found)
         return found
 
+
+class Begun:
+    """The trainings of `Trajectories` that `method` takes part in, followed unchanged, and where they were begun."""
+
+    def __init__(self, trajectories, method):
+        self.trajectories, self._narrow = trajectories, method == NARROW
+        self.unchanged = trajectories.outcome(method)
+        folder = "narrow" if self._narrow else "handover"
+        self.trainings = {m: found for (f, m), found in trajectories.setup.resumed.items() if f == folder}
+        setup = trajectories.setup
+        self._reference = setup.narrow_reference() if self._narrow else setup.reference()
+
     @property
-    def course(self):
-        return rewound(self._begin)
+    def reference(self):
+        """A new reference trajectory from the hand-over."""
+        return self._reference.starting_at(self._reference.begin)
 
     def follow(self, trainings, steps=STEPS):
         """What becomes of `trainings`, by name."""
-        follower = Follower(self.course, trainings)
-        for batch in self.trajectories.batches[:steps]:
-            follower.step(batch)
-        return follower.followed
-
-
-def rewound(course):
-    """Another course from where `course` is, with the same compiled functions."""
-    other = copy.copy(course)
-    other._members = list(course._members)
-    return other
+        return compare(self.reference, trainings, self.trajectories.setup.batches[:steps]).outcomes
 
 
 def moment(training, kind, leaf):

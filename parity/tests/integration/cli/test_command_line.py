@@ -1,23 +1,27 @@
 """The `parity` command in a process of its own: what it imports, what it says, and how it exits."""
 
+import importlib
 import json
 import os
+import pkgutil
 import re
+import signal
 import subprocess
 import sys
 import typing
 
 import pytest
 
+from parity import cli as cli_package
 from parity import records
-from parity.cli import doctor
+from parity.cli import doctor, study
 from parity.cli import main as cli
 from parity.tests.support import samples
 from parity.tests.support.bundle_files import write as write_bundle
 from parity.tests.support.pages import HOSTILE, Page, assert_links_lead_somewhere, assert_self_contained, full_run
 from parity.tests.support.samples import parity
 
-COMMANDS = ("run", "doctor", "export", "verify", "report", "show")
+COMMANDS = [name for names in cli.COMMANDS.values() for name in names]
 NARROW = {**os.environ, "COLUMNS": "80"}
 HEAVY = {"numpy", "jax", "tensorflow", "pytest", "rich", "jinja2", "vl_convert"}
 
@@ -38,12 +42,34 @@ def test_help_is_there_and_imports_nothing_heavy(arguments):
     assert len(max(done.stdout.splitlines(), key=len)) <= 80
 
 
+def test_every_module_with_a_command_is_registered():
+    modules = [module.name for module in pkgutil.iter_modules(cli_package.__path__)]
+    found = {name for name in modules if hasattr(importlib.import_module(f"parity.cli.{name}"), "add")}
+    assert found == set(COMMANDS)
+    assert len(COMMANDS) <= 14
+
+
 def test_help_names_every_command_and_exit_code():
-    text = parity("--help").stdout
-    for name in COMMANDS:
-        assert re.search(rf"^    {name} ", text, re.MULTILINE)
+    text = parity("--help", env=NARROW).stdout
+    assert [
+        found[1] for found in re.finditer(r"^  ([a-z]+)  ", text.partition("options:")[0], re.MULTILINE)
+    ] == COMMANDS
     for code in (0, 1, 2, 3, 4, 70, 130):
-        assert re.search(rf"\b{code} ", text.partition("exit codes:")[2])
+        assert re.search(rf"^  {code} ", text.partition("exit codes:")[2], re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", study.STUDIES)
+def test_help_of_a_study_is_80_columns_wide_and_imports_no_framework(name):
+    done = samples.python("-X", "importtime", "-m", "parity", "study", name, "--help", env=NARROW)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: parity study {name}")
+    assert not imported(done) & {"jax", "tensorflow", "pytest"}
+    assert len(max(done.stdout.splitlines(), key=len)) <= 80
+
+
+def test_no_other_command_imports_the_studies():
+    code = "import sys; from parity.cli import main; main.parser(); print([m for m in sys.modules if 'studies' in m])"
+    assert samples.python("-c", code).stdout == "[]\n"
 
 
 def test_the_version_is_told():
@@ -52,7 +78,20 @@ def test_the_version_is_told():
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("guess",), ("report",), ("export",), ("run",), ("doctor", "--loud"), ("report", "run.json", "--loud")],
+    [
+        (),
+        ("guess",),
+        ("report",),
+        ("export",),
+        ("run",),
+        ("doctor", "--loud"),
+        ("report", "run.json", "--loud"),
+        ("study",),
+        ("study", "guess"),
+        ("study", "handover"),
+        ("study", "faults", "--loud"),
+        ("study", "false-alarms"),
+    ],
     ids=" ".join,
 )
 def test_unknown_or_missing_arguments_exit_2(arguments):
@@ -194,19 +233,21 @@ def test_an_internal_error_exits_70(monkeypatch, capsys):
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_an_interruption_exits_130(monkeypatch, capsys):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(doctor, "main", interrupt)
-    assert cli.main(["doctor"]) == 130
-    assert capsys.readouterr().err == "parity: interrupted\n"
+def test_an_interruption_exits_130(tmp_path):
+    pipe = tmp_path / "run.json"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "parity", "show", str(pipe)]
+    # The pipe opens as soon as the command reads it, and the command then waits for a record.
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, pipe.open("w"):
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (130, "parity: interrupted\n")
 
 
 def test_a_reader_that_goes_away_gets_no_traceback():
     read, write = os.pipe()
     os.close(read)
-    code = "import sys; from parity import cli; sys.exit(cli.main(['doctor']))"
+    code = "import sys; from parity.cli import main as cli; sys.exit(cli.main(['doctor']))"
     done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert (done.returncode, "Traceback" in done.stderr, "BrokenPipe" in done.stderr) == (141, False, False)

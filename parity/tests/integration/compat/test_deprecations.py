@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from parity.compat.deprecations import listening, of
+from parity.compat.deprecations import collecting, of
 from parity.records import Deprecation
 from parity.tests.support import samples
 
@@ -44,7 +44,7 @@ def test_a_deprecation_names_its_package_and_no_path(text, filename, package, me
 
 def test_warnings_and_logs_are_heard_and_nothing_else():
     heard = []
-    with listening(heard.append):
+    with collecting(heard.append):
         warnings.warn("jax.a is deprecated", DeprecationWarning, stacklevel=1)
         warnings.warn("jax.b is slow", UserWarning, stacklevel=1)
         logging.getLogger("tensorflow").warning("tf.c is deprecated and will be removed")
@@ -61,7 +61,7 @@ def test_a_failure_inside_loses_nothing_that_was_heard():
         warnings.warn("jax.a is deprecated", DeprecationWarning, stacklevel=1)
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), listening(heard.append):
+    with pytest.raises(ZeroDivisionError), collecting(heard.append):
         fail()
     assert heard == [Deprecation("jax", "jax.a is deprecated")]
     assert logging.getLogger("tensorflow").handlers == before

@@ -216,7 +216,7 @@ def test_an_exporter_that_ignores_the_cap_is_told(monkeypatch, outlived):
             _export.hlo = capped
 
     monkeypatch.setattr(_export, "_module_to_bytecode", ignoring)
-    outlived(f"it still writes StableHLO {own} in calling convention 9, wanted were 1.1.1 and 9")
+    outlived(f"it still writes StableHLO {own} in calling convention 9, expected at most 1.1.1 and 9")
 
 
 def test_a_program_that_names_no_version_is_told(monkeypatch, outlived):
@@ -228,7 +228,7 @@ def test_a_program_that_names_no_version_is_told(monkeypatch, outlived):
 @newer_convention
 def test_an_exporter_that_ignores_the_option_is_told(monkeypatch, outlived):
     monkeypatch.setattr(jax, "config", Config(update=lambda option, value: None))
-    outlived("it still writes StableHLO 1.1.1 in calling convention 10, wanted were 1.1.1 and 9")
+    outlived("it still writes StableHLO 1.1.1 in calling convention 10, expected at most 1.1.1 and 9")
 
 
 def test_a_chooser_that_is_called_otherwise_is_told(monkeypatch, outlived):

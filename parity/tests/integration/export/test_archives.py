@@ -220,7 +220,7 @@ def test_a_bundle_is_held_against_the_list_beside_it(archive):
     archives.require_unaltered(archive / NAME)
     sums = archive / "SHA256SUMS"
     sums.write_text(f"{DIGEST}  {NAME}\n")
-    with pytest.raises(RecordError, match="is not what was archived"):
+    with pytest.raises(RecordError, match="was altered"):
         verification.verify(archive / NAME)
     sums.unlink()
     archives.require_unaltered(archive / NAME)
@@ -237,7 +237,7 @@ def test_what_has_been_archived_is_not_replaced(archive, left):
         (archive / "SHA256SUMS").unlink()
     if left == "the line":
         (archive / NAME).unlink()
-    with pytest.raises(UsageError, match=r"jax0\.9\.2\.tar\.xz is archived, and yesterday's model is not replaced"):
+    with pytest.raises(UsageError, match=r"jax0\.9\.2\.tar\.xz is archived, and archived bundles are immutable"):
         archives.require_new(archive / NAME)
     archives.require_new(archive / "jax0.9.3.tar.xz")
     archives.require_new(archive / "new" / NAME)

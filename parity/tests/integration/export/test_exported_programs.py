@@ -3,8 +3,10 @@
 import jax
 import pytest
 
-from parity.compat import remedies
-from parity.export.programs import programs
+from parity.cases.case import load
+from parity.compat import remedies, writer
+from parity.compat.handshake import Reader
+from parity.export.programs import newer_operations, programs
 from parity.tests.support import tiny
 
 pytestmark = pytest.mark.usefixtures("frameworks")
@@ -57,3 +59,11 @@ def test_a_case_that_cannot_be_exported_has_no_programs():
         raise ValueError("not traceable")
 
     assert found(predict=refuses) == {}
+
+
+def test_the_operations_of_a_program_are_compared_with_an_older_version():
+    wrote, case = writer.describe(), load("ratings")
+    assert newer_operations(case, wrote, Reader(wrote.stablehlo, 9)) == []
+    assert newer_operations(case, wrote, Reader(None, 9)) == []
+    assert "vhlo.dot_general_v2" in newer_operations(case, wrote, Reader("1.1.1", 9))
+    assert newer_operations(tiny.case(predict=len), wrote, Reader("1.1.1", 9)) is None

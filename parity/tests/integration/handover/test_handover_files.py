@@ -17,13 +17,14 @@ from parity.cases.optimizers import Optimizer, Schedule
 from parity.cases.pipeline import Pipeline
 from parity.cases.specs import Batch
 from parity.core.errors import RecordError, UsageError
-from parity.core.ledger import Ledger
 from parity.handover import CARRIED, EXPORTED
 from parity.handover.counterparts import keras_optimizer, keras_schedule
 from parity.handover.files import MANIFEST, read, write
-from parity.handover.trajectories import WAYS, asked, why_not_carried
-from parity.session.examination import Examination
-from parity.session.selection import BESIDE, TRAJECTORY, Selection
+from parity.handover.setup import COMPARED, methods, why_not_carried
+from parity.probes import trajectory
+from parity.runtimes import registry
+from parity.session.planning import Planner
+from parity.session.selection import Selection
 from parity.tests.support import tiny_training
 
 MAKE = Optimizer(make=lambda rate: optax.chain(optax.scale_by_adam(), optax.scale_by_learning_rate(rate)))
@@ -31,7 +32,7 @@ MAKE = Optimizer(make=lambda rate: optax.chain(optax.scale_by_adam(), optax.scal
 
 @pytest.fixture(scope="module")
 def handover(trajectories):
-    return trajectories.handover
+    return trajectories.setup.handover
 
 
 def rewritten(handover, path, **changes):
@@ -46,9 +47,9 @@ def test_what_was_written_is_read(handover, trajectories):
     assert read(handover.path) == handover
     state, examples = handover.state(), handover.examples()
     assert tuple(state) == handover.moments
-    assert np.array_equal(examples.data, trajectories.subject.dataset.train.data)
-    assert np.array_equal(examples.labels, trajectories.subject.dataset.train.labels)
-    assert [batch.size for batch in handover.batches(trajectories.subject.pipeline)] == [16] * 15
+    assert np.array_equal(examples.data, trajectories.setup.subject.dataset.train.data)
+    assert np.array_equal(examples.labels, trajectories.setup.subject.dataset.train.labels)
+    assert [batch.size for batch in handover.batches(trajectories.setup.subject.pipeline)] == [16] * 15
 
 
 @pytest.mark.parametrize(
@@ -85,8 +86,8 @@ def test_a_declared_optimizer_is_built_of_what_is_told(handover, tmp_path, chang
 def test_an_optimizer_of_ones_own_is_not_told_and_not_carried(handover, tmp_path, changes):
     training = replace(handover.training, **changes)
     assert why_not_carried(tiny_training.case(training=training))
-    assert CARRIED not in asked(tiny_training.case(training=training))
-    assert EXPORTED in asked(tiny_training.case(training=training))
+    assert CARRIED not in methods(tiny_training.case(training=training))
+    assert EXPORTED in methods(tiny_training.case(training=training))
     _, found = rewritten(handover, tmp_path / "h", training=training)
     assert found.order == handover.order
     assert [batch.size for batch in itertools.islice(found.batches(Pipeline(found.examples(), found.training)), 2)]
@@ -94,17 +95,18 @@ def test_an_optimizer_of_ones_own_is_not_told_and_not_carried(handover, tmp_path
 
 def test_a_run_says_why_a_hand_over_is_left_out(frameworks):
     case = tiny_training.case(training=replace(tiny_training.TRAINING, optimizer=MAKE))
-    selection = Selection({case.name: case}, (BESIDE[TRAJECTORY],), (TRAJECTORY,), (13,))
-    questions = Examination(selection, "cell", None, Ledger()).asked
-    items = [q.item for q in questions.of("test_trajectory")]
-    assert items == [f"test_trajectory[{case.name}-{way}]" for way in WAYS if way != CARRIED]
-    [sentence] = questions.left_out.values()
+    selection = Selection({case.name: case}, tuple(registry.runtimes().values()), ("trajectory",), (13,))
+    planner = Planner(selection, [], lambda name: 50)
+    items = planner.items(trajectory.PROBE)
+    assert [item.item for item in items] == [f"test_trajectory[{case.name}-{m}]" for m in COMPARED if m != CARRIED]
+    assert [item.variant for item in items] == [method for method in COMPARED if method != CARRIED]
+    [sentence] = planner.left_out.values()
     assert sentence.startswith("tiny_training: a Keras optimizer left out: an optimizer of one's own")
 
 
 def test_what_is_not_trained_in_jax_or_after_it_is_not_followed():
     for nothing in ({"epochs": 0}, {"epochs_after": 0}):
-        assert asked(tiny_training.case(training=replace(tiny_training.TRAINING, **nothing))) == []
+        assert methods(tiny_training.case(training=replace(tiny_training.TRAINING, **nothing))) == []
 
 
 class Refused:
@@ -128,7 +130,7 @@ class Refused:
     ],
 )
 def test_other_batches_are_refused_before_the_first(handover, trajectories, change, epoch):
-    pipeline = Refused(trajectories.subject.pipeline, change)
+    pipeline = Refused(trajectories.setup.subject.pipeline, change)
     with pytest.raises(UsageError, match=f"the batches of epoch {epoch} are not those that JAX would see"):
         next(handover.batches(pipeline))
 

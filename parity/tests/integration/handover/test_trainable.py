@@ -14,10 +14,10 @@ from parity.export import artifact, bundles
 from parity.export import conversion as export
 from parity.handover import CARRIED, EXPORTED, files
 from parity.handover.continuing import resume
-from parity.handover.course import Point, answer, stepping
 from parity.handover.exported import hand_over
 from parity.handover.files import MANIFEST
 from parity.handover.returning import returned
+from parity.handover.train_state import TrainState, answer, stepping
 from parity.session.exporting import _that_fit, export_case
 from parity.tests.support import tiny, tiny_training
 from parity.tests.support.planting import BEGIN, EPOCH
@@ -37,18 +37,18 @@ ROUNDING = "hidden/bias"
 )
 def test_any_optimizer_is_exported_and_goes_on(trajectories, tmp_path, chosen, sizes, leaves):
     case = tiny_training.case(training=replace(tiny_training.TRAINING, optimizer=chosen))
-    state, step = trajectories._point.state, stepping(case, EPOCH)
+    state, step = trajectories.setup.train_state.state, stepping(case, EPOCH)
     moments = jax.tree_util.tree_map(np.asarray, optimizer(case.training, EPOCH).init(state.params))
-    point, subject = Point(state, moments, np.int32(BEGIN)), trajectories.subject
-    handover = hand_over(case, point, step, tmp_path / "h", None, subject.dataset.train, subject.pipeline, None)
+    begin, subject = TrainState(state, moments, np.int32(BEGIN)), trajectories.setup.subject
+    handover = hand_over(case, begin, step, tmp_path / "h", None, subject.dataset.train, subject.pipeline, None)
     found = resume(EXPORTED, handover)
     assert handover.moments == tuple(named(moments))
     assert len(handover.moments) == leaves
     compiled = jax.jit(step)
     for size in sizes:
-        batch = trajectories.batches[0].take(size)
-        wanted = compiled(*point, batch.data, batch.labels)
-        point, expected, actual = Point.after(wanted), answer(wanted), found.step(batch)
+        batch = trajectories.setup.batches[0].take(size)
+        wanted = compiled(*begin, batch.data, batch.labels)
+        begin, expected, actual = TrainState.after(wanted), answer(wanted), found.step(batch)
         assert set(actual) == set(expected)
         for leaf in (leaf for leaf in actual if not leaf.endswith(ROUNDING)):
             assert actual[leaf].dtype == expected[leaf].dtype
@@ -59,7 +59,7 @@ def test_nothing_that_training_changes_is_a_constant(trajectories):
     """The smallest parameter has 32 bytes."""
     sizes = [
         size
-        for name, found in artifact.constants(trajectories.handover.exported)
+        for name, found in artifact.constants(trajectories.setup.handover.exported)
         if not name.startswith(("SaveV2/", "RestoreV2/"))  # names of variables
         for size in (export.program_constants(found) if isinstance(found, bytes) else [found])
     ]
@@ -70,9 +70,9 @@ def test_what_is_evaluated_while_training_follows_it(begun):
     """`predict`, `accuracy` and `eval_loss` stand beside `train_step`, over the same variables."""
     planted, case = begun.trainings[EXPORTED], begun.trajectories.case
     planted.rewind()
-    module, batch = planted.training.module, begun.trajectories.batches[0]
+    module, batch = planted.training.module, begun.trajectories.setup.batches[0]
     planted.training.step(batch)
-    state = returned(planted.training.state(), begun.trajectories._point).state
+    state = returned(planted.training.state(), begun.trajectories.setup.train_state).state
     np.testing.assert_allclose(module.predict(batch.data), case.predict(state[:2], batch.data), rtol=1e-4, atol=1e-5)
     loss = case.loss(*state, batch.data, batch.labels, False)[0]
     np.testing.assert_allclose(module.eval_loss(batch.data, batch.labels), loss, rtol=1e-4)
@@ -80,15 +80,24 @@ def test_what_is_evaluated_while_training_follows_it(begun):
 
 
 def test_a_step_that_cannot_be_traced_is_a_clear_error(trajectories, tmp_path):
-    case, subject = trajectories.case, trajectories.subject
+    case, setup = trajectories.case, trajectories.setup
 
     def step(state, moments, count, data, labels):
-        return trajectories._step(state, moments, count, data * float(data.mean()), labels)
+        return setup.step(state, moments, count, data * float(data.mean()), labels)
 
     with pytest.raises(
         RuntimeFailureError, match=r"the training step of case 'tiny_training' cannot be exported: .*Con"
     ):
-        hand_over(case, trajectories._point, step, tmp_path / "h", None, subject.dataset.train, subject.pipeline, None)
+        hand_over(
+            case,
+            setup.train_state,
+            step,
+            tmp_path / "h",
+            None,
+            setup.subject.dataset.train,
+            setup.subject.pipeline,
+            None,
+        )
     assert not (tmp_path / "h" / MANIFEST).exists()
 
 

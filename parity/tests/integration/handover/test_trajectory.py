@@ -1,4 +1,4 @@
-"""Training that was handed over honestly lies on JAX's course; what is lost on the way is named at its step."""
+"""A training handed over without a fault follows the reference; a planted fault is named at its step and stage."""
 
 import re
 from dataclasses import replace
@@ -12,9 +12,9 @@ from parity.cases.training import schedule
 from parity.export import artifact
 from parity.handover import CARRIED, EXPORTED, PARAMETERS, counterparts, updates
 from parity.handover.continuing import ExportedContinuation, KerasContinuation
-from parity.handover.course import stepping
 from parity.handover.exported import Trainable
-from parity.handover.trajectories import NARROW, RETURNED
+from parity.handover.setup import NARROW, RETURNED
+from parity.handover.train_state import stepping
 from parity.handover.trajectory import power
 from parity.records import FAIL, PASS
 from parity.tests.support import planting, tiny_training
@@ -99,13 +99,13 @@ def wrong_once(params, other, rng, data, labels, train):
 
 def exported(trajectories, case):
     """A training handed over with the update of another case."""
-    module = Trainable(case, trajectories._point, stepping(case, EPOCH), artifact.graph)
-    return Planted(ExportedContinuation(trajectories.handover, module))
+    module = Trainable(case, trajectories.setup.train_state, stepping(case, EPOCH), artifact.graph)
+    return Planted(ExportedContinuation(trajectories.setup.handover, module))
 
 
 def remade(trajectories):
     """Trainings that are wrong from the start, by name."""
-    handover, case = trajectories.handover, trajectories.case
+    handover, case = trajectories.setup.handover, trajectories.case
     knobs = Planted(Knobs(handover, artifact.load(handover.artifact)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counterparts, "Adam", PlainEpsilon)
@@ -114,8 +114,10 @@ def remade(trajectories):
     early = replace(case.training, schedule=Schedule(function=lambda step: rate(step + 1)))
     return {
         "plain epsilon": plain,
-        "gradient wrong once, carried": knobs.again(lambda t, b, n: t.with_knobs(1.001 if n == WRONG else 1, 0, b)),
-        "early schedule, carried": knobs.again(lambda t, b, n: t.with_knobs(1, 1, b)),
+        "gradient wrong once, carried": knobs.with_fault(
+            lambda t, b, n: t.with_knobs(1.001 if n == WRONG else 1, 0, b)
+        ),
+        "early schedule, carried": knobs.with_fault(lambda t, b, n: t.with_knobs(1, 1, b)),
         "gradient wrong once, exported": exported(trajectories, replace(case, loss=wrong_once)),
         "early schedule, exported": exported(trajectories, replace(case, training=early)),
     }
@@ -124,25 +126,27 @@ def remade(trajectories):
 @pytest.fixture(scope="module")
 def followed(begun):
     planted = {
-        f"{fault.__name__}, {way}": begun.trainings[way].again(fault)
+        f"{fault.__name__}, {way}": begun.trainings[way].with_fault(fault)
         for fault, (ways, _, _) in FAULTS.items()
         for way in ways
     }
-    batches = begun.trajectories.batches
+    batches = begun.trajectories.setup.batches
     swapped = {2: batches[2], 3: batches[1]}
-    other = begun.trainings[EXPORTED].again(lambda training, batch, number: training.step(swapped.get(number, batch)))
+    other = begun.trainings[EXPORTED].with_fault(
+        lambda training, batch, number: training.step(swapped.get(number, batch))
+    )
     return begun.follow({**planted, **remade(begun.trajectories), "batches in another order": other})
 
 
-def departs(found, step, leaf):
-    """Whether a training departs at `step` after the hand-over and not before, on a leaf like `leaf`."""
-    departure = found.departure
-    return departure is not None and departure.step == BEGIN + step and re.fullmatch(leaf, departure.result.leaf)
+def deviates(found, step, leaf):
+    """Whether a training deviates at `step` after the hand-over and not before, on a leaf like `leaf`."""
+    deviation = found.deviation
+    return deviation is not None and deviation.step == BEGIN + step and re.fullmatch(leaf, deviation.result.leaf)
 
 
 @pytest.mark.parametrize("way", [CARRIED, EXPORTED, RETURNED])
-def test_an_honest_hand_over_lies_on_the_course(begun, way):
-    found = begun.trajectories.of(way)
+def test_a_hand_over_without_a_fault_follows_the_reference(begun, way):
+    found = begun.trajectories.outcome(way)
     assert {j.status for j in begun.trajectories.results(way)} == {PASS}
     assert found.kink is None
     assert found.steps == [BEGIN + i for i in range(1, planting.STEPS + 1)]
@@ -158,28 +162,28 @@ def test_an_honest_hand_over_lies_on_the_course(begun, way):
 )
 def test_a_planted_fault_is_named_at_its_step(followed, name, step, leaf):
     found = followed[name]
-    assert departs(found, step, leaf), found.departure
+    assert deviates(found, step, leaf), found.deviation
     whole = found.results()[0]
     assert whole.status == FAIL
-    assert f"at step {BEGIN + step}, {step} after the hand-over, on the rung {found.departure.rung}" in whole.message
+    assert f"at step {BEGIN + step}, {step} after the hand-over, at stage {found.deviation.stage}" in whole.message
     assert all(score <= 10 for scores in found.scores.values() for score in scores[: step - 1])
 
 
 def test_what_is_stated_as_power_is_caught_and_much_less_is_not(begun):
-    expected = begun.course.advance(begun.trajectories.batches[0])
-    stated = {leaf: error for leaf, error in power(begun.course, expected).items() if error < 1e-2}
+    expected = begun.reference.advance(begun.trajectories.setup.batches[0])
+    stated = {leaf: error for leaf, error in power(begun.reference, expected).items() if error < 1e-2}
     assert set(stated) == {"hidden/kernel", "norm/bias", "norm/scale", "output"}
     planted = {
-        (leaf, way, times): begun.trainings[way].again(planting.parameter_off(leaf, times * error))
+        (leaf, way, times): begun.trainings[way].with_fault(planting.parameter_off(leaf, times * error))
         for leaf, error in stated.items()
         for way in BOTH
         for times in (2, 1 / 50)
     }
     found = begun.follow(planted, steps=1)
     missed = [
-        key for key in planted if key[2] == 2 and not departs(found[key], 1, f"{PARAMETERS}/{key[0]}|gradient/.*|loss")
+        key for key in planted if key[2] == 2 and not deviates(found[key], 1, f"{PARAMETERS}/{key[0]}|gradient/.*|loss")
     ]
-    alarmed = [key for key in planted if key[2] < 1 and found[key].departure]
+    alarmed = [key for key in planted if key[2] < 1 and found[key].deviation]
     assert not missed
     assert not alarmed
 
@@ -197,12 +201,12 @@ NARROW_FAULTS = {
 }
 
 
-def test_parameters_in_bfloat16_with_moments_in_float32_lie_on_their_course_and_faults_are_named(narrow):
+def test_parameters_in_bfloat16_with_moments_in_float32_follow_their_reference_and_faults_are_named(narrow):
     handover = narrow.trainings[EXPORTED].training
     assert {v.dtype for _, v in handover.parameters} == {tf.bfloat16}
     assert {v.dtype for v in handover.module.optimizer_vars} == {tf.float32, tf.int32}
     assert {j.status for j in narrow.trajectories.results(NARROW)} == {PASS}
-    planted = {fault: narrow.trainings[EXPORTED].again(fault) for fault in NARROW_FAULTS}
+    planted = {fault: narrow.trainings[EXPORTED].with_fault(fault) for fault in NARROW_FAULTS}
     found = narrow.follow(planted, steps=5)
     for fault, (step, leaf) in NARROW_FAULTS.items():
-        assert departs(found[fault], step, leaf), found[fault].departure
+        assert deviates(found[fault], step, leaf), found[fault].deviation

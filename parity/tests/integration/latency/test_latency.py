@@ -11,7 +11,7 @@ import pytest
 
 from parity import latency, records
 from parity.core.errors import RuntimeFailureError
-from parity.latency import Effort, Group, benchmarking, timing
+from parity.latency import MIN_ROUNDS, Effort, Group, benchmarking, timed_runtimes, timing
 from parity.records import CRASH, FAIL, PASS
 from parity.session import plugin
 from parity.tests.support import planted_latency, samples
@@ -30,8 +30,8 @@ from parity.records import PlanItem, Timing
 TIMES = [100_000, 110_000, 90_000, 105_000, 400_000]
 NAMES = ("jax", "tf_xla")
 ASKED = [
-    samples.planned(
-        item=f"test_latency[c-{name}-predict-b1]", test="latency", probe="latency", case="c", runtime=r, batch_size=1)
+    PlanItem(item=f"test_latency[c-{r}-predict-b1]", test="latency", case="c", probe="latency", variant="predict",
+             runtime=r, batch_size=1, jax_device="cpu:0", tf_device="cpu:0")
     for r in NAMES
 ]
 
@@ -40,7 +40,7 @@ ASKED = [
 def test_replayed(benchmark, request, asked):
     times = [int(ns * (FACTOR if asked.runtime == "jax" else 2)) for ns in TIMES]
     found = Timing("c", asked.runtime, "predict", 1, "cpu:0", 1.0, 1.0, 1.0, times, True, 1, ratio=2.0)
-    workload = benchmarking.effort(request.config).workload
+    timed = benchmarking.effort(request.config).timed
     benchmarking.replay(request, lambda: found if timed else None)
 
 
@@ -117,21 +117,21 @@ def test_its_options_say_how_much_is_measured(pytester, options, changed):
 
 def test_latency_without_pytest_benchmark_says_what_to_install(pytester):
     with pytest.raises(pytest.UsageError, match=r"pip install 'parity\[test\]'"):
-        plugin._check_benchmarks(pytester.parseconfig("-p", "no:benchmark"))
+        plugin._require_benchmarks(pytester.parseconfig("-p", "no:benchmark"))
 
 
-QUESTIONED = """
+TIMED = """
 import pytest
 from parity.records import PlanItem
 
-QUESTION = PlanItem(
+ITEM = PlanItem(
     item="test_latency[c-jax-predict-b1]", test="latency", case="c", probe="latency", variant="predict", runtime="jax",
     batch_size=1, jax_device="cpu:0",
 )
 
 
-@pytest.mark.parametrize("question", [QUESTION])
-def test_latency(question, benchmark):
+@pytest.mark.parametrize("item", [ITEM])
+def test_latency(item, benchmark):
     pass
 """
 
@@ -143,7 +143,7 @@ def test_latency(question, benchmark):
     ids=" ".join,
 )  # fmt: skip
 def test_an_option_that_cannot_be_obeyed_is_refused_by_name(pytester, monkeypatch, options):
-    pytester.makepyfile(QUESTIONED)
+    pytester.makepyfile(TIMED)
     found = pytester.runpytest("-p", "no:cacheprovider", *options)
     refused = options[-1].removeprefix("addopts=") if len(options) > 1 and options[0] == "-o" else options[0]
     assert found.ret == pytest.ExitCode.USAGE_ERROR
@@ -161,7 +161,7 @@ def pytest_of_the_suites(cwd, *options):
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
-    """A case that is another program where JAX is workload, beside its SavedModel in a process without jax."""
+    """A case that is another program where JAX is timed, beside its SavedModel in a process without jax."""
     folder = tmp_path_factory.mktemp("latency")
     asked = ("--parity-runtime=jax", "--parity-runtime=saved_model_fresh", "--parity-batch-size=13")
     options = ("-m", "latency", f"--parity-case={PLANTED}", *asked, *QUICK)
@@ -230,7 +230,10 @@ def asking(tiny_subject):
     opened = []
 
     def ask(*groups, name=TINY):
-        opened.append(Latency(tiny_subject, name, {group: ["jax"] for group in groups}, 50, Effort(budget_s=0.02)))
+        runtimes = timed_runtimes()
+        jax = runtimes["jax"]
+        planned = {group: [jax] for group in groups}
+        opened.append(Latency(tiny_subject, name, planned, runtimes, 50, Effort(budget_s=0.02)))
         return opened[-1]
 
     yield ask
@@ -247,7 +250,7 @@ def of_tiny(asking):
 def test_a_batch_larger_than_the_test_set_is_filled_by_repeating_it(of_tiny):
     found, group = of_tiny
     assert {j.leaf: j.status for j in found.results(group, "jax")} == {"same_program": PASS, "rounds": PASS}
-    assert found.of(group).measured.rounds >= timing.MIN_ROUNDS
+    assert found.group(group).measured.rounds >= MIN_ROUNDS
 
 
 def test_a_process_that_ends_is_a_crash_of_its_runtime(of_tiny):
@@ -274,14 +277,14 @@ def test_what_a_step_takes_of_memory_is_kept_for_the_next():
 def test_every_group_begins_where_training_had_arrived(asking):
     train, predict = Group("train_step", 50, "cpu:0"), Group("predict", 50, "cpu:0")
     after, fresh = asking(train, predict), asking(predict)
-    first, second = after.of(train).scalars["jax"]
+    first, second = after.group(train).scalars["jax"]
     assert 0 < first["moved"] < second["moved"]
-    assert after.of(predict).scalars == fresh.of(predict).scalars
+    assert after.group(predict).scalars == fresh.group(predict).scalars
 
 
 def test_the_first_call_of_a_footprint_includes_compiling(of_tiny):
     found, group = of_tiny
-    prepared = found._worker("jax", group.device).prepare("predict", 50)
+    prepared = found._worker(timed_runtimes()["jax"], group.device).prepare("predict", 50)
     assert found.footprint("jax", "cpu:0").first_call_ns > prepared["compile_ns"] > prepared["first_call_ns"] / 10
 
 
@@ -297,8 +300,8 @@ def test_a_predict_that_fails_at_the_largest_size_takes_no_other_step_with_it_an
     assert errors[0] is errors[1]
 
 
-def told(workload, step):
-    """What JAX's first two rounds of a step tell."""
+def scalars(workload, step):
+    """The scalars of JAX's first two rounds of a step."""
     from parity.latency import in_jax
     from parity.latency.steps import inputs
 
@@ -330,11 +333,11 @@ def turned_round(found, *_):
 def test_a_step_that_lacks_something_is_another_program(of_tiny, monkeypatch, step, plant):
     from parity.latency import in_jax, measuring
 
-    workload, right = of_tiny[0]._workload, in_jax.functions
-    found = measuring.Found(scalars={"jax": told(workload, step), "tf_xla": told(workload, step)})
+    workload, right = of_tiny[0]._written.get(), in_jax.functions
+    found = measuring.Found(scalars={"jax": scalars(workload, step), "tf_xla": scalars(workload, step)})
 
     def judged(batch_size=13):
-        return measuring._same_program(found, "tf_xla", batch_size).status
+        return measuring.judge_program(found, "tf_xla", "jax", batch_size).status
 
     assert judged() == PASS
 
@@ -343,7 +346,7 @@ def test_a_step_that_lacks_something_is_another_program(of_tiny, monkeypatch, st
         return {**real, step: lambda *point: plant(real[step](*point), *point[:3])}
 
     monkeypatch.setattr(in_jax, "functions", planted)
-    found.scalars["tf_xla"] = told(workload, step)
+    found.scalars["tf_xla"] = scalars(workload, step)
     assert judged(1) == FAIL
     found.scalars["tf_xla"] = []
     assert judged() == FAIL
@@ -353,7 +356,7 @@ def test_only_the_gradient_of_one_example_may_be_off_by_more_than_rounding():
     from parity.latency import measuring
 
     found = measuring.Found(scalars={"jax": [{"gradient": 1.0}], "tf_xla": [{"gradient": 1.01}]})
-    assert [measuring._same_program(found, "tf_xla", size).status for size in (1, 13)] == [PASS, FAIL]
+    assert [measuring.judge_program(found, "tf_xla", "jax", size).status for size in (1, 13)] == [PASS, FAIL]
 
 
 def test_a_step_that_takes_no_time_by_its_clock_is_an_error(of_tiny, monkeypatch):
@@ -369,6 +372,6 @@ def test_too_few_rounds_are_found():
     from parity.latency import measuring
 
     few = timing.summarise({"jax": [5, 6, 7]})
-    assert measuring._rounds(few, "jax", 8).status == FAIL
-    assert "3 rounds were measured, expected at least 8" in measuring._rounds(few, "jax", 8).message
-    assert measuring._rounds(few, "jax", 3).status == PASS
+    assert measuring.judge_rounds(few, "jax", 8).status == FAIL
+    assert "3 rounds were measured, expected at least 8" in measuring.judge_rounds(few, "jax", 8).message
+    assert measuring.judge_rounds(few, "jax", 3).status == PASS

@@ -347,7 +347,7 @@ def test_what_is_archived_is_replayed_without_any_export_and_never_replaced(cell
     assert set(kept) == {"jax1.0.tar.xz", "SHA256SUMS"}
     for options in ([], ["--fresh"]):
         with cell("jax1.0-archive", "--archive", archive, *options, planted=ARCHIVES) as process:
-            assert "yesterday's model is not replaced" in process.communicate(timeout=60)[0]
+            assert "archived bundles are immutable" in process.communicate(timeout=60)[0]
         assert process.returncode == 2
     assert {path.name: path.read_bytes() for path in archive.iterdir()} == kept
     with cell("tf2.0-verify", "--archive", archive) as process:

@@ -205,7 +205,7 @@ def test_a_cell_that_archives_exports_the_small_case_for_the_oldest_reader_too(t
 def test_a_cell_that_archives_replaces_nothing(exported, tmp_path, archive, fresh):
     exported("jax0.9.2-export")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(UsageError, match="yesterday's model is not replaced"):
+    with pytest.raises(UsageError, match="archived bundles are immutable"):
         run_cell(ARCHIVING, tmp_path, [], 60.0, fresh, print, archive)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from parity.cases.case import Dataset
 from parity.cases.pipeline import Pipeline
 from parity.core.errors import RemedyError, RuntimeFailureError, UsageError
-from parity.core.processes import make_jax_impossible
+from parity.core.processes import block_jax
 from parity.export import artifact
 from parity.export import conversion as export
 from parity.handover.finetuning import finetuned
@@ -126,9 +126,9 @@ def test_an_evaluation_that_writes_to_a_variable_is_an_error(subject, name):
 
 def test_jax_is_impossible_in_the_fresh_process():
     probe = (
-        "from parity.core.processes import BLOCKED, make_jax_impossible\n"
+        "from parity.core.processes import BLOCKED, block_jax\n"
         "import importlib\n"
-        "make_jax_impossible()\n"
+        "block_jax()\n"
         "for name in (*BLOCKED, 'jax.numpy', 'flax.linen'):\n"
         "    try:\n"
         "        importlib.import_module(name)\n"
@@ -141,7 +141,7 @@ def test_jax_is_impossible_in_the_fresh_process():
 
 def test_a_fresh_process_that_already_has_jax_refuses(frameworks):
     with pytest.raises(RuntimeError, match="jax is already imported"):
-        make_jax_impossible()
+        block_jax()
 
 
 def test_a_killed_process_is_a_crash(subject):

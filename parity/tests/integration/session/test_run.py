@@ -34,7 +34,7 @@ def run(*arguments, cwd):
 def iris(tmp_path_factory, frameworks):
     """A user's own case, in a file outside the package, on every runtime.
 
-    Of relations, which have tests of their own like the canaries, one; `test_resuming` kills processes.
+    Of relations, which have tests of their own like the canaries, one; `test_resumption` kills processes.
     """
     folder = tmp_path_factory.mktemp("iris")
     asked = "not resumption and not bfloat16 and not canaries and (not relations or split_batch)"
@@ -256,7 +256,7 @@ def test_a_bundle_is_exported_and_verified_where_jax_is_impossible(tmp_path):
     (tmp_path / "mine.py").write_text(MINE)
     assert subprocess.run(export, cwd=tmp_path, check=False).returncode == 0
     verify = (
-        "from parity.runtimes.saved_model_fresh import make_jax_impossible\nmake_jax_impossible()\n"
+        "from parity.core.processes import block_jax\nblock_jax()\n"
         "from parity.cli.main import main\nraise SystemExit(main(['verify', 'bundle', '--out', 'out']))\n"
     )
     done = subprocess.run([sys.executable, "-c", verify], cwd=tmp_path, capture_output=True, text=True, check=False)

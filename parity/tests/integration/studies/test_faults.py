@@ -13,9 +13,9 @@ from parity.records import IN_ORDER
 from parity.studies import faults
 from parity.studies.faults import GROUPS, HARNESS, Fault
 from parity.studies.faults.bench import Bench
-from parity.studies.faults.outcomes import BELOW_POWER, CAUGHT, NOT_CAUGHT, sentence, settle, write
+from parity.studies.faults.outcomes import BELOW_POWER, CAUGHT, NOT_CAUGHT, sentence, verdict_on, write
 from parity.studies.faults.plants import grouped, module, variable
-from parity.studies.faults.running import NotHonestError, examination, plant
+from parity.studies.faults.running import SoundCheckError, examination, plant
 from parity.tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
@@ -121,7 +121,7 @@ def harmless(bench, group):
         group=group,
     )
     honest = bench.honest(bench.questions(fault))
-    return settle(fault, bench.ask(fault), bench, honest)
+    return verdict_on(fault, bench.ask(fault), bench, honest)
 
 
 @pytest.mark.parametrize("group", ["values", HARNESS])
@@ -134,7 +134,7 @@ def test_a_fault_that_nothing_catches_is_not_called_caught_and_not_below_power(b
 def test_other_variables_than_weights_are_never_below_power(bench):
     nudge = variable("batch_stats/BatchNorm_0/mean", lambda mean: np.nextafter(mean, np.float32(1)))
     fault = replace(Fault("a statistic's last bit", "mean", nudge, ("predict",)), group="statistics")
-    found = settle(fault, bench.ask(fault), bench, bench.honest(bench.questions(fault)))
+    found = verdict_on(fault, bench.ask(fault), bench, bench.honest(bench.questions(fault)))
     assert found.verdict == NOT_CAUGHT
 
 
@@ -149,7 +149,7 @@ def test_nothing_is_planted_where_honest_answers_are_red(bench, catalogue):
     fault = replace(catalogue["one weight off by 0.001"], plant=planted)
     with (
         variable("Dense_1/kernel", lambda kernel: kernel * np.float32(1.01))(bench),
-        pytest.raises(NotHonestError, match=r"before any fault was planted, .* were not in order: test_predict"),
+        pytest.raises(SoundCheckError, match=r"before any fault was planted, .* were not in order: test_predict"),
     ):
         plant(bench, [fault], quick=True)
     assert asked == []
@@ -165,7 +165,7 @@ def test_a_fault_that_is_not_undone_is_found(bench, catalogue):
 
     fault = replace(catalogue["one weight off by 0.001"], plant=left_behind)
     before = bench.variables["Dense_1/kernel"].numpy()
-    with pytest.raises(NotHonestError, match="after the last fault was undone"):
+    with pytest.raises(SoundCheckError, match="after the last fault was undone"):
         plant(bench, [fault], quick=True)
     bench.variables["Dense_1/kernel"].assign(before)
     bench.remember()

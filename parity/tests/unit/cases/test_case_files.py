@@ -1,5 +1,6 @@
 """Cases in a user's file: found by name, or refused with the file, the line and the reason."""
 
+import os
 import re
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from parity.cases import case
 from parity.cases.specs import Batch, Spec
 from parity.core.errors import CaseError
+from parity.tests.support import samples
+from parity.tests.support.paths import ROOT
 
 GOOD = """\
 import numpy as np
@@ -99,7 +102,7 @@ def test_a_name_that_is_not_a_case(tmp_path):
 
 def test_a_file_without_a_case(tmp_path):
     path = written(tmp_path, "x = 1\n")
-    assert_refused(f"{path}:mine", "'mine' is not in it; it has no case at all; assign a parity.cases.case.Case.$")
+    assert_refused(f"{path}:mine", "'mine' is not in it; it has no case at all; assign a parity.Case.$")
 
 
 @pytest.mark.parametrize("name", ["no_such_case", "", "cases.py", "__init__"])
@@ -134,3 +137,74 @@ def test_a_name_is_of_letters_digits_and_underscores(name):
         CaseError, match=re.escape(f"case {name!r}: expected a name of letters, digits and underscores")
     ):
         made(name=name)
+
+
+def test_nested_inputs_are_refused():
+    with pytest.raises(CaseError, match=r"'mine': input 'observation' is .*, expected a Spec"):
+        made(data={"observation": {"position": Spec("b", 2)}})
+
+
+BESIDE = """\
+def width():
+    from parity_beside_later import WIDTH
+    return WIDTH
+"""
+
+
+def test_a_file_imports_the_files_beside_it_at_once_and_later(tmp_path):
+    """In a process of its own, because the folder stays on the path."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    written(folder, BESIDE, "parity_beside.py")
+    written(folder, "WIDTH = 2\n", "parity_beside_later.py")
+    written(folder, "raise ImportError('in place of the standard library')\n", "colorsys.py")
+    written(folder, f"import parity_beside\nimport colorsys\n{GOOD}\nlater = parity_beside.width\n")
+    code = (
+        "import sys; from parity.cases import case; before = list(sys.path); "
+        "print(case.load('project/cases.py:mine').name); "
+        "print(sys.modules['parity_case_cases'].later(), sys.path[:-1] == before)"
+    )
+    done = samples.python("-c", code, cwd=tmp_path)
+    assert done.stdout.split() == ["mine", "2", "True"], done.stderr
+
+
+def distribution(folder, entries):
+    """A distribution as an installer leaves it, with a case and the entry points that name it."""
+    info = folder / "field_cases-1.0.dist-info"
+    info.mkdir(parents=True)
+    written(info, "Metadata-Version: 2.1\nName: field-cases\nVersion: 1.0\n", "METADATA")
+    listed = "".join(f"{name} = {value}\n" for name, value in entries.items())
+    written(info, f"[parity.cases]\n{listed}", "entry_points.txt")
+    written(folder, GOOD + "case = mine\nother = 3\n", "field_cases.py")
+    written(folder, "raise ValueError('no data here')\n", "field_broken.py")
+
+
+def installed(folder, *names):
+    """What `load` finds under `names` where the distribution in `folder` is installed."""
+    code = (
+        "import sys; from parity.cases import case\n"
+        "print(*case.available())\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: print(case.load(name).name)\n"
+        "    except case.CaseError as error: print(f'refused: {error}')\n"
+    )
+    done = samples.python("-c", code, *names, env={"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_distribution_brings_a_case(tmp_path):
+    distribution(tmp_path, {"by_object": "field_cases:mine", "by_module": "field_cases"})
+    listed, *found = installed(tmp_path, "by_object", "by_module", "reference_nowhere")
+    assert {"by_object", "by_module", "reference"} < set(listed.split())
+    assert found[:2] == ["mine", "mine"]
+    assert "by_module, by_object" in found[2]
+
+
+def test_an_entry_point_that_gives_no_case_is_refused_by_name(tmp_path):
+    entries = {"number": "field_cases:other", "absent": "field_cases:absent", "broken": "field_broken"}
+    distribution(tmp_path, {**entries, "ratings": "field_cases:mine"})
+    _, *found = installed(tmp_path, *entries, "ratings")
+    for line, (name, value) in zip(found, entries.items(), strict=False):
+        assert line.startswith(f"refused: the entry point {name} = {value!r} ")
+    assert found[3].startswith("refused: several cases are named 'ratings'")

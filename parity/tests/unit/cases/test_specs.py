@@ -124,10 +124,32 @@ def test_take_refuses_what_is_not_there(size):
         Batch(images(), labels()).take(size)
 
 
-@pytest.mark.parametrize("shape", [(), (4,), ("batch", 4), ("b", "n"), ("b", 0), ("b", -1), ("b", 2.0), ("b", None)])
+@pytest.mark.parametrize("shape", [(), (4,), ("batch", 4), (None, 4), (12, "b", 4)])
 def test_a_spec_starts_with_the_batch_size(shape):
-    with pytest.raises(InputError, match=r'does not start with the batch size\. Expected "b" and then whole numbers'):
+    with pytest.raises(InputError, match="does not start with the batch size"):
         Spec(*shape)
+
+
+@pytest.mark.parametrize("dimension", ["t", "b", 0, -1, 2.0, None])
+def test_no_other_dimension_is_symbolic(dimension):
+    with pytest.raises(InputError, match=re.escape(f"has the dimension {dimension!r}")):
+        Spec("b", 3, dimension, 4)
+
+
+@pytest.mark.parametrize("dtype", ["string", "str", "object", "datetime64[s]", "V4", "no such dtype", "f99"])
+def test_a_dtype_is_numeric(dtype):
+    with pytest.raises(InputError, match=re.escape(f"has dtype {dtype!r}. Expected a numeric one")):
+        Spec("b", 5, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow"),
+    [("float64", "float32"), ("int64", "int32"), ("uint64", "uint32"), ("complex128", "complex64")],
+)
+def test_a_wide_dtype_is_refused_with_one_that_is_taken(wide, narrow):
+    with pytest.raises(InputError, match=f"has dtype {wide}; .* Give {narrow},"):
+        Spec("b", 5, dtype=wide)
+    assert Spec("b", 5, dtype=narrow).dtype == narrow
 
 
 def test_a_spec_says_what_it_is():

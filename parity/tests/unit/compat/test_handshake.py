@@ -6,7 +6,7 @@ import pytest
 
 from parity import records
 from parity.compat import handshake
-from parity.compat.handshake import Reader, Writer, foresee
+from parity.compat.handshake import Reader, Writer, predict
 from parity.core import failures
 
 WRITER = Writer("1.9.0", 9)
@@ -29,19 +29,19 @@ SKEW, CONVENTION = failures.STABLEHLO_SKEW, failures.CALLING_CONVENTION
     ],
 )
 def test_the_prediction(reader, newer, status, failure, said):
-    found = foresee(WRITER, reader, newer)
+    found = predict(WRITER, reader, newer)
     assert (found.status, found.failure) == (status, failure)
     assert said in found.reason
 
 
 def test_an_older_calling_convention_is_mended():
-    found = foresee(Writer("1.15.0", 10), Reader("1.9.1", 9), ["vhlo.log_v2"])
+    found = predict(Writer("1.15.0", 10), Reader("1.9.1", 9), ["vhlo.log_v2"])
     assert (found.status, found.failure) == (records.REMEDIED, CONVENTION)
     assert found.evidence == "calling convention 10, accepted up to 9"
 
 
 def test_a_writer_that_names_no_version_foretells_nothing():
-    assert foresee(Writer("0.0.0", 9), Reader("1.9.0", 9), []).status is None
+    assert predict(Writer("0.0.0", 9), Reader("1.9.0", 9), []).status is None
 
 
 def test_versions_are_compared_as_numbers():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from parity import records
 from parity.compat import known_issues
-from parity.compat.known_issues import KEYS, RANGES, REQUIRED, settle, unmatched, unsettled
+from parity.compat.known_issues import KEYS, RANGES, REQUIRED, apply, revert, unmatched
 from parity.core import failures
 from parity.core.errors import UsageError
 from parity.core.failures import MISSING_FFI, NUMERIC, SHAPE_REFINEMENT, UNKNOWN
@@ -38,8 +38,7 @@ def listed(write):
     """The known issues of entries that differ from the sample in the given keys."""
 
     def of(*entries):
-        known_issues.load.cache_clear()
-        return known_issues.load(write("".join(toml({**ENTRY, **entry}) for entry in entries)))
+        return known_issues.read(write("".join(toml({**ENTRY, **entry}) for entry in entries)))
 
     return of
 
@@ -64,14 +63,45 @@ def test_the_example_at_the_top_of_the_shipped_list_is_an_issue(write):
     lines = known_issues.LIST.read_text(encoding="utf-8").splitlines()
     first = lines.index("# [[issue]]")
     example = [line[2:] for line in lines[first:] if line.startswith(("# [[", "#")) and ("=" in line or "[[" in line)]
-    [issue] = known_issues.load(write("\n".join(example)))
+    [issue] = known_issues.read(write("\n".join(example)))
     assert issue.patterns["device"] == "cpu:*"
     assert issue.evidence is not None
     assert issue.evidence.search(EVIDENCE)
 
 
+def test_a_project_has_known_issues_of_its_own(write):
+    """As strict as the package's, and beside them."""
+    path = write(toml({**ENTRY, "id": "ours"}))
+    *shipped, own = known_issues.load(path)
+    assert tuple(shipped) == known_issues.load()
+    assert (own.id, own.path) == ("ours", path)
+    assert apply(failed(), ENVIRONMENT, [own]).known_issue == "ours"
+    assert path.name in apply(samples.check(), ENVIRONMENT, [own]).message
+    assert known_issues.find("ours", known_issues.load(path)) is own
+    assert known_issues.find("ours") is None
+
+
+@pytest.mark.parametrize("change", [{"id": known_issues.load()[0].id}, {"id": "ours", "runtimes": "jax"}])
+def test_a_project_can_neither_replace_an_issue_of_the_package_nor_misspell_a_key(write, change):
+    path = write(toml({**ENTRY, **change}))
+    with pytest.raises(UsageError) as refused:
+        known_issues.load(path)
+    assert str(refused.value).startswith(f"{path}: ")
+
+
+def test_known_issues_are_applied_again_to_a_recorded_run(write):
+    issues = known_issues.load(write(toml({**ENTRY, "id": "ours"})))
+    run = samples.run(checks=[failed()])
+    run.environment = ENVIRONMENT
+    assert known_issues.reapply(run, issues)
+    assert run.checks[0].known_issue == "ours"
+    assert not known_issues.reapply(run, issues)
+    assert known_issues.reapply(run)
+    assert run.checks == [failed()]
+
+
 def test_an_empty_list_is_a_list(write):
-    assert known_issues.load(write("# nothing is known\n")) == ()
+    assert known_issues.read(write("# nothing is known\n")) == ()
 
 
 # Both strict directions
@@ -79,44 +109,44 @@ def test_an_empty_list_is_a_list(write):
 
 @pytest.mark.parametrize("status", FAILED)
 def test_what_fails_as_listed_is_known(listed, status):
-    check = settle(failed(status=status), ENVIRONMENT, listed({}))
+    check = apply(failed(status=status), ENVIRONMENT, listed({}))
     assert (check.status, check.known_issue, check.message) == (KNOWN, "cholesky", "no")
 
 
 @pytest.mark.parametrize("status", [PASS, REMEDIED])
 def test_what_passes_although_listed_is_fixed_and_says_what_to_do(listed, status):
-    check = settle(samples.check(status=status), ENVIRONMENT, listed({}))
+    check = apply(samples.check(status=status), ENVIRONMENT, listed({}))
     assert (check.status, check.known_issue) == (FIXED, "cholesky")
-    assert check.message == "listed in known_issues.toml as cholesky and passes: remove or narrow the entry"
+    assert check.message == "listed in issues.toml as cholesky and passes: remove or narrow the entry"
 
 
 @pytest.mark.parametrize("status", FAILED)
 def test_what_fails_otherwise_than_listed_stays_as_it_is(listed, status):
     check = failed(status=status, failure=SHAPE_REFINEMENT)
-    assert settle(check, ENVIRONMENT, listed({})) == check
+    assert apply(check, ENVIRONMENT, listed({})) == check
 
 
 @pytest.mark.parametrize("where", ["evidence", "message"])
 def test_the_evidence_is_looked_for_in_the_evidence_and_the_message(listed, where):
     issues = listed({"evidence": r"lapack_\w+_ffi"})
     check = failed(**{"evidence": None, "message": None, where: EVIDENCE})
-    assert settle(check, ENVIRONMENT, issues).status == KNOWN
+    assert apply(check, ENVIRONMENT, issues).status == KNOWN
 
 
 def test_the_right_class_with_other_evidence_is_not_known(listed):
     issues, check = listed({"evidence": "lapack"}), failed(evidence="cudnn")
-    once = settle(check, ENVIRONMENT, issues)
+    once = apply(check, ENVIRONMENT, issues)
     assert once == check
-    assert settle(unsettled(once), ENVIRONMENT, issues) == check
+    assert apply(revert(once), ENVIRONMENT, issues) == check
 
 
 @pytest.mark.parametrize("status", [FAIL, ERROR, CRASH, TIMEOUT, PASS, REMEDIED])
 def test_what_was_settled_can_be_held_against_another_list(listed, status):
     kind = {FAIL: NUMERIC, CRASH: failures.CRASH, TIMEOUT: failures.TIMEOUT, PASS: None}.get(status, MISSING_FFI)
     check = failed(status=status, failure=kind, message=None)
-    settled = settle(check, ENVIRONMENT, listed({"class": kind or MISSING_FFI}))
+    settled = apply(check, ENVIRONMENT, listed({"class": kind or MISSING_FFI}))
     assert settled.status in (KNOWN, FIXED)
-    assert unsettled(settled) == check
+    assert revert(settled) == check
 
 
 @pytest.mark.parametrize(
@@ -129,20 +159,20 @@ def test_what_was_settled_can_be_held_against_another_list(listed, status):
     ],
 )
 def test_a_failure_without_a_class_has_the_one_that_its_status_or_score_tells(listed, kind, found):
-    check = settle(failed(failure=None, **found), ENVIRONMENT, listed({"class": kind}))
+    check = apply(failed(failure=None, **found), ENVIRONMENT, listed({"class": kind}))
     assert (check.status, check.failure) == (KNOWN, kind)
 
 
 def test_of_two_issues_that_apply_the_one_that_explains_the_failure_is_named(listed):
     issues = listed({"id": "first", "class": NUMERIC}, {"id": "second"})
-    assert settle(failed(), ENVIRONMENT, issues).known_issue == "second"
-    assert "as first and second and passes" in settle(samples.check(), ENVIRONMENT, issues).message
+    assert apply(failed(), ENVIRONMENT, issues).known_issue == "second"
+    assert "as first and second and passes" in apply(samples.check(), ENVIRONMENT, issues).message
 
 
 @pytest.mark.parametrize("status", [KNOWN, FIXED, MISSING])
 def test_what_is_settled_or_was_not_seen_is_left_alone(listed, status):
     check = failed(status=status)
-    assert settle(check, ENVIRONMENT, listed({})) is check
+    assert apply(check, ENVIRONMENT, listed({})) is check
 
 
 checks = st.builds(
@@ -170,8 +200,7 @@ entries = st.fixed_dictionaries(
 def test_a_check_gets_in_order_only_by_an_issue_of_its_own_class_and_evidence(tmp_path_factory, check, chosen):
     path = tmp_path_factory.getbasetemp() / "property.toml"
     path.write_text("".join(toml({**ENTRY, **entry}) for entry in chosen), encoding="utf-8")
-    known_issues.load.cache_clear()
-    after = settle(check, ENVIRONMENT, known_issues.load(path))
+    after = apply(check, ENVIRONMENT, known_issues.read(path))
     if after.status in IN_ORDER and check.status not in IN_ORDER:
         [entry] = [entry for entry in chosen if entry["id"] == after.known_issue]
         assert after.status == KNOWN
@@ -211,7 +240,7 @@ def test_a_check_gets_in_order_only_by_an_issue_of_its_own_class_and_evidence(tm
 )
 def test_ranges_are_those_of_pep_440(listed, version, wanted, applies):
     environment = {**ENVIRONMENT, "versions": {**ENVIRONMENT["versions"], "jax": version}}
-    assert (settle(failed(), environment, listed({"jax": wanted})).status == KNOWN) is applies
+    assert (apply(failed(), environment, listed({"jax": wanted})).status == KNOWN) is applies
 
 
 @pytest.mark.parametrize("package", RANGES)
@@ -221,19 +250,19 @@ def test_every_range_is_looked_up_by_its_own_name(listed, package):
         "machine": {"python": "5"},
     }
     version = RANGES.index(package) + 1
-    assert settle(failed(), environment, listed({package: f"=={version}"})).status == KNOWN
-    assert settle(failed(), environment, listed({package: f"!={version}"})).status == ERROR
+    assert apply(failed(), environment, listed({package: f"=={version}"})).status == KNOWN
+    assert apply(failed(), environment, listed({package: f"!={version}"})).status == ERROR
 
 
 @pytest.mark.parametrize(("python", "applies"), [("3.12.1", True), ("3.14.0a1+", True), ("3.11.7", False)])
 def test_a_python_built_from_git_has_the_version_that_it_says(listed, python, applies):
     environment = {**ENVIRONMENT, "machine": {"python": python}}
-    assert (settle(failed(), environment, listed({"python": ">=3.12"})).status == KNOWN) is applies
+    assert (apply(failed(), environment, listed({"python": ">=3.12"})).status == KNOWN) is applies
 
 
 @pytest.mark.parametrize("package", RANGES)
 def test_a_range_matches_nothing_where_versions_are_not_recorded(listed, package):
-    assert settle(failed(), {}, listed({package: ">=0"})).status == ERROR
+    assert apply(failed(), {}, listed({package: ">=0"})).status == ERROR
 
 
 @pytest.mark.parametrize(
@@ -247,21 +276,21 @@ def test_a_range_matches_nothing_where_versions_are_not_recorded(listed, package
     ],
 )
 def test_a_pattern_selects_by_its_own_field(listed, key, meant, other):
-    assert settle(failed(), ENVIRONMENT, listed({key: meant})).status == KNOWN
-    assert settle(failed(), ENVIRONMENT, listed({key: other})).status == ERROR
+    assert apply(failed(), ENVIRONMENT, listed({key: meant})).status == KNOWN
+    assert apply(failed(), ENVIRONMENT, listed({key: other})).status == ERROR
 
 
 @pytest.mark.parametrize("runtime", ["jax", "jax_float64"])
 @pytest.mark.parametrize("status", [PASS, ERROR])
 def test_an_issue_of_tensorflow_says_nothing_of_jax_alone(listed, runtime, status):
     check = failed(status=status, runtime=runtime, tf_device=NO_DEVICE)
-    assert settle(check, ENVIRONMENT, listed({}, {"id": "any", "runtime": "*", "device": "*"})) is check
+    assert apply(check, ENVIRONMENT, listed({}, {"id": "any", "runtime": "*", "device": "*"})) is check
 
 
 def test_an_issue_of_jax_names_its_runtime_and_means_its_device(listed):
     check = failed(runtime="jax", tf_device=NO_DEVICE, jax_device="gpu:0")
-    assert settle(check, ENVIRONMENT, listed({"runtime": "jax", "device": "gpu:*"})).status == KNOWN
-    assert settle(check, ENVIRONMENT, listed({"runtime": "jax", "device": "cpu:*"})).status == ERROR
+    assert apply(check, ENVIRONMENT, listed({"runtime": "jax", "device": "gpu:*"})).status == KNOWN
+    assert apply(check, ENVIRONMENT, listed({"runtime": "jax", "device": "cpu:*"})).status == ERROR
 
 
 # A full matrix
@@ -287,7 +316,7 @@ def test_an_issue_that_explains_no_failure_of_any_run_is_unmatched(listed):
 
 def test_runs_that_are_settled_match_the_same_issues(listed):
     issues = listed({"id": "seen"}, {"id": "passes", "leaf": "erf"})
-    settled = [settle(check, ENVIRONMENT, issues) for check in (failed(), samples.check(leaf="erf"))]
+    settled = [apply(check, ENVIRONMENT, issues) for check in (failed(), samples.check(leaf="erf"))]
     assert [check.status for check in settled] == [KNOWN, FIXED]
     assert [issue.id for issue in unmatched([run(*settled, tensorflow="2.21.0")], issues)] == ["passes"]
 
@@ -310,7 +339,7 @@ def test_without_runs_every_issue_is_unmatched(listed):
     [
         ({"tensorflo": ">=2"}, "unknown key 'tensorflo'. Expected some of id, class, text"),
         ({"class": "ffi"}, "unknown class 'ffi'. Expected one of stablehlo_skew"),
-        ({"id": "Cholesky on CPU"}, "the id 'Cholesky on CPU' is no slug. Expected lower-case words"),
+        ({"id": "Cholesky on CPU"}, "the id 'Cholesky on CPU' is not valid. Expected lower-case words"),
         ({"upstream": "jax#23056"}, "upstream is 'jax#23056'. Expected a URL, or 'none: ' and why"),
         ({"upstream": "none"}, "upstream is 'none'. Expected a URL, or 'none: ' and why"),
         ({"upstream": "none: "}, "upstream is 'none: '. Expected a URL, or 'none: ' and why"),
@@ -324,7 +353,7 @@ def test_without_runs_every_issue_is_unmatched(listed):
 def test_a_bad_entry_is_refused_by_file_name_and_fix(write, change, expected):
     path = write(toml({**ENTRY, **change}))
     with pytest.raises(UsageError) as refused:
-        known_issues.load(path)
+        known_issues.read(path)
     assert str(refused.value).startswith(f"{path}: issue {change.get('id', 'cholesky')!r}: {expected}")
 
 
@@ -333,7 +362,7 @@ def test_an_entry_without_a_required_key_is_refused(write, key):
     path = write(toml({k: v for k, v in ENTRY.items() if k != key}))
     named = "1" if key == "id" else "'cholesky'"
     with pytest.raises(UsageError) as refused:
-        known_issues.load(path)
+        known_issues.read(path)
     assert str(refused.value) == f"{path}: issue {named}: {key!r} is missing. Every issue needs {', '.join(REQUIRED)}."
 
 
@@ -343,13 +372,13 @@ def test_a_value_that_is_no_text_is_refused(write, key, value):
     text = toml({k: v for k, v in ENTRY.items() if k != key})
     path = write(f"{text}{key} = {value}\n")
     with pytest.raises(UsageError, match=f"{key!r} is .*Expected text"):
-        known_issues.load(path)
+        known_issues.read(path)
 
 
 def test_an_id_that_is_there_twice_is_refused(write):
     path = write(toml(ENTRY) * 2)
     with pytest.raises(UsageError) as refused:
-        known_issues.load(path)
+        known_issues.read(path)
     assert str(refused.value) == f"{path}: the id cholesky is there twice. Give every issue an id of its own."
 
 
@@ -359,7 +388,7 @@ def test_an_id_that_is_there_twice_is_refused(write):
 def test_a_file_with_anything_but_issues_is_refused(write, text):
     path = write(text)
     with pytest.raises(UsageError, match="expected nothing but") as refused:
-        known_issues.load(path)
+        known_issues.read(path)
     assert str(refused.value).startswith(f"{path}: ")
 
 
@@ -369,7 +398,7 @@ def test_a_file_that_is_missing_or_no_toml_is_refused(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UsageError) as refused:
-        known_issues.load(path)
+        known_issues.read(path)
     assert str(refused.value).startswith(f"cannot read the known issues {path}: ")
     assert str(refused.value).endswith("Expected UTF-8 TOML.")
 

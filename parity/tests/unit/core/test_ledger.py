@@ -4,13 +4,13 @@ import time
 
 import pytest
 
-from parity.core.ledger import FRAMEWORKS, IMPORTING, OWN_CODE, TRAINING, Ledger
+from parity.core.ledger import FRAMEWORKS, IMPORTING, OWN_CODE, TRAINING, TimeLedger
 
 TICK = 0.05
 
 
 def test_a_ledger_without_spending_is_all_own_code():
-    ledger = Ledger()
+    ledger = TimeLedger()
     time.sleep(TICK)
     totals = ledger.totals()
     assert (totals[IMPORTING], totals[TRAINING], totals[FRAMEWORKS]) == (0, 0, 0)
@@ -33,7 +33,7 @@ def clock(monkeypatch):
 
 
 def test_nested_purposes_are_booked_once_on_the_innermost(clock):
-    ledger = Ledger()
+    ledger = TimeLedger()
     clock.pass_(1)
     with ledger.spend(TRAINING):
         clock.pass_(2)
@@ -50,7 +50,7 @@ def test_nested_purposes_are_booked_once_on_the_innermost(clock):
 
 
 def test_own_code_may_be_spent_by_name_inside_another_purpose(clock):
-    ledger = Ledger()
+    ledger = TimeLedger()
     with ledger.spend(FRAMEWORKS):
         clock.pass_(1)
         with ledger.spend(OWN_CODE):
@@ -60,7 +60,7 @@ def test_own_code_may_be_spent_by_name_inside_another_purpose(clock):
 
 
 def test_a_purpose_of_its_own_is_listed(clock):
-    ledger = Ledger()
+    ledger = TimeLedger()
     with ledger.spend("waiting"):
         clock.pass_(3)
     assert ledger.totals()["waiting"] == 3
@@ -68,7 +68,7 @@ def test_a_purpose_of_its_own_is_listed(clock):
 
 @pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt])
 def test_an_exception_closes_what_it_passes(clock, interruption):
-    ledger = Ledger()
+    ledger = TimeLedger()
 
     def interrupted():
         with ledger.spend(TRAINING):
@@ -87,7 +87,7 @@ def test_an_exception_closes_what_it_passes(clock, interruption):
 
 def test_totals_add_up_to_the_elapsed_time():
     before = time.perf_counter()
-    ledger = Ledger()
+    ledger = TimeLedger()
     for purpose in (IMPORTING, TRAINING, FRAMEWORKS):
         with ledger.spend(purpose), ledger.spend(FRAMEWORKS):
             time.sleep(TICK / 10)

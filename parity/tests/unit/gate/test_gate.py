@@ -298,7 +298,9 @@ def test_what_fails_in_both_is_noted_and_counted():
         ({"score": math.nan}, [("block", "worse")]),
         ({"score": math.inf}, [("block", "worse")]),
         ({"failure": "segfault"}, [("block", "worse")]),
-        ({"score": 400.0}, [("warn", "drift"), ("note", "still failing")]),
+        ({"score": 400.0}, [("block", "worse")]),
+        ({"score": 1e12}, [("block", "worse")]),
+        ({"score": 350.0}, [("note", "still failing")]),
     ],
 )
 def test_what_fails_worse_than_before_is_more_than_noted(changes, found):
@@ -367,3 +369,26 @@ def test_the_environment_that_is_read_is_the_one_that_is_written():
 
     assert set(machines.SPEED) <= environment.machine().keys() <= records.Machine.__annotations__.keys()
     assert set(side.PACKAGES) <= set(environment.PACKAGES)
+
+
+def older(**changes):
+    """A run of older releases than those of `run`, on a day before."""
+    environment = {"versions": {"jax": "0.9.1", "tensorflow": "2.19.1"}, "machine": standings.MACHINE}
+    return run(**{"started_at": "2025-12-01T00:00:00.000Z", "environment": environment, **changes})
+
+
+def test_a_candidate_that_is_older_than_its_baseline_is_said():
+    assert kinds(judge(older())) == [("warn", "swapped")]
+    assert kinds(judge(run(started_at="2025-12-01T00:00:00.000Z"))) == [("warn", "swapped")]
+    mixed = {"versions": {"jax": "0.9.1", "tensorflow": "2.21.0"}, "machine": standings.MACHINE}
+    assert kinds(judge(older(environment=mixed))) == []
+    tenth = {"versions": {"jax": "0.10.0", "tensorflow": "2.20.0"}, "machine": standings.MACHINE}
+    assert kinds(judge(newer(environment=tenth))) == []
+
+
+def test_the_sentence_counts_what_was_compared_and_what_is_new():
+    made = newer()
+    made.checks += [replace(made.checks[1], leaf=f"more {number}") for number in range(20)]
+    found = judge(made)
+    assert found.compared == 4
+    assert "in 4 checks, and 20 are new" in found.sentence

@@ -128,10 +128,10 @@ def test_a_file_that_cannot_be_written_is_said(gated, tmp_path):
     assert "is a file" in complaint
     assert "--json" in complaint
     (tmp_path / "folder").mkdir()
-    _, _, complaint = gated(newer(), f"--junit={tmp_path / 'folder'}")
-    assert "Is a directory" in complaint
-    assert "--junit" in complaint
-    assert "--out" not in complaint
+    for option in ("--junit", "--json", "--markdown"):
+        code, _, complaint = gated(newer(), f"{option}={tmp_path / 'folder'}")
+        assert code == 2
+        assert option in complaint
 
 
 def test_a_summary_is_appended_and_what_is_no_regular_file_stays_what_it_is(gated, tmp_path):
@@ -168,3 +168,17 @@ def test_ten_times_the_checks():
 
 def test_the_interface_that_others_use():
     assert {"judge", "load_policy", "read", "Verdict", "Finding"} <= set(gate.__all__)
+
+
+@pytest.mark.parametrize("broken", ["--no-such-option", "conftest.py"])
+def test_a_run_that_fails_before_its_plan_leaves_nothing_that_the_gate_accepts(tmp_path, broken):
+    (tmp_path / "conftest.py").write_text("import no_such_module\n" if broken == "conftest.py" else "")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "run.json").write_bytes(encoded(newer()))
+    done = samples.python("-m", "pytest", f"--parity-out={out}", *[broken][broken == "conftest.py" :], cwd=tmp_path)
+    assert done.returncode == 4, done.stdout
+    (tmp_path / "old.json").write_bytes(encoded(run()))
+    done = samples.python("-m", "parity", "gate", tmp_path / "old.json", out)
+    assert done.returncode == 4
+    assert "ended before its plan" in done.stderr

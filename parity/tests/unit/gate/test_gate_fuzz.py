@@ -18,7 +18,8 @@ from msgspec.structs import replace
 
 from parity import gate, records
 from parity.core.errors import NotComparableError, RecordError
-from parity.gate import comparing, outputs
+from parity.gate import checks as check_rules
+from parity.gate import outputs
 from parity.gate.side import parse
 from parity.records import Deprecation, Power, Remedy, Stopped
 from parity.tests.support import samples
@@ -234,11 +235,11 @@ def test_what_is_passed_over_quickly_is_what_there_is_nothing_to_say_of(one, oth
     old, new = standing(one).checks, standing(other).checks
     told = {
         (before or after).item + (before or after).leaf
-        for before, after in comparing.remarkable(old, new, POLICY.drift)
+        for before, after in check_rules.differing_pairs(old, new, POLICY.drift)
     }
     for key in old.keys() | new.keys():
         if "".join(key) not in told:
-            assert comparing.compare(old[key], new[key], POLICY.drift, False, True) == []
+            assert check_rules.compare(old[key], new[key], POLICY.drift, False, True) == []
 
 
 @fuzz

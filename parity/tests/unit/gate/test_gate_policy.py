@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from parity import gate
 from parity.core.errors import UsageError
+from parity.gate import policy as policy_module
 from parity.tests.support import samples, standings
 from parity.tests.support.policies import DRIFT, rule
 from parity.tests.support.standings import judge, kinds, with_check
@@ -55,7 +56,33 @@ def test_a_candidate_does_not_move_under_an_easier_rule():
     assert judge(made).exit_code == 1
 
 
-@pytest.mark.parametrize("where", [{"case": "mine"}, {"probe": "predict"}, {"runtime": "tf_*l"}])
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [
+        ({"case": "mine"}, ["mine", "reference"]),
+        ({"probe": "predcit"}, ["predcit", "predict", "train_gradient"]),
+        ({"runtime": "tf_*l"}, ["tf_*l", "tf_xla", "tf_graph"]),
+        ({"probe": "train_gradient", "runtime": "tf_xla"}, ["train_gradient", "tf_xla"]),
+    ],
+)
+def test_a_rule_that_matches_nothing_is_refused_and_named(policy, where, named):
+    with pytest.raises(UsageError, match=r"rule 1 of the policy .* matches nothing") as error:
+        judge(standings.newer(), policy=policy(DRIFT + rule(**where)))
+    assert error.value.exit_code == 2
+    assert all(name in str(error.value) for name in named)
+
+
+def test_the_shipped_rules_may_match_nothing_and_so_may_copies_of_them(policy):
+    text = policy_module.SHIPPED.read_text(encoding="utf-8")
+    assert not any(place.case == "operations" for place in standings.run().plan)
+    assert judge(standings.newer(), policy=policy(text)).exit_code == 0
+    with pytest.raises(UsageError, match="rule 2 of the policy"):
+        judge(standings.newer(), policy=policy(text + rule(case="refrence")))
+
+
+@pytest.mark.parametrize(
+    "where", [{"probe": "predict"}, {"runtime": "tf_x*"}, {"probe": "latency", "runtime": "tf_xla"}]
+)
 def test_a_rule_for_elsewhere_does_not(policy, where):
     assert judge(with_check(1, status="fail"), policy=policy(DRIFT + rule(**where))).exit_code == 1
 

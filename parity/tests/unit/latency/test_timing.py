@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from parity.latency import timing
+from parity.latency import MIN_ROUNDS, timing
 
 MS = 1_000_000
 
@@ -20,7 +20,7 @@ class Machine:
         self.rng, self.noise, self.drift, self.hiccups = np.random.default_rng(seed), noise, drift, hiccups
         self.now_s, self.order, self.steps = 0.0, [], 0
 
-    def way(self, name, ms):
+    def timer(self, name, ms):
         def step():
             self.steps += 1
             slow = 1 + self.drift * (1 + np.sin(self.steps / 20))
@@ -33,11 +33,11 @@ class Machine:
         return step
 
     def measured(self, **ms):
-        ways = {name: self.way(name, of) for name, of in ms.items()}
-        return timing.interleaved(ways, reference="a", budget_s=1e9, clock=lambda: self.now_s)
+        timers = {name: self.timer(name, of) for name, of in ms.items()}
+        return timing.interleaved(timers, reference="a", budget_s=1e9, clock=lambda: self.now_s)
 
 
-def test_every_way_runs_once_in_each_round_in_an_order_that_changes():
+def test_every_timer_runs_once_in_each_round_in_an_order_that_changes():
     machine = Machine()
     found = machine.measured(a=1, b=1, c=1)
     rounds = [machine.order[i : i + 3] for i in range(0, len(machine.order), 3)]
@@ -67,12 +67,12 @@ def test_drift_of_the_machine_cancels_in_ratios():
 @given(noise=st.floats(0, 0.5), budget_s=st.floats(0, 0.5), least=st.integers(1, 40), most=st.integers(1, 120))
 def test_measuring_ends_at_a_look_with_its_budget_or_at_the_most(noise, budget_s, least, most):
     machine = Machine(noise=noise)
-    ways = {"a": machine.way("a", 1), "b": machine.way("b", 1)}
+    timers = {"a": machine.timer("a", 1), "b": machine.timer("b", 1)}
     known = {"reference": "a", "min_rounds": least, "max_rounds": most, "warm_up": 0}
-    found = timing.interleaved(ways, budget_s=budget_s, clock=lambda: machine.now_s, **known)
+    found = timing.interleaved(timers, budget_s=budget_s, clock=lambda: machine.now_s, **known)
     growing = itertools.accumulate(range(20), lambda n, _: int(np.ceil(n * timing.GROWTH)), initial=max(least, 16))
     looks = set(itertools.takewhile(lambda n: n <= max(least, most), growing))
-    narrow = all(found.narrow(name) for name in ways)
+    narrow = all(found.narrow(name) for name in timers)
     assert least <= found.rounds <= max(least, most)
     assert found.rounds in looks or found.spent_s >= budget_s or found.rounds == max(least, most)
     assert narrow or found.spent_s >= budget_s or found.rounds == max(least, most)
@@ -82,9 +82,9 @@ def test_measuring_ends_at_a_look_with_its_budget_or_at_the_most(noise, budget_s
 
 def test_what_is_not_narrow_when_the_time_ends_says_so():
     machine = Machine(noise=0.6)
-    ways = {"a": machine.way("a", 1), "b": machine.way("b", 1)}
-    found = timing.interleaved(ways, reference="a", budget_s=0.02, clock=lambda: machine.now_s)
-    assert found.rounds == timing.MIN_ROUNDS
+    timers = {"a": machine.timer("a", 1), "b": machine.timer("b", 1)}
+    found = timing.interleaved(timers, reference="a", budget_s=0.02, clock=lambda: machine.now_s)
+    assert found.rounds == MIN_ROUNDS
     assert not found.narrow("a")
     assert not found.narrow("b")
 

@@ -32,8 +32,10 @@ def test_the_readme_says_what_was_measured():
 def test_the_readme_says_what_hand_overs_cost():
     run = published.run(published.HANDOVER)
     assert run.in_order()
-    assert {(hit.way, hit.seed) for hit in run.hits} >= {(way, seed) for way in HANDOVERS for seed in range(5)}
-    for sentence in costs.sentences(run.hits):
+    assert {(hit.method, hit.seed) for hit in run.handover_costs} >= {
+        (way, seed) for way in HANDOVERS for seed in range(5)
+    }
+    for sentence in costs.sentences(run.handover_costs):
         assert f"- {sentence}." in README
     assert [figure.title for figure in handover.of_the_whole()["charts"]]
 
@@ -67,10 +69,10 @@ def test_there_may_be_none(tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", BASELINES, ids=lambda path: path.stem)
 def test_a_baseline_is_of_this_suite(path):
     baseline = json.loads(path.read_text(encoding="utf-8"))
-    assert {q["limit"] for q in baseline["questions"]} == {rules.LIMIT}
+    assert {row["limit"] for row in baseline["items"]} == {rules.LIMIT}
     assert baseline["deprecations"] is not None
-    asked = {q["probe"] for q in baseline["questions"]}
-    assert {"predict", "relations", "canaries", "operations", "finetuning", "artifact", "training"} <= asked
+    asked = {row["probe"] for row in baseline["items"]}
+    assert {"predict", "relations", "seeded_defects", "operations", "finetuning", "artifact", "training"} <= asked
 
 
 def test_every_supported_cell_has_a_baseline():

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity import records
+from parity import gate, records
 from parity.core import failures
 from parity.core.errors import RecordError
 from parity.records import Curve, Recorder, Run, Worst, schema
@@ -325,3 +325,69 @@ def test_a_new_run_takes_the_place_of_the_old_one(tmp_path):
         recorder.add(samples.check(leaf=leaf))
         recorder.seal(records.COMPLETE, {})
     assert [c.leaf for c in records.read(tmp_path).checks] == ["new"]
+
+
+NEWER, OLDER = "2026-02-02T00:00:00.000Z", "2026-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(("started_at", "leaf"), [(NEWER, "unsealed"), (OLDER, "sealed")])
+def test_of_two_records_in_a_folder_the_later_run_is_read(tmp_path, started_at, leaf):
+    Recorder(tmp_path, samples.run(started_at=started_at)).add(samples.check(leaf="unsealed"))
+    (tmp_path / "run.json").write_text(records.dumps(samples.run(checks=[samples.check(leaf="sealed")])))
+    assert [check.leaf for check in records.read(tmp_path).checks] == [leaf]
+    assert [key[1] for key in gate.read(tmp_path).checks] == [leaf]
+
+
+def test_a_record_that_was_sealed_and_not_yet_tidied_is_read(tmp_path):
+    recorder = Recorder(tmp_path, samples.run())
+    stream = (tmp_path / "run.jsonl").read_bytes()
+    recorder.seal(records.COMPLETE, {})
+    (tmp_path / "run.jsonl").write_bytes(stream)
+    assert records.read(tmp_path).state == records.COMPLETE
+
+
+def test_a_run_that_wrote_no_start_hides_the_record_before_it(tmp_path):
+    records.seal(tmp_path, samples.run(checks=[samples.check()]))
+    (tmp_path / "run.jsonl").write_bytes(b"")
+    for read in (records.read, gate.read):
+        with pytest.raises(RecordError, match=r"run\.jsonl is empty"):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_run_that_ends_before_its_plan_leaves_no_record_to_be_taken_for_its_own(tmp_path, sealed):
+    recorder = Recorder(tmp_path, samples.run(checks=[samples.check()]))
+    if sealed:
+        recorder.seal(records.COMPLETE, {})
+    records.begin(tmp_path)
+    for read in (records.read, gate.read):
+        with pytest.raises(RecordError, match=r"ended before its plan.* run\.previous\.json") as error:
+            read(tmp_path)
+        assert error.value.exit_code == 4
+    [previous] = tmp_path.iterdir()
+    assert records.read(previous).environment == recorder.run.environment
+    Recorder(tmp_path, samples.run()).seal(records.COMPLETE, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_folder_without_a_record_can_begin(tmp_path):
+    records.begin(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize("rubbish", ["rubbish", "[]", '{"leaf": 1}', '{"event": "check", "item": "alone"}'])
+def test_a_line_of_rubbish_is_named_by_its_number(tmp_path, rubbish):
+    recorder = Recorder(tmp_path, samples.run())
+    for _ in range(3):
+        recorder.add(samples.check())
+    path = tmp_path / "run.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:3], rubbish, *lines[3:], ""]))
+    for read in (records.read, gate.read):
+        with pytest.raises(RecordError, match=r"line 4 of \S*run\.jsonl"):
+            read(tmp_path)
+
+
+def test_runtimes_are_in_the_order_of_their_first_appearance():
+    plan = [samples.planned(item=str(n), runtime=name) for n, name in enumerate(("b", "a", "b", "c"))]
+    assert samples.run(plan=plan).runtimes() == ["b", "a", "c"]

@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from parity import records
@@ -275,7 +276,7 @@ def test_it_fits_80_columns_and_begins_with_the_verdict(found):
 
 
 def test_names_from_records_are_shown_and_not_obeyed(found):
-    evil = replace(found.corners["new/new"].run.remedies[0], evidence="a\x1b[2J\n| <script>")
+    evil = msgspec.structs.replace(found.corners["new/new"].run.remedies[0], evidence="a\x1b[2J\n| <script>")
     found.corners["new/new"].run.remedies[0] = evil
     found = replace(found, moved=[replace(found.moved[0], sentence=evil.evidence)])
     assert "\x1b" not in telling.terminal(found)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity.handover.hit import hit
+from parity.handover.cost import handover_cost
 from parity.records import HandoverCost
 from parity.report.costs import sentences
 
@@ -16,18 +16,18 @@ EPOCH = [1.0, 3.0]
 
 
 def of(alone, mine, before=EPOCH):
-    return hit("tiny", "restarted", 10, before, alone, mine)
+    return handover_cost("tiny", "restarted", 10, before, alone, mine)
 
 
 @given(losses, losses)
-def test_equal_losses_are_no_hit(before, alone):
+def test_equal_losses_cost_nothing(before, alone):
     found = of(alone, alone, before)
     assert (found.height, found.after, found.recovered_after, found.end) == (0, 0, 0, 1)
     assert (found.step, found.steps) == (10, len(alone))
 
 
 @given(losses, losses, st.data(), st.sampled_from([2.0**-20, 0.25, 2.0, 1024.0]))
-def test_the_unit_of_the_loss_has_no_say(before, alone, data, unit):
+def test_the_unit_of_the_loss_does_not_matter(before, alone, data, unit):
     mine = data.draw(st.lists(st.floats(0.01, 10), min_size=len(alone), max_size=len(alone)))
     scaled = of([unit * x for x in alone], [unit * x for x in mine], [unit * x for x in before])
     assert scaled == of(alone, mine, before)

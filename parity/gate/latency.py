@@ -16,9 +16,8 @@ import msgspec
 
 from parity.core.errors import NotComparableError
 from parity.core.text import one_line
-from parity.gate import machines
-from parity.gate import verdict as words
-from parity.gate.comparing import digits
+from parity.gate import machines, verdict
+from parity.gate.checks import Difference, digits
 from parity.gate.policy import Drift, Policy
 from parity.gate.side import PACKAGES, Side
 from parity.gate.verdict import BLOCK, NOTE, WARN, Finding
@@ -26,7 +25,7 @@ from parity.records import Timing
 from parity.records.measures import BATCH_SIZES, BETWEEN_PROCESSES
 from parity.records.statuses import COMPLETE
 
-AGAIN = "AGAIN"
+REPEAT = "REPEAT"
 """Stands for the folder of a repeat that is yet to be made."""
 
 
@@ -39,7 +38,7 @@ class Slowdown(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def between(cls, was: Timing, became: Timing) -> Slowdown:
-        """From one timing to another."""
+        """Return the slowdown from one timing to another."""
         pairs = (became.median_ns, was.median_ns), (became.low_ns, was.high_ns), (became.high_ns, was.low_ns)
         factor, low, high = (_ratio(float(a), float(b)) for a, b in pairs)
         return cls(factor, low * (1 - BETWEEN_PROCESSES), high * (1 + BETWEEN_PROCESSES))
@@ -79,40 +78,40 @@ def _no_repeat(candidate: Side, repeat: Side) -> str:
     for name in PACKAGES:
         if repeat.versions.get(name) != candidate.versions.get(name):
             return f"{name} is another"
-    return machines.apart(candidate.machine, repeat.machine)
+    return machines.difference(candidate.machine, repeat.machine)
 
 
-def of_timings(baseline: Side, candidate: Side, policy: Policy, repeats: Sequence[Side] = ()) -> Iterator[Finding]:
-    """Steps that take longer, where both were measured on one kind of machine under the same conditions."""
+def compare_timings(baseline: Side, candidate: Side, policy: Policy, repeats: Sequence[Side] = ()) -> Iterator[Finding]:
+    """Yield steps that take longer, where both were measured on one kind of machine under the same conditions."""
     if not baseline.timings:
         if repeats or (baseline.started_at is None and candidate.timings):
-            yield Finding(NOTE, words.LATENCY, "", _no_latencies(baseline))
+            yield Finding(NOTE, verdict.LATENCY, "", _no_latencies(baseline))
         return
-    why = machines.apart(baseline.machine, candidate.machine)
+    why = machines.difference(baseline.machine, candidate.machine)
     if why:
-        yield Finding(NOTE, words.LATENCY, "", "latencies are not compared", detail=why)
+        yield Finding(NOTE, verdict.LATENCY, "", "latencies are not compared", detail=why)
         return
     if not candidate.timings:
-        yield Finding(WARN, words.LATENCY, "", "latencies were measured in the baseline only")
+        yield Finding(WARN, verdict.LATENCY, "", "latencies were measured in the baseline only")
         return
-    awaited = False
+    unconfirmed = False
     for name, was in baseline.timings.items():
         became = candidate.timings.get(name)
-        told = _told(was, became, [run.timings.get(name) for run in repeats], policy.drift.latency)
-        if told is None:
+        found = _slower(was, became, [run.timings.get(name) for run in repeats], policy.drift.latency)
+        if found is None:
             continue
-        level, what, detail, worst = told
-        awaited = awaited or what.endswith(_AWAITING)
-        excuse = policy.excuse(was.case, words.LATENCY, was.runtime) if level == BLOCK else ""
+        level, kind, what, detail, worst = found
+        unconfirmed = unconfirmed or what.endswith(_UNCONFIRMED)
+        excuse = policy.excuse(was.case, verdict.LATENCY, was.runtime) if level == BLOCK else ""
         yield Finding(
-            WARN if excuse else level, words.LATENCY, "step", what, _step(was),
-            case=was.case, probe=words.LATENCY, runtime=was.runtime, detail=detail, worst=worst, excuse=excuse,
+            WARN if excuse else level, kind, "step", what, _step(was),
+            case=was.case, probe=verdict.LATENCY, runtime=was.runtime, detail=detail, worst=worst, excuse=excuse,
         )  # fmt: skip
-    if awaited:
+    if unconfirmed:
         yield Finding(
-            NOTE, words.LATENCY, "", "a step that takes longer blocks once a repeat confirms it: measure the "
+            NOTE, verdict.LATENCY, "", "a step that takes longer blocks once a repeat confirms it: measure the "
             f"candidate's releases again with the same options, parity run -m latency{_options(candidate)} --out "
-            f"{AGAIN}, and give that to the gate, parity gate {baseline.source} {candidate.source} --repeat {AGAIN}",
+            f"{REPEAT}, and give that to the gate, parity gate {baseline.source} {candidate.source} --repeat {REPEAT}",
         )  # fmt: skip
 
 
@@ -123,7 +122,7 @@ def _no_latencies(baseline: Side) -> str:
 
 
 def _options(run: Side) -> str:
-    """The cases and batch sizes of its latencies, where they are not those that are measured by default."""
+    """Return the cases and batch sizes of its latencies, where they are not those that are measured by default."""
     cases = sorted({timing.case for timing in run.timings.values()})
     sizes = sorted({timing.batch_size for timing in run.timings.values()})
     given = [f"--case {one_line(case)}" for case in cases if cases != ["reference"]]
@@ -131,15 +130,13 @@ def _options(run: Side) -> str:
     return "".join(f" {option}" for option in given)
 
 
-_AWAITING = "and no repeat was given to confirm it"
-_Told = tuple[str, str, str, float]
-"""Level, what happened, detail and how bad it is."""
+_UNCONFIRMED = "and no repeat was given to confirm it"
 
 
-def _told(was: Timing, became: Timing | None, repeated: Sequence[Timing | None], limit: float) -> _Told | None:
-    """What there is to say of a step; None where it takes no longer."""
+def _slower(was: Timing, became: Timing | None, repeated: Sequence[Timing | None], limit: float) -> Difference | None:
+    """Return how a step became slower; None where it did not."""
     if became is None:
-        return WARN, "was measured in the baseline only", "", 0.0
+        return Difference(WARN, verdict.LATENCY, "was measured in the baseline only")
     found, again = Slowdown.between(was, became), [Slowdown.between(was, one) for one in repeated if one is not None]
     if found.factor <= limit:
         return None
@@ -149,29 +146,29 @@ def _told(was: Timing, became: Timing | None, repeated: Sequence[Timing | None],
         + "".join(f"; repeated {one}" for one in again)
     )
     worst = math.inf if math.isnan(found.factor) else found.factor
-    return level, f"takes longer by more than a factor {limit:g}, {more}", detail, worst
+    return Difference(level, verdict.LATENCY, f"takes longer by more than a factor {limit:g}, {more}", detail, worst)
 
 
 def _confirmed(found: Slowdown, again: Sequence[Slowdown], repeats: int, limit: float) -> tuple[str, str]:
-    """The level of a slowdown, and what that is due to; `again` is what those of the repeats say that measured it."""
+    """Return the level of a slowdown, and why; `again` is what the repeats say that measured it."""
     if not found.low > limit:
         return WARN, "though its interval does not exclude less"
     if not all(one.low > limit for one in again):
         return NOTE, "which a repeat did not confirm"
     if not repeats:
-        return WARN, _AWAITING
+        return WARN, _UNCONFIRMED
     return (BLOCK, "confirmed by a repeat") if len(again) == repeats else (WARN, "and a repeat did not measure it")
 
 
-def of_footprints(baseline: Side, candidate: Side, drift: Drift) -> Iterator[Finding]:
-    """Memory and artifacts that grew; memory where both ran on one kind of machine."""
-    alike = machines.alike(baseline.machine, candidate.machine)
+def compare_footprints(baseline: Side, candidate: Side, drift: Drift) -> Iterator[Finding]:
+    """Yield memory and artifacts that grew; memory where both ran on one kind of machine."""
+    alike = machines.same_kind(baseline.machine, candidate.machine)
     for key, was in baseline.footprints.items():
         became = candidate.footprints.get(key)
         if became is None:
             continue
-        asked_alike = alike and was.batch_size == became.batch_size
-        memory = (was.peak_memory_bytes, became.peak_memory_bytes) if asked_alike else (None, None)
+        comparable = alike and was.batch_size == became.batch_size
+        memory = (was.peak_memory_bytes, became.peak_memory_bytes) if comparable else (None, None)
         pairs = (
             ("memory peak", drift.memory, *memory),
             ("artifact", drift.artifact, was.artifact_bytes, became.artifact_bytes),
@@ -179,7 +176,7 @@ def of_footprints(baseline: Side, candidate: Side, drift: Drift) -> Iterator[Fin
         for noun, factor, before, after in pairs:
             if before is not None and after is not None and after > factor * before:
                 yield Finding(
-                    WARN, words.FOOTPRINT, noun, f"grew by more than a factor {factor:g}", case=was.case,
+                    WARN, verdict.FOOTPRINT, noun, f"grew by more than a factor {factor:g}", case=was.case,
                     runtime=was.runtime, detail=f"{_mb(before)} to {_mb(after)}", worst=_ratio(after, before),
                 )  # fmt: skip
 

@@ -1,6 +1,5 @@
 """Training in TensorFlow that is interrupted and resumed goes on to the bit; so it does exported again, or in JAX."""
 
-import copy
 import signal
 from dataclasses import replace
 
@@ -13,17 +12,17 @@ from parity.cases.functions import named
 from parity.cases.optimizers import Optimizer
 from parity.cases.training import optimizer
 from parity.core.errors import RecordError, RuntimeFailureError, UsageError
+from parity.core.processes import BLOCKED
 from parity.export import artifact
-from parity.handover import CARRIED, EXPORTED, MOMENTS, STATE, resuming, rung
+from parity.handover import CARRIED, EXPORTED, MOMENTS, STATE, checkpoints, stage
 from parity.handover.continuing import ExportedContinuation, resume
-from parity.handover.course import Point, stepping
 from parity.handover.exported import Trainable
-from parity.handover.interruption import Interruption, judge
+from parity.handover.resumption import Interruption, judge
 from parity.handover.returning import Returned, returned
-from parity.handover.trajectories import INTERRUPTED_AFTER
+from parity.handover.train_state import TrainState, stepping
+from parity.handover.trajectory import INTERRUPTED_AFTER, compare, half
 from parity.records import FAIL, PASS
-from parity.runtimes.saved_model_fresh import BLOCKED
-from parity.tests.support import planting, tiny_training
+from parity.tests.support import tiny_training
 from parity.tests.support.planting import BEGIN, EPOCH
 
 pytestmark = pytest.mark.slow
@@ -51,18 +50,18 @@ def refused(continuation, path, error, match):
     """That a checkpoint is refused, and nothing overwritten."""
     before = values(continuation)
     with pytest.raises(error, match=match):
-        resuming.restore(continuation, path)
+        checkpoints.restore(continuation, path)
     assert same(values(continuation), before)
 
 
 @pytest.mark.parametrize("continuation", BOTH, indirect=True)
 def test_training_goes_on_from_a_checkpoint_to_the_bit(continuation, begun, tmp_path):
-    batches = begun.trajectories.batches
+    batches = begun.trajectories.setup.batches
     for batch in batches[:2]:
         continuation.step(batch)
-    resuming.save(continuation, tmp_path / "checkpoint")
+    checkpoints.save(continuation, tmp_path / "checkpoint")
     uninterrupted = [continuation.step(batch) for batch in batches[2:4]]
-    resuming.restore(continuation, tmp_path / "checkpoint")
+    checkpoints.restore(continuation, tmp_path / "checkpoint")
     for batch, expected in zip(batches[2:4], uninterrupted, strict=True):
         continuation.step(batch)
         assert {j.status for j in judge(continuation.state(), expected, "again")} == {PASS}
@@ -70,22 +69,22 @@ def test_training_goes_on_from_a_checkpoint_to_the_bit(continuation, begun, tmp_
 
 @pytest.mark.parametrize("continuation", [EXPORTED], indirect=True)
 def test_a_second_export_goes_on_to_the_bit(continuation, begun, tmp_path):
-    batches, module = begun.trajectories.batches, continuation.module
+    batches, module = begun.trajectories.setup.batches, continuation.module
     continuation.step(batches[0])
     artifact.save(module, tmp_path / "again", module.signatures["serving_default"], gradients=False)
     uninterrupted = continuation.step(batches[1])
-    again = resume(EXPORTED, begun.trajectories.handover, tmp_path / "again")
+    again = resume(EXPORTED, begun.trajectories.setup.handover, tmp_path / "again")
     again.step(batches[1])
     assert {j.status for j in judge(again.state(), uninterrupted, "again")} == {PASS}
 
 
 def other(begun, case):
     """A training of another case in this process; it is never called, so nothing is compiled."""
-    handover, known = begun.trajectories.handover, begun.trajectories._point
+    handover, known = begun.trajectories.setup.handover, begun.trajectories.setup.train_state
     params, statistics = case.init(jax.random.PRNGKey(0))
     state = known.state._replace(params=params, other=statistics)
     moments = optimizer(case.training, EPOCH).init(params)
-    module = Trainable(case, Point(state, moments, known.step), stepping(case, EPOCH), artifact.graph)
+    module = Trainable(case, TrainState(state, moments, known.step), stepping(case, EPOCH), artifact.graph)
     return ExportedContinuation(replace(handover, moments=tuple(named(moments))), module)
 
 
@@ -93,7 +92,7 @@ def other(begun, case):
 def test_a_checkpoint_of_another_case_is_refused(continuation, tmp_path):
     signature = continuation.handover.signature
     continuation.handover = replace(continuation.handover, signature=replace(signature, case="another"))
-    resuming.save(continuation, tmp_path / "checkpoint")
+    checkpoints.save(continuation, tmp_path / "checkpoint")
     continuation.handover = replace(continuation.handover, signature=signature)
     refused(continuation, tmp_path / "checkpoint", UsageError, "of case 'another', expected one of 'tiny_training'")
 
@@ -102,20 +101,20 @@ def test_a_checkpoint_of_another_case_is_refused(continuation, tmp_path):
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_a_checkpoint_of_another_optimizer_is_refused(continuation, begun, tmp_path, name):
     case = tiny_training.case(training=replace(tiny_training.TRAINING, optimizer=Optimizer(name)))
-    resuming.save(other(begun, case), tmp_path / "checkpoint")
+    checkpoints.save(other(begun, case), tmp_path / "checkpoint")
     refused(continuation, tmp_path / "checkpoint", UsageError, "of another optimizer: .* is on one side alone")
 
 
 @pytest.mark.parametrize("continuation", [CARRIED], indirect=True)
 def test_a_checkpoint_of_the_other_way_is_refused(continuation, begun, tmp_path):
-    resuming.save(begun.trainings[EXPORTED].training, tmp_path / "checkpoint")
+    checkpoints.save(begun.trainings[EXPORTED].training, tmp_path / "checkpoint")
     refused(continuation, tmp_path / "checkpoint", UsageError, "of another optimizer")
 
 
 @pytest.mark.parametrize("continuation", [EXPORTED], indirect=True)
 def test_a_checkpoint_of_other_shapes_is_refused(continuation, begun, tmp_path):
     wider = tiny_training.case(init=lambda key: tiny_training.init(key, units=9))
-    resuming.save(other(begun, wider), tmp_path / "checkpoint")
+    checkpoints.save(other(begun, wider), tmp_path / "checkpoint")
     refused(continuation, tmp_path / "checkpoint", UsageError, r"hidden/bias is float32\[9\], expected float32\[8\]")
 
 
@@ -125,7 +124,7 @@ def test_a_checkpoint_of_another_precision_is_refused(continuation, begun, tmp_p
         params, statistics = tiny_training.init(key)
         return jax.tree_util.tree_map(lambda a: a.astype("bfloat16"), params), statistics
 
-    resuming.save(other(begun, tiny_training.case(init=init)), tmp_path / "checkpoint")
+    checkpoints.save(other(begun, tiny_training.case(init=init)), tmp_path / "checkpoint")
     refused(continuation, tmp_path / "checkpoint", UsageError, r"hidden/bias is bfloat16\[8\], expected float32\[8\]")
 
 
@@ -134,15 +133,15 @@ def test_no_checkpoint_another_checkpoint_and_half_a_checkpoint_are_refused(cont
     refused(continuation, tmp_path / "none", RecordError, "is no checkpoint of a training that goes on")
     tf.train.Checkpoint(x=tf.Variable(1.0)).write(str(tmp_path / "another"))
     refused(continuation, tmp_path / "another", RecordError, "is no checkpoint of a training that goes on")
-    resuming.save(continuation, tmp_path / "half")
-    continuation.step(begun.trajectories.batches[0])
+    checkpoints.save(continuation, tmp_path / "half")
+    continuation.step(begun.trajectories.setup.batches[0])
     [data] = tmp_path.glob("half.data*")
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 4])
     refused(continuation, tmp_path / "half", RecordError, "is no checkpoint of a training that goes on")
 
 
 def test_another_count_of_steps_on_the_two_sides_is_refused(trajectories):
-    late = replace(trajectories.handover, steps=BEGIN + 1)
+    late = replace(trajectories.setup.handover, steps=BEGIN + 1)
     with pytest.raises(UsageError, match=f"count is {BEGIN}, expected {BEGIN + 1}, the steps taken in JAX"):
         resume(CARRIED, late)
     with pytest.raises(UsageError, match=f"has taken {BEGIN} steps, expected {BEGIN + 1}"):
@@ -158,14 +157,14 @@ class WithoutMoments(ExportedContinuation):
 
 @pytest.mark.parametrize("continuation", [EXPORTED], indirect=True)
 def test_moments_that_a_checkpoint_misses_are_told(continuation, begun, tmp_path):
-    batches = begun.trajectories.batches
+    batches = begun.trajectories.setup.batches
     forgetful = WithoutMoments(continuation.handover, continuation.module)
     for batch in batches[:3]:
         forgetful.step(batch)
-    resuming.save(forgetful, tmp_path / "checkpoint")
+    checkpoints.save(forgetful, tmp_path / "checkpoint")
     uninterrupted = forgetful.step(batches[3])
     begun.trainings[EXPORTED].rewind()
-    resuming.restore(forgetful, tmp_path / "checkpoint")
+    checkpoints.restore(forgetful, tmp_path / "checkpoint")
     forgetful.step(batches[3])
     found = judge(forgetful.state(), uninterrupted, EXPORTED)
     assert [j.leaf for j in found if j.status == FAIL] == [f"{EXPORTED}/{MOMENTS}", f"{EXPORTED}/parameters"]
@@ -175,17 +174,16 @@ def test_moments_that_a_checkpoint_misses_are_told(continuation, begun, tmp_path
 
 @pytest.mark.parametrize("continuation", [EXPORTED], indirect=True)
 @pytest.mark.parametrize("lost", [*STATE, "moments/0/mu/output"])
-def test_a_rung_or_a_leaf_that_does_not_arrive_is_told(continuation, lost):
+def test_a_stage_or_a_leaf_that_does_not_arrive_is_told(continuation, lost):
     state = continuation.state()
-    arrived = {leaf: array for leaf, array in state.items() if lost not in (leaf, rung(leaf))}
-    assert [j.leaf for j in judge(arrived, state, EXPORTED) if j.status != PASS] == [f"{EXPORTED}/{rung(lost)}"]
+    arrived = {leaf: array for leaf, array in state.items() if lost not in (leaf, stage(leaf))}
+    assert [j.leaf for j in judge(arrived, state, EXPORTED) if j.status != PASS] == [f"{EXPORTED}/{stage(lost)}"]
 
 
 def test_a_short_training_is_resumed_as_far_as_it_goes(begun):
-    short = copy.copy(begun.trajectories)
-    short.__dict__ |= {"batches": short.batches[:EPOCH], "_uninterrupted": {}, "_powers": {}}
-    short._follow(begun.course, {EXPORTED: begun.trainings[EXPORTED].again(None)}, planting.STEPS)
-    assert short._uninterrupted[EXPORTED]["step"] == BEGIN + 2 * (EPOCH // 2)
+    batches, training = begun.trajectories.setup.batches[:EPOCH], begun.trainings[EXPORTED].with_fault(None)
+    found = compare(begun.reference, {EXPORTED: training}, batches, 2 * half(batches))
+    assert found.kept[EXPORTED]["step"] == BEGIN + 2 * (EPOCH // 2)
 
 
 class Lossy(Returned):
@@ -194,9 +192,9 @@ class Lossy(Returned):
     def step(self, batch):
         answer = super().step(batch)
         if answer["step"] == BEGIN + 2:
-            moments = self._point.moments
+            moments = self.train_state.moments
             fresh = moments[0]._replace(mu=jax.tree_util.tree_map(np.zeros_like, moments[0].mu))
-            self._point = self._point._replace(moments=(fresh, *moments[1:]))
+            self.train_state = self.train_state._replace(moments=(fresh, *moments[1:]))
         return answer
 
 
@@ -218,23 +216,19 @@ class Ending:
 
 
 def test_a_training_returns_to_jax_and_what_is_lost_on_the_way_back_is_named_at_the_step_after(begun):
-    there, point, course = begun.trainings[EXPORTED].again(None), begun.trajectories._point, begun.course
-    trainings = {
-        "there": there,
-        "honest": Returned(there, course, point, 2),
-        "lossy": Lossy(there, course, point, 2),
-    }
+    there, reference = begun.trainings[EXPORTED].with_fault(None), begun.reference
+    trainings = {"there": there, "unchanged": Returned(there, reference, 2), "lossy": Lossy(there, reference, 2)}
     found = begun.follow(trainings, steps=4)
-    assert found["honest"].departure is None
-    assert found["honest"].scores["step"] == [0] * 4
-    departure = found["lossy"].departure
-    assert departure.step == BEGIN + 3
-    assert departure.result.leaf.startswith("moments/0/mu/")
+    assert found["unchanged"].deviation is None
+    assert found["unchanged"].scores["step"] == [0] * 4
+    deviation = found["lossy"].deviation
+    assert deviation.step == BEGIN + 3
+    assert deviation.result.leaf.startswith("moments/0/mu/")
 
 
 def test_a_training_whose_part_in_tensorflow_fails_fails_as_well(begun):
-    there = Ending(begun.trainings[EXPORTED].again(None))
-    returned_later = Returned(there, begun.course, begun.trajectories._point, 3)
+    there = Ending(begun.trainings[EXPORTED].with_fault(None))
+    returned_later = Returned(there, begun.reference, 3)
     found = begun.follow({"there": there, "returned": returned_later}, steps=4)
     assert str(found["there"]) == "out of memory"
     assert str(found["returned"]) == "the training in TensorFlow failed before it could return to JAX"
@@ -242,7 +236,7 @@ def test_a_training_whose_part_in_tensorflow_fails_fails_as_well(begun):
 
 @pytest.mark.parametrize("continuation", BOTH, indirect=True)
 def test_what_returns_is_where_training_was(continuation, begun):
-    point = begun.trajectories._point
+    point = begun.trajectories.setup.train_state
     found = returned(continuation.state(), point)
     assert jax.tree_util.tree_structure(found) == jax.tree_util.tree_structure(point)
     assert same(jax.tree_util.tree_leaves(found), jax.tree_util.tree_leaves(point))
@@ -264,13 +258,13 @@ def test_a_state_that_does_not_fit_does_not_return(continuation, begun, leaf, ch
     kept = state.pop(leaf)
     state |= {leaf: change(kept)} if change else {}
     with pytest.raises(UsageError, match=f"has {described} for {leaf}, expected {kept.dtype.name}"):
-        returned(state, begun.trajectories._point)
+        returned(state, begun.trajectories.setup.train_state)
 
 
 def test_a_killed_process_and_a_second_export_go_on_to_the_bit(trajectories, begun, tmp_path, monkeypatch):
     """In real processes that get no jax: the first is killed while it trains."""
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
-    interruption = Interruption(trajectories.handover, tmp_path / "interrupted", BOTH, INTERRUPTED_AFTER)
+    interruption = Interruption(trajectories.setup.handover, tmp_path / "interrupted", BOTH, INTERRUPTED_AFTER)
     try:
         first = interruption._process
         interruption.interrupt()
@@ -278,9 +272,10 @@ def test_a_killed_process_and_a_second_export_go_on_to_the_bit(trajectories, beg
         arrived = interruption.arrived()
     finally:
         interruption.close()
-    assert set(arrived) == {CARRIED, EXPORTED, resuming.AGAIN}
-    for end, state in arrived.items():
-        uninterrupted = trajectories._uninterrupted[EXPORTED if end == resuming.AGAIN else end]
+    assert set(arrived) == {CARRIED, EXPORTED, checkpoints.AGAIN}
+    assert arrived[checkpoints.AGAIN][0] == EXPORTED
+    for end, (method, state) in arrived.items():
+        uninterrupted = trajectories.compared.kept[method]
         found = {j.leaf: j.status for j in judge(state, uninterrupted, end)}
         assert found == {f"{end}/{name}": PASS for name in STATE}
     for what in ("begin", "resume"):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from parity.core.errors import NotComparableError
 from parity.core.text import one_line
-from parity.gate import drifting, machines, slowing
-from parity.gate import verdict as words
-from parity.gate.comparing import Pair, compare, remarkable
+from parity.gate import latency, machines, measures, verdict
+from parity.gate.checks import Pair, compare, differing_pairs
 from parity.gate.policy import Policy
 from parity.gate.side import PACKAGES, PAIR, Side
 from parity.gate.verdict import BLOCK, NOTE, STAY, UPGRADE, WARN, WITH_REMEDY, Finding, Verdict
@@ -20,7 +20,7 @@ _INEXCUSABLE = (CRASH, TIMEOUT, MISSING)
 
 
 def judge(baseline: Side, candidate: Side, policy: Policy, repeats: Sequence[Side] = ()) -> Verdict:
-    """Whether to go from `baseline` to `candidate`.
+    """Return whether to go from `baseline` to `candidate`.
 
     Args:
         baseline: what it is held against.
@@ -33,23 +33,24 @@ def judge(baseline: Side, candidate: Side, policy: Policy, repeats: Sequence[Sid
             is none.
     """
     _require_comparable(baseline, candidate)
-    slowing.require_repeats(baseline, candidate, repeats)
-    pairs = list(remarkable(baseline.checks, candidate.checks, policy.drift))
+    policy.require_matches(place for side in (baseline, candidate) for place in side.names())
+    latency.require_repeats(baseline, candidate, repeats)
+    pairs = list(differing_pairs(baseline.checks, candidate.checks, policy.drift))
     found = [
         *_of_runs(baseline, candidate),
         *_of_checks(baseline, candidate, pairs, policy),
-        *drifting.of_powers(baseline, candidate, policy),
-        *drifting.of_budgets(baseline, candidate, policy.drift),
-        *drifting.of_deprecations(baseline, candidate),
-        *slowing.of_timings(baseline, candidate, policy, repeats),
-        *slowing.of_footprints(baseline, candidate, policy.drift),
+        *measures.compare_powers(baseline, candidate, policy),
+        *measures.compare_budgets(baseline, candidate, policy.drift),
+        *measures.compare_deprecations(baseline, candidate),
+        *latency.compare_timings(baseline, candidate, policy, repeats),
+        *latency.compare_footprints(baseline, candidate, policy.drift),
     ]
-    found.sort(key=words.order)
-    groups = words.grouped(found)
+    found.sort(key=verdict.order)
+    groups = verdict.grouped(found)
     decision, why = _decide(found, groups, baseline, candidate)
     return Verdict(
         decision, f"{decision.capitalize()} ({_move(baseline, candidate)}): {why}", found, groups, baseline.name,
-        candidate.name, len(baseline.checks) - sum(after is None for _, after in pairs),
+        candidate.name, _common(baseline, candidate),
     )  # fmt: skip
 
 
@@ -88,19 +89,36 @@ def _of_runs(baseline: Side, candidate: Side) -> Iterator[Finding]:
     if candidate.stopped:
         stopped = candidate.stopped
         detail = ", ".join(filter(None, (one_line(stopped.failure), one_line(stopped.evidence, 200))))
-        yield Finding(BLOCK, words.INCOMPLETE, "", f"the candidate was stopped ({stopped.status})", detail=detail)
+        yield Finding(BLOCK, verdict.INCOMPLETE, "", f"the candidate was stopped ({stopped.status})", detail=detail)
     elif candidate.state != COMPLETE:
-        yield Finding(BLOCK, words.INCOMPLETE, "", f"the candidate's run was {candidate.state}")
+        yield Finding(BLOCK, verdict.INCOMPLETE, "", f"the candidate's run was {candidate.state}")
     elif not candidate.compared():
-        yield Finding(BLOCK, words.INCOMPLETE, "", "TensorFlow answered nothing in the candidate")
+        yield Finding(BLOCK, verdict.INCOMPLETE, "", "TensorFlow answered nothing in the candidate")
+    if why := _swapped(baseline, candidate):
+        yield Finding(WARN, verdict.SWAPPED, "", f"the candidate is older than the baseline, {why}: are they swapped?")
     if baseline.mode != candidate.mode:
         said = f"the baseline's mode is {baseline.mode}, the candidate's {candidate.mode}, which asks other questions"
-        yield Finding(NOTE, words.MODE, "", said)
+        yield Finding(NOTE, verdict.MODE, "", said)
+
+
+def _swapped(baseline: Side, candidate: Side) -> str:
+    """Return in what the candidate is older than the baseline; empty where it is not."""
+    pairs = {name: (baseline.versions.get(name), candidate.versions.get(name)) for name in PAIR}
+    moved = {name: (_numbers(new), _numbers(old)) for name, (old, new) in pairs.items() if old and new and old != new}
+    if moved:
+        return f"by its {' and '.join(moved)}" if all(new < old for new, old in moved.values()) else ""
+    if baseline.started_at and candidate.started_at and candidate.started_at < baseline.started_at:
+        return "by the time of its run"
+    return ""
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def _of_checks(baseline: Side, candidate: Side, pairs: Iterable[Pair], policy: Policy) -> Iterator[Finding]:
-    """Findings of pairs of checks."""
-    same = machines.alike(baseline.machine, candidate.machine)
+    """Yield the findings of pairs of checks."""
+    same = machines.same_kind(baseline.machine, candidate.machine)
     for before, after in pairs:
         check = after or before
         assert check is not None
@@ -111,30 +129,28 @@ def _of_checks(baseline: Side, candidate: Side, pairs: Iterable[Pair], policy: P
         ended = after or candidate.checks.get((check.item, "*"))
         hard = ended is None or ended.status in _INEXCUSABLE
         excuse = "" if hard else policy.excuse(place.case, place.probe, place.runtime)
-        for found, kind, what, detail, worst in compare(
-            before, after, policy.drift, power, same, check.item in candidate.places
-        ):
-            why = excuse if found == BLOCK or kind == words.REMEDIED else ""
-            level = WARN if why and found == BLOCK else found
+        planned = check.item in candidate.places
+        for level, kind, what, detail, worst in compare(before, after, policy.drift, power, same, planned):
+            why = excuse if level == BLOCK or kind == verdict.REMEDIED else ""
             yield Finding(
-                level, kind, "check", what, check.item, check.leaf, place.case, place.probe,
-                place.runtime, detail, worst, why,
+                WARN if why and level == BLOCK else level, kind, "check", what, check.item, check.leaf, place.case,
+                place.probe, place.runtime, detail, worst, why,
             )  # fmt: skip
 
 
-def _decide(found: list[Finding], groups: list[words.Group], baseline: Side, candidate: Side) -> tuple[str, str]:
-    """The decision, and why."""
+def _decide(found: list[Finding], groups: list[verdict.Group], baseline: Side, candidate: Side) -> tuple[str, str]:
+    """Return the decision, and why."""
     blocks = [group for group in groups if group.level == BLOCK]
     if blocks:
         more = sum(group.count for group in blocks[1:])
         first = blocks[0].sentence.removesuffix(".")
         return STAY, f"{first}{f'; {more:,} more findings block' if more else ''}."
-    mended = [finding for finding in found if finding.kind == words.REMEDIED and not finding.excuse]
-    total, warned = len(candidate.checks), sum(group.count for group in groups if group.level == WARN)
-    excused = sum(bool(finding.excuse) and finding.kind != words.REMEDIED for finding in found)
+    mended = [finding for finding in found if finding.kind == verdict.REMEDIED and not finding.excuse]
+    total, warned = _common(baseline, candidate), sum(group.count for group in groups if group.level == WARN)
+    excused = sum(bool(finding.excuse) and finding.kind != verdict.REMEDIED for finding in found)
     warned -= excused + sum(finding.level == WARN for finding in mended)
     advisory = f"{excused:,} {'finding is' if excused == 1 else 'findings are'} advisory" if excused else ""
-    still = sum(group.count for group in groups if group.kind == words.STILL)
+    still = sum(group.count for group in groups if group.kind == verdict.STILL)
     beside = "".join([
         f", {warned:,} {'warning' if warned == 1 else 'warnings'}" if warned else "",
         f", {still:,} failed in both" if still else "",
@@ -145,11 +161,18 @@ def _decide(found: list[Finding], groups: list[words.Group], baseline: Side, can
             WITH_REMEDY,
             f"{len(mended):,} of {total:,} checks pass only {_remedy(mended, candidate)}{beside}.",
         )
-    return UPGRADE, f"{advisory or 'nothing got worse'} in {total:,} checks{beside}."
+    added = len(candidate.checks) - total
+    new = f", and {added:,} are new" if added else ""
+    return UPGRADE, f"{advisory or 'nothing got worse'} in {total:,} checks{new}{beside}."
+
+
+def _common(baseline: Side, candidate: Side) -> int:
+    """Return how many checks were compared."""
+    return len(baseline.checks.keys() & candidate.checks.keys())
 
 
 def _remedy(mended: list[Finding], candidate: Side) -> str:
-    """The remedy that the checks need, and the failure that calls for it."""
+    """Return the remedy that the checks need, and the failure that calls for it."""
     cases = {finding.case for finding in mended}
     named = [remedy for remedy in candidate.remedies if remedy.case in cases]
     if not named:
@@ -161,7 +184,7 @@ def _remedy(mended: list[Finding], candidate: Side) -> str:
 
 
 def _move(baseline: Side, candidate: Side) -> str:
-    """From which releases to which; of packages beside jax and tensorflow those that are known to differ."""
+    """Return from which releases to which; of packages beside jax and tensorflow those that are known to differ."""
     old, new = baseline.versions, candidate.versions
     moved = [name for name in PACKAGES if old.get(name) and new.get(name) and old[name] != new[name]]
     return ", ".join(_step(name, old.get(name), new.get(name)) for name in PACKAGES if name in PAIR or name in moved)

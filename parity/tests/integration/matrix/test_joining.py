@@ -35,12 +35,11 @@ ISSUE = {**ENTRY, "leaf": "cholesky", "evidence": EVIDENCE}
 @pytest.fixture
 def listed(tmp_path, monkeypatch):
     """Lists other known issues."""
-    read = known_issues.load.__wrapped__
 
     def entries(*found):
         path = tmp_path / "issues.toml"
         path.write_text("".join(map(toml, found)), encoding="utf-8")
-        issues = read(path)
+        issues = known_issues.read(path)
         monkeypatch.setattr(known_issues, "load", lambda: issues)
 
     entries()

@@ -1,4 +1,4 @@
-"""What is kept of a trajectory; where it lies at a kink, and what budget the squares of gradients get."""
+"""The comparison of trajectories: what is kept, kinks, and the budgets of squared gradients."""
 
 import numpy as np
 import pytest
@@ -6,15 +6,15 @@ import pytest
 from parity.cases.specs import Batch
 from parity.cases.training import optimizer
 from parity.core.errors import RuntimeFailureError
-from parity.handover import LOSS, RUNGS, rung
-from parity.handover.course import Course, Point, _of_squares, answer, stepping
-from parity.handover.trajectory import Follower
+from parity.handover import LOSS, STAGES, stage
+from parity.handover.reference import CompiledStep, ReferenceTrajectory, _of_squares
+from parity.handover.train_state import TrainState, answer, stepping
+from parity.handover.trajectory import compare
 from parity.records import FAIL, MISSING, PASS
 from parity.scoring import kinks, rules
 from parity.scoring.arithmetic import with_rounding
 from parity.scoring.rules import Budget
 from parity.tests.support import tiny
-from parity.tests.support.planting import rewound
 
 pytestmark = pytest.mark.slow
 
@@ -23,23 +23,23 @@ UNIT, FAR = 3, 6.0
 
 
 class InJax:
-    """A training that goes on in JAX by the step of its course, on batches that `seen` may change."""
+    """A training that goes on in JAX by the reference's step, on batches that `seen` may change."""
 
-    def __init__(self, course, point, seen=lambda number, batch: batch, fault=lambda number, found: found):
-        self._course, self._point, self._number = course, point, 0
+    def __init__(self, reference, seen=lambda number, batch: batch, fault=lambda number, found: found):
+        self._reference, self._state, self._number = reference, reference.begin, 0
         self._seen, self._fault = seen, fault
 
     def step(self, batch):
         self._number += 1
-        found = self._course.go_on(self._point, self._seen(self._number, batch))
-        self._point = Point.after(found)
+        found = self._reference.jax_step(self._state, self._seen(self._number, batch))
+        self._state = TrainState.after(found)
         return self._fault(self._number, {leaf: np.asarray(array) for leaf, array in answer(found).items()})
 
 
 @pytest.fixture(scope="module")
-def course(tiny_subject):
-    batch = next(tiny_subject.pipeline.epoch(4))
-    return Course(stepping(tiny.tiny, 5), Point.of(tiny_subject.trained), batch, tiny_subject.limit)
+def reference(tiny_subject):
+    batch, begin = next(tiny_subject.pipeline.epoch(4)), TrainState.of(tiny_subject.trained)
+    return ReferenceTrajectory(CompiledStep(stepping(tiny.tiny, 5), begin, batch), begin, tiny_subject.limit)
 
 
 @pytest.fixture(scope="module")
@@ -56,112 +56,106 @@ def beside_kink(batch, params, ulp):
     return Batch(data, batch.labels)
 
 
-def follow(course, batches, **trainings):
-    follower = Follower(rewound(course), trainings)
-    for batch in batches:
-        follower.step(batch)
-    return follower.followed
+def follow(reference, batches, **trainings):
+    return compare(reference.starting_at(reference.begin), trainings, batches).outcomes
 
 
-def kinked(course, batches, number, fault=lambda number, found: found):
+def kinked(reference, batches, number, fault=lambda number, found: found):
     """Trainings on either side of a kink at a step, followed on batches that lead there."""
-    before = [*course.alone(batches[: number - 1])]
-    params = (before[-1][1] if before else course._begin).state.params
+    before = [*reference.jax_alone(batches[: number - 1])]
+    params = (before[-1][1] if before else reference.begin).state.params
     near, far = (beside_kink(batches[number - 1], params, side * FAR) for side in (1, -1))
     shown = [*batches[: number - 1], near, *batches[number:]]
-    beyond = InJax(course, course._begin, lambda now, batch: far if now == number else batch, fault)
-    return follow(course, shown, near=InJax(course, course._begin), far=beyond)
+    beyond = InJax(reference, lambda now, batch: far if now == number else batch, fault)
+    return follow(reference, shown, near=InJax(reference), far=beyond)
 
 
-def test_a_kink_ends_the_judging_with_a_note(course, batches):
-    found = kinked(course, batches, 3)
-    assert all(f.departure is None for f in found.values())
+def test_a_kink_ends_the_judging_with_a_note(reference, batches):
+    found = kinked(reference, batches, 3)
+    assert all(f.deviation is None for f in found.values())
     assert found["near"].kink is None
     assert found["near"].results()[0] == rules.LeafResult("trajectory", PASS)
     far = found["far"]
     assert far.kink == far.steps[2]
-    assert far.results()[0] == rules.LeafResult("trajectory", PASS, message=f"judged up to step 22: {kinks.NOTE}")
+    whole = far.results()[0]
+    assert (whole.leaf, whole.status) == ("trajectory", PASS)
+    assert f"step {far.steps[1]}: {kinks.NOTE}" in whole.message
     assert {len(scores) for scores in far.scores.values()} == {2}
     assert len(far.steps) == len(far.losses) == 5
 
 
-def test_a_first_step_at_a_kink_fails(course, batches):
-    far = kinked(course, batches, 1)["far"]
+def test_a_first_step_at_a_kink_fails(reference, batches):
+    far = kinked(reference, batches, 1)["far"]
     assert far.kink == far.steps[0]
-    assert [j.message for j in far.results()] == ["no step could be judged: the first lies at a kink"]
-    assert far.results()[0].status == FAIL
+    assert [(j.leaf, j.status) for j in far.results()] == [("trajectory", FAIL)]
 
 
 @pytest.mark.parametrize("leaf", ["gradient/hidden/bias", "moments/0/mu/output", "parameters/hidden/kernel", "loss"])
-def test_a_fault_beside_a_kink_fails(course, batches, leaf):
+def test_a_fault_beside_a_kink_fails(reference, batches, leaf):
     def fault(number, found):
         return found if number != 3 else {**found, leaf: found[leaf] * np.float32(1.001)}
 
-    far = kinked(course, batches, 3, fault)["far"]
+    far = kinked(reference, batches, 3, fault)["far"]
     assert far.kink is None
-    assert far.departure.step == far.steps[2]
-    assert far.departure.rung == (LOSS if leaf == LOSS else "gradient")  # there it departs from this side of the kink
+    assert far.deviation.step == far.steps[2]
+    assert far.deviation.stage == (LOSS if leaf == LOSS else "gradient")  # there it departs from this side of the kink
 
 
-def test_after_a_departure_nothing_is_put_down_to_a_kink(course, batches):
+def test_after_a_deviation_nothing_is_put_down_to_a_kink(reference, batches):
     def fault(number, found):
         return found if number != 2 else {**found, LOSS: found[LOSS] * np.float32(1.001)}
 
-    far = kinked(course, batches, 3, fault)["far"]
+    far = kinked(reference, batches, 3, fault)["far"]
     assert far.kink is None
-    assert (far.departure.step, far.departure.rung) == (far.steps[1], LOSS)
+    assert (far.deviation.step, far.deviation.stage) == (far.steps[1], LOSS)
 
 
-def test_of_every_leaf_the_worst_up_to_the_departure_is_kept(course, batches):
+def test_of_every_leaf_the_worst_up_to_the_deviation_is_kept(reference, batches):
     """Two faults on a rung, the second larger; and one on an earlier rung of a later step."""
 
     def fault(number, found):
         wrong = {2: ("parameters/output", 1.001), 3: ("parameters/output", 1.1), 4: (LOSS, 1.01)}.get(number)
         return {**found, wrong[0]: found[wrong[0]] * np.float32(wrong[1])} if wrong else found
 
-    found = follow(
-        course, batches, honest=InJax(course, course._begin), wrong=InJax(course, course._begin, fault=fault)
-    )
-    honest, wrong = found["honest"], found["wrong"]
-    assert [len(scores) for scores in wrong.scores.values()] == [5] * len(RUNGS)
-    assert honest.departure is None
-    for name in RUNGS:
-        kept = [j.score for leaf, j in honest.worst.items() if rung(leaf) == name]
-        assert max(kept, default=0.0) == max(honest.scores[name])
-    assert wrong.departure.step == wrong.steps[1]
-    assert wrong.departure.result.leaf == "parameters/output"
+    found = follow(reference, batches, unchanged=InJax(reference), wrong=InJax(reference, fault=fault))
+    unchanged, wrong = found["unchanged"], found["wrong"]
+    assert [len(scores) for scores in wrong.scores.values()] == [5] * len(STAGES)
+    assert unchanged.deviation is None
+    for name in STAGES:
+        kept = [j.score for leaf, j in unchanged.worst.items() if stage(leaf) == name]
+        assert max(kept, default=0.0) == max(unchanged.scores[name])
+    assert wrong.deviation.step == wrong.steps[1]
+    assert wrong.deviation.result.leaf == "parameters/output"
     assert wrong.worst["parameters/output"].score == wrong.scores["parameters"][1] < wrong.scores["parameters"][2]
     assert wrong.worst["parameters/output"].message.startswith("at step 22: score")
     assert [j.leaf for j in wrong.results() if j.status != PASS] == ["trajectory", "parameters/output"]
 
 
-def test_the_first_rung_of_the_ladder_is_named_even_if_another_scores_more(course, batches):
+def test_the_first_rung_of_the_ladder_is_named_even_if_another_scores_more(reference, batches):
     def fault(number, found):
         return {**found, "parameters/output": found["parameters/output"] * 2, LOSS: found[LOSS] * np.float32(1.001)}
 
-    [wrong] = follow(course, batches[:1], wrong=InJax(course, course._begin, fault=fault)).values()
-    assert wrong.departure.rung == LOSS
+    [wrong] = follow(reference, batches[:1], wrong=InJax(reference, fault=fault)).values()
+    assert wrong.deviation.stage == LOSS
 
 
-def test_a_leaf_that_is_missing_is_a_departure(course, batches):
+def test_a_leaf_that_is_missing_is_a_deviation(reference, batches):
     def fault(number, found):
         return {leaf: array for leaf, array in found.items() if leaf != "moments/0/mu/output"}
 
-    [wrong] = follow(course, batches[:1], wrong=InJax(course, course._begin, fault=fault)).values()
-    assert (wrong.departure.result.leaf, wrong.departure.result.status) == ("moments/0/mu/output", MISSING)
+    [wrong] = follow(reference, batches[:1], wrong=InJax(reference, fault=fault)).values()
+    assert (wrong.deviation.result.leaf, wrong.deviation.result.status) == ("moments/0/mu/output", MISSING)
 
 
-def test_a_training_that_fails_is_left_behind(course, batches):
+def test_a_training_that_fails_is_left_behind(reference, batches):
     def fault(number, found):
         if number == 2:
             raise RuntimeFailureError("out of memory")
         return found
 
-    found = follow(
-        course, batches, honest=InJax(course, course._begin), wrong=InJax(course, course._begin, fault=fault)
-    )
+    found = follow(reference, batches, unchanged=InJax(reference), wrong=InJax(reference, fault=fault))
     assert str(found["wrong"]) == "out of memory"
-    assert len(found["honest"].steps) == 5
+    assert len(found["unchanged"].steps) == 5
 
 
 SQUARES = "moments/0/nu/hidden/bias"
@@ -182,8 +176,8 @@ def judged(expected, answer, limit):
 
 
 def test_squares_of_nothing_but_rounding_may_be_off_as_much_as_the_gradient_allows_and_no_more(begun):
-    course = begun.course
-    expected, limit = course.advance(begun.trajectories.batches[0]), course.limit
+    reference = begun.reference
+    expected, limit = reference.advance(begun.trajectories.setup.batches[0]), reference.limit
     size = np.sqrt((expected.oracle[BIAS] ** 2).mean())
     assert size < 10 * expected.budgets[BIAS].rms, "in front of a normalisation a gradient is nothing but rounding"
     rng = np.random.default_rng(0)
@@ -195,10 +189,12 @@ def test_squares_of_nothing_but_rounding_may_be_off_as_much_as_the_gradient_allo
 
 
 def test_squares_of_a_gradient_that_is_more_than_rounding_fail_as_anything_does(begun):
-    expected = begun.course.advance(begun.trajectories.batches[0])
+    expected = begun.reference.advance(begun.trajectories.setup.batches[0])
     for leaf in ("hidden/kernel", "norm/scale", "output"):
         square = f"moments/0/nu/{leaf}"
-        found = judged(expected, {**expected.jax, square: expected.jax[square] * np.float32(1.001)}, begun.course.limit)
+        found = judged(
+            expected, {**expected.jax, square: expected.jax[square] * np.float32(1.001)}, begun.reference.limit
+        )
         assert found[square].status == FAIL
         assert found[square].score > 1000
 
@@ -221,13 +217,14 @@ def test_a_parameter_that_is_not_used_costs_one_compilation_and_no_alarm(tiny_su
         compiled.append(args)
         return with_rounding(*args)
 
-    monkeypatch.setattr("parity.handover.course.with_rounding", counted)
+    monkeypatch.setattr("parity.handover.reference.with_rounding", counted)
     trained = tiny_subject.trained
     params = {**trained.state.params, "unused": np.ones(3, np.float32)}
     update = optimizer(tiny.tiny.training, 5)
-    point = Point(trained.state._replace(params=params), update.init(params), np.int32(0))
-    course = Course(stepping(tiny.tiny, 5), point, batches[0], tiny_subject.limit)
-    [found] = follow(course, batches[:3], honest=InJax(course, point)).values()
-    assert found.departure is None
+    begin = TrainState(trained.state._replace(params=params), update.init(params), np.int32(0))
+    step = CompiledStep(stepping(tiny.tiny, 5), begin, batches[0])
+    reference = ReferenceTrajectory(step, begin, tiny_subject.limit)
+    [found] = follow(reference, batches[:3], unchanged=InJax(reference)).values()
+    assert found.deviation is None
     assert found.worst["gradient/unused"].score == 0
     assert len(compiled) == 1

@@ -1,0 +1,114 @@
+"""A runtime of another distribution, found by its entry point, is planned, scored, recorded, reported and gated."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from parity import records
+from parity.records import FAIL, NO_DEVICE, PASS
+
+TOY = '''\
+"""The shipped case `ratings`, written again in numpy."""
+
+import os
+
+import numpy as np
+
+from parity import Capabilities, Runtime
+
+
+class ToyNumpy(Runtime):
+    name = "toy_numpy"
+    capabilities = Capabilities(
+        source="case", evaluations=frozenset({"predict"}), gradients=False, carried_state=False, requires=("numpy",)
+    )
+
+    def compute(self, evaluation, batch, device):
+        _, state = self.model.require_case()
+        params = state.params
+        x = np.concatenate([params["embedding"][batch.data["user"]], batch.data["context"]], axis=-1)
+        x = np.tanh(x @ params["hidden"]["kernel"] + params["hidden"]["bias"])
+        rating = (x @ params["output"]["kernel"])[:, 0]
+        return {"predict": {"output": rating * np.float32(os.environ.get("TOY_FACTOR", "1"))}}
+'''
+SELECTED = ["--case=ratings", "--batch-size=13", "--runtime=jax", "--runtime=jax_float64", "--runtime=toy_numpy"]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder with the installed distribution."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "toy_runtime.py").write_text(TOY)
+    info = folder / "toy_runtime-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-runtime\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[parity.runtimes]\ntoy_numpy = toy_runtime:ToyNumpy\n")
+    return folder
+
+
+def parity(site, *arguments, **environment):
+    path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
+    return subprocess.run(
+        [sys.executable, "-m", "parity", *arguments], env={**os.environ, "PYTHONPATH": path, **environment},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(site, tmp_path_factory):
+    """A run in which the toy is right, and one in which it is off by a thousandth."""
+    folder = tmp_path_factory.mktemp("runs")
+    done = [
+        parity(site, "run", *SELECTED, f"--out={folder / name}", TOY_FACTOR=factor)
+        for name, factor in (("right", "1"), ("wrong", "1.001"))
+    ]
+    return folder, done
+
+
+def test_it_is_planned_for_what_it_declares(runs):
+    folder, _ = runs
+    run = records.read(folder / "right")
+    mine = [item for item in run.plan if item.runtime == "toy_numpy"]
+    assert {item.test for item in mine} == {"predict", "relations", "seeded_defects"}
+    assert {item.variant for item in mine if item.test == "relations"} == {"split_batch", "permuted_rows", "padding"}
+    assert all((item.jax_device, item.tf_device) == ("cpu:0", "cpu:0") for item in mine)
+    assert run.runtimes() == ["jax", "jax_float64", "toy_numpy"]
+
+
+def test_it_is_run_scored_and_recorded(runs):
+    folder, (right, wrong) = runs
+    assert right.returncode == 0, right.stdout + right.stderr
+    assert wrong.returncode == 1, wrong.stdout + wrong.stderr
+    [check] = [c for c in records.read(folder / "right").checks if (c.test, c.runtime) == ("predict", "toy_numpy")]
+    assert check.status == PASS
+    assert check.score is not None
+    assert check.tf_device != NO_DEVICE
+    [bad] = [c for c in records.read(folder / "wrong").checks if (c.test, c.runtime) == ("predict", "toy_numpy")]
+    assert (bad.status, bad.score > bad.limit) == (FAIL, True)
+
+
+def test_it_is_reported(runs):
+    folder, (right, _) = runs
+    assert "toy_numpy" in (folder / "right/index.html").read_text()
+    assert "toy numpy" in right.stdout.replace("_", " ")
+
+
+def test_it_is_gated(runs, site):
+    folder, _ = runs
+    assert parity(site, "gate", str(folder / "right"), str(folder / "right")).returncode == 3
+    gated = parity(site, "gate", str(folder / "right"), str(folder / "wrong"))
+    assert gated.returncode == 1, gated.stdout + gated.stderr
+    assert "toy_numpy" in gated.stdout
+
+
+def test_a_runtime_that_cannot_be_imported_is_named(tmp_path):
+    info = tmp_path / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[parity.runtimes]\nbroken = no_such_module:Broken\n")
+    done = parity(tmp_path, "run", "--case=ratings", f"--out={tmp_path / 'run'}")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "broken" in done.stdout + done.stderr
+    assert "no_such_module" in done.stdout + done.stderr
