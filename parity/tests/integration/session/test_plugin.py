@@ -43,11 +43,8 @@ def test_biased(subject, runtime, batch, record):
 """
 
 OPTIONS = (
-    "--parity-runtime=jax_float64",
-    "--parity-runtime=tf_graph",
-    "--parity-batch-size=13",
-    "--parity-case=mine.py:case",
-)
+    "--parity-runtime=jax_float64", "--parity-runtime=tf_graph", "--parity-batch-size=13", "--parity-case=mine.py:case",
+)  # fmt: skip
 
 
 def run(folder, *options):
