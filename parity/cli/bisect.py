@@ -1,9 +1,8 @@
-"""`parity bisect`: the first bad release of one package, the other fixed."""
+"""`parity bisect`: find the first bad release of one package, with the other fixed."""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from functools import partial
 from typing import Any
 
 from parity.cli import upgrade
@@ -18,23 +17,40 @@ def add(commands: Any) -> None:
         "as exported by default. Further arguments, written as --name=value, go to parity run.",
     )
     bisect.add_argument("package", choices=("jax", "tensorflow"), help="whose releases to try")
-    bisect.add_argument("--good", metavar="RELEASE", required=True, help="a release that is good")
-    bisect.add_argument("--bad", metavar="RELEASE", required=True, help="one that is not")
+    bisect.add_argument("--good", metavar="RELEASE", required=True, help="a good release")
+    bisect.add_argument("--bad", metavar="RELEASE", required=True, help="a release that is bad")
     other = "the other package, such as tensorflow==2.21.0"
     bisect.add_argument("--with", metavar="PIN", dest="other", required=True, help=other)
-    bisect.add_argument("--remedied-is-good", action="store_true", help="count what works with a remedy as good")
-    upgrade.on_bench(bisect)
+    bisect.add_argument("--remedied-is-good", action="store_true", help="count a release that needs a remedy as good")
+    upgrade.add_records(bisect)
 
 
 def main(arguments: Namespace, further: list[str]) -> int:
-    """Find the first bad release, saying every step."""
-    from parity.upgrade.bisecting import search
-    from parity.upgrade.pins import pin
+    """Find the first bad release, and print every step."""
+    from parity.upgrade.pairs import parse_pin
+    from parity.upgrade.rendering import boundary_lines, search_line, wrapped
+    from parity.upgrade.search import Search
 
     package = arguments.package
-    _, good = pin(f"{package}=={arguments.good}")
-    _, bad = pin(f"{package}=={arguments.bad}")
-    bench = upgrade.bench(arguments, further)
-    say = partial(print, flush=True)
-    search(package, good, bad, pin(arguments.other), bench, arguments.python, arguments.remedied_is_good, say)
+    _, good = parse_pin(f"{package}=={arguments.good}")
+    _, bad = parse_pin(f"{package}=={arguments.bad}")
+    runner = upgrade.runner_of(arguments, further)
+    search = Search.plan(
+        package, good, bad, parse_pin(arguments.other), runner, arguments.python, arguments.remedied_is_good
+    )
+
+    def show(text: str) -> None:
+        print(wrapped(text), flush=True)
+
+    def progress(release: str, answer: str, left: int | None) -> None:
+        remaining = "" if left is None else f"; {left} left"
+        show(f"{package} {release}: {answer}, {search_line(search, release)}{remaining}")
+
+    show(
+        f"{len(search.names)} releases of {package} from {good} to {bad} with {arguments.other}. {search.why.sentence}"
+    )
+    show(f"At most {search.most} environments beside the two ends.")
+    boundary = search.run(progress)
+    for line in ("", *boundary_lines(search, boundary)):
+        show(line)
     return 0

@@ -1,4 +1,4 @@
-"""`parity doctor`: what JAX writes, what TensorFlow reads, and what follows."""
+"""`parity doctor`: predict whether the installed pair works, from what JAX writes and TensorFlow reads."""
 
 from __future__ import annotations
 
@@ -21,15 +21,20 @@ def add(commands: Any) -> None:
     """Add the command's options."""
     doctor = commands.add_parser(
         "doctor",
-        help="say what JAX writes, what TensorFlow reads, and what follows",
-        description="Say what is installed and whether the pair will work, before anything is converted. The exit code "
-        "is 0 if it works as exported by default.",
+        help="predict whether the installed jax and tensorflow work together",
+        description="Print what is installed, check the case, and predict whether the pair works, before anything is "
+        "converted. The exit code is 0 if the pair works as exported by default.",
     )
     doctor.add_argument("--case", metavar="CASE", default="reference", help=f"whose operations to look at: {CASE}")
 
 
 def main(arguments: Namespace, further: list[str]) -> int:
-    """Print versions, machine, handshake and outlook."""
+    """Print versions, machine, what JAX writes and TensorFlow reads, and the prediction that follows.
+
+    Raises:
+        UsageError: the case is broken; the message is that of a run.
+        NotComparableError: jax or tensorflow is not installed, or cannot be imported.
+    """
     from parity import records
     from parity.compat.handshake import Reader, Writer, predict
     from parity.core import environment
@@ -39,51 +44,56 @@ def main(arguments: Namespace, further: list[str]) -> int:
         print(f"{name:<18}{version or 'not installed'}")
     cpu = f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['instruction_sets'])}"
     print(f"{'python':<18}{machine['python']} on {machine['system']} {machine['architecture']}")
-    print(f"{'processor':<18}{cpu}")
-    print()
-    said = _describe("parity.compat.reader")
-    reader = said if isinstance(said, str) else Reader(**said).filled(versions["tensorflow"])
-    asked = [reader.stablehlo] if isinstance(reader, Reader) and reader.stablehlo else []
-    wrote = _describe("parity.export.programs", arguments.case, *asked)
-    print(f"JAX writes: {wrote if isinstance(wrote, str) else _said(wrote)}")
-    print(f"TensorFlow reads up to: {reader if isinstance(reader, str) else _said(vars(reader))}")
-    absent = [side for side, found in (("JAX", wrote), ("TensorFlow", reader)) if isinstance(found, str)]
-    if isinstance(wrote, str) or isinstance(reader, str):
+    print(f"{'processor':<18}{cpu}\n")
+    read, no_reader = _describe("parity.compat.reader")
+    reader = Reader(**read).filled(versions["tensorflow"]) if read else None
+    limit = [reader.stablehlo] if reader and reader.stablehlo else []
+    wrote, no_writer = _describe("parity.export.programs", arguments.case, *limit)
+    print(f"JAX writes: {_formats(wrote) if wrote else f'no answer ({no_writer})'}")
+    print(f"TensorFlow reads up to: {_formats(vars(reader)) if reader else f'no answer ({no_reader})'}")
+    if wrote is None or reader is None:
+        absent = " and ".join(side for side, found in (("JAX", wrote), ("TensorFlow", reader)) if not found)
         raise NotComparableError(
-            f"{' and '.join(absent)} cannot be asked. Expected both in this environment; install the pair that you "
-            "want to check, such as: pip install 'parity[jax,tensorflow]'"
+            f"{absent} gave no answer. Expected both in this environment; install the pair that you want to check, "
+            "such as: pip install 'parity[jax,tensorflow]'"
         )
     newer = wrote.pop("newer")
+    _, broken = _describe("parity.cli.check_case", arguments.case)
+    if broken:
+        raise NotComparableError(f"the case could not be checked: {broken}. Expected a case that a run can train.")
     prediction = predict(Writer(**wrote), reader, newer)
-    print()
-    print(_outlook(prediction, versions["tensorflow"]))
+    print(f"\n{_outlook(prediction, versions['tensorflow'])}")
     return {records.PASS: 0, None: 3}.get(prediction.status, 1)
 
 
 def _outlook(prediction: Prediction, tensorflow: str | None) -> str:
-    """The prediction in words, with the remedy as code."""
+    """Return the prediction as text, with the remedy as code."""
     from parity import records
     from parity.compat.handshake import remedy_code
 
-    begins = {
+    heads = {
         records.PASS: "This pair works.",
-        None: "Nothing can be foretold of this pair.",
+        None: "There is no prediction for this pair.",
         records.REMEDIED: "This pair breaks as exported by default, and works with a remedy.",
     }
-    said = textwrap.fill(f"{begins.get(prediction.status, 'This pair breaks.')} {prediction.reason}", 80)
+    text = textwrap.fill(f"{heads.get(prediction.status, 'This pair breaks.')} {prediction.reason}", 80)
     if prediction.status != records.REMEDIED:
-        return said
+        return text
     code = textwrap.indent(remedy_code(f"tensorflow=={tensorflow}"), "    ")
-    return f"{said}\n\nThe remedy:\n\n{code}"
+    return f"{text}\n\nThe remedy:\n\n{code}"
 
 
-def _said(found: dict[str, Any]) -> str:
-    stablehlo, convention = found["stablehlo"] or "it does not say", found["calling_convention"] or "it does not say"
+def _formats(found: dict[str, Any]) -> str:
+    stablehlo, convention = (found[key] or "unknown" for key in ("stablehlo", "calling_convention"))
     return f"StableHLO {stablehlo}, calling convention {convention}"
 
 
-def _describe(module: str, *arguments: str) -> dict[str, Any] | str:
-    """What a framework says of itself, asked in a process of its own, so that a crash of it is an answer as well."""
+def _describe(module: str, *arguments: str) -> tuple[dict[str, Any] | None, str]:
+    """Run a module that prints JSON in its own process, which may crash; return its JSON or why there is none.
+
+    Raises:
+        UsageError: the module raised it.
+    """
     import subprocess
 
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -91,10 +101,12 @@ def _describe(module: str, *arguments: str) -> dict[str, Any] | str:
         [sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=quiet, check=False
     )
     if done.returncode:
-        found = re.search(r"^parity\.errors\.(?:Usage|Case)Error: (.*)", done.stderr, re.MULTILINE | re.DOTALL)
-        if found:
-            raise UsageError(found[1].strip())
-        last = done.stderr.strip().splitlines()[-1:] or [f"its process ended with code {done.returncode}"]
-        return f"no answer ({last[0]})"
-    described: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return described
+        if usage := re.search(_USAGE_ERROR, done.stderr, re.MULTILINE | re.DOTALL):
+            raise UsageError(usage[1].strip())
+        lines = done.stderr.strip().splitlines()
+        return None, lines[-1] if lines else f"its process ended with code {done.returncode}"
+    return json.loads((done.stdout.strip().splitlines() or ["null"])[-1]), ""
+
+
+# A traceback ends with the name of the class and its module; `check_case` prints the class alone.
+_USAGE_ERROR = r"^(?:parity\.core\.errors\.)?(?:Usage|Case|Input)Error: (.*)"

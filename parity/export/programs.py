@@ -29,12 +29,12 @@ def programs(case: Case) -> list[Program]:
     Empty where the case cannot be exported: conversion reports why.
     """
     try:
-        exported = [(function, writer.operations(found.mlir_module_serialized)) for function, found in _exported(case)]
+        found = [(function, writer.operations(one.mlir_module_serialized)) for function, one in exported(case)]
     except Exception:
         return []
     return [
         Program(case.name, function, hashlib.sha256(text.encode()).hexdigest(), counts)
-        for function, (text, counts) in exported
+        for function, (text, counts) in found
     ]
 
 
@@ -46,7 +46,7 @@ def newer_operations(case: Case, wrote: Writer, reader: Reader) -> list[str] | N
     if not skewed(wrote, reader) or reader.stablehlo is None:
         return []
     try:
-        return sorted({n for _, program in _exported(case) for n in writer.newer_operations(program, reader.stablehlo)})
+        return sorted({n for _, program in exported(case) for n in writer.newer_operations(program, reader.stablehlo)})
     except Exception:
         return None  # training reports what is wrong with the case
 
@@ -64,7 +64,7 @@ def traced_loss(case: Case) -> Callable[..., Any]:
     return loss
 
 
-def _exported(case: Case) -> Iterator[tuple[str, export.Exported]]:
+def exported(case: Case) -> Iterator[tuple[str, export.Exported]]:
     """Yield predictions, and the loss with its gradient, by name."""
     params, other = case.init(jax.random.PRNGKey(case.training.seed))
     size = export.symbolic_shape(BATCH)[0]

@@ -8,7 +8,7 @@ KIND = ("system", "architecture", "cpu", "cores", "instruction_sets")
 SPEED = (*KIND, "affinity", "governor", "max_mhz", "flags")
 """What decides how long a step takes, besides the releases. Threads are not among it, because releases start their own,
 and load is not, because it is never the same twice: a repeat tells what was due to it."""
-_NAMES = {"instruction_sets": "instruction sets", "governor": "frequency governor", "max_mhz": "highest frequency"}
+NAMES = {"instruction_sets": "instruction sets", "governor": "frequency governor", "max_mhz": "highest frequency"}
 _OPTIONAL = ("governor", "max_mhz")
 
 
@@ -38,4 +38,4 @@ def _known(machine: Machine, part: str) -> bool:
 
 
 def _joined(parts: list[str]) -> str:
-    return ", ".join(_NAMES.get(part, part) for part in parts)
+    return ", ".join(NAMES.get(part, part) for part in parts)

@@ -1,4 +1,4 @@
-"""Cells of the matrix: their names, and what became of one."""
+"""Cells of the matrix: their names, and what ended of one."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def of_record(name: str) -> Cell | None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell: a status of `parity.records`, and the class and evidence of what called for it."""
+    """What ended of a cell: a status of `parity.records`, and the class and evidence of what called for it."""
 
     status: str
     failure: str
@@ -103,7 +103,7 @@ class Outcome:
 
 
 def outcome(run: Run) -> Outcome:
-    """Return what became of the cell that `run` records.
+    """Return what ended of the cell that `run` records.
 
     Whatever stopped it comes first, then its worst check, then a remedy; a listed issue that failed as listed does
     not count against a cell.
@@ -148,24 +148,24 @@ def row(run: Run) -> dict[str, Any]:
     """Return what the atlas keeps of a run: one JSON object per cell; durations in seconds."""
     versions, environment = run.environment.get("versions", {}), run.environment
     cell = environment.get("cell", {})
-    became, checks = outcome(run), [c for c in run.all_checks() if c.tf_device != records.NO_DEVICE]
+    ended, checks = outcome(run), [c for c in run.all_checks() if c.tf_device != records.NO_DEVICE]
     predicts = [c for c in checks if c.probe == "predict" and c.bits_equal is not None]
     scores = [c.score for c in checks if c.score is not None]
-    foretold = environment.get("prediction") or {}
+    prediction = environment.get("prediction") or {}
     return {
         "cell": run.cell,
         "jax": versions.get("jax") or cell.get("jax"),
         "tensorflow": versions.get("tensorflow") or cell.get("tensorflow"),
         "python": ".".join(environment.get("machine", {}).get("python", "").split(".")[:2]) or cell.get("python"),
         "mode": run.mode,
-        "status": became.status,
-        "class": became.failure or None,
-        "evidence": became.evidence or None,
-        "remedy": run.remedies[0].requirement if became.status == REMEDIED else None,
+        "status": ended.status,
+        "class": ended.failure or None,
+        "evidence": ended.evidence or None,
+        "remedy": run.remedies[0].requirement if ended.status == REMEDIED else None,
         "worst_score": max(scores, default=None),
         "bit_exact": all(c.bits_equal for c in predicts) if predicts else None,
-        "predicted": foretold.get("status"),
-        "predicted_class": foretold.get("failure") or None,
+        "predicted": prediction.get("status"),
+        "predicted_class": prediction.get("failure") or None,
         "checks": len(run.all_checks()),
         "known": sorted({c.known_issue for c in run.all_checks() if c.known_issue}),
         "footprints": measures.footprints(run),

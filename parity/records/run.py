@@ -74,6 +74,7 @@ class Environment(TypedDict, total=False):
         reader: What TensorFlow reads: StableHLO version and calling convention.
         prediction: What follows from the two: status, class of failure, evidence, and a sentence.
         cell: What the matrix asked for: releases, Python, and where it ran.
+        bundle: Of a run that exports: versions of what wrote the bundle, and what JAX writes.
         left_out: What of the default plan was left out, and why.
     """
 
@@ -85,6 +86,7 @@ class Environment(TypedDict, total=False):
     reader: dict[str, Any]
     prediction: dict[str, Any]
     cell: dict[str, Any]
+    bundle: dict[str, Any]
     left_out: list[str]
 
 

@@ -11,44 +11,47 @@ GOOD, BAD, SKIP = "good", "bad", "skip"
 
 @dataclass(frozen=True)
 class Boundary:
-    """Where good turns into bad: between `last_good` and `first_bad` there are only `unknown` releases, skipped.
+    """Where good turns into bad: only skipped releases, `unknown`, lie between `last_good` and `first_bad`.
 
-    The first bad one is therefore one of `unknown` or `first_bad`. `asked` are all that were asked, in order.
+    The first bad release is one of `unknown` or `first_bad`. `tested` has all tested releases in order.
     """
 
     last_good: str
     first_bad: str
     unknown: tuple[str, ...]
-    asked: tuple[str, ...]
+    tested: tuple[str, ...]
 
 
 def bisect(
-    releases: Sequence[str], ask: Callable[[str], str], tell: Callable[[str, int], object] = lambda release, left: None
+    releases: Sequence[str],
+    test: Callable[[str], str],
+    progress: Callable[[str, int], object] = lambda release, left: None,
 ) -> Boundary:
-    """The boundary in `releases`, oldest first, of which the first is known to be good and the last to be bad.
+    """Return the boundary in `releases`, of which the first is known to be good and the last to be bad.
 
-    It asks nothing twice, and at most `questions(releases)` releases beside those that are skipped. Where good and bad
-    alternate, it finds one of the places where good turns into bad.
+    No release is tested twice, and at most `most_tests(releases)` beside the skipped ones. Where good and bad
+    alternate, the boundary is one of the places where good turns into bad.
 
     Args:
-        releases: at least two.
-        ask: takes a release; GOOD, BAD or SKIP.
-        tell: takes a release that was asked, and how many remain to be asked.
+        releases: at least two, oldest first.
+        test: takes a release; returns GOOD, BAD or SKIP.
+        progress: takes a tested release, and the number of releases left between good and bad.
     """
     good, bad = 0, len(releases) - 1
-    asked: dict[int, str] = {}
-    while left := [i for i in range(good + 1, bad) if i not in asked]:
+    tested: list[int] = []
+    while left := [i for i in range(good + 1, bad) if i not in tested]:
         middle = left[len(left) // 2]
-        asked[middle] = ask(releases[middle])
-        if asked[middle] == GOOD:
+        tested.append(middle)
+        answer = test(releases[middle])
+        if answer == GOOD:
             good = middle
-        elif asked[middle] == BAD:
+        elif answer == BAD:
             bad = middle
-        tell(releases[middle], sum(i not in asked for i in range(good + 1, bad)))
+        progress(releases[middle], sum(i not in tested for i in range(good + 1, bad)))
     between = tuple(releases[good + 1 : bad])
-    return Boundary(releases[good], releases[bad], between, tuple(releases[i] for i in asked))
+    return Boundary(releases[good], releases[bad], between, tuple(releases[i] for i in tested))
 
 
-def questions(releases: Sequence[str]) -> int:
-    """How many questions bisection takes at most where none is skipped: log2 of the places the boundary can be at."""
+def most_tests(releases: Sequence[str]) -> int:
+    """Return the most tests that bisection needs if none is skipped: log2 of the possible places of the boundary."""
     return math.ceil(math.log2(len(releases) - 1))

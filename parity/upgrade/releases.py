@@ -1,11 +1,11 @@
-"""The releases that the package index has, and which of them a Python here could install."""
+"""List the releases that the package index has, and say which of them a Python on this machine can install."""
 
 from __future__ import annotations
 
 import configparser
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,18 +27,18 @@ _VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 
 @dataclass(frozen=True)
 class Release:
-    """A release of a package; `obstacle` says why it is stepped around, and is empty if it need not be."""
+    """A release of a package; `obstacle` says why it is skipped, and is empty if it is not."""
 
     version: str
     obstacle: str = ""
 
 
-def listed(package: str, python: str) -> list[Release]:
-    """The releases of `package` on the index, oldest first, without pre-releases, as Python `python` sees them.
+def list_releases(package: str, python: str) -> list[Release]:
+    """Return the releases of `package` on the index for that Python, oldest first, without pre-releases.
 
     Raises:
         UsageError: pypi-simple is not installed, or the index does not have the package.
-        NotComparableError: the index cannot be asked.
+        NotComparableError: the index cannot be read.
     """
     try:
         from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple
@@ -51,20 +51,20 @@ def listed(package: str, python: str) -> list[Release]:
         raise UsageError(f"the package index has no {package}. Expected one that it has.") from None
     except (OSError, ValueError) as error:  # what requests raises; it may name an address that holds a password
         raise NotComparableError(
-            f"the package index cannot be asked for {package}: {type(error).__name__}. Expected the one that uv and "
+            f"the package index cannot be read for {package}: {type(error).__name__}. Expected the one that uv and "
             f"pip use here ({', '.join(_VARIABLES)} or pip's configuration)."
         ) from None
     return select(files, python)
 
 
 def index() -> str | None:
-    """The index that uv and pip are told to use; None where they are told nothing."""
+    """Return the index that uv and pip are configured to use; None if there is no configuration."""
     given = [os.environ.get(name) for name in _VARIABLES]
-    return next(filter(None, given), None) or _of_pip()
+    return next(filter(None, given), None) or _pip_index()
 
 
-def _of_pip() -> str | None:
-    """The `index-url` of pip: of its configuration files the more specific one wins."""
+def _pip_index() -> str | None:
+    """Return the `index-url` of pip; the more specific of its configuration files wins."""
     home = Path.home()
     places: list[str | Path] = [
         *_SYSTEM, home / ".pip/pip.conf",
@@ -75,13 +75,13 @@ def _of_pip() -> str | None:
     try:
         settings.read(places, encoding="utf-8")
     except configparser.Error as error:
-        raise UsageError(f"pip's configuration cannot be read: {error.message}. Mend it.") from None
+        raise UsageError(f"pip's configuration cannot be read: {error.message}. Correct it.") from None
     found = [settings.get(part, "index-url", fallback=None) for part in ("install", "global")]
     return next(filter(None, found), None)
 
 
 def select(files: Iterable[DistributionPackage], python: str) -> list[Release]:
-    """The releases that `files` of an index make up, oldest first, without pre-releases."""
+    """Return the releases that `files` of an index make up, oldest first, without pre-releases."""
     releases: dict[Version, list[DistributionPackage]] = {}
     for file in files:
         try:
@@ -98,16 +98,16 @@ def _obstacle(files: list[DistributionPackage], python: str, tags: set[Tag]) -> 
     if all(file.is_yanked for file in files):
         reason = next(filter(None, (file.yanked_reason for file in files)), "")
         return f"yanked{': ' * bool(reason)}{' '.join(reason.split())}"
-    standing = [file for file in files if not file.is_yanked]
-    allowed = [file for file in standing if _allows(file.requires_python, python)]
+    offered = [file for file in files if not file.is_yanked]
+    allowed = [file for file in offered if _allows(file.requires_python, python)]
     if not allowed:
-        return f"needs Python {standing[0].requires_python}"
+        return f"needs Python {offered[0].requires_python}"
     return "" if any(tags & found for found in map(_wheel, allowed)) else f"no wheel for Python {python} here"
 
 
 def _allows(requires_python: str | None, python: str) -> bool:
     try:
-        # A release that wants a later patch of this Python is the resolver's to refuse.
+        # The resolver decides about a release that needs a later patch of this Python.
         return SpecifierSet(requires_python or "").contains(f"{python}.999")
     except InvalidSpecifier:
         return True
@@ -122,9 +122,5 @@ def _wheel(file: DistributionPackage) -> frozenset[Tag]:
 
 def _tags(python: str) -> set[Tag]:
     version, platforms = tuple(map(int, python.split("."))), list(platform_tags())
-    return {*_both(version, platforms)}
-
-
-def _both(version: tuple[int, ...], platforms: list[str]) -> Iterator[Tag]:
-    yield from cpython_tags(version, platforms=platforms)
-    yield from compatible_tags(version, f"cp{version[0]}{version[1]}", platforms)
+    interpreter = f"cp{version[0]}{version[1]}"
+    return {*cpython_tags(version, platforms=platforms), *compatible_tags(version, interpreter, platforms)}

@@ -1,4 +1,4 @@
-"""Records of pairs by hand, and a stand-in for what runs cells."""
+"""Planted records of pairs, and a stand-in for the part that runs cells."""
 
 import dataclasses
 
@@ -11,10 +11,11 @@ from parity.matrix import plan, running, scheduling
 from parity.records import NO_DEVICE, PASS, PlanItem, Program, Remedy
 from parity.records.cells import Cell
 from parity.tests.support import samples
-from parity.upgrade import bisecting, making, releases
-from parity.upgrade.making import Bench
-from parity.upgrade.pins import Pair, corners
+from parity.upgrade import releases, search
+from parity.upgrade import runner as runners
+from parity.upgrade.pairs import Pair, corners
 from parity.upgrade.releases import Release
+from parity.upgrade.runner import CellRunner
 
 OLD, NEW = Pair("0.9.2", "2.20.0"), Pair("0.12.0.1", "2.21.0")
 WRITES = {"0.9.2": "1.13.7", "0.12.0.1": "1.13.7"}
@@ -28,7 +29,7 @@ def operations(**counts):
 
 
 def run(pair, jax=1.0, tensorflow=2.0, program="a", status=PASS, remedy=None, reads=READS, writes=WRITES, counts=None):
-    """The record of `pair`: the scores of JAX and TensorFlow, and what it exports."""
+    """Return the record of `pair` with planted scores of JAX and TensorFlow, and planted programs."""
     on_jax = samples.check(item="p-jax", runtime="jax", tf_device=NO_DEVICE, score=jax, limit=LIMIT)
     checks = [
         on_jax,
@@ -56,7 +57,7 @@ def reports(tmp_path):
 
 @pytest.fixture
 def leave(reports):
-    """Seals a record of a pair as a cell would."""
+    """Write a record of a pair as a cell does."""
 
     def seal(pair, python="3.12", current=True, **planted):
         name = pair.cell(python)
@@ -74,14 +75,14 @@ def leave(reports):
 
 
 @pytest.fixture
-def bench(reports, tmp_path):
+def runner(reports, tmp_path):
     reports.mkdir(exist_ok=True)
-    return dataclasses.replace(Bench.of(reports, "reference", (), show=lambda text: None), project=tmp_path)
+    return dataclasses.replace(CellRunner.for_case(reports, "reference", (), show=lambda text: None), project=tmp_path)
 
 
 @pytest.fixture
 def machine(monkeypatch, leave, tmp_path):
-    """Stands for what runs cells: which Pythons there are, what can be installed, and what a run would find."""
+    """A stand-in for the part that runs cells: the Pythons, what can be installed, and the result of each run."""
     (tmp_path / "tox.ini").write_text("", encoding="utf-8")
 
     class Machine:
@@ -98,9 +99,9 @@ def machine(monkeypatch, leave, tmp_path):
     machine = Machine()
     monkeypatch.setattr(plan, "has_python", lambda version: version in machine.pythons)
     monkeypatch.setattr(scheduling, "run_here", machine.run_here)
-    monkeypatch.setattr(making, "uninstallable", lambda pair, python: machine.refused.get((pair.jax, python), ""))
-    monkeypatch.setattr(bisecting, "uninstallable", making.uninstallable)
-    monkeypatch.setattr(releases, "listed", lambda package, python: pytest.fail("the index was asked"))
+    monkeypatch.setattr(runners, "why_uninstallable", lambda pair, python: machine.refused.get((pair.jax, python), ""))
+    monkeypatch.setattr(search, "why_uninstallable", runners.why_uninstallable)
+    monkeypatch.setattr(releases, "list_releases", lambda package, python: pytest.fail("the index was read"))
     return machine
 
 
@@ -115,10 +116,11 @@ def skewed(pair):
 
 @pytest.fixture
 def four(leave):
-    """The four corners, of which those with the new jax need a remedy."""
+    """The records of the four corners, of which those with the new jax need a remedy."""
     return {pair: leave(pair, **skewed(pair)) for pair in corners(OLD, NEW).values()}
 
 
-def listed(monkeypatch, **versions):
-    of = {"tensorflow-cpu": versions["tensorflow"], **versions}
-    monkeypatch.setattr(releases, "listed", lambda package, python: [Release(v) for v in of[package]])
+def set_index(monkeypatch, **versions):
+    """Let the index have these versions of each package."""
+    names = {"tensorflow-cpu": versions["tensorflow"], **versions}
+    monkeypatch.setattr(releases, "list_releases", lambda package, python: [Release(v) for v in names[package]])

@@ -18,7 +18,7 @@ from parity.handover.exported import hand_over
 from parity.handover.files import MANIFEST
 from parity.handover.returning import returned
 from parity.handover.train_state import TrainState, answer, stepping
-from parity.session.exporting import _that_fit, export_case
+from parity.session.exporting import _fitting, export_case
 from parity.tests.support import tiny, tiny_training
 from parity.tests.support.planting import BEGIN, EPOCH
 
@@ -113,5 +113,5 @@ def test_a_bundle_has_the_training_step_if_asked(tmp_path, frameworks):
 
 
 def test_default_batch_sizes_that_a_test_set_cannot_fill_are_left_out(capsys):
-    assert _that_fit(40) == [1, 13]
+    assert _fitting(40) == [1, 13]
     assert capsys.readouterr().out == "Batch size 256 left out: the test set has 40 examples.\n"

