@@ -83,18 +83,17 @@ class Biased(JaxFloat64):
         return {p: {leaf: wrong.get(p, lambda a: a)(a) for leaf, a in answer.items()} for p, answer in answers.items()}
 
 
-def biased(subject):
-    return subject.with_runtimes({"jax_float64": Biased(subject.runtime("jax").model)})
-
-
-def test_an_oracle_that_is_wrong_itself_fails(subject):
-    [found] = results(biased(subject), "predict", "jax_float64")
+def test_an_oracle_that_is_wrong_itself_fails(subject, subject_of):
+    """Its budgets are about the wrong oracle, too."""
+    oracle = Biased(subject.runtime("jax").model)
+    wrong = subject_of(tiny.tiny, trained=subject.trained, runtimes={oracle.name: oracle})
+    [found] = results(wrong, "predict", oracle.name)
     assert found.status == FAIL
     assert "spreads from the centre of the ensemble" in found.message
 
 
 def test_an_oracle_that_differs_between_devices_fails(subject):
-    wrong = biased(subject)
+    wrong = subject.with_runtimes({"jax_float64": Biased(subject.runtime("jax").model)})
     good = subject.kept("jax_float64", "predict", 13)
     wrong.reference = subject.reference.without((), wrong)  # the right oracle's answers, of the first device
     [found] = results(wrong, "predict", "jax_float64", device="cpu:1")
