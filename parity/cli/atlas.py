@@ -34,9 +34,9 @@ def main(arguments: Namespace, further: list[str]) -> int:
     """Join the records of many cells."""
     planned = {}
     if arguments.planned:
-        from parity.matrix import plan
+        from parity.matrix import tox
 
-        planned = {name: plan.why_absent(name) for name in plan.declared(Path.cwd(), arguments.planned)}
+        planned = {name: tox.why_absent(name) for name in tox.declared(Path.cwd(), arguments.planned)}
     if not arguments.reports.is_dir():
         raise UsageError(f"{arguments.reports} is no folder. Expected the folder of the records that cells leave.")
     return join(arguments.reports, planned, arguments)
@@ -47,19 +47,20 @@ def join(reports: Path, planned: dict[str, str], arguments: Namespace) -> int:
     from parity.compat import readers
     from parity.core import storage
     from parity.export import archives
-    from parity.matrix import atlas as atlases
-    from parity.matrix import joining, plan
+    from parity.matrix import aggregation, tox
+    from parity.records import atlas as atlases
+    from parity.report import atlas_text, terminal
 
     out = getattr(arguments, "out", None) or reports
-    archive = plan.archive_of(Path.cwd()) if planned else None
-    joined = joining.join(reports, planned, out, archives.listed(archive) if archive else ())
-    print(joining.table(joined.atlas, shutil.get_terminal_size().columns))
-    print(textwrap.fill(atlases.verdict(joined.atlas), 80))
+    archive = tox.archive_of(Path.cwd()) if planned else None
+    joined = aggregation.join(reports, planned, out, archives.listed(archive) if archive else ())
+    print(terminal.atlas(joined.atlas, shutil.get_terminal_size().columns))
+    print(textwrap.fill(atlas_text.verdict(joined.atlas), 80))
     if getattr(arguments, "write_readers", False):
         storage.write_atomically(readers.TABLE, readers.dumps({**readers.table(), **joined.limits}))
         readers.table.cache_clear()
     if not getattr(arguments, "show_only", False):
-        print(f"Atlas: {joining.write(joined, out, getattr(arguments, 'readme', None))}")
+        print(f"Atlas: {aggregation.write(joined, out, getattr(arguments, 'readme', None))}")
     problems = joined.problems() if getattr(arguments, "full", False) else []
     for problem in problems:
         print(f"parity: {problem}", file=sys.stderr)

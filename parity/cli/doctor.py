@@ -45,7 +45,9 @@ def main(arguments: Namespace, further: list[str]) -> int:
     cpu = f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['instruction_sets'])}"
     print(f"{'python':<18}{machine['python']} on {machine['system']} {machine['architecture']}")
     print(f"{'processor':<18}{cpu}\n")
-    read, no_reader = _describe("parity.compat.reader")
+    # A TensorFlow that is not installed would count as one that does not say its limits.
+    none = (None, "tensorflow is not installed")
+    read, no_reader = _describe("parity.compat.reader") if versions["tensorflow"] else none
     reader = Reader(**read).filled(versions["tensorflow"]) if read else None
     limit = [reader.stablehlo] if reader and reader.stablehlo else []
     wrote, no_writer = _describe("parity.export.programs", arguments.case, *limit)

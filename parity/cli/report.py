@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -24,38 +25,31 @@ def add(commands: Any) -> None:
 def main(arguments: Namespace, further: list[str]) -> int:
     """Write the page of one or more runs, or print them as Markdown."""
     from parity import records
-
-    runs = [records.read(path) for path in arguments.runs]
-    judged = _judged(arguments.baseline, arguments.runs) if arguments.baseline else [None] * len(runs)
-    if arguments.summary:
-        import sys
-
-        from parity.report import markdown
-
-        if hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-        print(markdown.summary(zip(runs, judged, strict=True)), end="")
-        return 0
-    return _page(arguments, runs, judged)
-
-
-def _page(arguments: Namespace, runs: list[Any], judged: list[Any]) -> int:
     from parity import report as pages
     from parity.core import storage
     from parity.core.errors import UsageError
 
+    runs = [records.read(path) for path in arguments.runs]
+    verdicts = _verdicts(arguments.baseline, arguments.runs) if arguments.baseline else [None] * len(runs)
+    if arguments.summary:
+        from parity.report import markdown
+
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+        print(markdown.summary(zip(runs, verdicts, strict=True)), end="")
+        return 0
     first = arguments.runs[0]
     out = arguments.out or (first if first.is_dir() else first.parent) / "index.html"
     if out.is_dir():
         raise UsageError(f"{out} is a folder; --out expects a file, such as {out / 'index.html'}.")
     storage.output_folder(out.parent)
-    print(f"Report: {pages.write(runs, out, judged)}")
+    print(f"Report: {pages.write(runs, out, verdicts)}")
     return 0
 
 
-def _judged(baseline: Path, runs: list[Path]) -> list[Any]:
-    """What the gate says of each run beside the baseline, under the policy of the package."""
+def _verdicts(baseline: Path, runs: list[Path]) -> list[Any]:
+    """Return the verdict of the gate on each run beside the baseline, by the policy of the package."""
     from parity import gate
 
-    standing, policy = gate.read(baseline), gate.load_policy()
-    return [gate.judge(standing, gate.read(run), policy) for run in runs]
+    before, policy = gate.read(baseline), gate.load_policy()
+    return [gate.judge(before, gate.read(run), policy) for run in runs]

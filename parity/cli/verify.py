@@ -22,18 +22,17 @@ def add(commands: Any) -> None:
 
 def main(arguments: Namespace, further: list[str]) -> int:
     """Replay a bundle in this TensorFlow."""
-    from parity import records
+    from parity import records, report
     from parity.core import storage
     from parity.session.verification import verify as verify_bundle
 
     if arguments.out is not None:
-        from parity import report
-
         storage.output_folder(arguments.out)
-        report.require()
     done = verify_bundle(arguments.bundle, arguments.out, arguments.cell, arguments.remedied)
     for check in done.all_checks():
         if check.status not in records.IN_ORDER:
             print(f"{check.status} {check.item} {check.leaf}: {check.message}")
     print(done.verdict())
+    if arguments.out is not None and (missing := report.missing()):
+        print(f"No report was written: {missing}")
     return 0 if done.in_order() else 1

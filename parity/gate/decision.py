@@ -31,9 +31,11 @@ def judge(baseline: Side, candidate: Side, policy: Policy, repeats: Sequence[Sid
     Raises:
         NotComparableError: the baseline is none to hold anything against, the two have nothing in common, or a repeat
             is none.
+        UsageError: a rule of the policy matches nothing in either.
     """
     _require_comparable(baseline, candidate)
-    policy.require_matches(place for side in (baseline, candidate) for place in side.names())
+    if policy.own_rules():
+        policy.require_matches(baseline.names() | candidate.names())
     latency.require_repeats(baseline, candidate, repeats)
     pairs = list(differing_pairs(baseline.checks, candidate.checks, policy.drift))
     found = [
@@ -47,10 +49,11 @@ def judge(baseline: Side, candidate: Side, policy: Policy, repeats: Sequence[Sid
     ]
     found.sort(key=verdict.order)
     groups = verdict.grouped(found)
-    decision, why = _decide(found, groups, baseline, candidate)
+    compared = len(baseline.checks) - sum(after is None for _, after in pairs)
+    decision, why = _decide(found, groups, compared, candidate)
     return Verdict(
         decision, f"{decision.capitalize()} ({_move(baseline, candidate)}): {why}", found, groups, baseline.name,
-        candidate.name, _common(baseline, candidate),
+        candidate.name, compared,
     )  # fmt: skip
 
 
@@ -138,7 +141,7 @@ def _of_checks(baseline: Side, candidate: Side, pairs: Iterable[Pair], policy: P
             )  # fmt: skip
 
 
-def _decide(found: list[Finding], groups: list[verdict.Group], baseline: Side, candidate: Side) -> tuple[str, str]:
+def _decide(found: list[Finding], groups: list[verdict.Group], compared: int, candidate: Side) -> tuple[str, str]:
     """Return the decision, and why."""
     blocks = [group for group in groups if group.level == BLOCK]
     if blocks:
@@ -146,7 +149,7 @@ def _decide(found: list[Finding], groups: list[verdict.Group], baseline: Side, c
         first = blocks[0].sentence.removesuffix(".")
         return STAY, f"{first}{f'; {more:,} more findings block' if more else ''}."
     mended = [finding for finding in found if finding.kind == verdict.REMEDIED and not finding.excuse]
-    total, warned = _common(baseline, candidate), sum(group.count for group in groups if group.level == WARN)
+    total, warned = compared, sum(group.count for group in groups if group.level == WARN)
     excused = sum(bool(finding.excuse) and finding.kind != verdict.REMEDIED for finding in found)
     warned -= excused + sum(finding.level == WARN for finding in mended)
     advisory = f"{excused:,} {'finding is' if excused == 1 else 'findings are'} advisory" if excused else ""
@@ -164,11 +167,6 @@ def _decide(found: list[Finding], groups: list[verdict.Group], baseline: Side, c
     added = len(candidate.checks) - total
     new = f", and {added:,} are new" if added else ""
     return UPGRADE, f"{advisory or 'nothing got worse'} in {total:,} checks{new}{beside}."
-
-
-def _common(baseline: Side, candidate: Side) -> int:
-    """Return how many checks were compared."""
-    return len(baseline.checks.keys() & candidate.checks.keys())
 
 
 def _remedy(mended: list[Finding], candidate: Side) -> str:

@@ -64,6 +64,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 return rule.reason if rule.level == ADVISORY else ""
         return ""
 
+    def own_rules(self) -> list[tuple[int, Rule]]:
+        """Return the rules that do not ship with the package, each with its number."""
+        shipped = load_policy().rule
+        return [(number, rule) for number, rule in enumerate(self.rule, 1) if rule not in shipped]
+
     def require_matches(self, places: Iterable[tuple[str, str, str]]) -> None:
         """Refuse a rule that matches none of `places`, each a case, a probe and a runtime: a name in it is misspelt.
 
@@ -73,8 +78,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             UsageError: a rule matches nothing; the message names its pattern, and the names that there are.
         """
         known = set(places)
-        for number, rule in enumerate(self.rule, 1):
-            if any(rule.matches(*place) for place in known) or rule in load_policy().rule:
+        for number, rule in self.own_rules():
+            if any(rule.matches(*place) for place in known):
                 continue
             patterns = {"case": rule.case, "probe": rule.probe, "runtime": rule.runtime}
             given = {name: pattern for name, pattern in patterns.items() if pattern != "*"}

@@ -117,7 +117,7 @@ def parse(data: files.Buffer, name: str) -> Side:
     if re.search(rb'"kind"\s*:\s*"baseline"', data[:500]):
         return _from_baseline(files.decode(data, BaselineFile, name), name)
     run: Run = files.decode(data, _RUN, name)  # type: ignore[assignment]
-    if not {check.item for check in run.checks} <= {place.item for place in run.plan}:
+    if not set(map(_ITEM, run.checks)) <= set(map(_ITEM, run.plan)):
         run = files.decode(data, Run, name)  # what was checked without a plan names its place itself
     return from_run(run, name)
 

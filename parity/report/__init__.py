@@ -1,11 +1,15 @@
-"""Run records to one self-contained HTML file: no request to anywhere, and readable without its script."""
+"""The room of all presentation: one HTML file per run or atlas, Markdown for CI, and the terminal.
+
+In come records (`parity.records`), verdicts of the gate (`parity.gate`) and the atlas. Out go pages that make no
+request and can be read without their script (`write`, `report.atlas.write`), Markdown (`report.markdown`) and texts for
+the terminal (`report.terminal`). Pages need the extra `report`; everything else needs the base install only.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import re
 from collections.abc import Sequence
-from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -14,61 +18,75 @@ from parity.core.errors import UsageError
 from parity.core.storage import write_atomically
 from parity.gate import Verdict
 from parity.records import Run
-from parity.report import facts, numbers, panels
+from parity.report.numbers import listed
 
 NEEDED = ("jinja2", "vl_convert", "itables")
 
 
-def require(needed: Sequence[str] = NEEDED) -> None:
-    """Check that the libraries of the report are there.
+def missing() -> str:
+    """Return in a sentence which libraries of a page are not installed; empty where all are."""
+    names = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    return f"the report needs {listed(names)}. Install: pip install 'parity[report]'" if names else ""
+
+
+def require() -> None:
+    """Check that a page can be made.
 
     Raises:
-        UsageError: they are not.
+        UsageError: a library is not installed.
     """
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(f"the report needs {' and '.join(missing)}. Install them: pip install 'parity[report]'")
+    if text := missing():
+        raise UsageError(text)
 
 
-def write(runs: Sequence[Run], path: Path, judged: Sequence[Verdict | None] = ()) -> Path:
-    """Write the report of `runs` to `path`; `judged` is what the gate says of each beside a baseline, if there is one.
+def write_if_installed(runs: Sequence[Run], path: Path) -> str:
+    """Write the report of `runs` to `path`, if its libraries are installed: a record does not depend on them.
+
+    Returns:
+        A line that says where the report is, or why there is none and what to install.
 
     Raises:
-        UsageError: the libraries of the report are not installed.
+        StorageError: the file cannot be written.
+    """
+    text = missing()
+    return f"No report was written: {text}" if text else f"Report: {write(runs, path)}"
+
+
+def write(runs: Sequence[Run], path: Path, verdicts: Sequence[Verdict | None] = ()) -> Path:
+    """Write the report of `runs` to `path`; `verdicts` are those of the gate beside a baseline, if there is one.
+
+    Raises:
+        UsageError: a library of the report is not installed.
         StorageError: the file cannot be written.
     """
     require()
+    from parity.report import panels
+
     cells = [
         panels.Cell(run, verdict, number, run.all_checks())
-        for number, (run, verdict) in enumerate(zip_longest(runs, judged))
+        for number, (run, verdict) in enumerate(zip_longest(runs, verdicts))
     ]
-    write_atomically(path, render("cell.html.j2", cells=[(cell, _views(cell)) for cell in cells]))
+    write_atomically(path, render("cell.html.j2", cells=[(cell, panels.views(cell)) for cell in cells]))
     return path
 
 
-def _views(cell: panels.Cell) -> list[tuple[str, Any]]:
-    """The panels that have something to show, by name."""
-    shown = ((name, import_module(f"parity.report.panels.{name}").view(cell)) for name in panels.NAMES)
-    return [(name, view) for name, view in shown if view is not None]
-
-
 def _headings(html: str) -> list[tuple[Any, Any]]:
-    """Id and title of each section of a part of a page, as HTML."""
+    """Return the id and title of each section of a part of a page, as HTML."""
     from markupsafe import Markup
 
     return [(Markup(name), Markup(title)) for name, title in re.findall(r'<h2 id="([^"]+)">([^<]+)</h2>', html)]
 
 
 def render(template: str, **values: Any) -> str:
-    """The page that `template` of this folder makes of `values`; every string in them is escaped.
+    """Return the page that `template` of this folder makes of `values`; every string in them is escaped.
 
     Raises:
-        UsageError: jinja2 is not installed.
+        UsageError: a library of the report is not installed.
     """
     require()
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-    from parity.report import tables
+    from parity.report import facts, numbers, tables
 
     loader = PackageLoader("parity.report", ".")
     jinja = Environment(loader=loader, autoescape=select_autoescape(default=True), undefined=StrictUndefined)

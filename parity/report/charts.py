@@ -1,9 +1,8 @@
 """Charts: Vega-Lite specifications rendered to static SVG by vl-convert, so that a page needs no script.
 
-Specifications are plain data. Altair's objects would be checked as they are made, which costs a second to import and
-0.1 s a chart, so a test holds every specification against Altair's copy of the schema instead.
-Colours are those of the page's style sheet, by name (`var(--jax)`), which vl-convert passes through: a chart is light
-or dark with its page.
+Specifications are plain data, because Altair takes a second to import and 0.1 s a chart; a test validates every
+specification by Altair's copy of the schema. Colours are variables of the style sheet (`var(--jax)`), which vl-convert
+passes through: a chart is light or dark with its page.
 """
 
 from __future__ import annotations
@@ -20,57 +19,48 @@ from xml.etree import ElementTree
 import vl_convert
 from markupsafe import Markup
 
-from parity.gate.text import one_line
+from parity.core.text import one_line
 from parity.report.numbers import exact
 
+Spec = dict[str, Any]
 WIDTH, HEIGHT = 420, 200
 JAX, TENSORFLOW = "JAX", "TensorFlow"
-COLOURS = {
-    JAX: "jax", TENSORFLOW: "tensorflow",
-    "JAX alone": "jax", "restarted": "tensorflow", "carried": "ok", "exported": "series-4", "returned": "amber",
-    "loss": "jax", "gradient": "tensorflow", "batch_stats": "ok", "moments": "series-4", "parameters": "amber",
-    "jax": "jax", "tf_graph": "tensorflow", "tf_xla": "ok", "saved_model": "series-4", "saved_model_fresh": "amber",
-    "tf_eager": "grey",
-}  # fmt: skip
-"""Of series, by name: variables of the style sheet; a name that is not among them is grey."""
+LOWEST, HIGHEST = 0.01, 1e6
+"""Scores beyond these are drawn at the edge: 0 has no place on a log scale, and infinity has none at all."""
 
-SHAPES = {
-    "jax": "circle", "tensorflow": "square", "ok": "triangle-up", "series-4": "diamond", "amber": "cross",
-    "grey": "triangle-down",
-}  # fmt: skip
-"""Of points, by the name of their colour."""
-
+STYLES = (
+    ("tensorflow", "square"), ("ok", "triangle-up"), ("series-4", "diamond"), ("amber", "cross"),
+    ("grey", "triangle-down"),
+)  # fmt: skip
+"""Colour and shape of series in their order, but for JAX's, which is always blue with circles."""
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [12, 3])
-"""Of lines, in their order, so that colour does not say it alone."""
+"""Of lines in their order, so that colour is not the only difference."""
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 INK = "currentColor"
-CONFIG: dict[str, Any] = {
+_TEXT = {"labelColor": INK, "labelFontSize": 12}
+CONFIG: Spec = {
     "background": "transparent",
     "view": {"stroke": None},
     "axis": {
-        "labelColor": INK, "titleColor": INK, "domainColor": INK, "tickColor": INK, "gridColor": "var(--line)",
+        **_TEXT, "titleColor": INK, "domainColor": INK, "tickColor": INK, "gridColor": "var(--line)",
         "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "gridOpacity": 0.5,
     },
-    "legend": {
-        "labelColor": INK, "titleColor": INK, "orient": "top", "labelFontSize": 12,
-        "labelLimit": 200, "columns": 3,
-    },
-    "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": "bold"},
+    "legend": {**_TEXT, "titleColor": INK, "orient": "top", "labelLimit": 200, "columns": 3},
+    "header": {**_TEXT, "labelFontWeight": "bold"},
     "text": {"color": INK, "fontSize": 11},
-    "point": {"opacity": 1, "size": 26},
+    "point": {"opacity": 1, "size": 26, "filled": True},
     "rule": {"color": "var(--bad)", "strokeWidth": 1.5, "aria": False},
-    "line": {"aria": False},
-    "tick": {"aria": False},
+    "line": {"aria": False}, "tick": {"aria": False}, "area": {"aria": False},
     "axisXDiscrete": {"labelAngle": 0},
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart, what it shows in a sentence made of its data, and the table of that data.
+    """A chart, its conclusion in a sentence, and the table of its data.
 
-    `total` is how many rows there are, where the table has only the first of them.
+    `total` is the number of rows of the data, where the table has only the first of them.
     """
 
     title: str
@@ -84,15 +74,13 @@ class Figure:
 TABLE_ROWS = 200
 
 
-def figure(
-    title: str, caption: str, spec: dict[str, Any], columns: Sequence[str], rows: Sequence[Sequence[Any]]
-) -> Figure:
-    """The figure of a specification; its table is cut after `TABLE_ROWS` rows."""
+def figure(title: str, caption: str, spec: Spec, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Figure:
+    """Return the figure of a specification; its table is cut after `TABLE_ROWS` rows."""
     return Figure(title, caption, svg(spec, f"{title}. {caption}"), columns, rows[:TABLE_ROWS], len(rows))
 
 
-def svg(spec: dict[str, Any], name: str) -> Markup:
-    """The chart as an SVG element with that accessible name.
+def svg(spec: Spec, name: str) -> Markup:
+    """Return the chart as an SVG element with that accessible name.
 
     Texts from a record are made safe for XML first; marks with a description get it as their tooltip.
     """
@@ -106,7 +94,7 @@ def svg(spec: dict[str, Any], name: str) -> Markup:
 
 @lru_cache(maxsize=64)
 def _drawn(spec: str) -> str:
-    """By Vega; charts of what ships with parity are the same on every page."""
+    """Return the drawing of Vega; cached, because charts of published data are the same on every page."""
     svg: str = vl_convert.vegalite_to_svg(spec, config=CONFIG)
     return svg
 
@@ -115,33 +103,24 @@ _SVG = "{http://www.w3.org/2000/svg}"
 ElementTree.register_namespace("", _SVG[1:-1])
 _CIRCLE = re.compile(r"M([\d.]+),0A\1,\1,0,1,1,-\1,0A")
 _DIGITS = re.compile(r"(\d+\.\d)\d+")
-_OF_VEGA = (
+_DROPPED = (
     "aria-label", "aria-roledescription", "aria-hidden", "role", "class", "pointer-events", "font-family",
     "stroke-miterlimit",
 )  # fmt: skip
-
 _INHERITED = (
-    "fill",
-    "stroke",
-    "stroke-width",
-    "fill-opacity",
-    "stroke-dasharray",
-    "font-size",
-    "font-weight",
-    "text-anchor",
-)
+    "fill", "stroke", "stroke-width", "fill-opacity", "stroke-dasharray", "font-size", "font-weight", "text-anchor",
+)  # fmt: skip
 
 
 def _slim(parent: ElementTree.Element) -> None:
-    """Keep what is seen of a drawing by Vega; a third of it is, the rest names its parts for scripts."""
+    """Drop two thirds of a drawing by Vega, which only name its parts for scripts or repeat an attribute."""
     for child in list(parent):
-        said = child.get("aria-label") if child.get("role") == "graphics-symbol" and not len(child) else None
+        tooltip = child.get("aria-label") if child.get("role") == "graphics-symbol" and not len(child) else None
         empty = child.get("class") in ("background", "foreground") and "fill" not in child.attrib
-        for name in _OF_VEGA:
+        for name in _DROPPED:
             child.attrib.pop(name, None)
-        for name in ("d", "transform", "x2", "y2"):
-            if name in child.attrib:
-                child.set(name, _DIGITS.sub(r"\1", child.attrib[name]))
+        for name in {"d", "transform", "x2", "y2"} & set(child.attrib):
+            child.set(name, _DIGITS.sub(r"\1", child.attrib[name]))
         if circle := _CIRCLE.match(child.get("d", "")):
             child.tag = f"{_SVG}circle"
             child.set("r", circle[1])
@@ -154,14 +133,14 @@ def _slim(parent: ElementTree.Element) -> None:
             parent.remove(child)
         elif child.tag == f"{_SVG}g" and len(child) == 1 and not child.attrib:
             parent[list(parent).index(child)] = child[0]
-        elif said:
-            ElementTree.SubElement(child, f"{_SVG}title").text = said
+        elif tooltip:
+            ElementTree.SubElement(child, f"{_SVG}title").text = tooltip
     if len(parent) > 1 and parent.tag == f"{_SVG}g":
-        _share(parent)
+        _move_to_parent(parent)
 
 
-def _share(parent: ElementTree.Element) -> None:
-    """Say once, of the parent, what all of its children inherit alike."""
+def _move_to_parent(parent: ElementTree.Element) -> None:
+    """Move an inherited attribute that all children have alike to their parent."""
     for name in _INHERITED:
         values = {child.get(name) for child in parent}
         if len(values) == 1 and (value := values.pop()) is not None:
@@ -171,7 +150,7 @@ def _share(parent: ElementTree.Element) -> None:
 
 
 def _safe(value: Any) -> Any:
-    """`value` with every text on one line of characters that show themselves, and None for what is no number."""
+    """Return `value` with every text on one printable line, and None for numbers that are not finite."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str):
@@ -181,33 +160,40 @@ def _safe(value: Any) -> Any:
     return [_safe(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def colour(shown: Sequence[str]) -> dict[str, Any]:
-    """The encoding of the field `series` as colour."""
-    return {
-        "field": "series", "type": "nominal", "title": None,
-        "scale": {"domain": list(shown), "range": [f"var(--{COLOURS.get(name, 'grey')})" for name in shown]},
-    }  # fmt: skip
+def number(field: str, title: str | None = None, **more: Any) -> Spec:
+    """Return the encoding of a field of numbers."""
+    return {"field": field, "type": "quantitative", "title": title, **more}
 
 
-def shape(shown: Sequence[str]) -> dict[str, Any]:
-    """The encoding of the field `series` as the shape of a point, so that colour does not say it alone."""
-    ranged = [SHAPES[COLOURS.get(name, "grey")] for name in shown]
-    return {"field": "series", "type": "nominal", "title": None, "scale": {"domain": list(shown), "range": ranged}}
+def word(field: str, title: str | None = None, **more: Any) -> Spec:
+    """Return the encoding of a field of words, in the order of `sort` or `scale`."""
+    return {"field": field, "type": "nominal", "title": title, **more}
 
 
-def dashes(shown: Sequence[str]) -> dict[str, Any]:
-    """The encoding of the field `series` as the dashes of a line."""
-    ranged = [DASHES[nth % len(DASHES)] for nth in range(len(shown))]
-    return {"field": "series", "type": "nominal", "title": None, "scale": {"domain": list(shown), "range": ranged}}
+def series(names: Sequence[str], *channels: str, legend: Spec | None = None) -> Spec:
+    """Return encodings of the field `series` by `color`, `shape` or `strokeDash`."""
+    others = iter(STYLES * len(names))
+    styles = [("jax", "circle") if name.casefold().split()[:1] == ["jax"] else next(others) for name in names]
+    ranges: dict[str, list[Any]] = {
+        "color": [f"var(--{colour})" for colour, _ in styles],
+        "shape": [shape for _, shape in styles],
+        "strokeDash": [DASHES[nth % len(DASHES)] for nth in range(len(names))],
+    }
+    more: Spec = {"legend": legend} if legend else {}
+    return {name: word("series", scale={"domain": list(names), "range": ranges[name]}, **more) for name in channels}
 
 
-def _on_it(values: Iterable[float]) -> list[float]:
+STROKES = {"symbolType": "stroke", "symbolSize": 300, "symbolStrokeWidth": 2}
+"""A legend of lines."""
+
+
+def _positive(values: Iterable[float]) -> list[float]:
     return [value for value in values if 0 < value < math.inf] or [1.0]
 
 
-def log_scale(values: Iterable[float]) -> dict[str, Any]:
-    """A logarithmic scale and its axis over whole powers of ten around those of `values` that are on it."""
-    found = _on_it(values)
+def log_scale(values: Iterable[float]) -> Spec:
+    """Return a logarithmic scale and its axis over whole powers of ten around the positive ones of `values`."""
+    found = _positive(values)
     low, high = math.floor(math.log10(min(found))), math.ceil(math.log10(max(found)))
     high = max(high, low + 1)
     step = math.ceil((high - low) / 5)
@@ -217,40 +203,57 @@ def log_scale(values: Iterable[float]) -> dict[str, Any]:
     }
 
 
-def fine_log_scale(values: Iterable[float]) -> dict[str, Any]:
-    """A logarithmic scale close around those of `values` that are on it; its axis is at 1, 2 and 5 in each ten."""
-    found = _on_it(values)
+def fine_log_scale(values: Iterable[float]) -> Spec:
+    """Return a logarithmic scale close around the positive ones of `values`; its axis is at 1, 2 and 5 of each ten."""
+    found = _positive(values)
     low, high = min(found) / 1.25, max(found) * 1.25
     tens = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
-    steps = (1, 2, 5) if len(tens) < 3 else (1,)
-    ticks = [step * 10.0**ten for ten in tens for step in steps if low <= step * 10.0**ten <= high]
+    ticks = [step * 10.0**ten for ten in tens for step in ((1, 2, 5) if len(tens) < 3 else (1,))]
     return {
         "scale": {"type": "log", "domain": [low, high], "nice": False},
-        "axis": {"values": ticks, "format": "~g"},
+        "axis": {"values": [tick for tick in ticks if low <= tick <= high], "format": "~g"},
     }
 
 
-def limit_line(limits: Iterable[float], width: float | None = None) -> list[dict[str, Any]]:
-    """The layers of a horizontal line for each limit; with its name at the right end of `width`."""
-    at = {"values": [{"at": limit, "label": f"limit {exact(limit)}"} for limit in sorted(set(limits))]}
-    place = {"field": "at", "type": "quantitative"}
-    label = {
-        "data": at, "mark": {"type": "text", "align": "right", "dy": -6, "color": "var(--bad)"},
-        "encoding": {"y": place, "x": {"value": width}, "text": {"field": "label"}},
+def mark(at: Iterable[float], axis: str, label: str = "", place: Spec | None = None, **style: Any) -> list[Spec]:
+    """Return the layers of a line at each place on an axis, and of its label if it has one."""
+    data = {"values": [{"at": each, "label": label} for each in at]}
+    here = {axis: {"field": "at", "type": "quantitative"}}  # without a title, which would replace that of the axis
+    line = {"data": data, "mark": {"type": "rule", **style}, "encoding": here}
+    if not label:
+        return [line]
+    text = {"type": "text", "color": style.get("color", "var(--bad)"), **(place or {})}
+    offset = {"y": {"value": 8}} if axis == "x" else {"x": {"value": WIDTH}}
+    return [line, {"data": data, "mark": text, "encoding": {**here, **offset, "text": {"field": "label"}}}][
+        : 1 + bool(label)
+    ]
+
+
+def limit_mark(limit: float, axis: str) -> list[Spec]:
+    """Return the layers of a limit on an axis, with its label."""
+    place = {"align": "right", **({"dx": -4} if axis == "x" else {"dy": -6})}
+    return mark([limit], axis, f"limit {exact(limit)}", place)
+
+
+def facets(rows: Sequence[Spec], by: str, layers: Sequence[Spec], width: int, height: int, columns: int) -> Spec:
+    """Return a chart of `layers` for each value of the field `by`, in the order of `rows`."""
+    shown = list(dict.fromkeys(row[by] for row in rows))
+    return {
+        "data": {"values": rows}, "facet": word(by, sort=shown), "columns": columns, "spacing": 16,
+        "spec": {"width": width, "height": height, "layer": layers},
     }  # fmt: skip
-    return [{"data": at, "mark": "rule", "encoding": {"y": place}}, *([label] if width else [])]
 
 
-def limit_of_facets(width: float) -> list[dict[str, Any]]:
-    """The layers of a line at the highest `limit` of each facet, by `probe`, named at the right end of `width`."""
-    place = {"field": "limit", "type": "quantitative", "aggregate": "max"}
-    mark = {"type": "text", "align": "right", "dy": -6, "color": "var(--bad)"}
-    said = [{"aggregate": [{"op": "max", "field": "limit", "as": "limit"}], "groupby": ["probe"]},
-            {"calculate": "'limit ' + format(datum.limit, ',~g')", "as": "label"}]  # fmt: skip
-    named = {"y": place, "x": {"value": width}, "text": {"field": "label"}}
-    return [{"mark": "rule", "encoding": {"y": place}}, {"transform": said, "mark": mark, "encoding": named}]
+def limit_of_facets(width: float) -> list[Spec]:
+    """Return the layers of a line at the highest `limit` of each facet, by `probe`, with its label at the right."""
+    place = number("limit", aggregate="max")
+    text = {"type": "text", "align": "right", "dy": -6, "color": "var(--bad)"}
+    label = [{"aggregate": [{"op": "max", "field": "limit", "as": "limit"}], "groupby": ["probe"]},
+             {"calculate": "'limit ' + format(datum.limit, ',~g')", "as": "label"}]  # fmt: skip
+    encoding = {"y": place, "x": {"value": width}, "text": {"field": "label"}}
+    return [{"mark": "rule", "encoding": {"y": place}}, {"transform": label, "mark": text, "encoding": encoding}]
 
 
-def drawable(value: float, low: float, high: float) -> float:
-    """`value` within `low` and `high`; at an edge where it is beyond it, or at the upper one where it is no number."""
+def within(value: float, low: float = LOWEST, high: float = HIGHEST) -> float:
+    """Return `value` clipped to `low` and `high`; NaN becomes `high`."""
     return high if math.isnan(value) else min(max(value, low), high)

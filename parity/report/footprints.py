@@ -1,4 +1,4 @@
-"""What runtimes cost beside their checks, over releases of jax: memory, size, times to start, and latency by JAX's."""
+"""Memory, size, times to start and latency of runtimes over releases of jax."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from parity.matrix.atlas import Atlas, Row
 from parity.records import JOINT
+from parity.records.atlas import Atlas, Row
 from parity.report.numbers import MIB, duration, memory, times
 
 SECOND = 1e9
 CHANGED = 1.05
-"""What is off by a smaller factor counts as the same."""
+"""Values within this factor count as the same."""
 
 
 class Metric(NamedTuple):
-    """One measure of a footprint: its key, its title, the axis, what a unit of the axis is, and how it is said."""
+    """One measure of a footprint: its key, its title, the axis, the unit of the axis, and its format."""
 
     key: str
     title: str
     axis: str
     unit: float
-    say: Callable[[float | None], str]
+    format: Callable[[float | None], str]
 
 
 METRICS = (
@@ -47,7 +47,7 @@ class Point(NamedTuple):
 
 
 def view(atlas: Atlas) -> dict[str, Any]:
-    """The figures of footprints and of latencies, none where nothing was measured; and in how many cells it was."""
+    """Return the figures of footprints and latencies, and in how many cells they were measured."""
     rows = [row for row in atlas.cells if row["mode"] == JOINT and row["jax"] and row["tensorflow"]]
     ran = [row for row in rows if row["checks"]]
     measured = {name: f"{sum(bool(row.get(name)) for row in ran)} of {len(ran)}" for name in ("footprints", "latency")}
@@ -98,33 +98,33 @@ def _figure(metric: Metric, points: list[Point]) -> Any:
     for point in points:
         pairs.setdefault((point.jax, point.tensorflow), {})[point.runtime] = point
     columns = ("jax", "tensorflow", *runtimes)
-    rows = [(*pair, *(_said(metric, found.get(name)) for name in runtimes)) for pair, found in pairs.items()]
+    rows = [(*pair, *(_text(metric, found.get(name)) for name in runtimes)) for pair, found in pairs.items()]
     return charts.figure(metric.title, _conclusion(metric, points), _spec(metric, points, runtimes), columns, rows)
 
 
-def _said(metric: Metric, point: Point | None) -> str:
+def _text(metric: Metric, point: Point | None) -> str:
     if point is None:
         return "-"
-    interval = "" if point.low is None else f" ({metric.say(point.low)} to {metric.say(point.high)})"
-    return metric.say(point.value) + interval
+    interval = "" if point.low is None else f" ({metric.format(point.low)} to {metric.format(point.high)})"
+    return metric.format(point.value) + interval
 
 
 def _conclusion(metric: Metric, points: list[Point]) -> str:
-    """What changed most from the first to the last jax that was measured in one tensorflow; points are in order."""
+    """Return what changed most from the first to the last jax with one tensorflow; `points` are in order."""
     series: dict[tuple[str, str], list[Point]] = {}
     for point in points:
         series.setdefault((point.tensorflow, point.runtime), []).append(point)
     spans = [(found[0], found[-1]) for found in series.values() if found[0].jax != found[-1].jax and found[0].value > 0]
     if not spans:
         most = max(points, key=lambda point: point.value)
-        return f"The most is {metric.say(most.value)}, of {most.runtime} with {_pair(most)}; no two jax to compare."
+        return f"The most is {metric.format(most.value)}, of {most.runtime} with {_pair(most)}; no two jax to compare."
     first, last = max(spans, key=lambda span: _change(*span))
     if _change(first, last) < CHANGED:
-        said = f"{last.runtime} has {metric.say(last.value)} with {_pair(last)}"
-        return f"From the first jax to the last nothing changed by {CHANGED - 1:.0%}: {said}."
+        text = f"{last.runtime} has {metric.format(last.value)} with {_pair(last)}"
+        return f"From the first jax to the last nothing changed by {CHANGED - 1:.0%}: {text}."
     return (
-        f"What changed most is {last.runtime}: {metric.say(first.value)} with jax {first.jax}, "
-        f"{metric.say(last.value)} with jax {last.jax}, both with tensorflow {last.tensorflow}."
+        f"What changed most is {last.runtime}: {metric.format(first.value)} with jax {first.jax}, "
+        f"{metric.format(last.value)} with jax {last.jax}, both with tensorflow {last.tensorflow}."
     )
 
 
@@ -139,7 +139,7 @@ def _pair(point: Point) -> str:
 def _spec(metric: Metric, points: list[Point], runtimes: list[str]) -> dict[str, Any]:
     from parity.report import charts
 
-    values = [
+    rows = [
         {
             "jax": p.jax, "tensorflow": f"tensorflow {p.tensorflow}", "series": p.runtime,
             "value": p.value / metric.unit,
@@ -150,27 +150,18 @@ def _spec(metric: Metric, points: list[Point], runtimes: list[str]) -> dict[str,
     ]  # fmt: skip
     releases = list(dict.fromkeys(point.jax for point in points))
     x = {"field": "jax", "type": "ordinal", "title": "jax", "sort": releases, "axis": {"labelAngle": -60}}
-    y = {"field": "value", "type": "quantitative", "title": metric.axis, "scale": {"zero": metric.unit != 1}}
-    legend = {"symbolType": "stroke", "symbolSize": 300, "symbolStrokeWidth": 2}
-    colour = {**charts.colour(runtimes), "legend": legend}
-    # A line says what a hundred points would, in a hundredth of the bytes; the table has the numbers.
-    dashed = {**charts.dashes(runtimes), "legend": legend}
+    y = charts.number("value", metric.axis, scale={"zero": metric.unit != 1})
+    coloured = {"x": x, "y": y, **charts.series(runtimes, "color", legend=charts.STROKES)}
+    dashed = charts.series(runtimes, "strokeDash", legend=charts.STROKES)
+    alone = [{"joinaggregate": [{"op": "count", "as": "count"}], "groupby": ["tensorflow", "series"]},
+             {"filter": "datum.count === 1"}]  # fmt: skip
+    # A line takes a hundredth of the bytes of its points; the table has the numbers.
     layers: list[dict[str, Any]] = [
-        {"mark": {"type": "line", "aria": False}, "encoding": {"x": x, "y": y, "color": colour, "strokeDash": dashed}},
-        {"transform": [{"joinaggregate": [{"op": "count", "as": "count"}], "groupby": ["tensorflow", "series"]},
-                       {"filter": "datum.count === 1"}],
-         "mark": {"type": "point", "filled": True, "aria": False}, "encoding": {"x": x, "y": y, "color": colour}},
-    ]  # fmt: skip
+        {"mark": "line", "encoding": {**coloured, **dashed}},
+        {"transform": alone, "mark": {"type": "point", "aria": False}, "encoding": coloured},
+    ]
     if any(point.low is not None for point in points):
         ends = {"y": {**y, "field": "low"}, "y2": {"field": "high"}}
-        band = {"type": "area", "opacity": 1, "fillOpacity": 0.25, "aria": False}
-        layers.insert(0, {"mark": band, "encoding": {"x": x, **ends, "color": colour}})
-        even = {"data": {"values": [{"at": 1}]}, "mark": {"type": "rule", "aria": False, "color": charts.INK}}
-        layers.append({**even, "encoding": {"y": {"field": "at", "type": "quantitative"}}})
-    shown = [f"tensorflow {release}" for release in dict.fromkeys(point.tensorflow for point in points)]
-    return {
-        "data": {"values": values},
-        "facet": {"field": "tensorflow", "type": "nominal", "title": None, "sort": shown},
-        "columns": 3, "spacing": 16,
-        "spec": {"width": 160, "height": 110, "layer": layers},
-    }  # fmt: skip
+        band = {"mark": {"type": "area", "opacity": 1, "fillOpacity": 0.25}, "encoding": {**coloured, **ends}}
+        layers = [band, *layers, *charts.mark([1.0], "y", color=charts.INK)]
+    return charts.facets(rows, "tensorflow", layers, 160, 110, 3)

@@ -1,4 +1,4 @@
-"""A run as Markdown for the summary of a CI job: the page's verdict and sentences, always under a mebibyte."""
+"""Runs as Markdown for the summary of a CI job, always under a mebibyte."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from parity.gate.outputs import MARKDOWN_BYTES, TITLES
 from parity.gate.text import markdown
 from parity.gate.verdict import LEVELS
 from parity.records import IN_ORDER, Check, Run
-from parity.report import facts
+from parity.report import advice, facts
 from parity.report.numbers import exact, number, plural
 
 ROOM = MARKDOWN_BYTES - 4096
 WORST, FAILURES, GROUPS = 10, 50, 20
-"""Rows of each part; what is cut is counted."""
+"""Rows of each part; rows that are cut are counted."""
 
 
 def summary(runs: Iterable[tuple[Run, Verdict | None]]) -> str:
-    """The verdict on every run, and the gate's where there is a baseline; then of each what there is room for."""
+    """Return the verdict on every run, and the gate's if there is a baseline; then the details that fit."""
     pairs = list(runs)
-    verdicts = [line for run, judged in pairs for line in _verdict(run, judged)]
-    return _fitting([*verdicts, *(line for run, judged in pairs for line in _lines(run, judged))])
+    verdicts = [line for run, verdict in pairs for line in _verdict(run, verdict)]
+    return _fitting([*verdicts, *(line for run, verdict in pairs for line in _lines(run, verdict))])
 
 
 def _fitting(lines: Iterable[str]) -> str:
-    """As many whole lines as there is room for, and how many there are more."""
+    """Return as many whole lines as there is room for, and how many there are more."""
     kept, size, left = [], 0, 0
     for line in lines:
         size += len(line.encode("utf-8", "backslashreplace")) + 1
@@ -37,47 +37,47 @@ def _fitting(lines: Iterable[str]) -> str:
 
 
 def text(value: str, longest: int = 300) -> str:
-    """A text of a record as Markdown that shows just that."""
+    """Return a text of a record as Markdown without markup."""
     return markdown(facts.plain(value, longest))
 
 
-def _verdict(run: Run, judged: Verdict | None) -> Iterator[str]:
+def _verdict(run: Run, verdict: Verdict | None) -> Iterator[str]:
     yield f"{'✓' if run.in_order() else '✗'} {text(run.cell)}: **{text(run.verdict(), 1000)}**\n"
-    if judged is not None:
-        yield f"{'✗' if judged.exit_code else '✓'} {text(judged.sentence, 1000)}\n"
+    if verdict is not None:
+        yield f"{'✗' if verdict.exit_code else '✓'} {text(verdict.sentence, 1000)}\n"
 
 
-def _lines(run: Run, judged: Verdict | None) -> Iterator[str]:
+def _lines(run: Run, verdict: Verdict | None) -> Iterator[str]:
     checks = run.all_checks()
     yield f"## {text(run.cell)}"
     yield "\n### What unblocks it\n"
-    ways = facts.ways(run)
-    for way in ways:
-        yield text(way.text, 1000)
-        yield from ["", *_code(way.code), ""] if way.code else [""]
-    if not ways:
+    blocking = advice.blocking(run)
+    for each in blocking:
+        yield text(each.text, 1000)
+        yield from ["", *_code(each.code), ""] if each.code else [""]
+    if not blocking:
         yield "Nothing blocks it."
-    for way in facts.known(checks)[:GROUPS]:
-        yield f"- {text(way.text, 600)}"
-    yield from _changes(judged)
-    yield from _matrix(checks)
+    for each in advice.known(checks)[:GROUPS]:
+        yield f"- {text(each.text, 600)}"
+    yield from _changes(verdict)
+    yield from _matrix(run, checks)
     yield from _worst(checks)
     yield from _failures(checks)
     yield ""
 
 
 def _code(code: str) -> Iterator[str]:
-    """A block of code; indented, because no text can end that."""
-    yield from (f"    {line}" for line in facts.code(code))
+    """Yield a block of code, indented, because no text can end such a block."""
+    yield from (f"    {line}" for line in facts.code_lines(code))
 
 
-def _changes(judged: Verdict | None) -> Iterator[str]:
+def _changes(verdict: Verdict | None) -> Iterator[str]:
     yield "\n### What changed since the baseline\n"
-    if judged is None:
+    if verdict is None:
         yield "No baseline was given; `parity report RUN --summary --baseline FILE` compares with one."
         return
     for level in LEVELS:
-        groups = [group for group in judged.groups if group.level == level]
+        groups = [group for group in verdict.groups if group.level == level]
         yield from (f"- {TITLES[level]}: {markdown(group.sentence)}" for group in groups[:GROUPS])
         if groups[GROUPS:]:
             yield f"- {TITLES[level]}: {len(groups) - GROUPS:,} more kinds"
@@ -90,31 +90,17 @@ def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str
     yield from (f"| {' | '.join(row)} |" for row in rows)
 
 
-def _matrix(checks: list[Check]) -> Iterator[str]:
-    """Worst status and score by probe and runtime."""
-    names, rows, several = facts.runtimes(checks), facts.matrix(checks), facts.of_several(checks)
+def _matrix(run: Run, checks: list[Check]) -> Iterator[str]:
+    """Yield the worst status and score by test and runtime."""
+    names, rows = facts.runtimes([*run.plan, *checks]), facts.matrix(checks)
     if not rows:
         return
     yield "\n### Matrix\n"
-    yield "The worst status and score over all batch sizes and leaves; about 1 is as good as JAX itself.\n"
+    yield "The worst status and score over all batch sizes and leaves; 1 is as accurate as JAX.\n"
     yield from _table(
-        ["probe", *(text(name, 60) for name in names)],
-        (
-            [
-                text(f"{row.case}: {row.probe}" if row.probe in several else row.probe, 120),
-                *(_standing(row.at(name)) for name in names),
-            ]
-            for row in rows
-        ),
+        ["test", *(text(name, 60) for name in names)],
+        ([text(row.label, 120), *(text(facts.status_and_score(row.at(name)), 80) for name in names)] for row in rows),
     )
-
-
-def _standing(checks: list[Check]) -> str:
-    if not checks:
-        return "-"
-    worst = min(checks, key=facts.severity)
-    score = "" if worst.score is None else f" {number(worst.score)}"
-    return f"{facts.sign(worst.status)} {text(worst.status, 60)}{score}"
 
 
 def _worst(checks: list[Check]) -> Iterator[str]:
@@ -122,7 +108,7 @@ def _worst(checks: list[Check]) -> Iterator[str]:
     if worst:
         yield "\n### Worst leaves\n"
         yield from _table(
-            ["status", "leaf", "question", "score", "limit", "JAX's score"],
+            ["status", "leaf", "item", "score", "limit", "JAX's score"],
             (
                 [
                     f"{facts.sign(c.status)} {text(c.status, 60)}", text(c.leaf, 120), text(c.item, 160),
@@ -134,7 +120,7 @@ def _worst(checks: list[Check]) -> Iterator[str]:
 
 
 def _failures(checks: list[Check]) -> Iterator[str]:
-    """What is not in order, by question, with the command that repeats it."""
+    """Yield the items that are not in order, with the command that repeats each."""
     found: dict[str, list[Check]] = {}
     for check in sorted(checks, key=facts.severity):
         if check.status not in IN_ORDER:
@@ -142,14 +128,14 @@ def _failures(checks: list[Check]) -> Iterator[str]:
     if not found:
         return
     yield "\n### Not in order\n"
-    for item, mine in list(found.items())[:FAILURES]:
-        first = mine[0]
-        why = first.message or first.evidence or ""
+    for item, bad in list(found.items())[:FAILURES]:
+        first = bad[0]
+        reason = first.message or first.evidence or ""
         yield (
             f"{facts.sign(first.status)} {text(first.status, 60)}: {text(item, 200)}, "
-            f"{plural(len(mine), 'check')}, such as {text(first.leaf, 120)}{': ' if why else ''}{text(why, 400)}\n"
+            f"{plural(len(bad), 'check')}, such as {text(first.leaf, 120)}{': ' if reason else ''}{text(reason, 400)}\n"
         )
         if first.repeat:
             yield from [*_code(first.repeat), ""]
     if len(found) > FAILURES:
-        yield f"And {plural(len(found) - FAILURES, 'question')} more."
+        yield f"And {plural(len(found) - FAILURES, 'item')} more."

@@ -1,4 +1,4 @@
-"""Numbers as people compare them: three digits, a unit where there is one, and no exponent where none is needed."""
+"""Numbers in a form that people can compare: three digits, a unit, and an exponent only where it is needed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable
 _DURATIONS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 MIB = float(1 << 20)
 FILTERS = ("number", "exact", "count", "duration", "memory", "times", "plural", "rank")
-"""What templates use."""
+"""Functions of templates."""
 
 
 def number(value: float | None) -> str:
-    """Three significant digits: `0.00123`, `1.23`, `12,300`, and `1.23e-07` only outside of 0.001 to a million."""
+    """Return three significant digits: `0.00123`, `1.23`, `12,300`; `1.23e-07` only outside of 0.001 to a million."""
     if value is None:
         return "-"
     if math.isnan(value):
@@ -29,26 +29,26 @@ def number(value: float | None) -> str:
 
 
 def rank(value: float | None) -> float:
-    """What a number is sorted by where only finite ones can be: none first, NaN last, the infinite beside them."""
+    """Return a finite number to sort by: None first, NaN last, the infinite beside them."""
     if value is None:
         return -1e308
     return 1e308 if math.isnan(value) else min(max(value, -1e307), 1e307)
 
 
 def exact(value: float | None) -> str:
-    """A number that was chosen and not measured, such as a limit: no digit more than it has."""
+    """Return a number that was chosen and not measured, such as a limit, with all its digits."""
     if value is None or not math.isfinite(value):
         return number(value)
     return f"{value:,.0f}" if value == int(value) else f"{value:,g}"
 
 
 def count(value: int | None) -> str:
-    """A whole number, its thousands apart."""
+    """Return a whole number with separated thousands."""
     return "-" if value is None else f"{value:,}"
 
 
 def duration(nanoseconds: float | None) -> str:
-    """A duration in the unit in which it has one to three digits before the point."""
+    """Return a duration in the unit in which it has one to three digits before the point."""
     if nanoseconds is None:
         return "-"
     size, unit = next(
@@ -58,21 +58,21 @@ def duration(nanoseconds: float | None) -> str:
 
 
 def memory(size: float | None) -> str:
-    """Bytes in MiB, so that every size can be compared with every other."""
+    """Return bytes in MiB, so that sizes can be compared with each other."""
     return "-" if size is None else f"{number(size / MIB)} MiB"
 
 
 def times(ratio: float | None) -> str:
-    """A ratio."""
+    """Return a ratio."""
     return "-" if ratio is None else f"{number(ratio)} ×"  # noqa: RUF001 - times, and no letter
 
 
 def listed(words: Iterable[object]) -> str:
-    """`a`, `a and b`, or `a, b and c`."""
+    """Return `a`, `a and b`, or `a, b and c`."""
     *first, last = map(str, words)
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def plural(n: int, word: str) -> str:
-    """`1 check`, `2,190 checks`."""
-    return f"{n:,} {word}{'' if n == 1 else 's'}"
+def plural(n: int, word: str, several: str = "") -> str:
+    """Return a count with its noun: `1 check`, `2,190 checks`; `several` is an irregular plural."""
+    return f"{n:,} {word if n == 1 else several or f'{word}s'}"

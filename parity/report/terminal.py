@@ -1,105 +1,196 @@
-"""A run in the terminal, in few lines that are read at 80 columns and without colour."""
+"""A run in the terminal: a failed item, the summary at the end of a run, and `parity show`; without colour."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Iterator
+import io
+from collections.abc import Iterable, Iterator, Sequence
 
-from parity.gate.text import one_line
-from parity.records import IN_ORDER, Check, Run, Timing
-from parity.report import facts
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from parity.core.ledger import OWN_CODE
+from parity.core.text import one_line
+from parity.records import IN_ORDER, PASS, Check, Run, Timing
+from parity.records import atlas as atlases
+from parity.report import advice, atlas_text, facts, handover
 from parity.report.numbers import count, duration, exact, number, times
 
 WORST = 5
+"""Leaves that `show` lists."""
+NARROWEST = 60
+CROWDED = 8
+"""A table of so many columns has one space between them, and not two."""
+
+
+def failure(bad: list[Check], total: int) -> str:
+    """Return why a test failed: of each leaf the score and the worst element; and the command that repeats it.
+
+    Args:
+        bad: the checks of one plan item that are not in order; at least one.
+        total: how many checks it has.
+    """
+    item = bad[0]
+    lines = [
+        f"{item.probe} of {item.case} on {item.runtime} at batch size {item.batch_size}",
+        f"JAX on {item.jax_device}, TensorFlow on {item.tf_device}: {len(bad)} of {total} checks not in order",
+    ]
+    for check in bad:
+        lines += ["", f"  {check.leaf}: {check.message or check.status}"]
+        if check.score is not None:
+            own = "" if check.jax_score is None else f"; JAX's own {number(check.jax_score)}"
+            lines.append(f"    score {number(check.score)}, limit {exact(check.limit)}{own}")
+        if check.worst is not None:
+            worst = check.worst
+            lines.append(f"    worst element {worst.index}: {item.runtime} has {worst.value:.9g},")
+            known = f"JAX {worst.jax:.9g}, the oracle {worst.oracle:.9g}"
+            lines.append(f"    {f'expected {worst.oracle:.9g}' if check.jax_score is None else known}")
+    return "\n".join([*lines, "", f"repeat: {bad[0].repeat}"])
+
+
+def summary(run: Run, width: int, report: str = "") -> list[str]:
+    """Return the summary at the end of a run, at most `width` columns wide, and the line about its report."""
+    lines = [*run.environment.get("left_out", ()), *_powers(run), *handover.costs(run)]
+    parts = [
+        *_matrix(run),
+        *_latency(run),
+        Text(),
+        *map(_text, lines),
+        _text(_spent(run.spent_s)),
+        _text(run.verdict()),
+    ]
+    shown = _rendered(parts, width)
+    return [*shown, report] if report else shown
 
 
 def show(run: Run, width: int = 80) -> str:
-    """The verdict, what unblocks it, the worst leaves, a line for each probe, and latencies where there are any."""
-    checks = run.all_checks()
-    lines = _wrapped(f"{'✓' if run.in_order() else '✗'} {run.verdict()}", width)
-    for way in facts.ways(run):
-        lines += ["", *_wrapped(way.text, width), *(f"    {line}" for line in facts.code(way.code))]
-    for title, rows in (("Worst leaves", _worst(checks, width)), ("Probes", _probes(checks)),
-                        ("Latency", _latency(run.timings))):  # fmt: skip
-        if rows:
-            lines += ["", *_table(title, rows, width)]
-    return "\n".join(lines)
+    """Return the verdict, what unblocks the run, its matrix, its worst leaves, and latencies if there are any."""
+    parts: list[RenderableType] = [_text(f"{'✓' if run.in_order() else '✗'} {run.verdict()}")]
+    lines = _rendered(parts, width)
+    for each in advice.blocking(run):
+        lines += ["", *_rendered([_text(each.text)], width)]
+        lines += [f"    {line}" for line in facts.code_lines(each.code)]  # never wrapped, because it is to be copied
+    return "\n".join([*lines, *_rendered([*_matrix(run), *_worst(run.all_checks()), *_latency(run)], width)])
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(facts.plain(text), width)
-
-
-Line = tuple[str, ...]
-"""The first is to the left, the others to the right."""
-
-
-def _table(title: str, rows: list[Line], width: int) -> Iterator[str]:
-    """Rows under their titles in the first of them; the first column gives way where a line is too long."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    widths[0] = max(12, min(widths[0], width - sum(widths[1:]) - 2 * len(widths)))
-    yield f"{title}:"
-    for first, *rest in rows:
-        cells = [
-            _short(first, widths[0]).ljust(widths[0]),
-            *(c.rjust(w) for c, w in zip(rest, widths[1:], strict=True)),
-        ]
-        yield f"  {'  '.join(cells)}".rstrip()
-
-
-def _short(text: str, longest: int) -> str:
-    """The end of a name tells more than its beginning."""
-    text = one_line(text)
-    return text if len(text) <= longest else f"…{text[1 - longest :]}"
-
-
-def _worst(checks: Iterable[Check], width: int) -> list[Line]:
-    worst = facts.worst_leaves(checks)[:WORST]
-    if not worst:
-        return []
-    room = max(20, width - 55)
+def atlas(made: atlases.Atlas, width: int) -> str:
+    """Return a line per cell: its outcome, worst score and seconds."""
     rows = [
-        (c.leaf, _short(f"{facts.question(c)}, {c.runtime}", 30), facts.size(c.batch_size), number(c.score),
-         exact(c.limit), _status(c.status))
-        for c in worst
+        (row["cell"], atlas_text.sign(row), atlas_text.outcome(row), atlases.score(row["worst_score"]),
+         f"{sum(row['seconds'].values()):.0f}")
+        for row in made.cells
     ]  # fmt: skip
-    head = ("leaf", "of", "batch", "score", "limit", "status")
-    return [head, *((_short(leaf, max(room, 24)), *rest) for leaf, *rest in rows)]
+    return "\n".join(_rendered([_table(("cell", "", "outcome", "worst score", "seconds"), rows, left=3)], width))
 
 
-def _status(status: str) -> str:
-    return f"{facts.sign(status)} {_short(status, 12)}"
+def _rendered(parts: Iterable[RenderableType], width: int) -> list[str]:
+    out = io.StringIO()
+    console = Console(file=out, width=max(width, NARROWEST), color_system=None, legacy_windows=False)
+    for part in parts:
+        console.print(part)
+    return [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
 
 
-def _probes(checks: list[Check]) -> list[Line]:
-    """A line for each probe; one for the powers of them all."""
-    several = facts.of_several(checks)
-    named: dict[str, list[Check]] = {}
+def _text(text: str) -> Text:
+    """Return text of a record: one line, and no markup of rich."""
+    return Text(facts.plain(text))
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:
+    """Return a table whose first `left` columns are to the left, and the others to the right."""
+    lines = [[one_line(value) for value in row] for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, int(len(columns) < CROWDED), 0, 0), show_edge=False, pad_edge=False)
+    for nth, name in enumerate(columns):
+        table.add_column(Text(name), justify="left" if nth < left else "right", overflow="fold")
+    for line in lines:
+        table.add_row(*map(Text, line))
+    return table
+
+
+def _section(title: str, table: Table) -> list[RenderableType]:
+    return [Text(), Text(title), table] if table.row_count else []
+
+
+def _matrix(run: Run) -> list[RenderableType]:
+    title = "Worst score of each test on each runtime; 1 is as accurate as JAX"
+    return _section(title, matrix(run, run.all_checks()))
+
+
+def _latency(run: Run) -> list[RenderableType]:
+    title = "Latency at the largest batch size; ~ where the interval did not become narrow"
+    return _section(title, latency(run.timings))
+
+
+def matrix(run: Run, checks: Sequence[Check]) -> Table:
+    """Return a row for each test, and one for all powers: the worst score by runtime, the limit, how many checks."""
+    names = facts.runtimes([*run.plan, *checks])
+    by_label: dict[str, list[Check]] = {}
     for row in facts.matrix(checks):
-        name = f"{row.case}: {row.probe}" if row.probe in several else row.probe
-        named.setdefault("power of the probes" if facts.POWER in row.probe else name, []).extend(row.at())
-    rows: list[Line] = []
-    for name, mine in named.items():
-        worst = min(mine, key=facts.severity)
-        bad = sum(check.status not in IN_ORDER for check in mine)
-        place = _short(worst.runtime, 18)
-        rows.append((name, count(len(mine)), count(bad), number(worst.score), place, _status(worst.status)))
-    return [("probe", "checks", "bad", "worst", "on", "status"), *rows] if rows else []
+        by_label.setdefault(row.test if row.test == facts.POWER else row.label, []).extend(row.at())
+    rows = []
+    for label, found in by_label.items():
+        cells = [_cell([c for c in found if c.runtime == name]) for name in names]
+        rows.append((label, *cells, _limits(found), count(len(found))))
+    return _table(("test", *(one_line(name).replace("_", "\n") for name in names), "limit", "checks"), rows)
 
 
-def _latency(timings: list[Timing]) -> list[Line]:
-    """A line for each step and runtime, at the largest batch size of the step."""
+def _cell(checks: list[Check]) -> str:
+    """Return the worst score, with the sign of a status but pass, and the word where it is not in order."""
+    if not checks:
+        return ""
+    worst = min(checks, key=facts.severity)
+    score = "" if worst.score is None else number(worst.score)
+    if worst.status == PASS:
+        return score or "ok"
+    word = "" if worst.status in IN_ORDER else worst.status
+    return " ".join(part for part in (facts.sign(worst.status), word, score) if part)
+
+
+def _limits(checks: list[Check]) -> str:
+    found = sorted({check.limit for check in checks if check.limit is not None})
+    return " to ".join(exact(limit) for limit in dict.fromkeys([*found[:1], *found[-1:]]))
+
+
+def _worst(checks: Iterable[Check]) -> list[RenderableType]:
+    rows = [
+        (c.leaf, f"{facts.row_name(c)}, {c.runtime}", facts.size(c.batch_size), number(c.score), exact(c.limit),
+         f"{facts.sign(c.status)} {c.status}")
+        for c in facts.worst_leaves(checks)[:WORST]
+    ]  # fmt: skip
+    return _section("Worst leaves", _table(("leaf", "of", "batch", "score", "limit", "status"), rows, left=2))
+
+
+def latency(timings: list[Timing]) -> Table:
+    """Return a row for each step and runtime, at the largest batch size of the step."""
     largest: dict[tuple[str, str, str], Timing] = {}
     for timing in timings:
         key = (timing.case, timing.step, timing.runtime)
         if key not in largest or timing.batch_size > largest[key].batch_size:
             largest[key] = timing
     several = len({timing.case for timing in timings}) > 1
-    rows: list[Line] = [
-        (f"{f'{t.case}: ' if several else ''}{t.step} on {t.runtime}", facts.size(t.batch_size),
-         duration(t.median_ns), times(t.ratio),
-         "-" if t.ratio_low is None else f"{number(t.ratio_low)} to {number(t.ratio_high)}",
-         "" if t.narrow else "not narrow")
+    rows = [
+        (f"{t.case}: {t.step}" if several else t.step, t.runtime, facts.size(t.batch_size),
+         f"{'' if t.narrow else '~'}{duration(t.median_ns)}", times(t.ratio),
+         "-" if t.ratio_low is None else f"{number(t.ratio_low)} to {number(t.ratio_high)}")
         for t in largest.values()
     ]  # fmt: skip
-    return [("step", "batch", "median", "to JAX", "interval", ""), *rows] if rows else []
+    return _table(("step", "runtime", "batch", "median", "to JAX", "interval"), rows, left=2)
+
+
+def _powers(run: Run) -> Iterator[str]:
+    """Yield, by case, the smallest error that each probe would catch, but for those that compare exactly."""
+    for case in dict.fromkeys(power.case for power in run.powers):
+        best: dict[str, float] = {}
+        for power in run.powers:
+            if power.case == case and power.smallest_relative_error:
+                best[power.probe] = min(best.get(power.probe, float("inf")), power.smallest_relative_error)
+        if best:
+            texts = ", ".join(f"{probe} {error:.1g}" for probe, error in best.items())
+            yield f"{case}: smallest relative error in a weight that is caught: {texts}"
+
+
+def _spent(spent: dict[str, float]) -> str:
+    total = sum(spent.values()) or 1.0
+    parts = [f"{purpose} {seconds:.1f} s" for purpose, seconds in spent.items()]
+    return f"Where {total:.0f} s went: {', '.join(parts)} ({100 * spent.get(OWN_CODE, 0.0) / total:.0f} %)."

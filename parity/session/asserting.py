@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from parity.records import IN_ORDER, Check, PlanItem, Remedy
+from parity.report import terminal
 
 if TYPE_CHECKING:
     from parity.scoring.rules import LeafResult
@@ -56,32 +57,8 @@ def call_test(test: Callable[..., None], session: RunSession, item: PlanItem) ->
 
 def assert_in_order(checks: Sequence[Check]) -> None:
     """Fail the test if a check is not in order, or if there is none; say what is off, by how much, and who moved."""
-    bad = [check for check in checks if check.status not in IN_ORDER]
-    if bad or not checks:
-        pytest.fail(failure(checks), pytrace=False)
-
-
-def failure(checks: Sequence[Check]) -> str:
-    """Return why a test failed: by leaf the score, the worst element, who moved; and how to repeat it."""
     if not checks:
-        return "no leaf was compared, so nothing was checked."
-    bad, first = [check for check in checks if check.status not in IN_ORDER], checks[0]
-    lines = [
-        f"{first.probe} of {first.case} on {first.runtime} at batch size {first.batch_size}",
-        f"JAX on {first.jax_device}, TensorFlow on {first.tf_device}: {len(bad)} of {len(checks)} checks not in order",
-    ]
-    for check in bad:
-        lines += ["", f"  {check.leaf}: {check.message or check.status}"]
-        if check.score is not None:
-            own = "" if check.jax_score is None else f"; JAX's own {_digits(check.jax_score)}"
-            lines.append(f"    score {_digits(check.score)}, limit {_digits(check.limit)}{own}")
-        if check.worst is not None:
-            worst = check.worst
-            lines.append(f"    worst element {worst.index}: {check.runtime} has {worst.value:.9g},")
-            both = f"JAX {worst.jax:.9g}, the oracle {worst.oracle:.9g}"
-            lines.append(f"    {f'expected {worst.oracle:.9g}' if check.jax_score is None else both}")
-    return "\n".join([*lines, "", f"repeat: {first.repeat}"])
-
-
-def _digits(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+        pytest.fail("no leaf was compared, so nothing was checked.", pytrace=False)
+    bad = [check for check in checks if check.status not in IN_ORDER]
+    if bad:
+        pytest.fail(terminal.failure(bad, len(checks)), pytrace=False)

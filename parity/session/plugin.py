@@ -72,7 +72,6 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         if out:
             storage.output_folder(Path(out))
-            records.begin(Path(out))
     except ParityError as error:
         raise pytest.UsageError(str(error)) from None
     config.pluginmanager.register(_Warnings(config))
@@ -389,10 +388,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Show the verdict, the scores, where the time went, and where the report is."""
     session = config.stash.get(SESSION, None)
     if session is not None and session.plan:
-        from parity.report import summary
+        from parity.report import terminal
 
         terminalreporter.section("parity")
-        for line in summary.of(session.run, terminalreporter._tw.fullwidth, session.report):
+        for line in terminal.summary(session.run, terminalreporter._tw.fullwidth, session.report):
             terminalreporter.write_line(line)
 
 

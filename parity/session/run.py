@@ -53,7 +53,7 @@ class RunSession:
         self.record = RunRecord(Run(cell=cell, started_at=records.now(), environment={}), tuple(issues))
         self.plan: list[PlanItem] = []
         self.probes: dict[str, Probe] = {}
-        self.report: Path | None = None
+        self.report = ""
         self._out = out
         self._modules: Mapping[str, str] = {}
         self._environment: environment.Environment | None = None
@@ -210,7 +210,7 @@ class RunSession:
         if self._out is not None and self.plan:
             from parity import report
 
-            self.report = report.write([self.run], self._out / "index.html")
+            self.report = report.write_if_installed([self.run], self._out / "index.html")
 
     def _record_profiles(self) -> None:
         """Record how far off the worst leaves are, and where."""

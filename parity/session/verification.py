@@ -102,7 +102,7 @@ def _verify(
     finally:
         record.seal(state, ledger.totals())
         if out is not None:
-            report.write([run], out / "index.html")
+            report.write_if_installed([run], out / "index.html")
     return run
 
 

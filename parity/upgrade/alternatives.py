@@ -10,9 +10,9 @@ from itertools import product
 from packaging.version import Version
 
 from parity.core.errors import ParityError, RecordError
-from parity.matrix import atlas as atlases
-from parity.matrix.atlas import AGREES, APART, Row
 from parity.records import JOINT, MISSING, cells
+from parity.records import atlas as atlases
+from parity.records.atlas import AGREES, NOT_INSTALLABLE, Row
 from parity.upgrade import releases
 from parity.upgrade.pairs import JAX, PACKAGES, TENSORFLOW, Pair, other_package
 from parity.upgrade.reasons import Finding, Reason
@@ -81,7 +81,7 @@ def rows_between(old: Pair, new: Pair, runner: CellRunner) -> dict[Pair, list[Ro
 
 def _passing(rows: list[Row]) -> list[Row]:
     """Return the rows of a pair on the Pythons that can install it, if it passes on all of these."""
-    installed = [row for row in rows if atlases.kind(row) != APART]
+    installed = [row for row in rows if atlases.kind(row) != NOT_INSTALLABLE]
     return installed if all(atlases.kind(row) == AGREES for row in installed) else []
 
 

@@ -14,8 +14,8 @@ from parity.core.errors import NotComparableError, UsageError
 from parity.core.text import one_line
 from parity.gate import Side, Verdict
 from parity.gate.verdict import STAY, UPGRADE
-from parity.matrix.atlas import score
 from parity.records import PASS, REMEDIED
+from parity.records.atlas import score
 from parity.upgrade.alternatives import Alternatives, find_alternatives
 from parity.upgrade.attribution import Corners, attribute
 from parity.upgrade.pairs import Pair, corners, parse_pin

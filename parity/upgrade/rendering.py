@@ -15,8 +15,8 @@ from rich.table import Table
 from parity.core.text import one_line
 from parity.gate import outputs
 from parity.gate.text import markdown as escaped
-from parity.matrix.atlas import score
 from parity.records import encode
+from parity.records.atlas import score
 from parity.upgrade.bisection import Boundary
 from parity.upgrade.decision import Upgrade
 from parity.upgrade.reasons import Finding

@@ -19,8 +19,8 @@ from parity.cases.case import available
 from parity.compat import known_issues
 from parity.core.errors import NotComparableError, RecordError, UsageError
 from parity.core.failures import RESOLVER
-from parity.matrix import building, plan, running, scheduling
-from parity.matrix.supervising import Ended
+from parity.matrix import installation, tox
+from parity.matrix.tasks import is_current, tasks
 from parity.records import COMPLETE, MISSING, Run, cells
 from parity.records.cells import Cell, Outcome
 from parity.upgrade.pairs import Pair
@@ -136,8 +136,8 @@ class CellRunner:
         if pair_of_cell(name) != pair or (run := self.read(name)) is None:
             return None
         cell = Cell.parse(name)
-        [task] = running.tasks(cell, self.reports, list(self.options))
-        return CellRecord(pair, cell, self.reports / name, run, run.inputs == task.inputs)
+        [task] = tasks(cell, self.reports, list(self.options))
+        return CellRecord(pair, cell, self.reports / name, run, is_current(run, task))
 
     def run(self, pairs: Iterable[Pair], python: str) -> dict[Pair, CellRecord]:
         """Run the cells of `pairs` on that Python and return their records.
@@ -154,7 +154,7 @@ class CellRunner:
             )
         elsewhere = None if self.reports == self.project / "reports" else self.reports
         before = {name: self._seen.pop(name, None) for name in names.values()}
-        scheduling.run_here(self.project, list(names.values()), list(self.options), self.jobs, self.show, elsewhere)
+        tox.run_cells(self.project, list(names.values()), list(self.options), self.jobs, self.show, elsewhere)
         self.made.extend(names.values())
         found = {}
         for pair, name in names.items():
@@ -201,7 +201,7 @@ def _why_missing(folder: Path) -> str:
 
 def installed_name(package: str, pair: Pair, python: str) -> str:
     """Return the name under which cells install `package` on this machine, such as `tensorflow-cpu`."""
-    names = [Requirement(text).name for text in building.requirements(Cell.parse(pair.cell(python)))]
+    names = [Requirement(text).name for text in installation.requirements(Cell.parse(pair.cell(python)))]
     return next(name for name in names if name.startswith(package))
 
 
@@ -214,11 +214,11 @@ def why_uninstallable(pair: Pair, python: str) -> str:
     """
     cell = Cell.parse(pair.cell(python))
     command = [
-        building.uv(), "pip", "compile", "-q", "--no-header", "--color", "never", "--python-version", python, "-",
+        installation.uv(), "pip", "compile", "-q", "--no-header", "--color", "never", "--python-version", python, "-",
     ]  # fmt: skip
-    requirements = "\n".join(building.wanted(cell))
+    requirements = "\n".join(installation.all_requirements(cell))
     done = subprocess.run(command, input=requirements, capture_output=True, text=True, check=False)
-    refused = building.refused(Ended(done.returncode, False, False, 0, done.stderr), 0.0)
+    refused = installation.refusal(done.returncode, done.stderr)
     if refused is None:
         return ""
     if refused.failure != RESOLVER:
@@ -250,12 +250,12 @@ def choose_python(
         return python, Finding("python", reason, {"python": python, "pairs": len(pairs), **counts})
 
     if only is not None:
-        if only not in PYTHONS or not (only in complete or plan.has_python(only)):
+        if only not in PYTHONS or not (only in complete or tox.has_python(only)):
             raise UsageError(f"--python {only}: there is no such Python here. Expected one of {', '.join(PYTHONS)}.")
         return chosen(only, Reason.PYTHON_NAMED)
     if complete:
         return chosen(complete[0], Reason.PYTHON_RECORDED)
-    here = sorted((python for python in PYTHONS if plan.has_python(python)), key=lambda python: -recorded[python])
+    here = sorted((python for python in PYTHONS if tox.has_python(python)), key=lambda python: -recorded[python])
     if not here:
         raise UsageError(f"no Python that parity supports is on this machine. Install one of {', '.join(PYTHONS)}.")
     installable: dict[str, int] = {}

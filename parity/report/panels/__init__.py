@@ -1,22 +1,21 @@
-"""The panels of a cell's page, in their order: each a module with `view`, and a template of the same name beside it.
+"""The panels of a cell's page: each a module with `ORDER` and `view`, and a template of the same name beside it.
 
-`view` makes of a `Cell` what its template shows, as plain data; None where there is nothing to show. To add a panel,
-add the two files, and the name here.
+`view` makes of a `Cell` the plain data that its template shows, or None where there is nothing to show. Panels are
+found in this folder and sorted by `ORDER`; to add one, add the two files. The first panel stands above the contents.
 """
 
 from __future__ import annotations
 
+import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import import_module
+from typing import Any
 
 from parity.gate import Verdict
 from parity.records import Check, Run
 from parity.report import facts
-
-NAMES = (
-    "verdict", "unblocking", "changes", "matrix", "scores", "sizes", "curves", "latency", "profiles", "trust", "power",
-    "environment", "checks",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,30 +24,43 @@ class Cell:
 
     Attributes:
         run: its record.
-        judged: what the gate says of it beside a baseline; None without one.
+        verdict: that of the gate beside a baseline; None without one.
         number: of the run on the page, from 0.
         checks: `Run.all_checks`.
     """
 
     run: Run
-    judged: Verdict | None = None
+    verdict: Verdict | None = None
     number: int = 0
     checks: list[Check] = field(default_factory=list)
 
     def id(self, *parts: str) -> str:
-        """The id of an element of this run, such as that of a check by its item and leaf; also of its row."""
+        """Return the id of an element of this run, such as that of the row of a check by its item and leaf."""
         from parity.report.tables import permalink
 
         return permalink(*([f"run-{self.number + 1}"] if self.number else []), *parts)
 
     def row(self, check: Check) -> str:
-        """The id of the row of a check."""
+        """Return the id of the row of a check."""
         return self.id(check.item, check.leaf)
 
-    def name(self, case: str, probe: str) -> str:
-        """A probe by name; with its case, where several cases have it."""
-        return f"{case}: {probe}" if probe in self._of_several else probe
+    def label(self, case: str, name: str) -> str:
+        """Return the name of a probe or test; with its case, where several cases have it."""
+        return self._labels(case, name)
 
     @cached_property
-    def _of_several(self) -> set[str]:
-        return facts.of_several(self.checks)
+    def _labels(self) -> Callable[[str, str], str]:
+        return facts.labels(self.checks)
+
+
+@cache
+def modules() -> dict[str, Any]:
+    """Return the panels by name, in their order."""
+    found = {info.name: import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)}
+    return dict(sorted(found.items(), key=lambda panel: panel[1].ORDER))
+
+
+def views(cell: Cell) -> dict[str, Any]:
+    """Return the view of every panel that has something to show, by name and in order."""
+    found = {name: module.view(cell) for name, module in modules().items()}
+    return {name: view for name, view in found.items() if view is not None}

@@ -1,4 +1,4 @@
-"""What changed since the baseline, as the gate says it."""
+"""What changed since the baseline, by the gate."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from parity.gate.outputs import TITLES
 from parity.gate.verdict import BLOCK, LEVELS, NOTE, WARN
 from parity.report.panels import Cell
 
+ORDER = 30
+
 SHOWN = 8
-"""Sentences of a level that are open; the rest is folded."""
+"""Sentences of a level that are not folded."""
 SIGNS = {BLOCK: ("✗", "fail"), WARN: ("!", "warn"), NOTE: ("·", "")}
 
 
 def view(cell: Cell) -> dict[str, Any]:
-    """The gate's verdict and its sentences by level; `judged` is None where no baseline was given."""
-    if cell.judged is None:
-        return {"judged": None}
+    """Return the gate's verdict and its sentences by level; `verdict` is None where no baseline was given."""
+    if cell.verdict is None:
+        return {"verdict": None}
     levels = []
     for level in LEVELS:
-        said = [group.sentence for group in cell.judged.groups if group.level == level]
-        if said:
-            count = cell.judged.count(level)
-            levels.append((*SIGNS[level], TITLES[level], count, said[:SHOWN], said[SHOWN:]))
-    return {"judged": cell.judged, "levels": levels}
+        sentences = [group.sentence for group in cell.verdict.groups if group.level == level]
+        if sentences:
+            count = cell.verdict.count(level)
+            levels.append((*SIGNS[level], TITLES[level], count, sentences[:SHOWN], sentences[SHOWN:]))
+    return {"verdict": cell.verdict, "levels": levels}

@@ -7,9 +7,11 @@ from typing import Any
 from parity.report import handover, lines
 from parity.report.panels import Cell
 
+ORDER = 70
+
 
 def view(cell: Cell) -> dict[str, Any] | None:
-    """The charts of the curves, those of a hand-over apart; None where nothing was recorded."""
+    """Return the charts of the curves, those of a hand-over apart; None where nothing was recorded."""
     shown = handover.view(cell.run)
     handed_over = handover.curves(cell.run) if shown else []
     rest = [curve for curve in cell.run.curves if curve not in handed_over]

@@ -1,4 +1,4 @@
-"""The environment: every version, the machine, and whatever else the record says of it."""
+"""The environment: every version, the machine, and everything else in the record of it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Any
 from parity.report.numbers import memory
 from parity.report.panels import Cell
 
+ORDER = 120
+
 SHOWN_ELSEWHERE = ("left_out",)
 ABSENT = {"versions": "not installed", "cell": "not named"}
 INSTALLED = "installed"
 TITLES = {
     "versions": "Versions", "machine": "Machine", "devices": "Devices", "writer": "What JAX writes",
-    "reader": "What TensorFlow reads", "prediction": "What parity doctor foresaw", "cell": "Named by the cell",
+    "reader": "What TensorFlow reads", "prediction": "Prediction of parity doctor", "cell": "Named by the cell",
 }  # fmt: skip
 
 
 def view(cell: Cell) -> dict[str, Any]:
-    """A table for each part of the environment; what has no parts is one table together."""
+    """Return a table for each part of the environment; values without parts are one table together."""
     environment = {k: v for k, v in cell.run.environment.items() if k not in SHOWN_ELSEWHERE}
     installed = environment.pop(INSTALLED, None)
     parts = {k: v for k, v in environment.items() if isinstance(v, Mapping) and v}
@@ -31,7 +33,7 @@ def view(cell: Cell) -> dict[str, Any]:
     return {
         "tables": tables,
         "installed": sorted(installed.items()) if isinstance(installed, Mapping) else [],
-        "deprecations": cell.run.deprecations,
+        "deprecations": cell.run.deprecations or [],
         "spent": [(name, f"{seconds:,.1f} s") for name, seconds in cell.run.spent_s.items()],
         "total": f"{sum(cell.run.spent_s.values()):,.0f} s",
         "budgets": list(dict.fromkeys(budget.source for budget in cell.run.budgets)),

@@ -10,21 +10,23 @@ from parity.report import facts
 from parity.report.numbers import exact, number, plural
 from parity.report.panels import Cell
 
+ORDER = 40
+
 
 def view(cell: Cell) -> dict[str, Any] | None:
-    """The probes by runtime, and by runtime and batch size; with the worst check of each."""
+    """Return the rows by runtime, and by runtime and batch size, with the worst check of each."""
     rows = facts.matrix(cell.checks)
     if not rows:
         return None
-    runtimes = facts.runtimes(cell.checks)
+    runtimes = facts.runtimes([*cell.run.plan, *cell.checks])
     sizes = sorted({check.batch_size for check in cell.checks})
     return {
         "caption": _conclusion(cell.checks),
         "runtimes": runtimes,
         "sizes": [facts.size_words(size) for size in sizes],
-        "rows": [(cell.name(row.case, row.probe), [_worst(cell, row.at(name)) for name in runtimes]) for row in rows],
+        "rows": [(row.label, [_worst(cell, row.at(name)) for name in runtimes]) for row in rows],
         "lines": [
-            (cell.name(row.case, row.probe), name, [_worst(cell, row.at(name, size)) for size in sizes])
+            (row.label, name, [_worst(cell, row.at(name, size)) for size in sizes])
             for row in rows
             for name in runtimes
             if row.at(name)
@@ -36,18 +38,18 @@ def _worst(cell: Cell, checks: Sequence[Check]) -> dict[str, Any] | None:
     if not checks:
         return None
     worst = min(checks, key=facts.severity)
-    said = f"{plural(len(checks), 'check')}; the worst: {worst.leaf}, {facts.size_words(worst.batch_size)}"
-    return {"status": worst.status, "score": worst.score, "row": cell.row(worst), "said": said}
+    text = f"{plural(len(checks), 'check')}; the worst: {worst.leaf}, {facts.size_words(worst.batch_size)}"
+    return {"status": worst.status, "score": worst.score, "row": cell.row(worst), "text": text}
 
 
 def _conclusion(checks: Sequence[Check]) -> str:
     bad = sum(check.status not in IN_ORDER for check in checks)
-    said = f"{bad:,} of {plural(len(checks), 'check')} are not in order" if bad else "Every check is in order"
+    order = f"{bad:,} of {plural(len(checks), 'check')} are not in order" if bad else "Every check is in order"
     scored = [check for check in checks if check.score is not None and facts.on_tensorflow(check)]
     if not scored:
-        return f"{said}; none has a score."
+        return f"{order}; none has a score."
     worst = min(scored, key=facts.severity)
     return (
-        f"{said}; the worst score is {number(worst.score)}, of {exact(worst.limit)} allowed: {worst.leaf} of "
-        f"{facts.question(worst)} on {worst.runtime}, {facts.size_words(worst.batch_size)}."
+        f"{order}; the worst score is {number(worst.score)}, of {exact(worst.limit)} allowed: {worst.leaf} of "
+        f"{facts.row_name(worst)} on {worst.runtime}, {facts.size_words(worst.batch_size)}."
     )

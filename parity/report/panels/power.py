@@ -9,9 +9,11 @@ from parity.records import Power
 from parity.report.numbers import number
 from parity.report.panels import Cell
 
+ORDER = 110
+
 
 def view(cell: Cell) -> dict[str, Any] | None:
-    """Per probe and batch size the weight tensor seen best and the one seen worst; None where no power is known."""
+    """Return per probe and batch size the weight tensor seen best and the one seen worst; None without a power."""
     grouped: dict[tuple[str, str, int], list[Power]] = {}
     for power in cell.run.powers:
         grouped.setdefault((power.case, power.probe, power.batch_size), []).append(power)
@@ -20,12 +22,12 @@ def view(cell: Cell) -> dict[str, Any] | None:
     rows = []
     for (case, probe, size), powers in grouped.items():
         ordered = sorted(powers, key=lambda p: p.smallest_relative_error)
-        rows.append({"probe": cell.name(case, probe), "size": size, "best": ordered[0], "worst": ordered[-1]})
+        rows.append({"probe": cell.label(case, probe), "size": size, "best": ordered[0], "worst": ordered[-1]})
     return {"rows": rows, "caption": _conclusion(cell.run.powers)}
 
 
 def _conclusion(powers: list[Power]) -> str:
-    """Of what is compared exactly nothing is said: there any error is caught."""
+    """Return the smallest error that is caught, without probes that compare exactly: they catch any."""
     measured = [power for power in powers if power.smallest_relative_error]
     if not measured:
         return "Every comparison is exact: any error would be caught."

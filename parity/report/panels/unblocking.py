@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from parity.report import facts
+from parity.report import advice
+from parity.report.advice import Advice
 from parity.report.panels import Cell
+
+ORDER = 20
 
 
 def view(cell: Cell) -> dict[str, Any]:
-    """Each way with the row of its check, what blocks apart from what is known."""
+    """Return each advice with the row of its check: what blocks, and known issues."""
     return {
-        "blocking": [(way, _row(cell, way)) for way in facts.ways(cell.run)],
-        "known": [(way, _row(cell, way)) for way in facts.known(cell.checks)],
+        "blocking": [(each, _row(cell, each)) for each in advice.blocking(cell.run)],
+        "known": [(each, _row(cell, each)) for each in advice.known(cell.checks)],
     }
 
 
-def _row(cell: Cell, way: facts.Way) -> str | None:
-    return None if way.check is None else cell.row(way.check)
+def _row(cell: Cell, each: Advice) -> str | None:
+    return None if each.check is None else cell.row(each.check)

@@ -6,9 +6,11 @@ from typing import Any
 
 from parity.report.panels import Cell
 
+ORDER = 10
+
 
 def view(cell: Cell) -> dict[str, Any]:
-    """The sentence, how many checks have which status, and what was left out."""
+    """Return the sentence, how many checks have which status, and what was left out."""
     run = cell.run
     return {
         "sentence": run.verdict(),
@@ -22,5 +24,5 @@ def view(cell: Cell) -> dict[str, Any]:
 
 
 def _time(at: str | None) -> str:
-    """To the minute."""
+    """Return a time to the minute."""
     return f"{at[:16].replace('T', ' ')} UTC" if at else "not known"

@@ -37,6 +37,8 @@ def add(parser: ArgumentParser) -> None:
     run.add_argument("cell", metavar="CELL", help="such as py311-jax0.9.2-tf2.21.0")
     run.add_argument("--out", metavar="DIR", type=Path, default=Path("reports/study"), help="(default: reports/study)")
     run.add_argument("--seeds", metavar="N", type=int, default=20, help="trainings (default: 20)")
+    anywhere = "install into this environment, although tox did not make it for CELL; its jax and tensorflow change"
+    run.add_argument("--into-this-environment", action="store_true", help=anywhere)
     run.set_defaults(call=measure)
     join = steps.add_parser(
         "join",
@@ -59,11 +61,11 @@ def measure(arguments: Namespace) -> int:
     """Install the releases, and measure them in a separate process.
 
     Raises:
-        UsageError: the name is not that of a pair of releases, or there is no training.
+        UsageError: the name is not that of a pair of releases, there is no training, or the environment is another's.
         NotComparableError: the pair cannot be installed or measured.
     """
-    from parity.matrix.building import installing
-    from parity.matrix.supervising import python
+    from parity.matrix.child_process import python
+    from parity.matrix.installation import install_command, require_environment_of
     from parity.records.cells import Cell
 
     if arguments.seeds < 1:
@@ -71,10 +73,12 @@ def measure(arguments: Namespace) -> int:
     cell = Cell.parse(arguments.cell.removeprefix(PREFIX))
     if cell.role:
         raise UsageError(f"{cell.name} is no pair of releases. Expected a name such as py311-jax0.9.2-tf2.21.0.")
+    if not arguments.into_this_environment:
+        require_environment_of(f"{PREFIX}{cell.name}")
     out = output_folder(arguments.out) / f"{cell.name}.json"
     out.unlink(missing_ok=True)  # if this measurement fails, none of other releases is left in its place
     measuring = python("-m", "parity.studies.false_alarms.measuring", str(out), f"--seeds={arguments.seeds}")
-    for step, command in (("installed", installing(cell)), ("measured", measuring)):
+    for step, command in (("installed", install_command(cell)), ("measured", measuring)):
         if subprocess.run(command, check=False).returncode:
             raise NotComparableError(
                 f"{cell.name} cannot be {step}; the output above has the reason. Expected a pair that can be installed."

@@ -2,8 +2,7 @@
 
 from html.parser import HTMLParser
 
-from parity.matrix import atlas
-from parity.records import cells
+from parity.records import atlas, cells
 from parity.tests.support import samples
 
 SKEW, CONVENTION = "stablehlo_skew", "calling_convention"

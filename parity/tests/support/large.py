@@ -2,8 +2,7 @@
 
 import random
 
-from parity.matrix import atlas
-from parity.records import cells
+from parity.records import atlas, cells
 from parity.tests.support import samples
 
 JAX = ("0.4.30", "0.4.38", "0.5.3", "0.6.2", "0.7.2", "0.8.3", "0.9.2", "0.10.2", "0.11.2", "0.12.0.1")

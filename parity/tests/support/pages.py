@@ -26,7 +26,7 @@ def full_run(text="plain", **changes):
             "prediction": {"status": text, "failure": text, "evidence": text, "reason": text},
             "installed": {text: text},
             "left_out": [text],
-            text: {text: [text], "known": {text: None}},
+            "writer": {text: [text], "known": {text: None}},
         },
         plan=[of_text(records.PlanItem, text, item=text)],
         checks=[
@@ -39,7 +39,7 @@ def full_run(text="plain", **changes):
                 status=status,
                 worst=worst,
             )
-            for size, status in enumerate((*records.STATUSES, text))
+            for size, status in enumerate(records.STATUSES)
         ],
         budgets=[of_text(records.BudgetRecord, text)],
         powers=[of_text(Power, text), of_text(Power, text, smallest_relative_error=float("inf"))],
@@ -48,7 +48,7 @@ def full_run(text="plain", **changes):
             Curve(text, text, f"{text} again", text, [3.0, 4.0], [0.5, 0.25], handover=3.0),
             Curve(text, f"{text} by step", text, text, [3.0, 4.0], [0.5, 250.0], limit=128.0),
         ],
-        hits=[of_text(records.HandoverCost, text)],
+        handover_costs=[of_text(records.HandoverCost, text)],
         timings=[of_text(records.Timing, text, times_ns=[1, 2, 3])],
         footprints=[of_text(records.Footprint, text, threads={text: 1})],
         profiles=[
@@ -70,7 +70,7 @@ def full_run(text="plain", **changes):
         remedies=[of_text(records.Remedy, text)],
         programs=[of_text(records.Program, text, operations={text: 1})],
         deprecations=[of_text(records.Deprecation, text)],
-        stopped=records.Stopped(text, text, text),
+        stopped=records.Stopped(records.CRASH, text, text),
         spent_s={text: 1.5},
         **changes,
     )
@@ -80,7 +80,8 @@ def of_text(cls, text, **known):
     """An instance of a record's class, `text` in every string and 1.5 or 1 in every number."""
     plain = {str: text, int: 1, float: 1.5, bool: False}
     hints = typing.get_type_hints(cls)
-    first = {n: typing.get_args(h)[0] if typing.get_origin(h) is types.UnionType else h for n, h in hints.items()}
+    unions = (types.UnionType, typing.Union)
+    first = {n: typing.get_args(h)[0] if typing.get_origin(h) in unions else h for n, h in hints.items()}
     return cls(**{n: plain.get(t) for n, t in first.items()} | known)
 
 

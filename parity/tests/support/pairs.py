@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from parity import records
 from parity.core import failures
-from parity.matrix import plan, running, scheduling
+from parity.matrix import tasks, tox
 from parity.records import NO_DEVICE, PASS, PlanItem, Program, Remedy
 from parity.records.cells import Cell
 from parity.tests.support import samples
@@ -66,8 +66,8 @@ def leave(reports):
         found.environment["machine"]["python"] = f"{python}.1"
         fields = PlanItem.__struct_fields__
         found.plan = [PlanItem(**{key: getattr(check, key) for key in fields}) for check in found.checks]
-        [task] = running.tasks(Cell.parse(name), reports, [])
-        found.inputs = task.inputs if current else "older"
+        [task] = tasks.tasks(Cell.parse(name), reports, [])
+        found.inputs = task.request if current else "older"
         records.seal(reports / name, found)
         return found
 
@@ -97,8 +97,8 @@ def machine(monkeypatch, leave, tmp_path):
                 leave(Pair(cell.jax, cell.tensorflow), cell.python, **self.becomes.get(cell.jax, {}))
 
     machine = Machine()
-    monkeypatch.setattr(plan, "has_python", lambda version: version in machine.pythons)
-    monkeypatch.setattr(scheduling, "run_here", machine.run_here)
+    monkeypatch.setattr(tox, "has_python", lambda version: version in machine.pythons)
+    monkeypatch.setattr(tox, "run_cells", machine.run_here)
     monkeypatch.setattr(runners, "why_uninstallable", lambda pair, python: machine.refused.get((pair.jax, python), ""))
     monkeypatch.setattr(search, "why_uninstallable", runners.why_uninstallable)
     monkeypatch.setattr(releases, "list_releases", lambda package, python: pytest.fail("the index was read"))

@@ -1,7 +1,6 @@
 """Runs that have something to show in every panel of a report."""
 
 import math
-from importlib import import_module
 
 from parity import records, report
 from parity.records import Curve, Footprint, Profile
@@ -51,7 +50,7 @@ def run(**changes):
 
 def views(made, judged=None):
     cell = panels.Cell(made, judged, 0, made.all_checks())
-    return {name: import_module(f"parity.report.panels.{name}").view(cell) for name in panels.NAMES}
+    return {name: module.view(cell) for name, module in panels.modules().items()}
 
 
 def page(made, tmp_path, *judged):

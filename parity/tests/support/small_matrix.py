@@ -30,7 +30,7 @@ allowlist_externals = *
 set_env = UV_PYTHON_DOWNLOADS = never
 commands = {python} {cell} {{env_name}} {{tox_root}}/reports {notes} {{posargs}}
 [testenv:{broken}]
-commands = {python} -c "raise SystemExit('parity: no such luck')"
+commands = {python} -c "import sys; print('parity: no such luck', file=sys.stderr); sys.exit(2)"
 """
 
 
@@ -82,11 +82,10 @@ class Project:
 
 
 def started(project, *arguments):
-    """`parity matrix` in a process of its own, which heeds interrupts whoever started the tests."""
-    command = [sys.executable, "-m", "parity", "matrix", *arguments]
-    heed = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    """Start a Python command in a process of its own, which accepts interrupts whoever started the tests."""
+    accept = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
     return subprocess.Popen(
-        [sys.executable, "-c", heed, *command],
+        [sys.executable, "-c", accept, sys.executable, *arguments],
         cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -103,10 +102,10 @@ def ends(pid, seconds=30):
         os.close(descriptor)
 
 
-def leashed():
-    """The id of the process that started the tox of this one: a worker, or a matrix on this machine."""
+def guarded():
+    """Return the id of the process that started the tox of this one: a worker, or a process on this machine."""
     pid = os.getpid()
-    while b"leash.py" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+    while b"orphan_guard" not in Path(f"/proc/{pid}/cmdline").read_bytes():
         pid = parent(pid)
     return parent(pid)
 
@@ -126,13 +125,13 @@ def main(name, reports, notes, *options):
     begun, go_on = notes / f"{name}.begun", notes / f"{name}.go_on"
     again = len((notes / f"{name}.runs").read_text().splitlines()) > 1
     if "--kill" in options and name == PAIRS[0]:
-        os.kill(leashed(), signal.SIGKILL)
+        os.kill(guarded(), signal.SIGKILL)
         signal.pause()
     if begun.exists() and not again:
         recorder = records.Recorder(reports / name, samples.run(cell=name))
         recorder.add(samples.planned())
         signal.alarm(60)  # a test that fails does not hang
-        begun.write_text(f"{leashed()} {os.getpid()}")
+        begun.write_text(f"{guarded()} {os.getpid()}")
         go_on.read_text()
     left = {name: records.JOINT}
     if name == EXPORT:

@@ -5,7 +5,8 @@ import platform
 import sys
 import zipfile
 
-from parity.matrix import building
+from parity.matrix import installation
+from parity.records.cells import Cell
 
 TENSORFLOW = "tensorflow-cpu" if (sys.platform, platform.machine()) == ("linux", "x86_64") else "tensorflow"
 
@@ -40,7 +41,8 @@ def write(folder):
         wheel(folder, "ml-dtypes", version)
     wheel(folder, "tf-keras", "1.0.5", ["tensorflow-of-another-name"])
     # Without files, so that those of the environment of the tests are found.
-    for required in {*building.WITH_JAX, *building._own()}:
-        wheel(folder, required.partition(">")[0], "99.0")
+    for required in installation.all_requirements(Cell.parse("latest")):
+        if required not in ("jax", TENSORFLOW):
+            wheel(folder, required.partition(">")[0], "99.0")
     (folder / "uv.toml").write_text(f"no-index = true\nfind-links = [{json.dumps(str(folder))}]\n", encoding="utf-8")
     return folder

@@ -177,7 +177,7 @@ def test_a_report_on_a_record_cut_off_exits_4(record):
 def test_a_report_on_a_newer_record_exits_4(record):
     newer = {**json.loads(record.read_text(encoding="utf-8")), "schema": records.SCHEMA + 1}
     record.write_text(json.dumps(newer), encoding="utf-8")
-    assert_exits(4, parity("report", record), str(record), "schema 2", "Upgrade parity")
+    assert_exits(4, parity("report", record), str(record), "schema 3", "Upgrade parity")
 
 
 def test_one_unreadable_record_of_two_writes_no_page(tmp_path, record):

@@ -18,7 +18,7 @@ import pytest
 
 from parity import records
 from parity.core import failures
-from parity.matrix import building
+from parity.matrix import cell_run, installation
 from parity.records import ABORTED, COMPLETE, CRASH, ERROR, MISSING, PASS, TIMEOUT, Stopped, cells
 from parity.records.cells import outcome
 from parity.tests.support import samples, wheels
@@ -45,7 +45,7 @@ def releases(tmp_path_factory):
 def python(tmp_path_factory):
     """The interpreter of a new environment, which finds beside its own packages those of the tests."""
     folder = tmp_path_factory.mktemp("environment") / "venv"
-    subprocess.run([building.uv(), "venv", "-q", "-p", sys.executable, folder], check=True)
+    subprocess.run([installation.uv(), "venv", "-q", "-p", sys.executable, folder], check=True)
     [packages] = folder.glob("lib/python*/site-packages")
     also = "".join(f"; site.addsitedir({path!r})" for path in site.getsitepackages())
     (packages / "tests.pth").write_text(f"import site{also}\n", encoding="utf-8")
@@ -62,7 +62,10 @@ def cell(python, releases, tmp_path):
         command = [python, "-I", "-m", "parity", "cell", name, "--reports", tmp_path / "reports", *options]
         return subprocess.Popen(
             list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
-            env={**given, **where, "PLANTED": planted, "UV_HTTP_RETRIES": "0", **changes},
+            env={
+                **given, **where, "PLANTED": planted, "UV_HTTP_RETRIES": "0", "TOX_ENV_NAME": name,
+                "TOX_ENV_DIR": str(python.parents[1]), **changes,
+            },
         )  # fmt: skip
 
     return start
@@ -204,9 +207,7 @@ def test_a_framework_that_cannot_be_imported_is_an_error_that_names_what_is_lack
     assert (run.stopped.status, run.stopped.failure) == (ERROR, failures.IMPORT)
     assert "libplanted.so.1: cannot open shared object file" in run.stopped.evidence
     assert "tensorflow cannot be imported" in said
-    before = stamp(tmp_path / "reports" / BROKEN)
-    run_cell(BROKEN)
-    assert stamp(tmp_path / "reports" / BROKEN) == before
+    assert run.environment["versions"]["jax"] == run.environment["cell"]["installed"]["jax"] == "2.0"
 
 
 def test_a_native_abort_within_a_run_keeps_what_was_seen_and_its_last_words(run_cell, tmp_path):
@@ -216,15 +217,24 @@ def test_a_native_abort_within_a_run_keeps_what_was_seen_and_its_last_words(run_
     assert run.stopped == Stopped(CRASH, failures.CRASH, "ended by SIGABRT: Check failed: rank == 2 (1 vs. 2)")
     assert words in said
     assert words in (tmp_path / "reports" / PLANTED / "log.txt").read_text(encoding="utf-8")
+    code, _, run = run_cell(PLANTED, planted=PASSES)
+    assert (code, run.stopped, statuses(run)) == (0, None, [PASS] * 3)
 
 
-def test_a_hang_ends_with_the_time_limit_and_is_not_tried_again(run_cell, tmp_path):
+def test_nothing_limits_the_time_of_a_run_unless_it_is_asked_for(monkeypatch, tmp_path):
+    given = []
+    monkeypatch.setattr(cell_run, "run_cell", lambda *arguments: given.append(arguments[3]) or [])
+    for options in ([], ["--time-limit=7"]):
+        samples.inside("cell", PLANTED, "--into-this-environment", *options, cwd=tmp_path)
+    assert given == [None, 7.0]
+
+
+def test_a_hang_ends_with_the_time_limit_and_is_run_by_the_next_start(run_cell):
     code, _, run = run_cell(PLANTED, "--time-limit=4", planted=f"{BEGUN}\ntime.sleep(600)")
     assert (code, statuses(run)) == (1, [PASS, TIMEOUT, MISSING])
     assert run.stopped == Stopped(TIMEOUT, failures.TIMEOUT, "no end after 4 s")
-    before = stamp(tmp_path / "reports" / PLANTED)
-    run_cell(PLANTED)
-    assert stamp(tmp_path / "reports" / PLANTED) == before
+    code, _, run = run_cell(PLANTED, planted=PASSES)
+    assert (code, run.stopped, statuses(run)) == (0, None, [PASS] * 3)
 
 
 # tox sends an interrupt of its own to what the terminal has sent one already.
@@ -272,8 +282,8 @@ def test_an_interrupt_while_releases_are_installed_is_sealed_as_well(cell, tmp_p
         with cell(NOWHERE, offline=False, UV_DEFAULT_INDEX=address, UV_CACHE_DIR=str(tmp_path / "cache")) as process:
             silent.accept()
             process.terminate()
-            process.communicate(timeout=60)
-    assert process.returncode == 130
+            said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
     run = records.read(tmp_path / "reports" / NOWHERE / "run.json")
     assert run.stopped == Stopped(MISSING, "", "interrupted")
 
@@ -318,12 +328,15 @@ def test_what_is_verified_is_verified_again_when_the_bundle_is_another(cell, tmp
     def verify():
         with cell("tf2.0-verify") as process:
             said, _ = process.communicate(timeout=120)
-        assert process.returncode == 1, said
+        assert process.returncode == 1, said  # the reading for the fleet is never made
         return records.read(split), stamp(split)
 
-    run, first = verify()
+    run, _ = verify()
     assert (run.mode, outcome(run).failure) == (records.SPLIT, failures.IMPORT)
     assert records.read(reports / "fleet-jax0.9.2-tf2.0").mode == records.FLEET
+    run.state, run.stopped, run.checks = COMPLETE, None, [samples.check()]
+    records.seal(split, run)
+    first = stamp(split)
     assert verify()[1] == first
     manifest = bundle / "manifest.json"
     manifest.write_text(manifest.read_text(encoding="utf-8") + "\n", encoding="utf-8")
@@ -362,3 +375,41 @@ def test_a_cell_of_another_python_is_refused(cell):
     assert process.returncode == 2
     assert "is a cell of Python 3.99" in said
     assert "tox run -e py399-jax1.0-tf1.0" in said
+
+
+# Which environment
+
+
+def versions_in(python):
+    frozen = [installation.uv(), "pip", "freeze", "-q", "--python", python]
+    return subprocess.run(frozen, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"TOX_ENV_NAME": "tests"}, {"TOX_ENV_NAME": "", "TOX_ENV_DIR": ""}, {"TOX_ENV_DIR": "/nowhere"}],
+    ids=["of-another-name", "not-of-tox", "another-folder"],
+)
+def test_nothing_is_installed_into_an_environment_that_was_not_made_for_the_cell(cell, python, tmp_path, changes):
+    before = versions_in(python)
+    with cell(LATER, planted=PASSES, **changes) as process:
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"tox run -e {LATER}" in said
+    assert "--into-this-environment" in said
+    assert versions_in(python) == before
+    assert not (tmp_path / "reports").exists()
+    with cell(LATER, "--into-this-environment", planted=PASSES, **changes) as process:
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert records.read(tmp_path / "reports" / LATER).environment["cell"]["installed"]["jax"] == "1.1"
+
+
+def test_a_record_is_made_again_when_another_release_of_flax_is_installed(run_cell, releases, python):
+    install = [installation.uv(), "pip", "install", "-q", "--python", python, "--no-index", "-f", releases]
+    wheels.wheel(releases, "flax", "99.1")
+    for version in ("99.0", "99.1"):
+        subprocess.run([*install, f"flax=={version}"], check=True)
+        first, second = (run_cell(PLANTED, "--quiet", planted=PASSES)[2] for _ in range(2))
+        assert first == second
+        assert first.environment["cell"]["installed"]["flax"] == version

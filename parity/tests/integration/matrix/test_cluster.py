@@ -1,7 +1,6 @@
 """The matrix on a scheduler with two real workers, which are killed, interrupted and badly equipped."""
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -15,7 +14,9 @@ from distributed import Client, LocalCluster
 from parity import records
 from parity.core.errors import UsageError
 from parity.matrix import cluster as clusters
-from parity.matrix.cluster import Parcel, run_there
+from parity.matrix.cluster import pack, run_on_cluster, unpack
+from parity.matrix.tasks import tasks
+from parity.records.cells import Cell
 from parity.tests.support import samples
 from parity.tests.support.small_matrix import BROKEN, EXPORT, NO_PYTHON, PAIRS, VERIFY, Project, ends, started
 
@@ -62,13 +63,13 @@ def project(tmp_path):
 
 def run(cluster, project, *names, options=()):
     told = []
-    run_there(cluster.scheduler_address, project.folder, list(names), list(options), told.append)
+    run_on_cluster(cluster.scheduler_address, project.folder, list(names), list(options), told.append)
     return told
 
 
 def test_a_cell_that_archives_is_refused_before_anybody_is_asked(project):
     with pytest.raises(UsageError, match=r"writes into the project, which no worker has.*tox run -e"):
-        run_there("tcp://127.0.0.1:9", project.folder, [PAIRS[0], "py311-jax1.0-archive"], [], print)
+        run_on_cluster("tcp://127.0.0.1:9", project.folder, [PAIRS[0], "py311-jax1.0-archive"], [], print)
 
 
 def test_nothing_is_lost_when_a_worker_is_killed_in_the_middle_of_a_cell(cluster, client, project):
@@ -81,7 +82,7 @@ def test_nothing_is_lost_when_a_worker_is_killed_in_the_middle_of_a_cell(cluster
         told = matrix.result(timeout=90)
     left = [*PAIRS[:2], EXPORT, *VERIFIED]
     assert project.outcomes() == dict.fromkeys(left, "pass")
-    assert sorted(line.split("] ")[1] for line in told) == sorted(f"{name}: pass" for name in left)
+    assert sorted(told) == sorted(f"{name}: pass" for name in left)
     assert project.runs(PAIRS[0]) == 2
     assert [project.runs(name) for name in (PAIRS[1], EXPORT, VERIFY)] == [1, 1, 1]
     # Beside the records there is the bundle, and nothing that was on its way.
@@ -99,7 +100,7 @@ def test_a_cell_that_kills_every_worker_is_a_crash_and_the_others_pass(cluster, 
         if line.startswith("No worker is left"):  # the other cell may have waited behind the one that kills
             cluster.start()
 
-    run_there(cluster.scheduler_address, project.folder, list(PAIRS[:2]), ["--kill"], show)
+    run_on_cluster(cluster.scheduler_address, project.folder, list(PAIRS[:2]), ["--kill"], show)
     assert project.outcomes() == {PAIRS[0]: "crash", PAIRS[1]: "pass"}
     assert project.runs(PAIRS[0]) == 2  # among others, and alone
     found = records.read(project.reports / PAIRS[0])
@@ -110,7 +111,7 @@ def test_a_cell_that_kills_every_worker_is_a_crash_and_the_others_pass(cluster, 
 
 def test_after_an_interrupt_the_workers_stop_and_nothing_is_sealed(cluster, client, project):
     project.hold(PAIRS[0])
-    matrix = started(project, PAIRS[0], f"--scheduler={cluster.scheduler_address}")
+    matrix = started(project, "-m", "parity", "matrix", PAIRS[0], f"--cluster={cluster.scheduler_address}")
     _, cell = project.begun(PAIRS[0])
     matrix.send_signal(signal.SIGINT)
     _, said = matrix.communicate(timeout=60)
@@ -150,6 +151,16 @@ def test_what_a_worker_cannot_begin_is_missing_and_does_not_replace_a_record(clu
     assert records.read(project.reports / NO_PYTHON).stopped.evidence == "no Python 3.99 here"
 
 
+def test_a_cell_that_is_up_to_date_is_not_sent_unless_it_is_asked_for(cluster, client, project):
+    [task] = tasks(Cell.parse(PAIRS[0]), project.reports, [])
+    sealed = samples.run(cell=PAIRS[0], checks=[samples.check()], inputs=task.request)
+    records.seal(project.reports / PAIRS[0], sealed)
+    assert run(cluster, project, PAIRS[0]) == [f"{PAIRS[0]}: pass (up to date)"]
+    assert project.runs(PAIRS[0]) == 0
+    assert run(cluster, project, PAIRS[0], options=["--fresh"]) == [f"{PAIRS[0]}: pass"]
+    assert project.runs(PAIRS[0]) == 1
+
+
 @pytest.mark.parametrize("package", ["parity", "tox"])
 def test_a_worker_that_lacks_something_is_named(cluster, client, project, package):
     client.run(uninstall, package)
@@ -187,30 +198,25 @@ def test_a_scheduler_without_workers_is_named(project, monkeypatch):
 def test_a_wrong_address_is_named_within_seconds(project, address, monkeypatch):
     monkeypatch.setattr(clusters, "PATIENCE_S", 1)
     with pytest.raises(UsageError, match=f"no scheduler answers at {address}: .*such as tcp://10.0.0.1:8786"):
-        run_there(address, project.folder, [PAIRS[0]], [], print)
+        run_on_cluster(address, project.folder, [PAIRS[0]], [], print)
 
 
 def test_a_folder_that_git_does_not_know_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"is no git checkout\. Expected one, because what git tracks is sent"):
-        run_there("tcp://127.0.0.1:9", tmp_path, [PAIRS[0]], [], print)
+    with pytest.raises(UsageError, match="is not a git checkout"):
+        run_on_cluster("tcp://127.0.0.1:9", tmp_path, [PAIRS[0]], [], print)
 
 
 def test_without_distributed_the_extra_is_named(project):
     code = "import sys; sys.modules['distributed'] = None; from parity.cli.main import main; sys.exit(main())"
-    done = samples.python("-c", code, "matrix", PAIRS[0], "--scheduler", "tcp://127.0.0.1:9", cwd=project.folder)
+    done = samples.python("-c", code, "matrix", PAIRS[0], "--cluster", "tcp://127.0.0.1:9", cwd=project.folder)
     assert done.returncode == 2
-    assert done.stderr == "parity: --scheduler needs dask.distributed. Install it: pip install 'parity[cluster]'\n"
+    assert done.stderr == "parity: --cluster needs dask.distributed. Install it: pip install 'parity[cluster]'\n"
 
 
-def test_a_parcel_brings_files_and_words_and_nothing_outside_its_folder(tmp_path):
+def test_packed_files_arrive_and_none_outside_of_the_folder(tmp_path):
     sent, arrived = tmp_path / "sent", tmp_path / "arrived"
     (sent / "a").mkdir(parents=True)
     (sent / "a" / "b").write_bytes(b"\0\1")
     (sent / "outside").symlink_to("/etc")
-    parcel = pickle.loads(
-        pickle.dumps(Parcel.of(sent, [path.relative_to(sent) for path in clusters._files(sent)], ["said"]))
-    )
-    parcel.unpack(arrived)
-    assert parcel.lines == ["said"]
+    unpack(pack(sent, clusters._files(sent, sent)), arrived)
     assert [path.relative_to(arrived).as_posix() for path in arrived.rglob("*") if path.is_file()] == ["a/b"]
-    assert len(pickle.dumps(parcel)) > sys.getsizeof(parcel) > 50

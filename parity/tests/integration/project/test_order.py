@@ -28,7 +28,7 @@ def test_a_unit_test_that_imports_a_framework_fails(tmp_path, framework):
 
 def test_unit_tests_run_first_and_slow_files_before_others():
     command = ["-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    fast, slow = "integration/project/test_workflow.py", "integration/matrix/test_scheduling.py"
+    fast, slow = "integration/project/test_workflow.py", "integration/matrix/test_tox.py"
     files = [TESTS / fast, TESTS / slow, TESTS / "unit" / "core" / "test_ledger.py"]
     done = samples.python(*command, *files, cwd=ROOT)
     order = [line.partition("::")[0].partition("tests/")[2] for line in done.stdout.splitlines() if "::" in line]

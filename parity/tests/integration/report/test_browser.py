@@ -239,9 +239,9 @@ def test_paper_has_every_row_and_no_control(visit, name):
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
-    """Pages of a run with a script in every string."""
+    """Pages of a run with a script in every string, and with an entity, which DataTables decodes when it searches."""
     folder = tmp_path_factory.mktemp("hostile")
-    made = full_run(HOSTILE)
+    made = full_run(f"{HOSTILE}&amp;")
     rows = large.of([samples.run(cell=HOSTILE)])
     for row in rows.cells:
         row |= {"jax": HOSTILE, "tensorflow": HOSTILE, "evidence": HOSTILE, "remedy": HOSTILE, "status": "remedied"}

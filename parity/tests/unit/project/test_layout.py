@@ -61,7 +61,7 @@ def test_no_two_files_of_tests_have_one_name():
 
 def test_a_file_that_opens_a_browser_or_starts_a_cluster_is_marked():
     texts = {path.name: path.read_text(encoding="utf-8") for path in TESTS.glob("integration/*/test_*.py")}
-    for mark, sign in (("browser", "browsing.chromium"), ("cluster", "run_there")):
+    for mark, sign in (("browser", "browsing.chromium"), ("cluster", "run_on_cluster")):
         using = {name for name, text in texts.items() if sign in text}
         assert using
         assert using <= {name for name, text in texts.items() if f"mark.{mark}" in text}

@@ -13,7 +13,7 @@ from parity.cli import study
 from parity.tests.support.paths import PACKAGE, ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((PACKAGE / "docs").glob("*.md"))]
-TEMPLATES = [*(PACKAGE / "report").rglob("*.j2"), PACKAGE / "report" / "facts.py", PACKAGE / "report" / "markdown.py"]
+TEMPLATES = [*(PACKAGE / "report").rglob("*.j2"), PACKAGE / "report" / "advice.py", PACKAGE / "report" / "markdown.py"]
 LINK = re.compile(r"""<(?:a|img)\s[^>]*?(?:href|src)="([^"#]*)[^"]*"|\]\(([^)#\s]+)[^)]*\)""")
 CODE = re.compile(r"(?:<code>|`)parity ([a-z][^<`{]*)(?:</code>|`)|^parity ([a-z][^#|<`\n]*)", re.MULTILINE)
 BLOCK = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)

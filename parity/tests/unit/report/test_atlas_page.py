@@ -7,11 +7,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from parity.matrix import atlas
-from parity.matrix.atlas import Atlas
-from parity.records import ARCHIVE, FLEET, SPLIT
+from parity.records import ARCHIVE, FLEET, SPLIT, atlas
+from parity.records.atlas import Atlas
 from parity.report import atlas as page
-from parity.report import tables
+from parity.report import atlas_text, tables
 from parity.tests.support.atlas_rows import KINDS, SKEW, Page, bad, of, row
 
 
@@ -29,7 +28,7 @@ def written(tmp_path):
 
 def test_the_page_says_what_became_of_every_cell_in_words(written):
     text = Page(written(*KINDS.values())).text()
-    assert atlas.verdict(of(*KINDS.values())) in text
+    assert atlas_text.verdict(of(*KINDS.values())) in text
     for said, cell in KINDS.items():
         assert text.count(said) >= 2, said
         assert cell["cell"] in text

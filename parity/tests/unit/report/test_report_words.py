@@ -8,7 +8,7 @@ import pytest
 
 from parity import records
 from parity.records import Remedy, Stopped
-from parity.report import charts, facts, lines, markdown, terminal
+from parity.report import advice, charts, facts, lines, markdown, terminal
 from parity.tests.support import samples
 from parity.tests.support.pages import Page, without_script
 from parity.tests.support.report_runs import check, page, run, timings, views
@@ -39,7 +39,7 @@ def test_a_score_that_is_no_number_is_the_highest_of_its_batch_size():
     checks = [check(0, 1), check(1, 13, score=math.nan), check(2, 13, score=5.0)]
     caption = views(run(checks=checks))["sizes"]["figure"].caption
     assert caption.startswith(
-        "Of the probes asked at several batch sizes: TensorFlow's highest score is 1.00 at 1, NaN"
+        "TensorFlow's highest score, over all that was checked at several batch sizes, is 1.00 at 1, NaN"
     )
 
 
@@ -55,11 +55,11 @@ def test_of_several_cases_each_is_named():
     made = run(timings=timings() + other, footprints=prints)
     shown = views(made)["latency"]
     assert {row["step"] for row in shown["rows"]} >= {"reference: predict", "another: predict"}
-    assert {of["name"] for of in shown["footprints"]} >= {"reference: jax", "another: jax"}
+    assert {row["name"] for row in shown["footprints"]} >= {"reference: jax", "another: jax"}
     assert ", reference: predict on tf_xla" in shown["ratios"].caption
-    told = terminal.show(made)
-    assert "another: predict on tf_xla" in told
-    assert max(map(len, told.splitlines())) <= 80
+    text = terminal.show(made)
+    assert re.search(r"^another: predict +tf_xla ", text, re.MULTILINE)
+    assert max(map(len, text.splitlines())) <= 80
     assert {row["step"] for row in views(run())["latency"]["rows"]} == {"predict", "eval"}
 
 
@@ -82,7 +82,7 @@ def test_what_is_not_known_is_not_said_to_be_none(tmp_path):
     made = run(checks=[skewed, known], remedies=[Remedy("other", "tensorflow==2.21.0", "stablehlo_skew", "")])
     stopped = run(stopped=Stopped("crash", "crash", ""), checks=[])
     for one in (made, stopped):
-        said = [terminal.show(one), markdown.summary([(one, None)]), *(way.text for way in facts.ways(one))]
+        said = [terminal.show(one), markdown.summary([(one, None)]), *(each.text for each in advice.blocking(one))]
         said.append(Page(without_script(page(one, tmp_path)).partition("</head>")[2]).text)
         assert not [text for text in said if re.search(r"\bNone\b|, \.|\(\)", text)]
 
@@ -102,9 +102,12 @@ def test_contents_name_every_section_once(tmp_path):
     assert len(re.findall("<h2", html)) == contents.count("<a ")
 
 
-def test_lines_differ_in_their_dashes():
-    shown = charts.dashes(["a", "b", "c", "d"])["scale"]["range"]
-    assert len({tuple(dash) for dash in shown}) == 4
+def test_showndiffer_in_their_dashes():
+    drawn = charts.series(["JAX", "a", "b", "c"], "color", "shape", "strokeDash")
+    assert [len({str(value) for value in channel["scale"]["range"]}) for channel in drawn.values()] == [4, 4, 4]
+    assert drawn["color"]["scale"]["range"][:2] == ["var(--jax)", "var(--tensorflow)"]
+    late = charts.series(["a", "jax"], "color")["color"]["scale"]["range"]
+    assert late == ["var(--tensorflow)", "var(--jax)"], "JAX has its colour wherever it stands"
     [figure] = lines.curves(run().curves)
     assert figure.columns == ("step", "JAX")
 
@@ -119,4 +122,37 @@ def test_rows_and_links_say_what_they_are_to_who_cannot_see_the_table(tmp_path):
 def test_the_page_says_how_to_read_it(tmp_path):
     html = without_script(page(run(), tmp_path))
     [text] = re.findall(r"<summary>How to read it.*?</details>", html, re.DOTALL)
-    assert all(said in text for said in (*facts.SIGNS.values(), *facts.RUNTIMES, "Power", "canary", "relation"))
+    assert all(word in text for word in (*facts.SIGNS.values(), "Runtime", "Power", "seeded defect", "relation"))
+
+
+def test_runtimes_come_in_the_order_of_the_plan_and_those_of_jax_first():
+    plan = [samples.planned(item=str(n), runtime=name) for n, name in enumerate(["b", "jax_own", "a", "b"])]
+    plan[1] = msgspec.structs.replace(plan[1], tf_device=records.NO_DEVICE)
+    made = run(plan=plan, checks=[check(runtime="z"), check(runtime="a")])
+    assert facts.runtimes([*made.plan, *made.checks]) == ["jax_own", "b", "a", "z"]
+    assert views(made)["matrix"]["runtimes"] == ["jax_own", "b", "a", "z"]
+    heads = terminal.show(made).partition("\ntest ")[2].partition("\n")[0]
+    assert heads.split() == ["own", "b", "a", "z", "limit", "checks"]
+    assert "| test | jax\\_own | b | a | z |" in markdown.summary([(made, None)])
+
+
+def test_the_terminal_names_the_worst_status_and_every_limit():
+    bad = check(7, status="fail", score=3e4, failure="numeric")
+    made = run(checks=[check(), check(1, limit=4.0), bad, check(2, size=1, status="remedied", runtime="other")])
+    [row] = re.findall(
+        r"^predict +(.*)$", terminal.show(made).partition("\ntest ")[2].partition("\n\n")[0], re.MULTILINE
+    )
+    assert row.split() == ["✗", "fail", "30,000", "⚒", "1.00", "4", "to", "128", "4"]
+
+
+def test_markup_of_rich_in_a_record_is_text():
+    made = run(checks=[check(1, leaf="[red]kernel[/red]", case="[bold]"), check(2, case="another")])
+    assert "[red]kernel[/red]" in terminal.show(made)
+    assert "[bold]: predict" in terminal.show(made)
+    assert any("[blink]" in line for line in terminal.summary(run(spent_s={"[blink]": 1.0}), 100))
+
+
+def test_the_summary_ends_with_the_verdict_and_where_the_report_is():
+    shown = terminal.summary(run(), 200, "Report: here")
+    assert shown[-2:] == [run().verdict(), "Report: here"]
+    assert max(map(len, shown)) <= 200

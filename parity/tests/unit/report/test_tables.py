@@ -1,65 +1,56 @@
 """What a page is made of: the script that asks for nothing, rows as JSON, and the panels of the atlas."""
 
 import json
-import math
 import re
 
 import pytest
 
-from parity.matrix import atlas
-from parity.records import SPLIT
-from parity.report import every_check, footprints, newest, tables
-from parity.report.tables import Group
+from parity.records import SPLIT, atlas
+from parity.report import advice, footprints, tables
+from parity.report.atlas import checks_view
 from parity.tests.support import large, samples
 from parity.tests.support.atlas_rows import bad, of, row
 
 
 def decoded(text):
-    """The rows of every group, as a page reads them."""
-    groups = []
-    for group in json.loads(text):
-        size = len(group["values"][0])
-        codes, code = group.get("codes", range(size)), 0
-        if "steps" in group:
-            codes = []
-            for step, times in zip(group["steps"][::2], group["steps"][1::2], strict=True):
-                codes += [code := code + step for _ in range(times)]
-        groups.append([tuple(column[code] for column in group["values"]) for code in codes])
-    return groups
+    """Return the rows of a table as a page shows them, with their names."""
+    read = json.loads(text)
+    shown = zip(*([texts[row[i]] for row in read["rows"]] for i, texts in enumerate(read["texts"])), strict=True)
+    return [(*texts, read["names"][row[-1]]) for texts, row in zip(shown, read["rows"], strict=True)]
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [("a", 1), ("b", 2)],
-        [("a", 1)] * 100 + [("b", 2)] * 100,
-        [(letter, None) for letter in "abcd" * 50],
-        [(letter, 0) for letter in "abacabadabacabaeab" * 9],
-    ],
-    ids=["distinct", "runs", "regular", "irregular"],
-)
-def test_rows_are_read_as_they_were_written(rows):
-    assert decoded(tables.data([Group(rows)])) == [rows]
+def column(*values):
+    return [(value, value) for value in values]
 
 
-def test_what_repeats_is_written_once_and_what_is_regular_is_short():
-    questions = [(f"a question that is long {i}",) for i in range(600)]
-    text = tables.data([Group(questions * 60, names=[name for (name,) in questions] * 60)])
-    assert len(text) < 60_000
-    assert decoded(text) == [questions * 60]
+def test_rows_are_read_as_they_were_written_and_codes_are_in_the_order_of_the_keys():
+    numbers = [(3.0, "3"), (10.0, "10"), (1e308, "NaN"), (3.0, "3")]
+    text = tables.data([column("b", "a", "a", "b"), numbers], ["x", "y", "y", "z"], {"a": "a/index.html"})
+    assert decoded(text) == [("b", "3", "x"), ("a", "10", "y"), ("a", "NaN", "y"), ("b", "3", "z")]
+    read = json.loads(text)
+    assert read["texts"] == [["a", "b"], ["3", "10", "NaN"]]
+    assert read["groups"] == [{"id": "a", "page": "a/index.html"}, {"id": "b", "page": None}]
 
 
-def test_numbers_have_three_digits_and_need_not_be_finite():
-    assert decoded(tables.data([Group([(1.23456e-9,), (math.inf,), (-math.inf,), (math.nan,), (1024,), (None,)])])) == [
-        [(1.23e-09,), ("inf",), ("-inf",), ("nan",), (1024,), (None,)]
-    ]
+def test_a_repeated_text_is_written_once():
+    values = [f"a text that is long {i}" for i in range(600)] * 60
+    text = tables.data([column(*values)], values, {})
+    assert len(text) < 500_000
+    assert decoded(text) == [(value, value) for value in values]
+
+
+def test_texts_sort_as_people_sort_them():
+    releases = ["jax0.10.2", "jax0.9.2", "jax0.12.0.1", "jax", "9" * 5000, "batch 13", "batch 1,024", "batch 1"]
+    assert sorted(releases, key=tables.natural) == [
+        "9" * 5000, "batch 1", "batch 1,024", "batch 13", "jax", "jax0.9.2", "jax0.10.2", "jax0.12.0.1",
+    ]  # fmt: skip
 
 
 def test_rows_cannot_end_the_script_that_they_stand_in():
     planted = "</script><script>alert(1)</script><!--"
-    text = tables.data([Group([(planted,)], names=[planted], pages=[planted])])
+    text = tables.data([column(planted)], [planted], {planted: planted})
     assert "<" not in text
-    assert decoded(text) == [[(planted,)]]
+    assert decoded(text) == [(planted, planted)]
 
 
 def test_the_script_stands_in_a_page_and_is_the_library():
@@ -106,14 +97,14 @@ SKEW = {"class": "stablehlo_skew"}
     ids=["agrees", "remedy", "older", "older with a remedy", "none", "one environment before two"],
 )
 def test_what_unblocks_the_newest_pair(rows, says, code):
-    told = newest.unblocking(of(*rows))
-    assert says in told["says"]
-    assert (told["code"] is None) is (code is None)
-    assert (code or "") in (told["code"] or "")
+    found = advice.for_newest_pair(of(*rows))
+    assert says in found.text
+    assert bool(found.code) is (code is not None)
+    assert (code or "") in found.code
 
 
 def test_without_a_pair_nothing_unblocks():
-    assert newest.unblocking(of(row(None, None))) is None
+    assert advice.for_newest_pair(of(row(None, None))) is None
 
 
 def costs(load, jax, ratio=None):
@@ -153,16 +144,18 @@ def test_costs_say_in_how_many_of_the_pairs_that_ran_they_were_measured():
 def test_every_check_is_in_the_table_and_the_worst_of_each_cell_is_in_the_page():
     planned = samples.planned(item="test_rng[reference]", probe="rng")
     checks = [samples.check(score=1.0), samples.check(leaf="bias", score=2.0, jax_score=0.5)]
-    view = every_check.view([samples.run(cell="a", checks=checks, plan=[planned]), samples.run(cell="b")], {"a": "a/x"})
-    cells, statuses, questions, scores, jax = decoded(view["data"])
-    assert cells == [("a",)] * 3
-    assert statuses == [("✓ pass",), ("✓ pass",), ("? missing",)]
-    assert questions[1] == ("reference", "predict", "tf_xla", "batch 13", "bias")
-    assert (scores, jax) == ([(1.0,), (2.0,), (None,)], [(None,), (0.5,), (None,)])
+    view = checks_view([samples.run(cell="a", checks=checks, plan=[planned]), samples.run(cell="b")], {"a": "a/x"})
+    item, name = samples.check().item, "test_rng[reference]"
+    assert decoded(view["data"]) == [
+        ("a", "✓ pass", "reference", "predict", "tf_xla", "batch 13", "output", "1.00", "-", f"{item}/output"),
+        ("a", "✓ pass", "reference", "predict", "tf_xla", "batch 13", "bias", "2.00", "0.500", f"{item}/bias"),
+        ("a", "? missing", "reference", "rng", "tf_xla", "batch 13", "*", "-", "-", f"{name}/*"),
+    ]
+    assert json.loads(view["data"])["texts"][1] == ["? missing", "✓ pass"], "what is not in order first"
     assert (view["total"], view["cells"]) == (3, 1)
     [worst] = view["worst"]
     assert worst["href"] == "a/x#test_rng[reference]/%2A"
-    assert every_check.view([], {}) is None
+    assert checks_view([], {}) is None
 
 
 def test_the_large_atlas_is_as_large_as_it_says():

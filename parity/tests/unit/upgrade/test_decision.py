@@ -6,15 +6,15 @@ import re
 import sys
 from dataclasses import replace
 
-import msgspec
 import pytest
+from msgspec import structs
 
 from parity import records
 from parity.compat import readers
 from parity.core import failures
 from parity.core.errors import NotComparableError, UsageError
-from parity.matrix import atlas, running, scheduling
-from parity.records import ERROR, MISSING, Stopped, cells
+from parity.matrix import tasks, tox
+from parity.records import ERROR, MISSING, Stopped, atlas, cells
 from parity.records.cells import Cell
 from parity.tests.support import samples
 from parity.tests.support.pairs import NEW, OLD, SKEW, four, leave, machine, reports, run, runner, set_index, skewed  # noqa: F401
@@ -112,8 +112,8 @@ def test_a_users_case_is_an_input_of_its_records(tmp_path):
     prints = set()
     for text in ("case = 1", "case = 2"):
         file.write_text(text, encoding="utf-8")
-        [task] = running.tasks(Cell.parse(OLD.cell("3.12")), tmp_path, [f"--case={file}:case"])
-        prints.add(task.inputs)
+        [task] = tasks.tasks(Cell.parse(OLD.cell("3.12")), tmp_path, [f"--case={file}:case"])
+        prints.add(task.request)
     assert len(prints) == 2
 
 
@@ -121,8 +121,8 @@ def test_cells_write_their_records_to_the_given_folder(tmp_path):
     project = Project(tmp_path)
     elsewhere = project.reports / "cases" / "mine"
     shown = []
-    scheduling.run_here(project.folder, [PAIRS[0]], [], 1, shown.append, elsewhere)
-    assert shown == [f"[1/1] {PAIRS[0]}: pass"]
+    tox.run_cells(project.folder, [PAIRS[0]], [], 1, shown.append, elsewhere)
+    assert shown == [f"{PAIRS[0]}: pass"]
     assert records.read(elsewhere / PAIRS[0]).cell == PAIRS[0]
     assert project.outcomes() == {}
 
@@ -190,14 +190,14 @@ def test_a_cell_that_could_not_be_run_is_an_error_and_not_an_answer(runner, mach
         stopped = samples.run(cell=names[0], stopped=Stopped(MISSING, "", "no space left"))
         records.seal(reports / names[0], stopped)
 
-    monkeypatch.setattr(scheduling, "run_here", run_here)
+    monkeypatch.setattr(tox, "run_cells", run_here)
     with pytest.raises(NotComparableError, match=r"py313-jax0\.9\.2-tf2\.20\.0 could not be run: no space left"):
         decide(OLD, NEW, runner, None)
 
 
 def test_an_older_record_that_stays_because_nothing_ran_is_no_answer_either(runner, four, leave, machine, monkeypatch):
     leave(OLD, current=False)
-    monkeypatch.setattr(scheduling, "run_here", lambda *arguments: None)
+    monkeypatch.setattr(tox, "run_cells", lambda *arguments: None)
     with pytest.raises(NotComparableError, match=r"py312-jax0\.9\.2-tf2\.20\.0 was not run"):
         decide(OLD, NEW, runner, None)
 
@@ -289,7 +289,7 @@ def test_it_fits_80_columns_and_begins_with_the_verdict(found):
 
 
 def test_names_from_records_are_shown_and_not_obeyed(found):
-    evil = msgspec.structs.replace(found.corners["new/new"].run.remedies[0], evidence="a\x1b[2J\n| <script>")
+    evil = structs.replace(found.corners["new/new"].run.remedies[0], evidence="a\x1b[2J\n| <script>")
     found.corners["new/new"].run.remedies[0] = evil
     found = replace(
         found, findings=[replace(found.findings[0], facts={"new": evil.evidence, "outcome": evil.evidence})]
@@ -420,7 +420,7 @@ def test_a_new_pair_that_cannot_be_installed_blocks_with_the_resolvers_reason(
 ):
     set_index(monkeypatch, jax=[], tensorflow=[])
     stopped = samples.run(cell=NEW.cell("3.12"), stopped=Stopped(ERROR, failures.RESOLVER, "tensorflow needs numpy<2"))
-    stopped.inputs = running.tasks(Cell.parse(stopped.cell), runner.reports, [])[0].inputs
+    stopped.inputs = tasks.tasks(Cell.parse(stopped.cell), runner.reports, [])[0].request
     records.seal(runner.reports / stopped.cell, stopped)
     found = decide(OLD, NEW, runner, None)
     assert found.exit_code == 1

@@ -11,8 +11,8 @@ import pytest
 
 from parity import records
 from parity.core import failures
-from parity.matrix import supervising
-from parity.matrix.supervising import Interrupt, python, settle, watch
+from parity.matrix import child_process
+from parity.matrix.child_process import INTERRUPTED, DeferredInterrupt, complete_record, python, watch
 from parity.records import ABORTED, COMPLETE, CRASH, ERROR, MISSING, PASS, TIMEOUT
 from parity.tests.support import samples
 
@@ -36,10 +36,11 @@ LIMIT_S = 30.0
 def run(tmp_path):
     """The record and the end of a child that begins a run, and then does what a script says."""
 
-    def of(script, limit_s=LIMIT_S, begun=BEGUN, show=None, interrupt=None):
+    def of(script, limit_s=LIMIT_S, begun=BEGUN, show=lambda text: None, interrupt=None):
         command = python("-c", begun + script, str(tmp_path))
-        ended = watch(command, tmp_path / "log.txt", limit_s, show or (lambda text: None), interrupt or Interrupt())
-        return settle(tmp_path, samples.run(cell="blank", state=ABORTED), ended, limit_s), ended
+        interrupt = interrupt or DeferredInterrupt()
+        ended = watch(command, tmp_path / "log.txt", limit_s, show, lambda: interrupt.requested)
+        return complete_record(tmp_path, samples.run(cell="blank", state=ABORTED), ended), ended
 
     return of
 
@@ -54,7 +55,7 @@ def asked_when(text, interrupt):
 
     def show(said):
         heard.append(said)
-        interrupt.asked = interrupt.asked or text in "".join(heard)
+        interrupt.requested = interrupt.requested or text in "".join(heard)
 
     return show
 
@@ -118,7 +119,7 @@ def test_a_crash_names_its_signal_and_what_was_said_of_it(run, script, evidence)
 
 def test_a_kill_as_for_memory_tells_the_peak_of_this_child_and_of_no_other(run, tmp_path):
     hungry = "held = b'x' * (300 << 20)"
-    watch(python("-c", hungry), tmp_path / "other.txt", LIMIT_S, lambda text: None, Interrupt())
+    watch(python("-c", hungry), tmp_path / "other.txt", LIMIT_S, lambda text: None, lambda: False)
     killed, ended = run("held = b'x' * (120 << 20); os.kill(os.getpid(), signal.SIGKILL)")
     assert statuses(killed) == [PASS, CRASH, MISSING]
     assert killed.stopped.failure == failures.CRASH
@@ -161,6 +162,21 @@ recorder.seal("complete", {})
     assert gone(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.parametrize("script", ["sys.exit(0)", "time.sleep(600)"], ids=["ends", "is-killed"])
+def test_no_group_is_signalled_whose_leader_has_been_waited_for(run, monkeypatch, script):
+    signalled = []
+
+    def killpg(group, number, killpg=os.killpg):
+        # Raises ChildProcessError once the leader was waited for: its id may be another process's by then.
+        os.waitid(os.P_PID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        signalled.append(group)
+        killpg(group, number)
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    run(script, limit_s=1.0)
+    assert signalled
+
+
 # What ends it by itself
 
 SEALED = "recorder.seal('complete', {'importing': 1.0});"
@@ -194,7 +210,9 @@ def test_a_record_cut_off_within_a_line_keeps_what_stands_before(run):
 
 
 def test_a_record_that_is_none_is_as_good_as_none(run, tmp_path):
-    damaged, _ = run("Path(sys.argv[1], 'run.json').write_text('{'); sys.exit(1)")
+    damaged, _ = run(
+        "Path(sys.argv[1], 'run.jsonl').unlink(); Path(sys.argv[1], 'run.json').write_text('{'); sys.exit(1)"
+    )
     assert (damaged.cell, damaged.stopped.status) == ("blank", ERROR)
 
 
@@ -263,7 +281,7 @@ def test_a_child_is_not_left_running_where_its_words_cannot_be_shown(tmp_path):
 
     script = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); print(1); time.sleep(600)"
     with pytest.raises(BrokenPipeError):
-        watch(python("-c", script), tmp_path / "log.txt", LIMIT_S, broken, Interrupt())
+        watch(python("-c", script), tmp_path / "log.txt", LIMIT_S, broken, lambda: False)
     assert gone(int((tmp_path / "pid").read_text()))
 
 
@@ -286,19 +304,19 @@ except KeyboardInterrupt:
 
 
 def test_an_interrupted_child_seals_its_own_record(run):
-    interrupt = Interrupt()
+    interrupt = DeferredInterrupt()
     stopped, ended = run(SEALS_ITSELF, show=asked_when("ready", interrupt), interrupt=interrupt)
-    assert (ended.code, ended.interrupted, ended.timed_out) == (130, True, False)
+    assert (ended.code, ended.stopped) == (130, INTERRUPTED)
     assert stopped.stopped == records.Stopped(MISSING, "", "interrupted")
     assert statuses(stopped) == [PASS, PASS, MISSING]
 
 
 def test_a_child_that_does_not_heed_an_interrupt_is_killed_and_what_it_saw_is_kept(run, monkeypatch):
-    monkeypatch.setattr(supervising, "PATIENCE_S", 0.3)
-    interrupt = Interrupt()
+    monkeypatch.setattr(child_process, "PATIENCE_S", 0.3)
+    interrupt = DeferredInterrupt()
     deaf = "signal.signal(signal.SIGINT, signal.SIG_IGN); print('ready'); time.sleep(600)"
     stopped, ended = run(deaf, show=asked_when("ready", interrupt), interrupt=interrupt)
-    assert (ended.code, ended.timed_out) == (-signal.SIGKILL, False)
+    assert (ended.code, ended.stopped) == (-signal.SIGKILL, INTERRUPTED)
     assert stopped.stopped == records.Stopped(MISSING, "", "interrupted")
     assert statuses(stopped) == [PASS, MISSING, MISSING]
 
@@ -306,7 +324,7 @@ def test_a_child_that_does_not_heed_an_interrupt_is_killed_and_what_it_saw_is_ke
 def test_a_child_heeds_interrupts_also_where_this_process_was_started_to_ignore_them(run):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        interrupt = Interrupt()
+        interrupt = DeferredInterrupt()
         stopped, ended = run(SEALS_ITSELF, show=asked_when("ready", interrupt), interrupt=interrupt)
     finally:
         signal.signal(signal.SIGINT, before)
@@ -315,10 +333,10 @@ def test_a_child_heeds_interrupts_also_where_this_process_was_started_to_ignore_
 
 
 def test_a_run_that_ended_before_it_could_be_interrupted_counts(run):
-    interrupt = Interrupt()
+    interrupt = DeferredInterrupt()
     script = f"signal.signal(signal.SIGINT, signal.SIG_IGN); print('ready'); time.sleep(0.3); {SEALED} sys.exit(0)"
     done, ended = run(script, show=asked_when("ready", interrupt), interrupt=interrupt)
-    assert (ended.interrupted, done.stopped) == (True, None)
+    assert (ended.stopped, done.stopped) == (INTERRUPTED, None)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
@@ -335,22 +353,22 @@ def test_the_exit_code_of_an_interrupt_is_one_where_the_log_says_so(run, words):
 
 
 def test_requests_to_end_are_noted_as_often_as_they_come_and_heeded_again_afterwards():
-    before = [signal.getsignal(number) for number in supervising.ENDING]
-    with Interrupt() as interrupt:
-        assert not interrupt.asked
-        for number in (*supervising.ENDING, signal.SIGINT):
+    before = [signal.getsignal(number) for number in child_process.END_SIGNALS]
+    with DeferredInterrupt() as interrupt:
+        assert not interrupt.requested
+        for number in (*child_process.END_SIGNALS, signal.SIGINT):
             signal.raise_signal(number)
-        assert interrupt.asked
-    assert [signal.getsignal(number) for number in supervising.ENDING] == before
-    assert not Interrupt().asked
+        assert interrupt.requested
+    assert [signal.getsignal(number) for number in child_process.END_SIGNALS] == before
+    assert not DeferredInterrupt().requested
 
 
 def test_what_this_process_was_started_to_ignore_it_goes_on_ignoring():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Interrupt() as interrupt:
+        with DeferredInterrupt() as interrupt:
             signal.raise_signal(signal.SIGHUP)
-            assert not interrupt.asked
+            assert not interrupt.requested
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -362,9 +380,9 @@ def test_a_child_does_not_outlive_a_watcher_that_is_killed(tmp_path):
     watcher = f"""
 import os, signal
 from pathlib import Path
-from parity.matrix.supervising import Interrupt, python, watch
+from parity.matrix.child_process import python, watch
 show = lambda text: os.kill(os.getpid(), signal.SIGKILL)
-watch(python("-c", {child!r}), Path({str(tmp_path / "log.txt")!r}), 60.0, show, Interrupt())
+watch(python("-c", {child!r}), Path({str(tmp_path / "log.txt")!r}), 60.0, show, lambda: False)
 """
     assert samples.python("-c", watcher).returncode == -signal.SIGKILL
     assert gone(int((tmp_path / "pid").read_text()))

@@ -6,8 +6,7 @@ from parity import records
 from parity.cli.atlas import join
 from parity.compat import known_issues, readers
 from parity.compat.readers import Limits
-from parity.matrix import atlas, joining
-from parity.matrix.atlas import in_order
+from parity.matrix import aggregation
 from parity.records import (
     ABORTED,
     ARCHIVE,
@@ -25,6 +24,8 @@ from parity.records import (
     Recorder,
     cells,
 )  # fmt: skip
+from parity.records.atlas import in_order
+from parity.report import atlas_text, terminal
 from parity.tests.support import samples
 from parity.tests.support.issues import ENTRY, EVIDENCE, toml
 
@@ -80,27 +81,27 @@ def statuses(run):
 def test_a_failure_that_is_listed_after_the_run_is_known_and_an_error_again_when_it_is_not(reports, listed):
     leave(reports, checks=[samples.check(), failed()])
     page = reports / NAME / "index.html"
-    assert rows(joining.join(reports, {}))[NAME]["status"] == ERROR
+    assert rows(aggregation.join(reports, {}))[NAME]["status"] == ERROR
     listed(ISSUE)
-    joined = joining.join(reports, {})
+    joined = aggregation.join(reports, {})
     assert (rows(joined)[NAME]["status"], rows(joined)[NAME]["known"]) == (PASS, ["cholesky"])
-    joining.write(joined, reports, None)
+    aggregation.write(joined, reports, None)
     assert statuses(records.read(reports / NAME)) == [PASS, KNOWN]
     assert ENTRY["text"] in page.read_text(encoding="utf-8")
     listed()
-    joining.write(joining.join(reports, {}), reports, None)
+    aggregation.write(aggregation.join(reports, {}), reports, None)
     assert statuses(records.read(reports / NAME)) == [PASS, ERROR]
-    assert rows(joining.join(reports, {}))[NAME]["class"] == ENTRY["class"]
+    assert rows(aggregation.join(reports, {}))[NAME]["class"] == ENTRY["class"]
 
 
 def test_a_pass_that_is_listed_after_the_run_is_fixed_and_a_pass_again_when_it_is_not(reports, listed):
     leave(reports, checks=[samples.check(leaf="cholesky")])
     listed(ISSUE)
-    joining.write(joining.join(reports, {}), reports, None)
+    aggregation.write(aggregation.join(reports, {}), reports, None)
     assert statuses(records.read(reports / NAME)) == [FIXED]
-    assert rows(joining.join(reports, {}))[NAME]["status"] == FIXED
+    assert rows(aggregation.join(reports, {}))[NAME]["status"] == FIXED
     listed()
-    joining.write(joining.join(reports, {}), reports, None)
+    aggregation.write(aggregation.join(reports, {}), reports, None)
     assert records.read(reports / NAME).checks == [samples.check(leaf="cholesky")]
 
 
@@ -108,35 +109,36 @@ def test_joining_alone_writes_nothing_and_joining_again_changes_nothing(reports,
     leave(reports, checks=[samples.check(), failed()])
     listed(ISSUE)
     before = contents(reports)
-    joined = joining.join(reports, {})
+    joined = aggregation.join(reports, {})
     assert contents(reports) == before
-    joining.write(joined, reports, None)
+    aggregation.write(joined, reports, None)
     settled = contents(reports / NAME)
-    joining.write(joining.join(reports, {}), reports, None)
+    aggregation.write(aggregation.join(reports, {}), reports, None)
     assert contents(reports / NAME) == settled
 
 
 def test_the_page_has_every_check_of_the_records_and_says_so_where_there_are_none(reports):
-    empty = joining.write(joining.join(reports, {}), reports, None).read_text(encoding="utf-8")
+    empty = aggregation.write(aggregation.join(reports, {}), reports, None).read_text(encoding="utf-8")
     assert "The records were not at hand" in empty
     leave(reports)
-    page = joining.write(joining.join(reports, {}), reports, None).read_text(encoding="utf-8")
+    page = aggregation.write(aggregation.join(reports, {}), reports, None).read_text(encoding="utf-8")
     assert "1 check of 1 cell" in page
-    assert f'"names":["{NAME}"]' in page
+    _, _, data = page.partition('id="checks-data">')
+    assert NAME in data.partition("</script>")[0]
 
 
 def test_what_the_lists_do_not_change_is_not_written_again(reports, listed):
     leave(reports)
     before = contents(reports / NAME)
     listed(ISSUE)
-    joining.write(joining.join(reports, {}), reports, None)
+    aggregation.write(aggregation.join(reports, {}), reports, None)
     assert contents(reports / NAME) == before
 
 
 def test_an_entry_that_explains_no_failure_is_a_problem(reports, listed):
     leave(reports, checks=[failed()])
     listed(ISSUE, {**ISSUE, "id": "qr", "leaf": "qr"})
-    [problem] = joining.join(reports, {}).problems()
+    [problem] = aggregation.join(reports, {}).problems()
     assert problem == "the known issue qr matched nothing: remove or narrow it"
 
 
@@ -158,10 +160,10 @@ def said(reports):
 def test_a_limit_that_a_reader_denies_is_a_problem_and_one_that_it_confirms_is_not(reports, said):
     listed = readers.table()["2.21.0"]
     said("2.21.0", **vars(listed))
-    assert joining.join(reports, {}).problems() == []
+    assert aggregation.join(reports, {}).problems() == []
     said("2.20.0", stablehlo="9.9.9", calling_convention=99)
     said("9.9.9", stablehlo="9.9.9", calling_convention=99)
-    joined = joining.join(reports, {})
+    joined = aggregation.join(reports, {})
     wrong, absent = joined.problems()
     assert wrong.startswith("readers.toml has Limits(stablehlo='1.12.1'")
     assert absent.startswith("readers.toml has nothing for tensorflow 9.9.9")
@@ -171,7 +173,7 @@ def test_a_limit_that_a_reader_denies_is_a_problem_and_one_that_it_confirms_is_n
 @pytest.mark.parametrize("silent", [{"stablehlo": None, "calling_convention": 9}, {}])
 def test_a_reader_that_does_not_say_is_not_asked_for(reports, said, silent):
     said("2.20.0", **silent)
-    assert joining.join(reports, {}).limits == {}
+    assert aggregation.join(reports, {}).limits == {}
 
 
 # What is there
@@ -179,10 +181,10 @@ def test_a_reader_that_does_not_say_is_not_asked_for(reports, said, silent):
 
 def test_a_cell_that_was_planned_and_left_nothing_is_missing_and_one_without_its_python_does_not_count(reports):
     leave(reports)
-    joined = joining.join(reports, {NAME: "", "py313-jax0.9.2-export": "no Python 3.13 here"})
+    joined = aggregation.join(reports, {NAME: "", "py313-jax0.9.2-export": "no Python 3.13 here"})
     assert in_order(joined.atlas)
-    assert atlas.words(rows(joined)["py313-jax0.9.2-export"]) == "no Python 3.13 here"
-    joined = joining.join(reports, {NAME: "", "py313-jax0.9.2-tf2.21.0": ""})
+    assert atlas_text.outcome(rows(joined)["py313-jax0.9.2-export"]) == "no Python 3.13 here"
+    joined = aggregation.join(reports, {NAME: "", "py313-jax0.9.2-tf2.21.0": ""})
     assert not in_order(joined.atlas)
     assert rows(joined)["py313-jax0.9.2-tf2.21.0"]["status"] == MISSING
 
@@ -190,7 +192,7 @@ def test_a_cell_that_was_planned_and_left_nothing_is_missing_and_one_without_its
 def test_a_record_of_another_cell_is_as_good_as_none(reports, listed):
     listed(ISSUE)
     records.seal(reports / "py311-jax0.9.2-tf2.21.0", samples.run(cell="local"))  # `parity run` into a cell's folder
-    row = rows(joining.join(reports, {}))["py311-jax0.9.2-tf2.21.0"]
+    row = rows(aggregation.join(reports, {}))["py311-jax0.9.2-tf2.21.0"]
     assert row["status"] == records.MISSING
     assert "local" in row["evidence"]
 
@@ -205,9 +207,9 @@ def test_what_is_no_record_of_a_cell_is_left_alone(reports, listed):
     (reports / "README.md").write_text("words", encoding="utf-8")
     listed(ISSUE)
     before = {path: found for path, found in contents(reports).items() if path.parent.name != NAME}
-    joined = joining.join(reports, {})
+    joined = aggregation.join(reports, {})
     assert set(rows(joined)) == {NAME}
-    joining.write(joined, reports, None)
+    aggregation.write(joined, reports, None)
     after = contents(reports)
     assert {path: after[path] for path in before} == before
 
@@ -217,12 +219,18 @@ def test_records_of_every_mode_are_joined(reports):
         leave(reports, name, mode=mode)
     for mode in (SPLIT, FLEET, ARCHIVE):
         leave(reports, f"{mode}-jax0.9.2-tf2.21.0", mode=mode)
-    assert {row["mode"] for row in rows(joining.join(reports, {})).values()} == {JOINT, EXPORT, SPLIT, FLEET, ARCHIVE}
+    assert {row["mode"] for row in rows(aggregation.join(reports, {})).values()} == {
+        JOINT,
+        EXPORT,
+        SPLIT,
+        FLEET,
+        ARCHIVE,
+    }
 
 
 def test_a_cell_that_archives_is_no_part_of_the_atlas(reports):
     leave(reports, "py311-jax0.9.2-archive", mode=EXPORT)
-    assert rows(joining.join(reports, {})) == {}
+    assert rows(aggregation.join(reports, {})) == {}
 
 
 def test_a_run_that_is_going_on_or_was_cut_off_is_missing_and_stays_as_it_is(reports, listed):
@@ -231,12 +239,12 @@ def test_a_run_that_is_going_on_or_was_cut_off_is_missing_and_stays_as_it_is(rep
     recorder.add(samples.planned(item="not asked"))
     recorder.add(failed(item="asked"))
     listed(ISSUE)
-    joining.write(joining.join(reports, {}), reports, None)
+    aggregation.write(aggregation.join(reports, {}), reports, None)
     assert [path.name for path in (reports / NAME).iterdir()] == ["run.jsonl"]
-    row = rows(joining.join(reports, {}))[NAME]
+    row = rows(aggregation.join(reports, {}))[NAME]
     assert (row["status"], row["evidence"]) == (MISSING, "the run was aborted, 1 of 2 questions not asked")
     recorder.add(samples.check(item="not asked", status=CRASH))
-    assert rows(joining.join(reports, {}))[NAME]["status"] == CRASH
+    assert rows(aggregation.join(reports, {}))[NAME]["status"] == CRASH
 
 
 DAMAGE = {
@@ -257,7 +265,7 @@ def test_a_record_that_cannot_be_read_is_a_row_that_says_so_and_the_others_are_j
     leave(reports, "jax0.9.2-tf2.21.0")
     (reports / name).mkdir()
     (reports / name / "run.json").write_text(text, encoding="utf-8")
-    joined = joining.join(reports, {})
+    joined = aggregation.join(reports, {})
     found = rows(joined)
     assert found["jax0.9.2-tf2.21.0"]["status"] == PASS
     row = found[name]
@@ -266,24 +274,24 @@ def test_a_record_that_cannot_be_read_is_a_row_that_says_so_and_the_others_are_j
     assert row["mode"] == next((mode for mode in (SPLIT, FLEET, ARCHIVE, EXPORT) if mode in name), JOINT)
     assert "run.json" in row["evidence"]
     assert str(reports.parent) not in row["evidence"]
-    joining.write(joined, reports, None)
+    aggregation.write(joined, reports, None)
     assert (reports / name / "run.json").read_text(encoding="utf-8") == text
 
 
 def test_an_atlas_that_cannot_be_read_is_written_anew(reports):
     leave(reports)
-    joining.write(joining.join(reports, {}), reports, None)
+    aggregation.write(aggregation.join(reports, {}), reports, None)
     (reports / "atlas.json").write_text("{", encoding="utf-8")
-    joined = joining.join(reports, {})
+    joined = aggregation.join(reports, {})
     assert joined.previous is None
-    joining.write(joined, reports, None)
-    assert joining.join(reports, {}).previous.cells == joined.atlas.cells
+    aggregation.write(joined, reports, None)
+    assert aggregation.join(reports, {}).previous.cells == joined.atlas.cells
 
 
 def test_the_table_has_a_line_per_cell(reports):
     leave(reports)
     leave(reports, "jax0.9.2-tf2.20.0", checks=[samples.check(status=FAIL, score=900.0)])
-    shown = joining.table(joining.join(reports, {"jax0.8.3-tf2.21.0": ""}).atlas, 100)
+    shown = terminal.atlas(aggregation.join(reports, {"jax0.8.3-tf2.21.0": ""}).atlas, 100)
     for words in (
         ("✓", NAME, "agrees"),
         ("✗", "jax0.9.2-tf2.20.0", "numeric", "900"),
