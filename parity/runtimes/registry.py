@@ -32,8 +32,10 @@ def runtimes() -> dict[str, type[Runtime]]:
 
 
 def _own() -> list[type[Runtime]]:
+    # A module whose name begins with an underscore has no runtime, and may import a framework.
     package = importlib.import_module("parity.runtimes")
-    modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
+    names = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
+    modules = [importlib.import_module(f"{package.__name__}.{name}") for name in names]
     return [
         value
         for module in modules

@@ -31,6 +31,7 @@ OPTIONAL = ("long", "latency")
 """Marks of probes that are left out unless they are asked for."""
 SESSION = pytest.StashKey[Any]()
 INTERRUPTED = pytest.StashKey[bool]()
+REFUSED = pytest.StashKey[Exception]()
 LEDGER = Ledger()  # opened as early as pytest allows, so that imports are booked
 
 
@@ -160,17 +161,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     mark = metafunc.definition.get_closest_marker(PROBE)
     if mark is None:
         return
-    session = _session(metafunc.config)
+    parameters = []
+    items: list[PlanItem] = []
     try:
+        session = _session(metafunc.config)
         assert session.environment
         probe = _declared(metafunc, mark)
         session.probes.setdefault(probe.name, probe)
         items = session.planner.items(probe)
-    except UsageError as error:
-        raise pytest.UsageError(str(error)) from None
-    except ParityError as error:
-        _exit(error)
-    parameters = [_parameter(metafunc, probe, item) for item in items]
+        parameters = [_parameter(metafunc, probe, item) for item in items]
+    except (ParityError, pytest.UsageError, pytest.exit.Exception) as error:
+        # Raised when all is collected: here it would be an error of collection, with a traceback and another exit code.
+        metafunc.config.stash.setdefault(REFUSED, error)
     metafunc.parametrize("item", parameters, ids=[item.item.partition("[")[2][:-1] for item in items])
 
 
@@ -183,14 +185,15 @@ def _declared(metafunc: pytest.Metafunc, mark: pytest.Mark) -> Any:
     from parity.probes import registry
     from parity.probes.declaration import Probe
 
-    [given] = mark.args or [None]
+    given = mark.args[0] if len(mark.args) == 1 else mark.args
     if isinstance(given, Probe):
         registry.add(given)
         return given
-    if given in registry.probes():
+    if isinstance(given, str) and given in registry.probes():
         return registry.probes()[given]
+    arguments = ", ".join(map(repr, mark.args))
     raise UsageError(
-        f"{metafunc.function.__name__} has the mark {PROBE}({given!r}). Expected one of "
+        f"{metafunc.function.__name__} has the mark {PROBE}({arguments}). Expected one of "
         f"{', '.join(registry.probes())}, or a parity.probes.declaration.Probe."
     )
 
@@ -216,6 +219,7 @@ def _has_probe(item: pytest.Item) -> bool:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests without a plan item, and those of optional probes; pytest would show them as skipped."""
+    _refuse(config)
     ours = [item for item in items if _has_probe(item)]
     if not ours:
         return
@@ -232,6 +236,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: cases.get(item, ""))  # last, when no process works ahead, and one case after the other
     if len(idle) == len(ours):
         _explain_nothing(config)
+
+
+def _refuse(config: pytest.Config) -> None:
+    """Raise the first error of planning, if there is one."""
+    error = config.stash.get(REFUSED, None)
+    if isinstance(error, UsageError):
+        raise pytest.UsageError(str(error))
+    if isinstance(error, ParityError):
+        _exit(error)
+    if error is not None:
+        raise error
 
 
 def _require_known_probes(config: pytest.Config) -> None:

@@ -53,13 +53,14 @@ def reference(frameworks):
 
 @pytest.fixture(scope="session")
 def tiny_subject(frameworks):
-    """The tiny case, trained and exported once; whoever plants something in it puts it back."""
+    """The tiny case, trained and exported once; whoever changes a part of it changes a copy."""
     from parity.core.ledger import Ledger
     from parity.runtimes.subject import Subject
     from parity.tests.support import tiny
 
     subject = Subject(tiny.tiny, Ledger())
-    subject.batch(13), subject.batch(20)
+    for size in (13, 20):
+        subject.batch(size)
     yield subject
     subject.close()
 
@@ -96,8 +97,8 @@ def subject_of(frameworks):
 
     made = []
 
-    def make(case):
-        made.append(Subject(case, Ledger()))
+    def make(case, **parts):
+        made.append(Subject(case, Ledger(), **parts))
         return made[-1]
 
     yield make

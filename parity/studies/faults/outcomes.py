@@ -186,7 +186,7 @@ def _published(bench: Bench) -> Callable[[str, int], list[Power]]:
     study = publications.load(publications.FALSE_ALARMS) or {"weights": []}
     rows: dict[tuple[str, int], list[Power]] = {}
     for row in study["weights"]:
-        found = msgspec.convert({"case": bench.case.name, **row}, Power)
+        found = msgspec.convert({"case": bench.case.name, **records.encode(row)}, Power)
         rows.setdefault((found.probe, found.batch_size), []).append(found)
     return lambda probe, size: rows.get((probe, size)) or bench.study.of(probe, size)
 

@@ -77,7 +77,8 @@ def inside(*arguments, cwd):
 def python(*arguments, **options):
     """The interpreter of the tests, run to its end."""
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
+    given = {"timeout": 60, **options}
+    return subprocess.run(command, capture_output=True, text=True, check=False, **given)
 
 
 def parity(*arguments, **options):

@@ -6,28 +6,29 @@ import pytest
 
 from parity.cases.case import load
 from parity.core.errors import CaseError
-from parity.probes import checks
-from parity.records import PASS, PlanItem
+from parity.probes import artifact
+from parity.records import PASS
 from parity.tests.support import field_cases, tiny
+from parity.tests.support.scores import results
 
 RUNTIMES = ("jax", "jax_float64", "tf_graph", "saved_model")
 
 
-def statuses(subject, name):
+def statuses(subject):
     """The status of every leaf, by probe and runtime."""
     return {
         (probe, runtime, result.leaf): result.status
         for runtime in RUNTIMES
         for probe in subject.case.probes
-        for result in subject.results(PlanItem("item", name, probe, runtime, 13, "cpu:0", "cpu:0"))
+        for result in results(subject, probe, runtime)
     }
 
 
 @pytest.mark.parametrize("name", ["fft", "complex_output", "typed_key", "nnx_keys"])
 def test_a_case_from_the_field_passes(subject_of, name):
     subject = subject_of(load(f"{field_cases.__file__}:{name}"))
-    found = statuses(subject, name)
-    found |= {("artifact", "", result.leaf): result.status for result in checks.saved(subject)}
+    found = statuses(subject)
+    found |= {("artifact", "", result.leaf): result.status for result in artifact.results(subject)}
     assert {key: status for key, status in found.items() if status != PASS} == {}
     assert len(found) > 30
 

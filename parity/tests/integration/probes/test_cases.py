@@ -10,9 +10,10 @@ import pytest
 from parity.cases.case import PROBES, Training, load
 from parity.cases.specs import Spec
 from parity.core.errors import CaseError, InputError
-from parity.probes import checks, power
+from parity.probes import power, training
 from parity.records import FAIL, PASS
-from parity.tests.support import samples, tiny
+from parity.tests.support import tiny
+from parity.tests.support.scores import results, statuses
 
 pytestmark = pytest.mark.slow
 
@@ -93,8 +94,7 @@ def test_an_average_of_the_parameters_beside_them(subject_of):
 
     subject = subject_of(tiny.case(init=init, loss=loss, probes=("train_gradient", "batch_stats")))
     for probe in ("train_gradient", "batch_stats"):
-        found = subject.results(samples.item(probe, "tf_graph", 13))
-        assert {j.status for j in found} == {PASS}, found
+        assert statuses(subject, probe, "tf_graph") == {PASS}
 
 
 @pytest.mark.parametrize(
@@ -116,10 +116,10 @@ def test_64_bits_are_refused():
         Spec("b", dtype="int64")
 
 
-@pytest.mark.parametrize("training", [{"batch_size": 0}, {"epochs": -1}])
-def test_a_training_that_is_none(training):
+@pytest.mark.parametrize("given", [{"batch_size": 0}, {"epochs": -1}])
+def test_a_training_that_is_none(given):
     with pytest.raises(CaseError, match="expected a batch size of at least 1"):
-        Training(**training)
+        Training(**given)
 
 
 def test_a_failure_is_kept_and_not_tried_again(subject_of):
@@ -138,20 +138,19 @@ def test_a_failure_is_kept_and_not_tried_again(subject_of):
 
 def test_predictions_that_are_all_nan_are_no_parity(subject_of):
     subject = subject_of(tiny.case(predict=lambda s, x: tiny.predict(s, x) * jnp.nan))
-    [found] = subject.results(samples.item("predict", "tf_graph", 13))
+    [found] = results(subject, "predict", "tf_graph")
     assert found.status == FAIL
     assert "nothing was compared" in found.message
 
 
-def test_integer_predictions_are_judged_exactly_on_any_device(subject_of):
+def test_integer_predictions_are_scored_exactly_on_any_device(subject_of):
     def predict(state, data):
         scores = tiny.predict(state, data)
         return {"scores": scores, "best": jnp.argmax(scores, axis=-1)}
 
     subject = subject_of(tiny.case(predict=predict))
     for probe in ("predict", "accuracy"):
-        found = subject.results(samples.item(probe, "tf_graph", 13, "cpu:1", "cpu:1"))
-        assert {j.status for j in found} == {PASS}, found
+        assert statuses(subject, probe, "tf_graph", device="cpu:1") == {PASS}
 
 
 def test_a_training_set_smaller_than_a_batch(subject_of):
@@ -177,7 +176,7 @@ def test_a_runtime_refuses_a_batch_that_does_not_fit(tiny_subject, runtime):
 
 
 def powerless(subject, probe):
-    return power.judge(probe, power.PowerStudy(subject).of(probe, 13)).status == FAIL
+    return power.result(probe, power.PowerStudy(subject).of(probe, 13)).status == FAIL
 
 
 @pytest.mark.parametrize("probe", tiny.tiny.probes)
@@ -206,13 +205,13 @@ def test_dead_units_are_powerless(subject_of):
 
 
 def test_an_untrained_model_fails(subject_of):
-    found = {j.leaf: j for j in checks.trained(subject_of(tiny.case(training=Training(0, 1, 16))).trained)}
+    found = {r.leaf: r for r in training.results(subject_of(tiny.case(training=Training(0, 1, 16))).trained)}
     assert found["evaluation_loss"].status == found["state"].status == FAIL
     assert "untrained" in found["state"].message
 
 
 def test_a_trained_model_passes(tiny_subject):
-    assert {j.status for j in checks.trained(tiny_subject.trained)} == {PASS}
+    assert {r.status for r in training.results(tiny_subject.trained)} == {PASS}
 
 
 def test_cases_that_ship_are_small():
@@ -242,11 +241,11 @@ def miniature(frameworks):
 
 def test_the_miniature_is_neither_untrained_nor_saturated_and_asks_everything(miniature):
     assert 0.05 <= miniature.trained.metrics.eval_loss[-1] <= 1.0
-    assert {j.status for j in checks.trained(miniature.trained)} == {PASS}
+    assert {r.status for r in training.results(miniature.trained)} == {PASS}
     assert miniature.case.probes == PROBES
 
 
 @pytest.mark.parametrize("size", [1, 13])
 def test_the_miniature_has_power_where_an_answer_is_discrete(miniature, size):
     """The one probe that a case so small easily leaves powerless: a class that no error in a weight changes."""
-    assert power.judge("accuracy", power.PowerStudy(miniature).of("accuracy", size)).status == PASS
+    assert power.result("accuracy", power.PowerStudy(miniature).of("accuracy", size)).status == PASS

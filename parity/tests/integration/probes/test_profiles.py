@@ -10,23 +10,27 @@ from msgspec.structs import replace
 from parity import records
 from parity.core.errors import RuntimeFailureError
 from parity.probes import profiles
-from parity.probes.seeded_defects import Planted
-from parity.runtimes import EVALUATION_OF, BaseRuntime
+from parity.probes.evaluation import Place, score
+from parity.runtimes.base import EVALUATION_OF, FixedAnswers, Runtime
 from parity.scoring.rules import Budget, judge
 from parity.tests.support import samples
 
 SIZE = 13
 
 
-def asked(probe, runtime="tf_graph", device="cpu:0"):
+def item(probe, runtime="tf_graph", device="cpu:0"):
     return samples.planned(
         item=f"test_{probe}[tiny-{runtime}]", case="tiny", probe=probe, runtime=runtime, batch_size=SIZE,
         tf_device=device,
     )  # fmt: skip
 
 
-def checks_of(subject, *questions):
-    return [question.check(**vars(result)) for question in questions for result in subject.results(question)]
+def checks_of(subject, *items):
+    return [
+        item.check(**vars(result))
+        for item in items
+        for result in score(subject, item.probe, Place(item.runtime, item.jax_device, item.tf_device), SIZE)
+    ]
 
 
 def largest(profile):
@@ -42,20 +46,20 @@ def explained_by(profile, subject):
 
 @pytest.fixture
 def answering(tiny_subject):
-    """Lets a runtime answer what `change` makes of its honest answers, by probe and leaf."""
+    """Gives a copy of the subject in which a runtime answers what `change` makes of its answers, by probe and leaf."""
 
     def planted(evaluation, change):
-        answers = tiny_subject.answers("tf_graph", evaluation, SIZE, "cpu:0")
+        answers = tiny_subject.evaluate("tf_graph", evaluation, tiny_subject.batch(SIZE))
         answers = {probe: {leaf: np.array(array) for leaf, array in of.items()} for probe, of in answers.items()}
         change(answers)
-        return tiny_subject.instead({"tf_graph": Planted(tiny_subject.runtime("tf_graph"), answers)})
+        return tiny_subject.with_runtimes({"tf_graph": FixedAnswers(tiny_subject.runtime("tf_graph"), answers)})
 
     return planted
 
 
 def test_the_profile_of_each_worst_leaf_says_what_its_check_says(tiny_subject):
     probes = ("predict", "eval_loss", "eval_gradient")
-    checks = checks_of(tiny_subject, *map(asked, probes), *(asked(p, "jax", "none") for p in probes))
+    checks = checks_of(tiny_subject, *map(item, probes), *(item(p, "jax", "none") for p in probes))
     found = list(profiles.of_case(tiny_subject, checks))
     assert {profile.probe for profile in found} == set(probes)
     for profile in found:
@@ -75,9 +79,9 @@ def test_one_element_off_is_seen_in_its_block_and_beyond_the_limit(tiny_subject,
     def off(answers):
         answers["eval_gradient"]["hidden/kernel"][2, 5] += 1.0
 
-    with answering("evaluate", off):
-        checks = checks_of(tiny_subject, asked("eval_gradient"))
-        [profile] = profiles.of_case(tiny_subject, checks)
+    subject = answering("evaluate", off)
+    checks = checks_of(subject, item("eval_gradient"))
+    [profile] = profiles.of_case(subject, checks)
     [check] = [c for c in checks if c.status == records.FAIL]
     assert (profile.leaf, profile.shape, profile.block) == ("hidden/kernel", [4, 8], [1, 1])
     assert check.worst.index == [2, 5]
@@ -92,8 +96,8 @@ def test_an_element_that_is_not_finite_is_infinitely_far(tiny_subject, answering
     def off(answers):
         answers["predict"]["output"][7, 1] = value
 
-    with answering("predict", off):
-        [profile] = profiles.of_case(tiny_subject, checks_of(tiny_subject, asked("predict")))
+    subject = answering("predict", off)
+    [profile] = profiles.of_case(subject, checks_of(subject, item("predict")))
     assert profile.map[7][1] == largest(profile) == math.inf
     assert profile.counts[-1] == 1
     assert msgspec.convert(records.encode(profile), records.Profile) == profile
@@ -104,16 +108,13 @@ def test_an_exact_leaf_that_differs_is_profiled_against_jax(tiny_subject, answer
         for leaf in answers["rng"]:
             answers["rng"][leaf][..., -1] += 1
 
-    with answering("train", off):
-        [profile] = profiles.of_case(tiny_subject, checks_of(tiny_subject, asked("rng")))
+    subject = answering("train", off)
+    [profile] = profiles.of_case(subject, checks_of(subject, item("rng")))
     assert (profile.map[0][-1], profile.map[0][0]) == (math.inf, 0.0)
     assert profile.jax_counts[0] == sum(profile.jax_counts)
 
 
-class Failing(BaseRuntime):
-    def devices(self):
-        return ["cpu:0"]
-
+class Failing(Runtime):
     def compute(self, evaluation, batch, device):
         raise RuntimeFailureError("it answers no more")
 
@@ -125,9 +126,9 @@ class Reshaped(Failing):
 
 @pytest.mark.parametrize("runtime", [Failing, Reshaped])
 def test_what_fails_when_it_is_asked_again_says_how(tiny_subject, runtime):
-    checks = checks_of(tiny_subject, asked("predict"), asked("eval_loss"))
-    with tiny_subject.instead({"tf_graph": runtime(tiny_subject.runtime("tf_graph").model)}):
-        found = list(profiles.of_case(tiny_subject, checks))
+    checks = checks_of(tiny_subject, item("predict"), item("eval_loss"))
+    failing = tiny_subject.with_runtimes({"tf_graph": runtime(tiny_subject.runtime("tf_graph").model)})
+    found = list(profiles.of_case(failing, checks))
     assert {profile.probe for profile in found} == {"predict", "eval_loss"}
     for profile in found:
         assert profile.failed

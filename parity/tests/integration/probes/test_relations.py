@@ -1,6 +1,5 @@
-"""Relations between a runtime's own answers: they hold for an honest case, and planted defects break them."""
+"""Relations between a runtime's own answers: they hold for a sound case, and planted defects break them."""
 
-from contextlib import contextmanager
 from dataclasses import replace
 
 import jax
@@ -9,10 +8,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from parity.cases.case import Training, load
-from parity.probes import relations
+from parity.cases.case import State, Training, load
+from parity.cases.functions import flatten
+from parity.probes.declaration import Scope
+from parity.probes.evaluation import Place
+from parity.probes.relations import PROBE, padding, permuted_rows, relations
 from parity.records import FAIL, MISSING, PASS
-from parity.runtimes import JAX, RUNTIMES, SAVED_MODEL, saved_model, saved_model_fresh
+from parity.runtimes.base import AtState
+from parity.runtimes.registry import runtimes
+from parity.runtimes.saved_model import SavedModel
+from parity.runtimes.saved_model_fresh import SavedModelFresh
 from parity.scoring import rules
 from parity.scoring.rules import Budget
 from parity.tests.support import samples, tiny
@@ -24,27 +29,36 @@ SIZE = 13
 
 @pytest.fixture
 def subject(tiny_subject):
-    return tiny_subject
+    return tiny_subject.with_parts()
+
+
+def planned(probes=tiny.tiny.probes, names=None):
+    """The relations of a case with these probes, each with its runtime, where the runtimes `names` are selected."""
+    selected = [runtime for name, runtime in runtimes().items() if names is None or name in names]
+    scope = Scope(case=tiny.case(probes=probes), runtimes=selected, probes=(PROBE.name,), sizes=(SIZE,))
+    return [(item.variant, item.runtime) for item in PROBE.plan(scope, PROBE)]
 
 
 def statuses(subject, name, runtime):
-    return {j.leaf: j.status for j in relations.results(name, subject, runtime, SIZE)}
+    return {r.leaf: r.status for r in relations()[name].results(subject, Place(runtime), SIZE)}
 
 
-# Saving again starts a process: `test_run` has an honest one.
-@pytest.mark.parametrize(
-    ("name", "runtime"), [asked for asked in relations.asked(tiny.tiny.probes, RUNTIMES) if asked[0] != "saved_again"]
-)
-def test_every_relation_holds_for_an_honest_case(subject, name, runtime):
+# Saving again starts a process: `test_run` has one without a fault.
+@pytest.mark.parametrize(("name", "runtime"), [pair for pair in planned() if pair[0] != "saved_again"])
+def test_every_relation_holds_for_a_sound_case(subject, name, runtime):
     found = statuses(subject, name, runtime)
     assert found
     assert set(found.values()) == {PASS}
 
 
-def test_every_relation_is_asked_and_none_that_the_case_or_the_run_cannot_answer():
-    assert {name for name, _ in relations.asked(tiny.tiny.probes, RUNTIMES)} == set(relations.RELATIONS)
-    assert relations.asked(("rng",), (SAVED_MODEL,)) == [("two_loads", SAVED_MODEL), ("saved_again", SAVED_MODEL)]
-    assert not [name for name, _ in relations.asked(tiny.tiny.probes, ("tf_graph", "tf_xla")) if name == "modes_agree"]
+def test_every_relation_is_planned_and_none_that_the_case_or_the_run_cannot_answer():
+    assert {name for name, _ in planned()} == set(relations())
+    assert set(relations()) == {
+        "split_batch", "permuted_rows", "padding", "fixed_batch_size", "two_loads", "saved_again", "modes_agree",
+    }  # fmt: skip
+    assert planned(("rng",), ["saved_model"]) == [("two_loads", "saved_model"), ("saved_again", "saved_model")]
+    assert not [name for name, _ in planned(names=["tf_graph", "tf_xla"]) if name == "modes_agree"]
+    assert [pair for pair in planned() if pair[0] == "modes_agree"] == [("modes_agree", "tf_xla")]
 
 
 def normalised(state, data):
@@ -73,53 +87,54 @@ def without_rows(state, data):
 
 
 @pytest.fixture
-def trained(subject):
-    return subject.trained
+def planted_in(subject, subject_of, tmp_path):
+    """Gives the trained case another prediction; for runtimes that read no bundle."""
+
+    def planted(predict):
+        case = replace(tiny.tiny, predict=predict)
+        return subject_of(case, trained=replace(subject.trained, case=case), bundle=tmp_path)
+
+    return planted
 
 
 @pytest.mark.parametrize(
     ("runtime", "predict", "broken"),
     [
-        (JAX, normalised, {"split_batch", "padding"}),
-        (JAX, reversed_rows, {"split_batch", "permuted_rows", "padding"}),
-        (JAX, shifted_rows, {"split_batch", "permuted_rows", "padding"}),
-        (JAX, first_row_leaks, {"split_batch", "permuted_rows"}),
-        (JAX, last_row_leaks, {"split_batch", "permuted_rows", "padding"}),
-        (JAX, without_rows, {"split_batch", "padding"}),
+        ("jax", normalised, {"split_batch", "padding"}),
+        ("jax", reversed_rows, {"split_batch", "permuted_rows", "padding"}),
+        ("jax", shifted_rows, {"split_batch", "permuted_rows", "padding"}),
+        ("jax", first_row_leaks, {"split_batch", "permuted_rows"}),
+        ("jax", last_row_leaks, {"split_batch", "permuted_rows", "padding"}),
+        ("jax", without_rows, {"split_batch", "padding"}),
         ("tf_graph", last_row_leaks, {"split_batch", "permuted_rows", "padding"}),
     ],
 )
-def test_a_case_whose_rows_depend_on_each_other_fails(subject_of, trained, runtime, predict, broken):
-    planted = subject_of(replace(tiny.tiny, predict=predict))
-    planted.__dict__["trained"] = replace(trained, case=planted.case)
-    planted.__dict__["bundle"] = None  # neither runtime reads one
+def test_a_case_whose_rows_depend_on_each_other_fails(planted_in, runtime, predict, broken):
+    planted = planted_in(predict)
     found = {n: statuses(planted, n, runtime) for n in ("split_batch", "permuted_rows", "padding")}
     assert {name for name, leaves in found.items() if FAIL in leaves.values()} == broken, found
 
 
-def test_extreme_padding_is_seen_where_examples_hide_a_leak(subject_of, trained):
+def test_extreme_padding_is_seen_where_examples_hide_a_leak(planted_in):
     def leak(state, data):
         return tiny.predict(state, data) + 1e-12 * data[-1:, :1]
 
-    planted = subject_of(replace(tiny.tiny, predict=leak))
-    planted.__dict__["trained"] = replace(trained, case=planted.case)
-    assert statuses(planted, "padding", JAX) == {"examples/output": PASS, "extreme/output": FAIL}
+    assert statuses(planted_in(leak), "padding", "jax") == {"examples/output": PASS, "extreme/output": FAIL}
 
 
-def test_padding_reaches_the_next_batch_size_of_the_run(subject_of, trained, monkeypatch):
-    subject = subject_of(tiny.tiny)
-    subject.__dict__["trained"] = trained
-    subject.expect([samples.item("predict", JAX, size, "cpu:0", "none") for size in (SIZE, 20)])
-    asked, runtime = [], subject.runtime(JAX)
+def test_padding_reaches_the_next_batch_size_of_the_run(subject, subject_of, monkeypatch):
+    announced = subject_of(tiny.tiny, trained=subject.trained)
+    announced.announce([samples.item("predict", "jax", size, "cpu:0", "none") for size in (SIZE, 20)])
+    sizes, runtime = [], announced.runtime("jax")
     compute = runtime.compute
-    monkeypatch.setattr(runtime, "compute", lambda e, batch, on: (asked.append(batch.size), compute(e, batch, on))[1])
-    assert set(statuses(subject, "padding", JAX).values()) == {PASS}
-    assert set(asked) == {SIZE, 20}
+    monkeypatch.setattr(runtime, "compute", lambda e, batch, on: (sizes.append(batch.size), compute(e, batch, on))[1])
+    assert set(statuses(announced, "padding", "jax").values()) == {PASS}
+    assert set(sizes) == {SIZE, 20}
 
 
 def test_a_permutation_commutes_with_no_reversal_and_no_shift():
     for size in (4, 13, 20, 256):
-        order = relations.permutation(size)
+        order = permuted_rows.permutation(size)
         rows = np.arange(size)
         assert sorted(order) == list(rows)
         assert any(rows[::-1][order] != rows[order][::-1])
@@ -127,9 +142,9 @@ def test_a_permutation_commutes_with_no_reversal_and_no_shift():
 
 
 def test_integers_are_not_made_extreme():
-    found = relations._extreme(np.arange(4, dtype=np.int32), 2)
+    found = padding._extreme(np.arange(4, dtype=np.int32), 2)
     assert found.tolist() == [0, 1, 2, 3]
-    wide = relations._extreme(np.ones((3, 2), np.float32), 1)
+    wide = padding._extreme(np.ones((3, 2), np.float32), 1)
     assert np.isfinite(wide).all()
     assert (np.abs(wide[1:]) == np.finfo(np.float32).max).all()
 
@@ -137,24 +152,22 @@ def test_integers_are_not_made_extreme():
 def test_a_case_with_named_inputs_and_integers_holds_as_well(subject_of):
     subject = subject_of(replace(load("ratings"), training=Training(epochs=1, batch_size=640)))
     for name in ("split_batch", "permuted_rows", "padding"):
-        assert set(statuses(subject, name, JAX).values()) == {PASS}
+        assert set(statuses(subject, name, "jax").values()) == {PASS}
 
 
-def test_a_program_that_depends_on_how_the_batch_size_is_known_fails(subject_of, trained):
+def test_a_program_that_depends_on_how_the_batch_size_is_known_fails(planted_in):
     def predict(state, data):
         return tiny.predict(state, data) + (1e-3 if isinstance(data.shape[0], int) else 0.0)
 
-    planted = subject_of(replace(tiny.tiny, predict=predict))
-    planted.__dict__["trained"] = replace(trained, case=planted.case)
-    planted.__dict__["bundle"] = None
-    assert statuses(planted, "fixed_batch_size", "tf_graph") == {"predict/output": FAIL, "eval_loss/loss": PASS}
+    found = statuses(planted_in(predict), "fixed_batch_size", "tf_graph")
+    assert found == {"predict/output": FAIL, "eval_loss/loss": PASS}
 
 
-class Faulty(saved_model.Runtime):
+class Faulty(SavedModel):
     """The artifact with a fault planted in the loaded module."""
 
-    def __init__(self, subject, fault):
-        super().__init__(subject)
+    def __init__(self, model, fault):
+        super().__init__(model)
         self.fault = fault
 
     def module(self):
@@ -173,14 +186,8 @@ def one_ulp(module):
 
 
 def noise(module):
-    honest = module.predict
-    module.predict = lambda data: honest(data) + 1e-6 * tf.random.normal([3])
-
-
-@contextmanager
-def loading(subject, fault):
-    with subject.instead({SAVED_MODEL: Faulty(subject.runtime(SAVED_MODEL).model, fault)}):
-        yield
+    predict = module.predict
+    module.predict = lambda data: predict(data) + 1e-6 * tf.random.normal([3])
 
 
 @pytest.mark.parametrize(
@@ -192,13 +199,13 @@ def loading(subject, fault):
     ],
 )
 def test_a_load_that_differs_in_anything_is_seen(subject, fault, red):
-    with loading(subject, fault):
-        found = statuses(subject, "two_loads", SAVED_MODEL)
+    faulty = subject.with_runtimes({"saved_model": Faulty(subject.runtime("saved_model").model, fault)})
+    found = statuses(faulty, "two_loads", "saved_model")
     assert {leaf.partition("/")[0] for leaf, status in found.items() if status != PASS} == red
 
 
 def save_from(change, folder):
-    def saved_again(self):
+    def save_again(self):
         from parity.export import artifact
 
         module = artifact.load(self.model.bundle / "saved_model")
@@ -208,38 +215,38 @@ def save_from(change, folder):
         tf.saved_model.save(module, str(folder / "saved_model"), signatures=serving, options=without)
         return folder
 
-    return saved_again
+    return save_again
 
 
 def test_a_model_that_changes_when_it_is_saved_again_is_seen(subject, monkeypatch, tmp_path):
     def half(module):
         module.state_vars[0].assign(module.state_vars[0] * 1.0001)
 
-    predict_only = replace(tiny.tiny, probes=("predict",))
-    monkeypatch.setattr(subject, "case", predict_only)  # without gradients, which this process cannot save again
-    monkeypatch.setattr(saved_model_fresh.Runtime, "saved_again", save_from(half, tmp_path))
-    assert statuses(subject, "saved_again", SAVED_MODEL) == {"predict/output": FAIL, "serving_default/output": FAIL}
+    # Without gradients, which this process cannot save again.
+    predicting = subject.with_parts(case=replace(tiny.tiny, probes=("predict",)))
+    monkeypatch.setattr(SavedModelFresh, "save_again", save_from(half, tmp_path))
+    found = statuses(predicting, "saved_again", "saved_model")
+    assert found == {"predict/output": FAIL, "serving_default/output": FAIL}
 
 
 def test_a_model_that_is_saved_again_without_a_signature_is_seen(subject, monkeypatch, tmp_path):
-    from parity.export import artifact
-    from parity.export import conversion as export
+    from parity.export import artifact, conversion
 
-    module = export.Exported(tiny.tiny, subject.trained.state, artifact.graph)
+    module = conversion.Exported(tiny.tiny, subject.trained.state, artifact.graph)
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
     tf.saved_model.save(module, str(tmp_path / "saved_model"), options=options)
-    monkeypatch.setattr(saved_model_fresh.Runtime, "saved_again", lambda self: tmp_path)
-    found = statuses(subject, "saved_again", SAVED_MODEL)
+    monkeypatch.setattr(SavedModelFresh, "save_again", lambda self: tmp_path)
+    found = statuses(subject, "saved_again", "saved_model")
     assert {leaf for leaf, status in found.items() if status != PASS} == {"serving_default/output"}
     assert found["serving_default/output"] == MISSING
 
 
 @pytest.mark.parametrize("moved", ["tf_eager", "tf_graph", "tf_xla"])
 def test_a_mode_that_stands_alone_is_seen(subject, moved):
-    runtime, value = subject.runtime(moved), np.asarray(subject.trained.state.params["output"])
-    runtime.evaluate("predict", subject.batch(SIZE), "cpu:0")
-    with runtime.holding("output", value * np.float32(1.01), "cpu:0"):
-        found = statuses(subject, "modes_agree", "tf_xla")
+    state = subject.trained.state
+    off = State({**state.params, "output": state.params["output"] * np.float32(1.01)}, state.other, state.rng)
+    alone = subject.with_runtimes({moved: AtState(subject.runtime(moved), flatten(off))})
+    found = statuses(alone, "modes_agree", "tf_xla")
     pairs = {leaf.partition("/")[0] for leaf in found}
     red = {leaf.partition("/")[0] for leaf, status in found.items() if status != PASS}
     assert pairs == {"tf_eager-tf_graph", "tf_eager-tf_xla", "tf_graph-tf_xla"}
@@ -264,8 +271,8 @@ ONE = {"a": np.ones(3, np.float32), "b": np.arange(3)}
 )
 def test_whatever_differs_but_by_rounding_is_out_of_order_and_blames_nobody(change, status, said):
     changed = {leaf: array for leaf, array in {**ONE, **change}.items() if array is not None}
-    found = {j.leaf: j for j in rules.judge_alike(changed, ONE, {"a": Budget(0.01, 0.01)}, 64.0, "the other")}
-    [judged] = [j for leaf, j in found.items() if leaf in change]
+    found = {r.leaf: r for r in rules.judge_alike(changed, ONE, {"a": Budget(0.01, 0.01)}, 64.0, "the other")}
+    [judged] = [r for leaf, r in found.items() if leaf in change]
     assert judged.status == status
     assert said in judged.message
     assert "moved" not in judged.message

@@ -1,4 +1,4 @@
-"""Seven runtimes answer alike, say where they ran, and fail in words."""
+"""Seven runtimes answer alike, report where they ran, and fail with a clear error."""
 
 import subprocess
 import sys
@@ -10,14 +10,21 @@ import tensorflow as tf
 from parity.cases.case import Dataset
 from parity.cases.pipeline import Pipeline
 from parity.core.errors import RemedyError, RuntimeFailureError, UsageError
+from parity.core.processes import block_jax
 from parity.export import artifact
 from parity.export import conversion as export
 from parity.handover.finetuning import finetuned
-from parity.probes import checks
+from parity.probes import artifact as artifact_probe
+from parity.probes import finetuning
 from parity.records import FAIL, PASS
-from parity.runtimes import RUNTIMES, Request, jax_float64, saved_model, saved_model_fresh
-from parity.runtimes._tensorflow import _require_device
-from parity.tests.support import samples, tiny
+from parity.runtimes._module import _require_device
+from parity.runtimes.base import Request
+from parity.runtimes.jax_float64 import JaxFloat64
+from parity.runtimes.registry import runtimes
+from parity.runtimes.saved_model import SavedModel
+from parity.runtimes.saved_model_fresh import SavedModelFresh
+from parity.tests.support import tiny
+from parity.tests.support.scores import results, statuses
 
 pytestmark = pytest.mark.slow
 
@@ -27,26 +34,25 @@ def subject(tiny_subject):
     return tiny_subject
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", runtimes())
 @pytest.mark.parametrize("device", ["cpu:0", "cpu:1"])
 def test_every_runtime_answers_every_probe(subject, runtime, device):
     for probe in tiny.tiny.probes:
-        found = subject.results(samples.item(probe, runtime, 13, device, device))
-        assert {j.status for j in found} == {PASS}, (probe, found)
+        assert statuses(subject, probe, runtime, device=device) == {PASS}, probe
 
 
-def test_the_same_question_three_times_gets_the_same_verdict(subject, subject_of):
-    """Of what is compiled already, of the same asked again, and of another training and export."""
-    in_process = [runtime for runtime in RUNTIMES if runtime != "saved_model_fresh"]
-    questions = [samples.item(p, r, 13, "cpu:0", "cpu:0") for p in tiny.tiny.probes for r in in_process]
+def test_the_same_item_three_times_gets_the_same_results(subject, subject_of):
+    """From what is compiled already, from the same computed again, and from another training and export."""
+    in_process = [name for name, runtime in runtimes().items() if not runtime.capabilities.own_process]
+    assert len(in_process) == 6
 
-    def verdicts(asked):
-        asked.expect(questions)
-        return [(q.probe, q.runtime, *((j.leaf, j.status, j.score) for j in asked.results(q))) for q in questions]
+    def found(answering):
+        return [(p, r, *((x.leaf, x.status, x.score) for x in results(answering, p, r)))
+                for p in tiny.tiny.probes for r in in_process]  # fmt: skip
 
-    again = subject.anew()
-    again.forget()
-    assert verdicts(subject) == verdicts(again) == verdicts(subject_of(tiny.tiny))
+    other = subject_of(tiny.tiny)
+    other.batch(13)
+    assert found(subject) == found(subject.with_parts(keep_answers=False)) == found(other)
 
 
 def test_an_unknown_device_is_named(subject):
@@ -68,44 +74,46 @@ def test_a_training_call_leaves_no_trace(subject):
         np.testing.assert_array_equal(value, second["rng"][leaf])
 
 
-class Biased(jax_float64.Runtime):
+class Biased(JaxFloat64):
     """An oracle that is wrong by 1e-5, as one would be that is not float64 throughout."""
 
-    def compute_from(self, state, evaluation, batch, on):
-        answers = super().compute_from(state, evaluation, batch, on)
+    def _compute(self, state, evaluation, batch, on):
+        answers = super()._compute(state, evaluation, batch, on)
         wrong = {"predict": lambda a: a * (1 + 1e-5)}
         return {p: {leaf: wrong.get(p, lambda a: a)(a) for leaf, a in answer.items()} for p, answer in answers.items()}
 
 
-def test_an_oracle_that_is_wrong_itself_fails(subject_of):
-    subject = subject_of(tiny.tiny)
-    subject.use("jax_float64", Biased(subject.runtime("jax").model))
-    [found] = subject.results(samples.item("predict", "jax_float64", 13, "cpu:0", "none"))
+def test_an_oracle_that_is_wrong_itself_fails(subject, subject_of):
+    """Its budgets are about the wrong oracle, too."""
+    oracle = Biased(subject.runtime("jax").model)
+    wrong = subject_of(tiny.tiny, trained=subject.trained, runtimes={oracle.name: oracle})
+    [found] = results(wrong, "predict", oracle.name)
     assert found.status == FAIL
     assert "spreads from the centre of the ensemble" in found.message
 
 
-def test_an_oracle_that_differs_between_devices_fails(subject_of):
-    subject = subject_of(tiny.tiny)
+def test_an_oracle_that_differs_between_devices_fails(subject):
+    wrong = subject.with_runtimes({"jax_float64": Biased(subject.runtime("jax").model)})
     good = subject.kept("jax_float64", "predict", 13)
-    subject.use("jax_float64", Biased(subject.runtime("jax").model))
-    [found] = subject.results(samples.item("predict", "jax_float64", 13, "cpu:1", "none"))
+    wrong.reference = subject.reference.without((), wrong)  # the right oracle's answers, of the first device
+    [found] = results(wrong, "predict", "jax_float64", device="cpu:1")
     assert good["predict"]["output"].dtype == np.float64
+    assert found.status == FAIL
     assert "not the one on the first" in found.message
 
 
 @pytest.mark.parametrize("name", ["hidden/bias", "rng"])
 def test_an_evaluation_that_writes_to_a_variable_is_an_error(subject, name):
-    class Writing(saved_model.Runtime):
+    class Writing(SavedModel):
         def module(self):
             module = super().module()
             leaves = [s.leaf for s in self.model.signature.state]
             variable = module.rng if name == "rng" else module.state_vars[leaves.index(name)]
-            honest = module.eval_loss
+            unchanged = module.eval_loss
 
             def eval_loss(data, labels):
                 variable.assign(variable + tf.ones_like(variable))
-                return honest(data, labels)
+                return unchanged(data, labels)
 
             module.eval_loss = eval_loss
             return module
@@ -117,9 +125,9 @@ def test_an_evaluation_that_writes_to_a_variable_is_an_error(subject, name):
 
 def test_jax_is_impossible_in_the_fresh_process():
     probe = (
-        "from parity.runtimes.saved_model_fresh import BLOCKED, make_jax_impossible\n"
+        "from parity.core.processes import BLOCKED, block_jax\n"
         "import importlib\n"
-        "make_jax_impossible()\n"
+        "block_jax()\n"
         "for name in (*BLOCKED, 'jax.numpy', 'flax.linen'):\n"
         "    try:\n"
         "        importlib.import_module(name)\n"
@@ -132,12 +140,12 @@ def test_jax_is_impossible_in_the_fresh_process():
 
 def test_a_fresh_process_that_already_has_jax_refuses(frameworks):
     with pytest.raises(RuntimeError, match="jax is already imported"):
-        saved_model_fresh.make_jax_impossible()
+        block_jax()
 
 
 def test_a_killed_process_is_a_crash(subject):
-    runtime = saved_model_fresh.Runtime(subject.runtime("saved_model").model)
-    runtime.expect([Request("predict", 13, "cpu:0")])
+    runtime = SavedModelFresh(subject.runtime("saved_model").model)
+    runtime.announce([Request("predict", 13, "cpu:0")])
     runtime._process.kill()
     with pytest.raises(RuntimeFailureError, match="the fresh process ended with code -9") as caught:
         runtime.evaluate("predict", subject.batch(13), "cpu:0")
@@ -146,7 +154,7 @@ def test_a_killed_process_is_a_crash(subject):
 
 
 def test_a_request_the_bundle_cannot_serve_is_an_error_and_the_process_lives(subject):
-    runtime = saved_model_fresh.Runtime(subject.runtime("saved_model").model)
+    runtime = SavedModelFresh(subject.runtime("saved_model").model)
     with pytest.raises(RuntimeFailureError, match=r"b7\.npz"):
         runtime.evaluate("predict", subject.batch(7), "cpu:0")
     assert runtime.evaluate("predict", subject.batch(13), "cpu:0")["predict"]["output"].shape == (13, 3)
@@ -154,7 +162,7 @@ def test_a_request_the_bundle_cannot_serve_is_an_error_and_the_process_lives(sub
 
 
 def test_both_exports_are_what_a_server_and_a_trainer_need(subject):
-    assert {j.status for j in checks.saved(subject)} == {PASS}
+    assert {r.status for r in artifact_probe.results(subject)} == {PASS}
 
 
 def test_weights_frozen_into_the_program_are_found(subject, tmp_path):
@@ -168,31 +176,34 @@ def test_weights_frozen_into_the_program_are_found(subject, tmp_path):
     signature = [tf.TensorSpec((None, 4))]
     module.predict = tf.function(lambda x: convert({}, {}, x), autograph=False, input_signature=signature)
     tf.saved_model.save(module, str(tmp_path / "jax"))
-    assert max(size for _, size in checks.constants(tmp_path / "jax")) == weights.nbytes
+    assert max(size for _, size in artifact_probe.constants(tmp_path / "jax")) == weights.nbytes
     module.predict = tf.function(lambda x: x @ tf.constant(weights), input_signature=signature)
     tf.saved_model.save(module, str(tmp_path / "tf"))
-    assert "expected at most 65,536" in checks._large_constants(tmp_path / "tf")
+    assert "expected at most 65,536" in artifact_probe._large_constant(tmp_path / "tf")
 
 
 def test_an_artifact_without_a_serving_signature_fails(subject, tmp_path):
     tf.saved_model.save(export.Exported(tiny.tiny, subject.trained.state, artifact.graph), str(tmp_path / "bare"))
     everything = artifact.load(subject.bundle / "saved_model")
-    found = {j.leaf: j for j in checks._served(subject, everything, artifact.load(tmp_path / "bare"))}
+    found = {r.leaf: r for r in artifact_probe._predictions(subject, everything, artifact.load(tmp_path / "bare"))}
     assert found["inference/serving_default/b13"].status == FAIL
     assert "nothing to call" in found["inference/serving_default/b13"].message
 
 
-def test_training_goes_on_in_tensorflow(subject):
-    assert {j.leaf: j.status for j in checks.finetuned(subject, finetuned(subject))} == dict.fromkeys(
+@pytest.fixture(scope="module")
+def after(tiny_subject):
+    return finetuned(tiny_subject)
+
+
+def test_training_goes_on_in_tensorflow(subject, after):
+    assert {r.leaf: r.status for r in finetuning.results(subject, after)} == dict.fromkeys(
         ("handover_loss", "iterations", "learning_rate", "first_update", "parameters", "training_loss"), PASS
     )
 
 
-def test_a_schedule_off_by_one_step_is_found(subject, monkeypatch):
-    after = finetuned(subject)
+def test_a_schedule_off_by_one_step_is_found(subject, after, monkeypatch):
     monkeypatch.setattr(after, "learning_rate", [after.learning_rate[-1]] * 10)
-    [found] = [j for j in checks.finetuned(subject, after) if j.leaf == "learning_rate"]
-    assert "the learning rate at step" in found.message
+    assert [r.leaf for r in finetuning.results(subject, after) if r.status == FAIL] == ["learning_rate"]
 
 
 def test_the_pipeline_repeats_its_order_and_shuffles_every_epoch():
@@ -216,6 +227,6 @@ def test_where_the_remedy_fails_as_well_the_default_export_stays_and_the_reason_
         return export_once(readable_by)
 
     monkeypatch.setattr(subject, "_export", refuse)
-    monkeypatch.setattr(subject, "_tried", lambda path: [RuntimeFailureError("Cannot deserialize computation")])
+    monkeypatch.setattr(subject, "_try", lambda path: [RuntimeFailureError("Cannot deserialize computation")])
     assert (subject.bundle / "saved_model").is_dir()
-    assert (subject.remedy, subject.unmended) == (None, "no remedy: jax has moved its exporter")
+    assert (subject.remedy, subject.no_remedy) == (None, "no remedy: jax has moved its exporter")

@@ -1,19 +1,20 @@
-"""An honest answer from the other side of a kink passes, and says so; whatever only looks like one does not."""
+"""A right answer from the other side of a kink passes, and says so; whatever only looks like one does not."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from parity.cases.case import Limit, State
-from parity.core.ledger import Ledger
-from parity.probes.seeded_defects import Planted
 from parity.records import FAIL, MISSING, PASS
-from parity.runtimes import JAX_FLOAT64
+from parity.runtimes.base import FixedAnswers
 from parity.runtimes.subject import Subject
 from parity.scoring import kinks
 from parity.scoring.rules import LeafResult
-from parity.tests.support import samples, tiny
+from parity.tests.support import tiny
+from parity.tests.support.scores import SIZE, results
 
-SIZE, UNIT = 13, 3
+UNIT = 3
 FAR = 6.0
 """In ulp: beyond what the ensemble sees, and nearer than `kinks.SCALES` look."""
 
@@ -32,33 +33,33 @@ def with_bias(state, bias):
 
 
 @pytest.fixture(scope="module")
-def subject(frameworks):
-    found = Subject(tiny.tiny, Ledger())
-    found.runtime("jax")
-    vars(found)["trained"] = type(found.trained)(**{**vars(found.trained), "state": at_a_kink(found)})
-    for name in ("jax", JAX_FLOAT64):
-        found._runtimes.pop(name, None)
+def subject(tiny_subject):
+    """The tiny subject, its state at a kink, where JAX and the oracle are opened anew."""
+    trained, parts = tiny_subject.trained, tiny_subject.with_parts()
+    moved = replace(trained, state=at_a_kink(parts))
+    found = Subject(parts.case, parts.ledger, dataset=parts.dataset, trained=moved)
     yield found
     found.close()
 
 
 def sides(subject):
-    """The oracle's gradients a hair below and above the kink, as float32 answers with the honest loss."""
-    state, honest = subject.trained.state, subject.kept(JAX_FLOAT64, "evaluate", SIZE)
+    """The oracle's gradients a hair below and above the kink, as float32 answers with the oracle's own loss."""
+    state, reference = subject.trained.state, subject.reference
+    oracle = subject.kept(reference.oracle, "evaluate", SIZE)
     found = []
     for shift in (-2e-6, 2e-6):
         bias = state.params["hidden"]["bias"].astype(np.float64)
         bias[UNIT] += shift
-        answers = subject.answers_from(JAX_FLOAT64, with_bias(state, bias), "evaluate", subject.batch(SIZE))
+        answers = reference.at(reference.oracle, with_bias(state, bias), "evaluate", subject.batch(SIZE))
         narrow = {leaf: array.astype(np.float32) for leaf, array in answers["eval_gradient"].items()}
-        loss = {"loss": honest["eval_loss"]["loss"].astype(np.float32)}
+        loss = {"loss": oracle["eval_loss"]["loss"].astype(np.float32)}
         found.append({"eval_loss": loss, "eval_gradient": narrow})
     return found
 
 
 def judged(subject, answers, probe="eval_gradient"):
-    with subject.instead({"tf_graph": Planted(subject.runtime("jax"), answers)}):
-        return subject.results(samples.item(probe, "tf_graph", SIZE))
+    answering = subject.with_runtimes({"tf_graph": FixedAnswers(subject.runtime("jax"), answers)})
+    return results(answering, probe, "tf_graph")
 
 
 def test_both_sides_of_a_kink_pass_and_the_far_one_says_so(subject):
@@ -104,7 +105,7 @@ def test_a_loss_that_moved_is_no_kink(subject):
 def test_where_there_is_no_kink_nothing_lies_beyond_one(subject_of):
     strict = Limit(10.0, "stricter than what 16 ulp move a smooth answer by")
     subject = subject_of(tiny.case(predict=smooth, loss=smooth_loss, limit=strict))
-    assert subject._beyond_kinks("evaluate", SIZE) == []
+    assert subject.reference.beyond_kinks("evaluate", SIZE) == []
 
 
 def smooth(state, data):

@@ -15,7 +15,7 @@ from parity.studies.faults import GROUPS, HARNESS, Fault
 from parity.studies.faults.bench import Bench
 from parity.studies.faults.outcomes import BELOW_POWER, CAUGHT, NOT_CAUGHT, sentence, verdict_on, write
 from parity.studies.faults.plants import grouped, module, variable
-from parity.studies.faults.running import SoundCheckError, examination, plant
+from parity.studies.faults.running import SoundCheckError, open_session, plant
 from parity.tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,7 @@ LOSSES_AND_GRADIENTS = {"eval_loss", "train_loss", "eval_gradient", "train_gradi
 
 @pytest.fixture(scope="module")
 def bench(reference):
-    return Bench(examination(), reference)
+    return Bench(open_session(), reference)
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def catalogue():
 @pytest.fixture(scope="module")
 def quick(bench):
     """The outcomes of the quick form by name."""
-    outcomes, honest = plant(bench, faults.chosen([], [], quick=True), quick=True)
-    assert honest > 100
+    outcomes, sound = plant(bench, faults.chosen([], [], quick=True), quick=True)
+    assert sound > 100
     return {outcome.fault: outcome for outcome in outcomes}
 
 
@@ -86,7 +86,7 @@ def test_a_fault_below_power_says_by_how_much(quick):
 
 def leaves(bench, fault, probe):
     """The leaves of a probe that turn red."""
-    run = bench.ask(replace(fault, group="weights", asks=PROBES, sizes=(13,)))
+    run = bench.run(replace(fault, group="weights", asks=PROBES, sizes=(13,)))
     return {check.leaf for check in run.checks if check.probe == probe and check.status not in IN_ORDER}
 
 
@@ -117,11 +117,13 @@ def test_a_wrong_key_leaves_what_does_not_draw_alone(bench, catalogue):
 def harmless(bench, group):
     """The outcome of a fault that changes nothing that is asked about, in a group."""
     fault = replace(
-        Fault("a harmless one", "nowhere", module("predict", lambda honest, data: honest.predict(data)), ("predict",)),
+        Fault(
+            "a harmless one", "nowhere", module("predict", lambda artifact, data: artifact.predict(data)), ("predict",)
+        ),
         group=group,
     )
-    honest = bench.honest(bench.questions(fault))
-    return verdict_on(fault, bench.ask(fault), bench, honest)
+    sound = bench.sound(bench.items(fault))
+    return verdict_on(fault, bench.run(fault), bench, sound)
 
 
 @pytest.mark.parametrize("group", ["values", HARNESS])
@@ -134,16 +136,16 @@ def test_a_fault_that_nothing_catches_is_not_called_caught_and_not_below_power(b
 def test_other_variables_than_weights_are_never_below_power(bench):
     nudge = variable("batch_stats/BatchNorm_0/mean", lambda mean: np.nextafter(mean, np.float32(1)))
     fault = replace(Fault("a statistic's last bit", "mean", nudge, ("predict",)), group="statistics")
-    found = verdict_on(fault, bench.ask(fault), bench, bench.honest(bench.questions(fault)))
+    found = verdict_on(fault, bench.run(fault), bench, bench.sound(bench.items(fault)))
     assert found.verdict == NOT_CAUGHT
 
 
-def test_nothing_is_planted_where_honest_answers_are_red(bench, catalogue):
-    asked = []
+def test_nothing_is_planted_where_sound_answers_are_red(bench, catalogue):
+    planted_in = []
 
     @contextmanager
     def planted(bench):
-        asked.append(bench)
+        planted_in.append(bench)
         yield
 
     fault = replace(catalogue["one weight off by 0.001"], plant=planted)
@@ -152,7 +154,7 @@ def test_nothing_is_planted_where_honest_answers_are_red(bench, catalogue):
         pytest.raises(SoundCheckError, match=r"before any fault was planted, .* were not in order: test_predict"),
     ):
         plant(bench, [fault], quick=True)
-    assert asked == []
+    assert planted_in == []
 
 
 def test_a_fault_that_is_not_undone_is_found(bench, catalogue):
@@ -174,7 +176,7 @@ def test_a_fault_that_is_not_undone_is_found(bench, catalogue):
 def test_a_fault_that_changes_nothing_is_refused(bench):
     [fault] = grouped("weights", Fault("none", "Dense_1/kernel", variable("Dense_1/kernel", lambda kernel: kernel)))
     with pytest.raises(AssertionError, match="changed nothing"):
-        bench.ask(fault)
+        bench.run(fault)
 
 
 def test_what_is_written_is_sorted_and_the_same_again(quick, tmp_path):

@@ -1,0 +1,173 @@
+"""What a run plans: which items, of which runtimes, at which batch sizes and devices."""
+
+from collections import Counter
+
+import pytest
+
+from parity import latency
+from parity.cases.case import TEST_SET, load
+from parity.core.errors import UsageError
+from parity.probes.declaration import Probe, every_runtime
+from parity.probes.registry import probes
+from parity.records import NO_DEVICE
+from parity.records.measures import BATCH_SIZES as TIMED_SIZES
+from parity.runtimes.registry import runtimes
+from parity.session.planning import Planner, gpu_pairs, require_known
+from parity.session.selection import Selection
+from parity.tests.support import tiny
+
+
+def plan(probe, gpus=(), **selected):
+    """The plan items of a probe about the tiny case; by default of two runtimes at two batch sizes."""
+    known = {"runtimes": ("jax", "tf_graph"), "probes": ("predict", "rng"), "sizes": (1, 13), **selected}
+    known["runtimes"] = tuple(runtimes()[name] for name in known["runtimes"])
+    planner = Planner(Selection({"tiny": tiny.tiny}, **known), list(gpus), lambda case: 40)
+    return planner.items(probes()[probe])
+
+
+def test_ids_read_case_runtime_batch_size_and_another_device():
+    assert [item.item for item in plan("predict")] == [
+        "test_predict[tiny-jax-b1]",
+        "test_predict[tiny-jax-b13]",
+        "test_predict[tiny-jax-b13-cpu1]",
+        "test_predict[tiny-tf_graph-b1]",
+        "test_predict[tiny-tf_graph-b13]",
+        "test_predict[tiny-tf_graph-b13-cpu1]",
+    ]
+
+
+def test_only_some_probes_are_planned_on_another_device():
+    assert {(item.jax_device, item.tf_device) for item in plan("rng")} == {("cpu:0", "none"), ("cpu:0", "cpu:0")}
+
+
+def test_what_is_not_selected_or_does_not_apply_is_not_planned():
+    assert not plan("predict", probes=("rng",))
+    assert not plan("batch_stats", probes=("batch_stats",))
+    assert not plan("artifact", probes=("predict",))
+
+
+def test_relations_and_defects_are_planned_by_variant_and_runtime_at_the_smallest_batch_size_with_several_rows():
+    items = plan("relations", probes=("relations",), sizes=(1, 20, 13))
+    assert {item.batch_size for item in items} == {13}
+    assert [item.item for item in items][:3] == [
+        "test_relations[tiny-split_batch-jax]",
+        "test_relations[tiny-split_batch-tf_graph]",
+        "test_relations[tiny-permuted_rows-jax]",
+    ]
+    assert {(item.runtime, item.tf_device) for item in items} == {("jax", "none"), ("tf_graph", "cpu:0")}
+    assert "test_seeded_defects[tiny-moved_weight-tf_graph]" in {
+        item.item for item in plan("seeded_defects", probes=("seeded_defects",), sizes=(1,))
+    }
+    assert not plan("seeded_defects", probes=("relations",))
+
+
+def test_gpus_are_paired_with_each_other_and_with_the_other_sides_cpu():
+    cpus = ["cpu:0", "cpu:1"]
+    assert gpu_pairs(cpus, cpus) == []
+    assert gpu_pairs([*cpus, "gpu:0", "gpu:1"], cpus) == [("gpu:0", "cpu:0")]
+    assert gpu_pairs(cpus, [*cpus, "gpu:0"]) == [("cpu:0", "gpu:0")]
+    both = gpu_pairs([*cpus, "gpu:0"], [*cpus, "gpu:0"])
+    assert both == [("gpu:0", "gpu:0"), ("gpu:0", "cpu:0"), ("cpu:0", "gpu:0")]
+    found = {(item.runtime, item.jax_device, item.tf_device) for item in plan("predict", both) if "gpu" in item.item}
+    assert found == {("jax", "gpu:0", NO_DEVICE), *(("tf_graph", *pair) for pair in both)}
+    assert not [item for item in plan("rng", both) if "gpu" in item.item]
+
+
+def test_latency_is_planned_for_every_step_at_its_own_default_sizes_beside_the_footprint_at_the_largest():
+    items = plan("latency", probes=("latency",), default_sizes=True)
+    assert [item.item for item in items][:3] == [
+        "test_latency[tiny-jax-predict-b1]",
+        "test_latency[tiny-tf_graph-predict-b1]",
+        "test_latency[tiny-jax-eval-b1]",
+    ]
+    assert len(items) == 2 * len(latency.STEPS) * len(TIMED_SIZES)
+    assert (items[-1].variant, items[-1].batch_size, items[-1].tf_device) == ("train_step", 1024, "cpu:0")
+    [jax, graph] = plan("footprint", probes=("latency",), default_sizes=True)
+    assert (jax.item, jax.probe, jax.batch_size) == ("test_footprint[tiny-jax]", "latency", 1024)
+    assert (graph.jax_device, graph.tf_device) == ("cpu:0", "cpu:0")
+
+
+def test_latency_takes_selected_sizes_and_no_step_that_the_case_has_no_probe_for():
+    items = plan("latency", probes=("latency",), sizes=(TEST_SET, 7), runtimes=("jax", "tf_eager"))
+    assert {item.batch_size for item in items} == {40, 7}
+    assert {item.runtime for item in items} == {"jax"}
+    assert not plan("latency", probes=("predict",))
+    assert not plan("footprint", probes=("latency",), runtimes=("tf_eager",))
+
+
+def test_default_sizes_that_the_test_set_cannot_fill_are_left_out_and_others_are_not():
+    selection = Selection({"tiny": tiny.tiny}, (runtimes()["jax"],), ("rng",), (1, 256), default_sizes=True)
+    planner = Planner(selection, [], lambda case: 40)
+    assert {item.batch_size for item in planner.items(probes()["rng"])} == {1}
+    assert set(planner.left_out) == {"tiny"}
+    assert {item.batch_size for item in plan("rng", sizes=(1, 256))} == {1, 256}
+
+
+def test_a_probe_that_is_declared_elsewhere_is_known_by_its_name_and_no_other():
+    own = Probe(name="mine", plan=every_runtime, evaluation="predict")
+    require_known(("mine", "predict", "latency"), {"mine": own})
+    for name in ("mine", "footprint", "moved_weight"):
+        with pytest.raises(UsageError):
+            require_known((name,), {})
+
+
+EVERY_SIZE = "jax:5 jax_float64:5 tf_eager:5 tf_graph:5 tf_xla:5 saved_model:5 saved_model_fresh:5"
+AND_DEVICE = "jax:7 jax_float64:7 tf_eager:7 tf_graph:7 tf_xla:7 saved_model:7 saved_model_fresh:7"
+OF_THE_REFERENCE_CASE = {
+    "predict": AND_DEVICE,
+    "accuracy": EVERY_SIZE,
+    "eval_loss": EVERY_SIZE,
+    "eval_gradient": EVERY_SIZE,
+    "train_loss": EVERY_SIZE,
+    "train_gradient": AND_DEVICE,
+    "batch_stats": EVERY_SIZE,
+    "rng": EVERY_SIZE,
+    "power": "jax_float64:40",
+    "relations": "jax:3 tf_eager:3 tf_graph:4 tf_xla:4 saved_model:5",
+    "seeded_defects": "jax:1 jax_float64:1 tf_eager:1 tf_graph:1 tf_xla:1 saved_model:9",
+    "training": "jax:1",
+    "artifact": "saved_model:1",
+    "finetuning": "saved_model:1",
+    "fusion": "saved_model:1",
+    "trajectory": "saved_model:4",
+    "resumption": "saved_model_fresh:1",
+    "optimizers": "saved_model:11",
+    "operations": "tf_graph:19",
+}
+"""By test, how many items of each runtime a run of the reference case has where there is no GPU."""
+
+
+@pytest.fixture(scope="module")
+def reference_plan(frameworks):
+    """The plan of a run without options: of the reference case, without what has a mark."""
+    from parity.cases.case import BATCH_SIZES
+
+    selection = Selection({"reference": load("reference")}, tuple(runtimes().values()), (), BATCH_SIZES, True)
+    planner = Planner(selection, [], lambda case: 1000)
+    return [item for probe in probes().values() if probe.mark is None for item in planner.items(probe)]
+
+
+def test_the_plan_of_the_reference_case_has_these_items(reference_plan):
+    found = {}
+    for (test, runtime), number in Counter((item.test, item.runtime) for item in reference_plan).items():
+        found.setdefault(test, {})[runtime] = number
+    expected = {
+        test: {name: int(number) for name, number in (pair.split(":") for pair in listed.split())}
+        for test, listed in OF_THE_REFERENCE_CASE.items()
+    }
+    assert found == expected
+    assert len({item.item for item in reference_plan}) == len(reference_plan) == 420
+
+
+def test_the_plan_of_the_reference_case_has_these_sizes_and_devices(reference_plan):
+    sizes = Counter(item.batch_size for item in reference_plan)
+    assert sizes == {13: 111, 256: 94, TEST_SET: 68, 1: 64, 20: 64, 6: 19}
+    assert Counter((item.jax_device, item.tf_device) for item in reference_plan) == {
+        ("cpu:0", "cpu:0"): 266, ("cpu:0", "none"): 126, ("cpu:1", "cpu:1"): 20, ("cpu:1", "none"): 8,
+    }  # fmt: skip
+
+
+def test_every_probe_with_a_mark_is_left_out_of_that_plan_and_no_other(reference_plan):
+    marked = {probe.name for probe in probes().values() if probe.mark}
+    assert marked == {"latency", "footprint", "long_handover"}
+    assert {item.test for item in reference_plan} == set(probes()) - marked

@@ -1,0 +1,161 @@
+"""The pytest plugin in the projects of users: probes of their own, options that select nothing, and no interference."""
+
+import pytest
+
+from parity import records
+from parity.tests.support import samples
+
+pytestmark = pytest.mark.slow
+
+CASE = """
+import dataclasses
+from parity.tests.support import tiny
+
+case = dataclasses.replace(tiny.tiny, name="mine", probes=("predict",), accuracy=None)
+"""
+
+PROBES = """
+import numpy as np
+import pytest
+
+from parity.probes.declaration import Probe, every_runtime
+from parity.probes.evaluation import score
+from parity.session.asserting import assert_in_order
+
+
+def confidence(answers):
+    return {leaf: np.exp(a).max(axis=-1) for leaf, a in answers["predict"].items()}
+
+
+def biased(answers):
+    # Wrong in the oracle alone: float32 answers and their budgets agree with each other.
+    return {leaf: a * a.dtype.type(1.01 if a.dtype == np.float32 else 1) for leaf, a in answers["predict"].items()}
+
+
+@pytest.mark.parity_probe(Probe(name="confidence", plan=every_runtime, evaluation="predict", derive=confidence))
+def test_confidence(subject, runtime, batch, record):
+    assert_in_order(record(score(subject, "confidence", runtime, batch.size)))
+
+
+@pytest.mark.parity_probe(Probe(name="biased", plan=every_runtime, evaluation="predict", derive=biased))
+def test_biased(subject, runtime, batch, record):
+    assert_in_order(record(score(subject, "biased", runtime, batch.size)))
+"""
+
+OPTIONS = (
+    "--parity-runtime=jax_float64", "--parity-runtime=tf_graph", "--parity-batch-size=13", "--parity-case=mine.py:case",
+)  # fmt: skip
+
+
+def run(folder, *options):
+    return samples.python("-m", "pytest", "-p", "no:cacheprovider", *options, cwd=folder, timeout=300)
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "mine.py").write_text(CASE)
+    (tmp_path / "test_mine.py").write_text(PROBES)
+    return tmp_path
+
+
+def test_a_probe_that_is_declared_beside_a_test_is_planned_scored_and_recorded(project):
+    done = run(project, *OPTIONS, "--parity-out=out", "test_mine.py")
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    found = records.read(project / "out")
+    assert {(item.test, item.probe, item.runtime, item.batch_size) for item in found.plan} == {
+        (probe, probe, runtime, 13) for probe in ("confidence", "biased") for runtime in ("jax_float64", "tf_graph")
+    }
+    assert {(c.probe, c.runtime): c.status for c in found.checks} == {
+        ("confidence", "jax_float64"): records.PASS,
+        ("confidence", "tf_graph"): records.PASS,
+        ("biased", "jax_float64"): records.FAIL,
+        ("biased", "tf_graph"): records.PASS,
+    }
+    assert all(c.score is not None and c.leaf == "output" for c in found.checks)
+    assert {(b.probe, b.batch_size) for b in found.budgets} == {("confidence", 13), ("biased", 13)}
+    assert found.state == records.COMPLETE
+
+
+def test_such_a_probe_is_selected_by_its_name(project):
+    done = run(project, *OPTIONS, "--parity-probe=confidence", "--parity-out=out", "test_mine.py")
+    assert done.returncode == pytest.ExitCode.OK, done.stdout + done.stderr
+    found = records.read(project / "out")
+    assert {item.probe for item in found.plan} == {c.probe for c in found.checks} == {"confidence"}
+    assert {item.runtime for item in found.plan} == {"jax_float64", "tf_graph"}
+
+
+@pytest.mark.parametrize("mark", ["'confidense'", "", "'predict', 'rng'"])
+def test_a_mark_with_no_probe_is_a_usage_error(project, mark):
+    text = f"import pytest\n\n\n@pytest.mark.parity_probe({mark})\ndef test_smell(record):\n    pass\n"
+    (project / "test_mine.py").write_text(text)
+    done = run(project, *OPTIONS, "test_mine.py")
+    text = done.stdout + done.stderr
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR, text
+    assert "test_smell" in text
+    assert "Traceback" not in text
+    assert "StopIteration" not in text
+
+
+def test_options_that_select_nothing_together_end_with_code_5_and_name_runtimes_and_probes(project):
+    done = run(project, "--pyargs", "parity.suites", *OPTIONS[:1], *OPTIONS[2:], "--parity-probe=artifact")
+    text = done.stdout + done.stderr
+    assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, text
+    [line] = [line for line in text.splitlines() if line.startswith("parity: ")]
+    assert "jax_float64" in line
+    assert "artifact" in line
+    assert "mine" in line
+    assert "tf_graph" not in line
+
+
+CONFTEST = """
+import pytest
+
+
+@pytest.fixture
+def subject():
+    return "their subject"
+
+
+@pytest.fixture
+def batch():
+    return "their batch"
+
+
+@pytest.fixture
+def record():
+    return "their record"
+
+
+@pytest.fixture
+def item():
+    return 42
+"""
+
+THEIRS = """
+import sys
+
+
+def test_fixtures(subject, batch, record, item):
+    assert (subject, batch, record, item) == ("their subject", "their batch", "their record", 42)
+
+
+def test_imports():
+    imported = {name.partition(".")[0] for name in sys.modules}
+    assert not imported & {"jax", "tensorflow", "numpy"}
+    assert not [name for name in sys.modules if name.startswith(("parity.runtimes", "parity.probes", "parity.cases"))]
+    assert "parity.session.plugin" in sys.modules
+"""
+
+
+def test_another_projects_tests_are_left_alone(tmp_path):
+    """The plugin is loaded wherever parity is installed, and the names of its fixtures are common."""
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_theirs.py").write_text(THEIRS)
+    done = run(tmp_path, "-q")
+    assert done.returncode == pytest.ExitCode.OK, done.stdout + done.stderr
+    *results, summary = done.stdout.splitlines()
+    assert "2 passed" in summary
+    assert "parity" not in "".join(results)
+    assert done.stderr == ""
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".py") == ["conftest.py", "test_theirs.py"]
+    assert not (tmp_path / "run.json").exists()
