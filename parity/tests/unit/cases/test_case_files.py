@@ -6,6 +6,7 @@ import re
 import pytest
 
 from parity.cases import loading
+from parity.cases.case import PROBES, Case
 from parity.cases.specs import Batch, Spec
 from parity.core.errors import CaseError
 from parity.tests.support import samples
@@ -114,7 +115,7 @@ def test_an_unknown_built_in_is_refused_with_those_there_are(name):
 
 def made(**changes):
     known = {"name": "mine", "init": None, "loss": None, "predict": None, "dataset": None, "probes": ("predict",)}
-    return case.Case(**{**known, "data": Spec("b", 2), "labels": Spec("b"), **changes})
+    return Case(**{**known, "data": Spec("b", 2), "labels": Spec("b"), **changes})
 
 
 def test_a_case_without_accuracy_leaves_the_probe_out():
@@ -122,7 +123,7 @@ def test_a_case_without_accuracy_leaves_the_probe_out():
     message = r"'mine' has the probe 'accuracy' and no function for it\. Give accuracy=.*, or leave the probe out"
     with pytest.raises(CaseError, match=message):
         made(probes=("predict", "accuracy"))
-    assert made(probes=case.PROBES, accuracy=len).probes == case.PROBES
+    assert made(probes=PROBES, accuracy=len).probes == PROBES
 
 
 @pytest.mark.parametrize("probes", [("predict", "guess"), (), "predict"])
@@ -182,11 +183,11 @@ def distribution(folder, entries):
 def installed(folder, *names):
     """What `load` finds under `names` where the distribution in `folder` is installed."""
     code = (
-        "import sys; from parity.cases import loading\n"
+        "import sys; from parity.cases import loading; from parity.core.errors import CaseError\n"
         "print(*loading.available())\n"
         "for name in sys.argv[1:]:\n"
         "    try: print(loading.load(name).name)\n"
-        "    except case.CaseError as error: print(f'refused: {error}')\n"
+        "    except CaseError as error: print(f'refused: {error}')\n"
     )
     done = samples.python("-c", code, *names, env={"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"})
     assert done.returncode == 0, done.stderr

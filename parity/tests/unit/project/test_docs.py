@@ -18,9 +18,10 @@ import parity
 from parity import records
 from parity.cli import main as cli
 from parity.core import failures
-from parity.matrix import atlas as atlases
+from parity.records import atlas as atlases
 from parity.records import published, timing_calibration
 from parity.records.cells import Cell
+from parity.report import atlas_text
 from parity.scoring import rules
 from parity.tests.support.documents import CHAPTERS, DOCUMENTS, README, Document, tracked
 from parity.tests.support.paths import ROOT
@@ -351,9 +352,9 @@ def figures(chapter, heading):
 
 def test_the_atlas_is_the_one_that_was_measured():
     text = CHAPTERS["compatibility"].read_text(encoding="utf-8")
-    begin, end = atlases.MARKERS
+    begin, end = atlas_text.MARKERS
     measured = atlases.read(ROOT / "reports" / "atlas.json")
-    assert text.partition(begin)[2].partition(end)[0].strip() == atlases.markdown(measured).strip()
+    assert text.partition(begin)[2].partition(end)[0].strip() == atlas_text.markdown(measured).strip()
 
 
 def test_the_readme_counts_the_pairs_of_the_atlas():
