@@ -187,7 +187,7 @@ def test_an_interrupt_that_python_loses_stops_the_run_before_the_next_test():
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (["-n", "2"], 2, "run it in one process, without -n"),
+        (["-n", "2"], 2, "in one process, without -n"),
         (["--case", "none.py:case"], 2, "no case file none.py"),
         (["--case", "nobody"], 2, "Expected one of miniature, ratings, reference"),
         (["--runtime", "abacus"], 2, "no runtime 'abacus'. Expected one of jax"),
