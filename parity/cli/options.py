@@ -5,4 +5,6 @@ from typing import Any
 SEVERAL: dict[str, Any] = {"action": "append", "default": []}
 """For an option that may be given several times."""
 
+KNOWN_ISSUES = "known issues of your project, beside the package's"
+
 CASE = "a case by name, or path/to/file.py:name (default: reference)"

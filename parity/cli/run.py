@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from parity.cli.options import CASE, SEVERAL
+from parity.cli.options import CASE, KNOWN_ISSUES, SEVERAL
 
 
 def add(commands: Any) -> None:
@@ -24,6 +24,7 @@ def add(commands: Any) -> None:
     run.add_argument(
         "--latency", action="store_true", help="also time every step on every runtime, each in a separate process"
     )
+    run.add_argument("--known-issues", metavar="FILE", help=KNOWN_ISSUES)
     run.add_argument("--cell", metavar="NAME", help="name of this environment in the record (default: tox's)")
 
 
@@ -36,6 +37,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
         options += [f"--parity-{name.replace('_', '-')}={value}" for value in getattr(arguments, name)]
     if arguments.latency:
         options.append("--parity-latency")
-    if arguments.cell:
-        options.append(f"--parity-cell={arguments.cell}")
+    for name in ("known_issues", "cell"):
+        if value := getattr(arguments, name):
+            options.append(f"--parity-{name.replace('_', '-')}={value}")
     return running.run([*options, *further])

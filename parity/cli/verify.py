@@ -6,6 +6,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from parity.cli.options import KNOWN_ISSUES
+
 
 def add(commands: Any) -> None:
     """Add the command's options."""
@@ -17,6 +19,7 @@ def add(commands: Any) -> None:
     verify.add_argument("bundle", metavar="BUNDLE", type=Path, help="a folder or file written by parity export")
     verify.add_argument("--out", metavar="DIR", type=Path, help="also write run.json and index.html into this folder")
     verify.add_argument("--remedied", action="store_true", help="check only the export made with --readable-by")
+    verify.add_argument("--known-issues", metavar="FILE", type=Path, help=KNOWN_ISSUES)
     verify.add_argument("--cell", metavar="NAME", help="name of this environment in the record (default: the bundle's)")
 
 
@@ -28,7 +31,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
 
     if arguments.out is not None:
         storage.output_folder(arguments.out)
-    done = verify_bundle(arguments.bundle, arguments.out, arguments.cell, arguments.remedied)
+    done = verify_bundle(arguments.bundle, arguments.out, arguments.cell, arguments.remedied, arguments.known_issues)
     for check in done.all_checks():
         if check.status not in records.IN_ORDER:
             print(f"{check.status} {check.item} {check.leaf}: {check.message}")

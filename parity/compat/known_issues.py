@@ -31,7 +31,7 @@ else:
 LIST = Path(__file__).with_name("known_issues.toml")
 REQUIRED = ("id", "class", "text", "upstream", "remedy")
 RANGES = ("jax", "tensorflow", "flax", "keras", "python")
-PATTERNS = ("device", "case", "runtime", "probe", "leaf")
+PATTERNS = ("device", "case", "test", "probe", "runtime", "variant", "leaf")
 KEYS = (*REQUIRED, *RANGES, *PATTERNS, "evidence")
 _FAILED = (FAIL, ERROR, CRASH, TIMEOUT)
 _PASSED = (PASS, REMEDIED)
@@ -130,10 +130,31 @@ def revert(check: Check) -> Check:
     return check
 
 
+def of_run(run: Run) -> tuple[KnownIssue, ...]:
+    """Return the known issues of the package and those of the project that a recorded run was about.
+
+    The list of a project is left out where it cannot be read from here.
+    """
+    own = run.environment.get("known_issues")
+    try:
+        return load(Path(own)) if own else load()
+    except UsageError:
+        return load()
+
+
 def reapply(run: Run, issues: Iterable[KnownIssue] | None = None) -> bool:
-    """Apply `issues`, by default the package's, to the checks of a recorded run; return whether any changed."""
-    before, issues = run.checks, load() if issues is None else tuple(issues)
-    run.checks = [apply(revert(check), run.environment, issues) for check in before]
+    """Apply `issues`, by default those of `of_run`, to the checks of a recorded run; return whether any changed.
+
+    A check that an issue of the project explains stays as it is where the project's list cannot be read from here.
+    """
+    before, issues = run.checks, of_run(run) if issues is None else tuple(issues)
+    unread = run.environment.get("known_issues") and all(issue.path == LIST for issue in issues)
+    ids = {issue.id for issue in issues}
+    run.checks = [
+        check if unread and check.known_issue and check.known_issue not in ids
+        else apply(revert(check), run.environment, issues)
+        for check in before
+    ]  # fmt: skip
     return run.checks != before
 
 

@@ -71,7 +71,8 @@ def join(reports: Path, planned: Mapping[str, str], out: Path | None = None, arc
     with suppress(RecordError):  # there is none, or none that can be read: this one is written in its place
         previous = atlases.read((out or reports) / pages.DATA)
     runs = list(found.values())
-    unmatched = [issue.id for issue in known_issues.unmatched(runs, known_issues.load())]
+    listed = {issue.id: issue for run in runs for issue in known_issues.of_run(run)}
+    unmatched = [issue.id for issue in known_issues.unmatched(runs, listed.values())]
     joined = atlases.join(map(cells.row, runs), planned, archived)
     return Joined(joined, previous, runs, changed, unmatched, _limits(runs))
 

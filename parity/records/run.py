@@ -76,6 +76,7 @@ class Environment(TypedDict, total=False):
         cell: What the matrix asked for: releases, Python, and where it ran.
         bundle: Of a run that exports: versions of what wrote the bundle, and what JAX writes.
         left_out: What of the default plan was left out, and why.
+        known_issues: The file of known issues of the project, as it was given.
     """
 
     versions: dict[str, str | None]
@@ -88,6 +89,7 @@ class Environment(TypedDict, total=False):
     cell: dict[str, Any]
     bundle: dict[str, Any]
     left_out: list[str]
+    known_issues: str
 
 
 if TYPE_CHECKING:  # it is filled key by key, from functions that return dictionaries

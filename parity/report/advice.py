@@ -109,17 +109,18 @@ def _not_in_order(run: Run, bad: list[Check]) -> Iterator[Advice]:
         )
 
 
-def known(checks: Iterable[Check]) -> list[Advice]:
-    """Return each known issue that `checks` are instances of, and what helps."""
+def known(run: Run, checks: Iterable[Check]) -> list[Advice]:
+    """Return each known issue that `checks` of a run are instances of, and what helps."""
+    issues = known_issues.of_run(run)
     found: dict[str, list[Check]] = {}
     for check in checks:
         if check.status == KNOWN:
             found.setdefault(check.known_issue or "", []).append(check)
-    return [_known(name, instances) for name, instances in found.items()]
+    return [_known(name, instances, issues) for name, instances in found.items()]
 
 
-def _known(name: str, checks: list[Check]) -> Advice:
-    issue = known_issues.find(name)
+def _known(name: str, checks: list[Check], issues: Iterable[known_issues.KnownIssue]) -> Advice:
+    issue = known_issues.find(name, issues)
     text = issue.text if issue else f"{_reason(checks[0].failure, checks[0].evidence)}."
     helps = f" What helps: {issue.remedy}" if issue and issue.remedy != "none" else " Nothing is known to help."
     count = plural(len(checks), "check")

@@ -57,7 +57,7 @@ def _lines(run: Run, verdict: Verdict | None) -> Iterator[str]:
         yield from ["", *_code(each.code), ""] if each.code else [""]
     if not blocking:
         yield "Nothing blocks it."
-    for each in advice.known(checks)[:GROUPS]:
+    for each in advice.known(run, checks)[:GROUPS]:
         yield f"- {text(each.text, 600)}"
     yield from _changes(verdict)
     yield from _matrix(run, checks)

@@ -139,6 +139,8 @@ def _session(config: pytest.Config) -> Any:
         out = config.getoption("--parity-out")
         cell = config.getoption("--parity-cell") or os.environ.get("TOX_ENV_NAME") or "local"
         config.stash[SESSION] = RunSession(selection, cell, Path(out) if out else None, LEDGER, listed)
+        if issues:
+            config.stash[SESSION].run.environment["known_issues"] = issues
         for found in deprecated:
             config.stash[SESSION].record.deprecated(found)
     return config.stash[SESSION]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +34,7 @@ def verify(
     out: Path | None = None,
     cell: str | None = None,
     remedied: bool = False,
-    issues: Sequence[known_issues.KnownIssue] | None = None,
+    issues: Path | None = None,
 ) -> Run:
     """Score the SavedModel of a bundle on every probe, at every stored batch size.
 
@@ -46,13 +45,14 @@ def verify(
         out: the folder for a record and a report; None for neither.
         cell: the name of the environment in the record.
         remedied: score only the export under the remedy, as if it were the default.
-        issues: the known issues; None for the package's.
+        issues: the known issues of a project, beside the package's.
 
     Raises:
         RecordError: the bundle is damaged, newer, has no answers, or is not what the archive that it is in lists.
         NotComparableError: TensorFlow is not installed.
-        UsageError: `remedied`, and the bundle has no export under a remedy.
+        UsageError: `remedied`, and the bundle has no export under a remedy; `issues` cannot be read.
     """
+    known_issues.load(issues)
     if path.is_file():
         archives.require_unaltered(path)
     with bundles.opening(path) as bundle:
@@ -61,11 +61,11 @@ def verify(
         if remedied and bundle.readable_by is None:
             raise UsageError(f"{path} has no export under a remedy. Write it with parity export --readable-by.")
         mode = records.FLEET if remedied else records.ARCHIVE if path.is_file() else records.SPLIT
-        return _verify(bundle, out, cell, mode, known_issues.load() if issues is None else issues)
+        return _verify(bundle, out, cell, mode, issues)
 
 
 def _verify(
-    bundle: Bundle, out: Path | None, cell: str | None, mode: str, issues: Sequence[known_issues.KnownIssue]
+    bundle: Bundle, out: Path | None, cell: str | None, mode: str, issues: Path | None
 ) -> Run:  # fmt: skip
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     ledger = Ledger()
@@ -88,7 +88,9 @@ def _verify(
         "prediction": vars(prediction),
     }
     run = Run(cell=cell or f"verify-{bundle.signature.case}", started_at=records.now(), environment=facts, mode=mode)
-    record = RunRecord(run, issues)
+    if issues is not None:
+        run.environment["known_issues"] = str(issues)
+    record = RunRecord(run, known_issues.load(issues))
     record.predictions[bundle.signature.case] = prediction
     state = records.INTERRUPTED
     plan = [_item(bundle, probe, size) for size in bundle.batch_sizes for probe in bundle.signature.probes]

@@ -15,7 +15,7 @@ def view(cell: Cell) -> dict[str, Any]:
     """Return each advice with the row of its check: what blocks, and known issues."""
     return {
         "blocking": [(each, _row(cell, each)) for each in advice.blocking(cell.run)],
-        "known": [(each, _row(cell, each)) for each in advice.known(cell.checks)],
+        "known": [(each, _row(cell, each)) for each in advice.known(cell.run, cell.checks)],
     }
 
 

@@ -100,6 +100,16 @@ def test_known_issues_are_applied_again_to_a_recorded_run(write):
     assert run.checks == [failed()]
 
 
+def test_a_recorded_run_is_judged_by_the_list_of_its_project_and_kept_where_that_cannot_be_read(write, tmp_path):
+    path = write(toml({**ENTRY, "id": "ours"}))
+    known = samples.run(checks=[failed(status=KNOWN, known_issue="ours"), failed()])
+    known.environment = {**ENVIRONMENT, "known_issues": str(path)}
+    assert known_issues.reapply(known)
+    assert [check.known_issue for check in known.checks] == ["ours", "ours"]
+    known.environment["known_issues"] = str(tmp_path / "elsewhere.toml")
+    assert not known_issues.reapply(known)
+
+
 def test_an_empty_list_is_a_list(write):
     assert known_issues.read(write("# nothing is known\n")) == ()
 

@@ -202,7 +202,7 @@ def test_what_unblocks_it_is_code_to_copy():
 def test_a_known_issue_does_not_block():
     made = run(checks=[check(), check(1, status="known", known_issue="cholesky-on-cpu")])
     assert advice.blocking(made) == []
-    [known] = advice.known(made.checks)
+    [known] = advice.known(made, made.checks)
     assert (known.check, "Cholesky factors cannot be exported" in known.text) == (made.checks[1], True)
 
 
