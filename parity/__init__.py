@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from parity.cases.specs import Batch, Spec
     from parity.compat.remedies import readable_by
     from parity.core.errors import ParityError
+    from parity.handover.continuing import resume
     from parity.probes.declaration import Probe, every_runtime
     from parity.runtimes.base import Capabilities, Model, Runtime
 
@@ -43,6 +44,7 @@ __all__ = [
     "Training",
     "every_runtime",
     "readable_by",
+    "resume",
 ]
 
 _MODULES = {
@@ -51,6 +53,7 @@ _MODULES = {
     "parity.cases.specs": ("Batch", "Spec"),
     "parity.compat.remedies": ("readable_by",),
     "parity.core.errors": ("ParityError",),
+    "parity.handover.continuing": ("resume",),
     "parity.probes.declaration": ("Probe", "every_runtime"),
     "parity.runtimes.base": ("Capabilities", "Model", "Runtime"),
 }

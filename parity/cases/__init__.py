@@ -1,8 +1,8 @@
 """What is tested: cases, their inputs, their data and their brief training in JAX.
 
 A `Case` (`case`) has pure functions over pytrees, `Spec`s of its inputs with a symbolic batch size (`specs`), an
-optimizer (`optimizers`) and a dataset (`data`). `case.load` finds it by the name of a module in `shipped`, by an entry
-point of the group `parity.cases` in another distribution, or in a user's file. `training` checks it and trains it
-briefly, on batches of `pipeline`; the result is `training.Trained`, the state to export. `keys` keeps typed PRNG keys
-as arrays.
+optimizer (`optimizers`) and a dataset (`data`). `loading.load` finds it by the name of a module in `shipped`, by an
+entry point of the group `parity.cases` in another distribution, or in a user's file. `training` checks it and trains it
+briefly, on batches of `pipeline`; the result is `training.Trained`, the state to export. `functions` are its compiled
+evaluations in JAX, `jax_devices` the devices they run on. `keys` keeps typed PRNG keys as arrays.
 """

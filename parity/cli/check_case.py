@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from parity.cases import training
-from parity.cases.case import load
+from parity.cases.loading import load
 from parity.core.errors import CaseError, UsageError
 from parity.export.programs import exported
 

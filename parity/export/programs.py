@@ -16,7 +16,8 @@ import jax
 import numpy as np
 from jax import export
 
-from parity.cases.case import Case, load
+from parity.cases.case import Case
+from parity.cases.loading import load
 from parity.cases.specs import BATCH, Spec, Specs, by_name, like
 from parity.compat import writer
 from parity.compat.handshake import Reader, Writer, skewed

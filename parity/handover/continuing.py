@@ -25,7 +25,7 @@ from parity.handover import (
     STEP,
 )
 from parity.handover.counterparts import carried, carry, keras_optimizer
-from parity.handover.files import Handover
+from parity.handover.files import Handover, read
 
 
 class Continuation(ABC):
@@ -170,19 +170,21 @@ class ExportedContinuation(Continuation):
         return [*self.module.state_vars, self.module.rng, *self.module.optimizer_vars, self.module.step]
 
 
-def resume(method: str, handover: Handover, saved_model: Path | None = None) -> Continuation:
+def resume(method: str, handover: Handover | Path | str, saved_model: Path | None = None) -> Continuation:
     """Return a training that goes on from a hand-over.
 
     Args:
         method: `carried` or `exported`.
-        handover: where it starts.
+        handover: where it starts, or its folder.
         saved_model: the SavedModel to load, if not the hand-over's own.
 
     Raises:
         RuntimeFailureError: it cannot be loaded.
         CaseError: the case's optimizer has no Keras counterpart.
-        UsageError: the optimizer's state or its count of steps does not fit.
+        UsageError: the folder holds no hand-over; the optimizer's state or its count of steps does not fit.
     """
+    if not isinstance(handover, Handover):
+        handover = read(handover)
     if method == EXPORTED:
         found = ExportedContinuation(handover, artifact.load(saved_model or handover.exported))
         _require_same(found, saved_model or handover.exported)

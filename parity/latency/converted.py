@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from parity.cases.case import Case, load
+from parity.cases.case import Case
+from parity.cases.loading import load
 from parity.export import artifact
 from parity.export import conversion as export
 from parity.export.artifact import Wrap, tensor_specs

@@ -8,9 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from parity.cases.case import Case, State, load
+from parity.cases.case import Case, State
 from parity.cases.functions import pure_functions
 from parity.cases.jax_devices import device
+from parity.cases.loading import load
 from parity.cases.training import optimizer
 from parity.handover import BATCH_STATS, GRADIENT, KEY, LOSS
 from parity.handover.train_state import TrainState, stepping

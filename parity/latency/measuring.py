@@ -65,7 +65,7 @@ class Latency:
 
     Args:
         subject: the case.
-        name: by which `parity.cases.case.load` finds it.
+        name: by which `parity.cases.loading.load` finds it.
         planned: the runtimes of each group; the reference is measured with all of them.
         runtimes: all of them, by name; the others are compared with the one that is the reference.
         largest: the largest batch size, at which each runtime is called first.

@@ -21,7 +21,7 @@ class Workload:
 
     Attributes:
         path: the folder.
-        case: by the name that `parity.cases.case.load` takes.
+        case: by the name that `parity.cases.loading.load` takes.
         signature: of the case.
         steps_per_epoch: of its training.
         readable_by: the requirement of the remedy under which it is exported; None for jax's default.

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 import msgspec
 import numpy as np
 
-from parity.cases.case import Training, load
+from parity.cases.case import Training
+from parity.cases.loading import load
 from parity.cases.optimizers import Optimizer, Schedule
 from parity.cases.training import optimizer
 from parity.core.errors import ParityError

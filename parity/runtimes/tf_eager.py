@@ -1,6 +1,6 @@
 """The converted functions called eagerly: TensorFlow runs the program of each as one operation."""
 
-from parity.runtimes._tensorflow import ConvertedRuntime, converted
+from parity.runtimes._converted import ConvertedRuntime, converted
 from parity.runtimes.base import EAGER
 
 

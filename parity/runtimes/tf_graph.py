@@ -1,6 +1,6 @@
 """The converted functions in `tf.function`s."""
 
-from parity.runtimes._tensorflow import ConvertedRuntime, converted
+from parity.runtimes._converted import ConvertedRuntime, converted
 from parity.runtimes.base import GRAPH
 
 

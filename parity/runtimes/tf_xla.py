@@ -1,6 +1,6 @@
 """The converted functions compiled whole by TensorFlow's XLA."""
 
-from parity.runtimes._tensorflow import ConvertedRuntime, converted
+from parity.runtimes._converted import ConvertedRuntime, converted
 from parity.runtimes.base import XLA
 
 

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from parity.cases.case import BATCH_SIZES, TEST_SET, Case, load
+from parity.cases.case import BATCH_SIZES, TEST_SET, Case
+from parity.cases.loading import load
 from parity.core.errors import NotComparableError, UsageError
 from parity.core.ledger import IMPORTING, Ledger
 from parity.runtimes import registry

@@ -41,7 +41,7 @@ def frameworks():
 @pytest.fixture(scope="session")
 def reference(frameworks):
     """The reference case, trained and exported once."""
-    from parity.cases.case import load
+    from parity.cases.loading import load
     from parity.core.ledger import Ledger
     from parity.runtimes.subject import Subject
 

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from parity import records
-from parity.cases.case import available
+from parity.cases.loading import available
 from parity.compat import known_issues
 from parity.core.errors import NotComparableError, RecordError, UsageError
 from parity.core.failures import RESOLVER

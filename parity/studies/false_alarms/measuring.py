@@ -20,8 +20,9 @@ import numpy as np
 
 from parity import records
 from parity.cases import jax_devices
-from parity.cases.case import Case, Dataset, load
+from parity.cases.case import Case, Dataset
 from parity.cases.functions import flatten
+from parity.cases.loading import load
 from parity.cases.pipeline import Pipeline
 from parity.cases.training import compile_training, train
 from parity.core import environment

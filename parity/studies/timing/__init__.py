@@ -47,7 +47,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
         )
     folder = output_folder(arguments.out or Path("reports"))  # a wrong folder is refused before the work, not after
 
-    from parity.cases.case import load
+    from parity.cases.loading import load
     from parity.core.ledger import Ledger
     from parity.core.progress import Bar
     from parity.runtimes.subject import Subject

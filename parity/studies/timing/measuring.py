@@ -77,7 +77,7 @@ def measure(subject: Subject, name: str, trials: int, steps: Sequence[Step] = ()
 
     Args:
         subject: of the case.
-        name: by which `parity.cases.case.load` finds it.
+        name: by which `parity.cases.loading.load` finds it.
         trials: of each slowdown and load, divided among the steps.
         steps: what to measure; `default_steps()` if empty.
         progress: called after each trial.

@@ -25,7 +25,7 @@ def main() -> None:
     """Measure, and print."""
     jax_devices.configure_devices(VIRTUAL_CPUS)
     artifact.configure_devices(VIRTUAL_CPUS)
-    from parity.cases.case import load
+    from parity.cases.loading import load
     from parity.core.ledger import Ledger
     from parity.handover import CARRIED, EXPORTED, RESTARTED
     from parity.handover.continuing import resume

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from parity.cases.case import load
+from parity.cases.loading import load
 from parity.core.errors import CaseError
 from parity.probes import artifact
 from parity.records import PASS

@@ -1,6 +1,6 @@
 """What JAX writes, and which of its operations an older version lacks."""
 
-from parity.cases.case import load
+from parity.cases.loading import load
 from parity.compat import writer
 from parity.compat.handshake import Reader
 

@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from parity.cases.case import load
+from parity.cases.loading import load
 from parity.compat import remedies, writer
 from parity.compat.handshake import Reader
 from parity.export.programs import newer_operations, programs

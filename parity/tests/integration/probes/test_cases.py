@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from parity.cases.case import PROBES, Training, load
+from parity.cases.case import PROBES, Training
+from parity.cases.loading import load
 from parity.cases.specs import Spec
 from parity.core.errors import CaseError, InputError
 from parity.probes import power, training

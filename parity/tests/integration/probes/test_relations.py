@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from parity.cases.case import State, Training, load
+from parity.cases.case import State, Training
 from parity.cases.functions import flatten
+from parity.cases.loading import load
 from parity.probes.declaration import Scope
 from parity.probes.evaluation import Place
 from parity.probes.relations import PROBE, padding, permuted_rows, relations

@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from parity import latency
-from parity.cases.case import TEST_SET, load
+from parity.cases.case import TEST_SET
+from parity.cases.loading import load
 from parity.core.errors import UsageError
 from parity.probes.declaration import Probe, every_runtime
 from parity.probes.registry import probes

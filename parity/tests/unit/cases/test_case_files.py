@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from parity.cases import case
+from parity.cases import loading
+from parity.cases.case import PROBES, Case
 from parity.cases.specs import Batch, Spec
 from parity.core.errors import CaseError
 from parity.tests.support import samples
@@ -32,12 +33,12 @@ def written(folder, text, name="cases.py"):
 
 def assert_refused(name, message):
     with pytest.raises(CaseError, match=message) as raised:
-        case.load(name)
+        loading.load(name)
     assert raised.value.exit_code == 2
 
 
 def test_a_case_is_found_in_a_file(tmp_path):
-    found = case.load(f"{written(tmp_path, GOOD)}:mine")
+    found = loading.load(f"{written(tmp_path, GOOD)}:mine")
     assert (found.name, found.probes, found.data) == ("mine", ("predict",), Spec("b", 2))
     assert isinstance(found.dataset().test, Batch)
 
@@ -45,7 +46,7 @@ def test_a_case_is_found_in_a_file(tmp_path):
 def test_the_folder_of_a_case_may_have_a_colon_in_its_name(tmp_path):
     folder = tmp_path / "a:b"
     folder.mkdir()
-    assert case.load(f"{written(folder, GOOD)}:mine").name == "mine"
+    assert loading.load(f"{written(folder, GOOD)}:mine").name == "mine"
 
 
 def test_no_such_file(tmp_path):
@@ -107,14 +108,14 @@ def test_a_file_without_a_case(tmp_path):
 
 @pytest.mark.parametrize("name", ["no_such_case", "", "cases.py", "__init__"])
 def test_an_unknown_built_in_is_refused_with_those_there_are(name):
-    listed = ", ".join(case.available())
+    listed = ", ".join(loading.available())
     assert "reference" in listed
     assert_refused(name, f"^no case '{re.escape(name)}'. Expected one of {listed}, or path/to/file.py:name")
 
 
 def made(**changes):
     known = {"name": "mine", "init": None, "loss": None, "predict": None, "dataset": None, "probes": ("predict",)}
-    return case.Case(**{**known, "data": Spec("b", 2), "labels": Spec("b"), **changes})
+    return Case(**{**known, "data": Spec("b", 2), "labels": Spec("b"), **changes})
 
 
 def test_a_case_without_accuracy_leaves_the_probe_out():
@@ -122,7 +123,7 @@ def test_a_case_without_accuracy_leaves_the_probe_out():
     message = r"'mine' has the probe 'accuracy' and no function for it\. Give accuracy=.*, or leave the probe out"
     with pytest.raises(CaseError, match=message):
         made(probes=("predict", "accuracy"))
-    assert made(probes=case.PROBES, accuracy=len).probes == case.PROBES
+    assert made(probes=PROBES, accuracy=len).probes == PROBES
 
 
 @pytest.mark.parametrize("probes", [("predict", "guess"), (), "predict"])
@@ -160,8 +161,8 @@ def test_a_file_imports_the_files_beside_it_at_once_and_later(tmp_path):
     written(folder, "raise ImportError('in place of the standard library')\n", "colorsys.py")
     written(folder, f"import parity_beside\nimport colorsys\n{GOOD}\nlater = parity_beside.width\n")
     code = (
-        "import sys; from parity.cases import case; before = list(sys.path); "
-        "print(case.load('project/cases.py:mine').name); "
+        "import sys; from parity.cases import loading; before = list(sys.path); "
+        "print(loading.load('project/cases.py:mine').name); "
         "print(sys.modules['parity_case_cases'].later(), sys.path[:-1] == before)"
     )
     done = samples.python("-c", code, cwd=tmp_path)
@@ -182,11 +183,11 @@ def distribution(folder, entries):
 def installed(folder, *names):
     """What `load` finds under `names` where the distribution in `folder` is installed."""
     code = (
-        "import sys; from parity.cases import case\n"
-        "print(*case.available())\n"
+        "import sys; from parity.cases import loading; from parity.core.errors import CaseError\n"
+        "print(*loading.available())\n"
         "for name in sys.argv[1:]:\n"
-        "    try: print(case.load(name).name)\n"
-        "    except case.CaseError as error: print(f'refused: {error}')\n"
+        "    try: print(loading.load(name).name)\n"
+        "    except CaseError as error: print(f'refused: {error}')\n"
     )
     done = samples.python("-c", code, *names, env={"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"})
     assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ TENSORFLOW_SIDE = "TensorFlow's side does not import JAX"
 BREACHES = {
     "upwards": (LAYERS, "core/failures.py", "import parity.gate"),
     "sideways": (LAYERS, "cases/specs.py", "import parity.gate.policy"),
-    "out of a sealed row": (LAYERS, "upgrade/pins.py", "import parity.studies.handover"),
+    "out of a sealed row": (LAYERS, "upgrade/pairs.py", "import parity.studies.handover"),
     "upwards within a row": (ROW, "session/selection.py", "import parity.suites.running"),
     "numpy in a plain room": (PLAIN, "core/failures.py", "import numpy"),
     "a framework in a plain room": (PLAIN, "gate/policy.py", "import jax"),

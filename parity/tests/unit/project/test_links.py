@@ -3,13 +3,13 @@
 import html
 import re
 import shlex
-import subprocess
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from parity.cli import main as cli
 from parity.cli import study
+from parity.tests.support.documents import tracked
 from parity.tests.support.paths import PACKAGE, ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((PACKAGE / "docs").glob("*.md"))]
@@ -19,15 +19,6 @@ CODE = re.compile(r"(?:<code>|`)parity ([a-z][^<`{]*)(?:</code>|`)|^parity ([a-z
 BLOCK = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 
 
-def tracked():
-    """What git tracks; None where this is no checkout."""
-    try:
-        done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return {(ROOT / name).resolve() for name in done.stdout.split("\0") if name}
-
-
 def relative(path):
     """Where the relative links of a page lead."""
     text = re.sub(r"<script.*?</script>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -35,15 +26,14 @@ def relative(path):
     return {(path.parent / unquote(link)).resolve() for link in found if link and not urlsplit(link).scheme}
 
 
-def test_what_is_published_links_to_what_is_published():
-    files = tracked()
-    pages = [path for path in (ROOT / "reports").rglob("*.html") if files is None or path.resolve() in files]
-    known = {folder for path in files or () for folder in (path, *path.parents)}
+def test_published_pages_link_to_published_files():
+    known = tracked()
+    published = [path for path in (ROOT / "reports").rglob("*.html") if known is None or path.resolve() in known]
     dead = {
         f"{path.relative_to(ROOT)}: {link}"
-        for path in (*DOCUMENTS, *pages)
+        for path in published
         for link in relative(path)
-        if not (link in known if files is not None else link.exists())
+        if not (link.exists() if known is None else link in known)
     }
     assert dead == set()
 

@@ -15,8 +15,8 @@ from parity.tests.support import samples
 from parity.tests.support.paths import PACKAGE, ROOT
 
 PUBLIC = [
-    "Batch", "Case", "Dataset", "Limit", "Optimizer", "ParityError", "Schedule", "Spec", "State", "Training",
-    "readable_by",
+    "Batch", "Capabilities", "Case", "Dataset", "Limit", "Model", "Optimizer", "ParityError", "Probe", "Runtime",
+    "Schedule", "Spec", "State", "Training", "every_runtime", "readable_by", "resume",
 ]  # fmt: skip
 MOST_MS = 50
 DOCUMENTS = [ROOT / "README.md", *sorted((PACKAGE / "docs").glob("*.md"))]
