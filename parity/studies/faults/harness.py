@@ -17,6 +17,7 @@ from parity.runtimes import _module, jax, jax_float64
 from parity.runtimes._tensorflow import TensorFlowRuntime
 from parity.runtimes.jax import Jax
 from parity.runtimes.jax_float64 import JaxFloat64
+from parity.runtimes.reference import ReferenceAnswers
 from parity.runtimes.subject import Subject
 from parity.scoring import rules
 from parity.scoring.rules import Ensemble
@@ -30,13 +31,21 @@ ALL = ("predict", "eval_gradient", "seeded_defects")
 """The probes that seeded defects are in, and these."""
 
 
-def _judged(change: Any) -> Any:
+def _comparing(change: Any) -> Any:
     """`rules.judge` given other answers: `change(actual, jax, oracle)` gives the three."""
 
-    def make(honest: Any) -> Any:
-        return lambda actual, jax, oracle, *rest: honest(*change(actual, jax, oracle), *rest)
+    def make(original: Any) -> Any:
+        return lambda actual, jax, oracle, *rest: original(*change(actual, jax, oracle), *rest)
 
-    return patched((rules, "judge", make))
+    return make
+
+
+def _judged(change: Any) -> Any:
+    return patched((rules, "judge", _comparing(change)))
+
+
+def _none_required(original: Any) -> Any:
+    return lambda self, probe, size: []
 
 
 def _each(change: Any) -> Any:
@@ -217,7 +226,10 @@ FAULTS = grouped(
     _judging("JAX's answer compared with itself", lambda actual, jax, oracle: (jax, jax, oracle)),
     _judging("the answer taken for its own oracle", lambda actual, jax, oracle: (actual, jax, actual)),
     _judging("answers sorted before they are compared", _each(_sorted)),
-    _judging("leaves that one side lacks skipped", _only_common),
+    Fault(
+        "leaves that one side lacks skipped", "rules.judge",
+        patched((rules, "judge", _comparing(_only_common)), (ReferenceAnswers, "leaves", _none_required)), ALL, SIZES,
+    ),
     _judging("the first leaf never judged", _without_first),
     _judging("NaN and infinity replaced before comparing", _each(_finite)),
     _judging("NaN and infinity left out of the comparison", _only_finite),

@@ -234,9 +234,10 @@ def test_an_output_folder_that_is_a_file(tmp_path):
 
 
 def test_a_full_disk_ends_the_run_with_a_clear_error(tmp_path, frameworks):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "run.jsonl").symlink_to("/dev/full")
-    options = ["--case", IRIS, "--probe", "training", "--runtime", "jax"]
+    """The case puts it there when it is loaded: a record that is there before would be moved aside."""
+    full = "from pathlib import Path\nPath('out/run.jsonl').symlink_to('/dev/full')\n"
+    (tmp_path / "full.py").write_text(MINE + full)
+    options = ["--case", "full.py:case", "--probe", "training", "--runtime", "jax"]
     done = samples.inside("run", "--out", "out", *options, cwd=tmp_path)
     assert done.returncode not in (0, 1)
     assert "No space left on device" in done.stdout + done.stderr
