@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from parity.core.errors import ParityError
     from parity.handover.continuing import resume
     from parity.probes.declaration import Probe, every_runtime
+    from parity.probes.evaluation import score
     from parity.runtimes.base import Capabilities, Model, Runtime
+    from parity.session.asserting import assert_in_order
 
 __version__ = "0.1.0"
 
@@ -42,9 +44,11 @@ __all__ = [
     "Spec",
     "State",
     "Training",
+    "assert_in_order",
     "every_runtime",
     "readable_by",
     "resume",
+    "score",
 ]
 
 _MODULES = {
@@ -54,8 +58,10 @@ _MODULES = {
     "parity.compat.remedies": ("readable_by",),
     "parity.core.errors": ("ParityError",),
     "parity.handover.continuing": ("resume",),
+    "parity.probes.evaluation": ("score",),
     "parity.probes.declaration": ("Probe", "every_runtime"),
     "parity.runtimes.base": ("Capabilities", "Model", "Runtime"),
+    "parity.session.asserting": ("assert_in_order",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

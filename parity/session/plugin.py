@@ -298,6 +298,12 @@ def _wanted(config: pytest.Config, mark: str, probe: str) -> bool:
     return named or latency or re.search(rf"\b{mark}\b", config.option.markexpr) is not None
 
 
+def _where(item: pytest.Function) -> str:
+    """Return the module of a test of the suites; of another, its file."""
+    name = str(item.module.__name__)
+    return name if name.startswith("parity.suites.") else os.path.relpath(item.path)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Record the plan, before the first test runs."""
     planned = {found: item for item in session.items if (found := _item(item)) is not None}
@@ -305,9 +311,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     if any("benchmark" in getattr(item, "fixturenames", ()) for item in planned.values()):
         _require_benchmarks(session.config)
-    modules = {found.item: item.module.__name__ for found, item in planned.items() if isinstance(item, pytest.Function)}
+    where = {found.item: _where(item) for found, item in planned.items() if isinstance(item, pytest.Function)}
     try:
-        _session(session.config).begin(list(planned), modules)
+        _session(session.config).begin(list(planned), where)
     except ParityError as error:
         _exit(error)
     _remember_interrupts(session.config)

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
+from parity.cases.case import TEST_SET
 from parity.probes.declaration import Probe
 from parity.records import PlanItem
-from parity.records.measures import BATCH_SIZES
+from parity.session.selection import Selection
 
 
-def command(item: PlanItem, probe: Probe, module: str, cases: Sequence[str]) -> str:
+def command(item: PlanItem, probe: Probe, where: str, selection: Selection) -> str:
     """Return the command that runs the test of `item` alone.
 
     Args:
         item: the plan item.
         probe: its probe; its mark must be given.
-        module: the test module, such as `parity.suites.test_predict`.
-        cases: the name under which its case was given; empty where that is the default.
+        where: the file of the test, relative to the current folder; or its module, if it is in `parity.suites`.
+        selection: what the run is about.
     """
-    extra = [f"--parity-case={case}" for case in cases if case != "reference"]
-    if probe.mark == "latency":
-        measured = BATCH_SIZES if item.variant else (max(BATCH_SIZES),)  # a footprint is of the largest size
-        extra += [] if item.batch_size in measured else [f"--parity-batch-size={item.batch_size}"]
+    case = "reference" if probe.about_pair else selection.name_of(item.case)
+    extra = [] if case == "reference" else [f"--parity-case={case}"]
+    if not (selection.default_sizes or probe.about_pair):
+        extra.append(f"--parity-batch-size={'test' if item.batch_size == TEST_SET else item.batch_size}")
     extra += ["-m", probe.mark] if probe.mark else []
-    return shlex.join([*_python(), "-m", "pytest", "--pyargs", f"{module}::{item.item}", *extra])
+    found = [] if where.endswith(".py") else ["--pyargs"]
+    return shlex.join([*_python(), "-m", "pytest", *found, f"{where}::{item.item}", *extra])
 
 
 def _python() -> list[str]:

@@ -55,7 +55,7 @@ class RunSession:
         self.probes: dict[str, Probe] = {}
         self.report = ""
         self._out = out
-        self._modules: Mapping[str, str] = {}
+        self._where: Mapping[str, str] = {}
         self._environment: environment.Environment | None = None
         self._planner: Planner | None = None
         self._listener: deprecations.LogCollector | None = None
@@ -100,9 +100,9 @@ class RunSession:
             self._planner = Planner(self.selection, gpus, lambda name: self.subject(name).dataset.test.size)
         return self._planner
 
-    def begin(self, plan: list[PlanItem], modules: Mapping[str, str]) -> None:
-        """Record the plan; `modules` has the test module of each item."""
-        self.plan, self._modules = plan, modules
+    def begin(self, plan: list[PlanItem], where: Mapping[str, str]) -> None:
+        """Record the plan; `where` has the module or file of the test of each item."""
+        self.plan, self._where = plan, where
         self.run.environment |= self.environment.facts
         self.run.environment["left_out"] = list(self.planner.left_out.values())
         if self._out is not None:
@@ -193,8 +193,7 @@ class RunSession:
     def repeat(self, item: PlanItem) -> str:
         """Return the command that runs the test of `item` alone."""
         probe = self.probe_of(item)
-        names = [] if probe.about_pair else [self.selection.name_of(item.case)]
-        return repeat.command(item, probe, self._modules.get(item.item, "parity.suites"), names)
+        return repeat.command(item, probe, self._where.get(item.item, "parity.suites"), self.selection)
 
     def finish(self, state: str) -> None:
         """Close what is open, seal the record, and write the report."""

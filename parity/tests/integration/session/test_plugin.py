@@ -1,5 +1,7 @@
 """The pytest plugin in the projects of users: probes of their own, options that select nothing, and no interference."""
 
+import shlex
+
 import pytest
 
 from parity import records
@@ -74,6 +76,12 @@ def test_a_probe_that_is_declared_beside_a_test_is_planned_scored_and_recorded(p
     assert all(c.score is not None and c.leaf == "output" for c in found.checks)
     assert {(b.probe, b.batch_size) for b in found.budgets} == {("confidence", 13), ("biased", 13)}
     assert found.state == records.COMPLETE
+    [bad] = [check for check in found.checks if check.status == records.FAIL]
+    python, *arguments = shlex.split(bad.repeat)
+    again = samples.python(*arguments, "-p", "no:cacheprovider", cwd=project, timeout=300)
+    assert (python, again.returncode) == ("python", pytest.ExitCode.TESTS_FAILED), again.stdout + again.stderr
+    assert "1 failed" in again.stdout
+    assert bad.item in again.stdout
 
 
 def test_such_a_probe_is_selected_by_its_name(project):

@@ -32,7 +32,7 @@ else:
     import tomli as tomllib
 
 README_BYTES = 8192
-LANGUAGES = {"python", "sh", "text", "toml"}
+LANGUAGES = {"html", "python", "sh", "text", "toml"}
 PROGRAMS = {"parity", "tox", "pytest", "python", "python3", "pip", "dask"}
 FRAMEWORKS = ("jax", "tensorflow")
 CURRENT = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
