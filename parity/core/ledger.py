@@ -49,6 +49,3 @@ class TimeLedger:
             booked.setdefault(purpose, seconds)
         own = elapsed - sum(s for p, s in booked.items() if p != OWN_CODE)
         return {**booked, OWN_CODE: own}
-
-
-Ledger = TimeLedger  # the former name, until every importer has the new one

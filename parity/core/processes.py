@@ -98,8 +98,3 @@ def block_jax() -> None:
         if sys.modules.get(name) is not None:
             raise RuntimeError(f"{name} is already imported in the process that must not have it")
         sys.modules[name] = None  # type: ignore[assignment]
-
-
-# The former names, until every importer has the new ones.
-Answering = JsonProcess
-make_jax_impossible = block_jax

@@ -8,10 +8,10 @@ those, and writes there the states after as many steps again.
 import sys
 from pathlib import Path
 
-from parity.core.processes import make_jax_impossible
+from parity.core.processes import block_jax
 from parity.runtimes.base import VIRTUAL_CPUS
 
-make_jax_impossible()
+block_jax()
 
 from parity.export import artifact  # noqa: E402 - TensorFlow's side, imported without JAX
 from parity.handover import checkpoints, files  # noqa: E402

@@ -11,7 +11,7 @@ import jax
 import msgspec
 
 from parity.cases.case import Case
-from parity.core.ledger import Ledger
+from parity.core.ledger import TimeLedger
 from parity.handover import CARRIED, EXPORTED, RESTARTED
 from parity.handover.events import JAX_ALONE, HandoverEvents
 from parity.handover.finetuning import finetuned
@@ -26,7 +26,7 @@ SMALL_BATCH = 32
 """Besides the case's own batch size: the more steps the moments were made of, the more it costs to lose them."""
 
 
-def results(case: Case, ledger: Ledger) -> tuple[list[LeafResult], list[Event]]:
+def results(case: Case, ledger: TimeLedger) -> tuple[list[LeafResult], list[Event]]:
     """Hand training over from each seed; return results by stage and of the final accuracy, and events.
 
     Raises:
@@ -47,7 +47,7 @@ def results(case: Case, ledger: Ledger) -> tuple[list[LeafResult], list[Event]]:
 
 
 @contextmanager
-def _opened(case: Case, ledger: Ledger, steps: int | None, **changes: Any) -> Iterator[Trajectories]:
+def _opened(case: Case, ledger: TimeLedger, steps: int | None, **changes: Any) -> Iterator[Trajectories]:
     subject = Subject(replace(case, training=replace(case.training, **changes)), ledger)
     trajectories = Trajectories(HandoverSetup(subject), steps)
     try:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from parity import records
 from parity.cases.case import Case
 from parity.core.failures import NUMERIC
-from parity.core.ledger import Ledger
+from parity.core.ledger import TimeLedger
 from parity.latency import LATENCY, Effort, Group, TimedRuntime, device_of
 from parity.latency.measuring import Latency
 from parity.records import Footprint, PlanItem, Timing
@@ -38,7 +38,7 @@ class Latencies:
         subject: Callable[[str], Subject],
         runtimes: Mapping[str, TimedRuntime],
         effort: Effort,
-        ledger: Ledger,
+        ledger: TimeLedger,
         record: Callable[[Timing | Footprint], None],
     ) -> None:
         self._names = {case.name: name for name, case in cases.items()}

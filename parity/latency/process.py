@@ -9,7 +9,7 @@ from typing import Any
 
 from parity.core import environment
 from parity.core.errors import ParityError, RuntimeFailureError
-from parity.core.processes import Answering
+from parity.core.processes import JsonProcess
 from parity.latency import TimedRuntime
 from parity.latency.worker import FOOTPRINT, LOAD, PREPARE, RESET, TIME, WITHOUT_JAX
 
@@ -26,7 +26,7 @@ class Worker:
     def __init__(self, runtime: TimedRuntime, folder: Path, device: str) -> None:
         arguments = ["-m", "parity.latency.worker", runtime.worker, str(folder), device]
         self._name = runtime.name
-        self._process = Answering(
+        self._process = JsonProcess(
             f"the process of {runtime.name}", arguments + [WITHOUT_JAX] * runtime.without_jax, _changes()
         )
         self._ended: ParityError | None = None

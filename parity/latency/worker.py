@@ -164,7 +164,7 @@ def serve(worker: Worker) -> None:
 if __name__ == "__main__":
     without_jax = WITHOUT_JAX in sys.argv
     if without_jax:
-        from parity.core.processes import make_jax_impossible
+        from parity.core.processes import block_jax
 
-        make_jax_impossible()
+        block_jax()
     serve(Worker(sys.argv[1], Path(sys.argv[2]), sys.argv[3], without_jax))

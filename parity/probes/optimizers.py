@@ -16,7 +16,7 @@ from parity.cases.loading import load
 from parity.cases.optimizers import Optimizer, Schedule
 from parity.cases.training import optimizer
 from parity.core.errors import ParityError
-from parity.core.ledger import Ledger
+from parity.core.ledger import TimeLedger
 from parity.handover import CARRIED, EXPORTED
 from parity.handover.continuing import resume
 from parity.handover.exported import hand_over
@@ -99,7 +99,7 @@ class Optimizers:
         self._compared: dict[str, Comparison | ParityError] = {}
 
     @classmethod
-    def open(cls, ledger: Ledger) -> Optimizers:
+    def open(cls, ledger: TimeLedger) -> Optimizers:
         """Return the optimizers on a new subject."""
         return cls(Subject(load(CASE), ledger))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parity.core.errors import RuntimeFailureError
-from parity.core.processes import Answering, make_jax_impossible, replies
+from parity.core.processes import JsonProcess, block_jax, replies
 from parity.runtimes.base import (
     ARTIFACT,
     FIRST_CPU,
@@ -54,7 +54,7 @@ class SavedModelFresh(Runtime):
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         self._scratch = tempfile.TemporaryDirectory(prefix="parity-fresh-")
-        self._process: Answering | None = None
+        self._process: JsonProcess | None = None
         self._sent: set[Request] = set()
         self._answered: dict[Request, dict[str, Any]] = {}
 
@@ -109,7 +109,7 @@ class SavedModelFresh(Runtime):
         if self._process is None:
             bundle = self.model.require_bundle()
             arguments = ["-m", SavedModelFresh.__module__, str(bundle), self._scratch.name]
-            self._process = Answering("the fresh process", arguments)
+            self._process = JsonProcess("the fresh process", arguments)
         self._process.send(asdict(request))
 
 
@@ -124,7 +124,7 @@ def split_by_probe(arrays: dict[str, Any]) -> Answers:
 
 def serve(bundle_path: Path, folder: Path) -> None:
     """Answer the requests on standard input until it closes."""
-    make_jax_impossible()
+    block_jax()
     written = replies()
     from parity.export import artifact, bundles
     from parity.runtimes.saved_model import SavedModel

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from parity.core.environment import versions
 from parity.core.errors import CaseError, InputError, ParityError, RuntimeFailureError
 from parity.core.failures import REMEDIABLE, Failure, classify
-from parity.core.ledger import FRAMEWORKS, TRAINING, Ledger
+from parity.core.ledger import FRAMEWORKS, TRAINING, TimeLedger
 from parity.core.progress import Report, silent
 from parity.records import PlanItem, Remedy
 from parity.runtimes import registry
@@ -78,7 +78,7 @@ class Subject:
     def __init__(
         self,
         case: Case,
-        ledger: Ledger,
+        ledger: TimeLedger,
         progress: Report = silent,
         workdir: Path | None = None,
         *,

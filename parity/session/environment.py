@@ -8,7 +8,7 @@ from typing import Any
 
 from parity.compat import deprecations, handshake
 from parity.core import environment
-from parity.core.ledger import IMPORTING, Ledger
+from parity.core.ledger import IMPORTING, TimeLedger
 from parity.probes.declaration import Devices
 from parity.records import Deprecation
 from parity.runtimes.base import VIRTUAL_CPUS
@@ -32,7 +32,7 @@ class Environment:
 
 
 def import_frameworks(
-    selection: Selection, ledger: Ledger, deprecated: Callable[[Deprecation], None]
+    selection: Selection, ledger: TimeLedger, deprecated: Callable[[Deprecation], None]
 ) -> Environment:  # fmt: skip
     """Import both frameworks, give each its virtual CPUs before either starts, and describe what is there.
 

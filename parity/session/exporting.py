@@ -37,11 +37,11 @@ def export_case(
     if readable_by is not None:
         readers.limits_of(readable_by)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from parity.core.ledger import Ledger
+    from parity.core.ledger import TimeLedger
     from parity.core.progress import Bar
     from parity.session.selection import not_installed, select
 
-    ledger = Ledger()
+    ledger = TimeLedger()
     selection = select([name], (), (), sizes, ledger)
     try:
         from parity.export import conversion

@@ -21,7 +21,7 @@ from parity import records
 from parity.compat import deprecations
 from parity.core import storage
 from parity.core.errors import ParityError, StorageError, UsageError
-from parity.core.ledger import IMPORTING, Ledger
+from parity.core.ledger import IMPORTING, TimeLedger
 from parity.records import Deprecation, PlanItem
 
 CASES, SIZES = ("reference",), "1, 13, 20, 256, and the whole test set"
@@ -32,7 +32,7 @@ OPTIONAL = ("long", "latency")
 SESSION = pytest.StashKey[Any]()
 INTERRUPTED = pytest.StashKey[bool]()
 REFUSED = pytest.StashKey[Exception]()
-LEDGER = Ledger()  # opened as early as pytest allows, so that imports are booked
+LEDGER = TimeLedger()  # opened as early as pytest allows, so that imports are booked
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

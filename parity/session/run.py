@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from parity import records
 from parity.compat import deprecations, known_issues
 from parity.core.errors import ParityError
-from parity.core.ledger import FRAMEWORKS, Ledger
+from parity.core.ledger import FRAMEWORKS, TimeLedger
 from parity.probes import registry
 from parity.probes.declaration import Probe
 from parity.records import NO_DEVICE, Check, PlanItem, Remedy, Run
@@ -45,7 +45,7 @@ class RunSession:
         selection: Selection,
         cell: str,
         out: Path | None,
-        ledger: Ledger,
+        ledger: TimeLedger,
         issues: Iterable[known_issues.KnownIssue] = (),
         subjects: Mapping[str, Subject] | None = None,
     ) -> None:

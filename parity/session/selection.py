@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from parity.cases.case import BATCH_SIZES, TEST_SET, Case
 from parity.cases.loading import load
 from parity.core.errors import NotComparableError, UsageError
-from parity.core.ledger import IMPORTING, Ledger
+from parity.core.ledger import IMPORTING, TimeLedger
 from parity.runtimes import registry
 from parity.runtimes.base import VIRTUAL_CPUS, Runtime
 
@@ -38,7 +38,7 @@ class Selection:
 
 
 def select(
-    cases: Iterable[str], runtimes: Sequence[str], probes: Sequence[str], sizes: Sequence[str], ledger: Ledger
+    cases: Iterable[str], runtimes: Sequence[str], probes: Sequence[str], sizes: Sequence[str], ledger: TimeLedger
 ) -> Selection:
     """Return the selection that options make; what is not given is everything.
 

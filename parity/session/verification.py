@@ -15,7 +15,7 @@ from parity.compat.handshake import Reader, Writer
 from parity.core import environment
 from parity.core.errors import NotComparableError, ParityError, RecordError, UsageError
 from parity.core.failures import REMEDIABLE, Failure, classify
-from parity.core.ledger import FRAMEWORKS, IMPORTING, Ledger
+from parity.core.ledger import FRAMEWORKS, IMPORTING, TimeLedger
 from parity.export import archives, bundles
 from parity.export.bundles import Bundle
 from parity.records import PlanItem, Remedy, Run
@@ -68,7 +68,7 @@ def _verify(
     bundle: Bundle, out: Path | None, cell: str | None, mode: str, issues: Path | None
 ) -> Run:  # fmt: skip
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    ledger = Ledger()
+    ledger = TimeLedger()
     try:
         with ledger.spend(IMPORTING):
             from parity.compat import reader
@@ -120,7 +120,7 @@ def _prediction(
     return handshake.predict(writes, reader, newer)
 
 
-def _check(bundle: Bundle, record: RunRecord, plan: list[PlanItem], remedied: bool, ledger: Ledger) -> None:
+def _check(bundle: Bundle, record: RunRecord, plan: list[PlanItem], remedied: bool, ledger: TimeLedger) -> None:
     """Record the checks of the default export, or of the one under a remedy where that is needed."""
     runtime = _open(bundle, bundle.path / bundles.REMEDIED if remedied else bundle.path)
     remedy = None
@@ -151,8 +151,13 @@ def _remediable(bundle: Bundle, runtime: Runtime) -> list[Failure]:
 
 
 def _check_evaluation(
-    bundle: Bundle, record: RunRecord, runtime: Runtime, items: list[PlanItem], remedy: Remedy | None, ledger: Ledger
-) -> None:  # fmt: skip
+    bundle: Bundle,
+    record: RunRecord,
+    runtime: Runtime,
+    items: list[PlanItem],
+    remedy: Remedy | None,
+    ledger: TimeLedger,
+) -> None:
     size, evaluation = items[0].batch_size, EVALUATION_OF[items[0].probe]
     try:
         with ledger.spend(FRAMEWORKS):

@@ -42,10 +42,10 @@ def frameworks():
 def reference(frameworks):
     """The reference case, trained and exported once."""
     from parity.cases.loading import load
-    from parity.core.ledger import Ledger
+    from parity.core.ledger import TimeLedger
     from parity.runtimes.subject import Subject
 
-    subject = Subject(load("reference"), Ledger())
+    subject = Subject(load("reference"), TimeLedger())
     subject.batch(13)
     yield subject
     subject.close()
@@ -54,11 +54,11 @@ def reference(frameworks):
 @pytest.fixture(scope="session")
 def tiny_subject(frameworks):
     """The tiny case, trained and exported once; whoever changes a part of it changes a copy."""
-    from parity.core.ledger import Ledger
+    from parity.core.ledger import TimeLedger
     from parity.runtimes.subject import Subject
     from parity.tests.support import tiny
 
-    subject = Subject(tiny.tiny, Ledger())
+    subject = Subject(tiny.tiny, TimeLedger())
     for size in (13, 20):
         subject.batch(size)
     yield subject
@@ -68,12 +68,12 @@ def tiny_subject(frameworks):
 @pytest.fixture(scope="session")
 def trajectories(frameworks):
     """The trajectories of the tiny training, made once."""
-    from parity.core.ledger import Ledger
+    from parity.core.ledger import TimeLedger
     from parity.handover.trajectories import Trajectories
     from parity.runtimes.subject import Subject
     from parity.tests.support import planting, tiny_training
 
-    subject = Subject(tiny_training.case(), Ledger())
+    subject = Subject(tiny_training.case(), TimeLedger())
     found = Trajectories(planting.PlantedSetup(subject), planting.STEPS)
     yield found
     found.close()
@@ -92,13 +92,13 @@ def begun(trajectories):
 @pytest.fixture
 def subject_of(frameworks):
     """Makes subjects, and closes them."""
-    from parity.core.ledger import Ledger
+    from parity.core.ledger import TimeLedger
     from parity.runtimes.subject import Subject
 
     made = []
 
     def make(case, **parts):
-        made.append(Subject(case, Ledger(), **parts))
+        made.append(Subject(case, TimeLedger(), **parts))
         return made[-1]
 
     yield make

@@ -26,7 +26,7 @@ from parity.cases.loading import load
 from parity.cases.pipeline import Pipeline
 from parity.cases.training import compile_training, train
 from parity.core import environment
-from parity.core.ledger import Ledger
+from parity.core.ledger import TimeLedger
 from parity.core.storage import write_atomically
 from parity.export import artifact
 from parity.probes.evaluation import Place, score
@@ -65,7 +65,7 @@ class Study:
         runtimes = {name: AtState(opened, flatten(trained.state)) for name, opened in self._opened().items()}
         workdir = Path(self._scratch.name)
         subject = Subject(
-            case, Ledger(), workdir=workdir, dataset=dataset, pipeline=pipeline, trained=trained, runtimes=runtimes
+            case, TimeLedger(), workdir=workdir, dataset=dataset, pipeline=pipeline, trained=trained, runtimes=runtimes
         )
         for size in SIZES:
             subject.batch(size)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from parity import records
 from parity.core.errors import ParityError
-from parity.core.ledger import Ledger
+from parity.core.ledger import TimeLedger
 from parity.core.progress import Bar, Report, silent
 from parity.probes import registry
 from parity.records import PlanItem, Run
@@ -62,7 +62,7 @@ def run(faults: Sequence[Fault], quick: bool) -> tuple[list[Outcome], dict[str, 
 
 def open_session() -> RunSession:
     """Return a run of the reference case by JAX, its oracle and the reloaded artifact."""
-    ledger = Ledger()
+    ledger = TimeLedger()
     runtimes = ("jax", "jax_float64", SavedModel.name)
     return RunSession(select((CASE,), runtimes, (), [str(size) for size in SIZES], ledger), "faults", None, ledger)
 

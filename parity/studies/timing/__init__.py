@@ -48,12 +48,12 @@ def main(arguments: Namespace, further: list[str]) -> int:
     folder = output_folder(arguments.out or Path("reports"))  # a wrong folder is refused before the work, not after
 
     from parity.cases.loading import load
-    from parity.core.ledger import Ledger
+    from parity.core.ledger import TimeLedger
     from parity.core.progress import Bar
     from parity.runtimes.subject import Subject
     from parity.studies.timing import measuring
 
-    subject = Subject(load(CASE), Ledger(), Bar())
+    subject = Subject(load(CASE), TimeLedger(), Bar())
     try:
         study = measuring.measure(subject, CASE, arguments.trials, progress=Bar())
     finally:

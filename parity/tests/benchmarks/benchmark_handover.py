@@ -26,14 +26,14 @@ def main() -> None:
     jax_devices.configure_devices(VIRTUAL_CPUS)
     artifact.configure_devices(VIRTUAL_CPUS)
     from parity.cases.loading import load
-    from parity.core.ledger import Ledger
+    from parity.core.ledger import TimeLedger
     from parity.handover import CARRIED, EXPORTED, RESTARTED
     from parity.handover.continuing import resume
     from parity.handover.finetuning import keras_loop, restarted_optimizer
     from parity.handover.setup import HandoverSetup
     from parity.runtimes.subject import Subject
 
-    subject = Subject(load("reference"), Ledger())
+    subject = Subject(load("reference"), TimeLedger())
     subject.batch(1)
     setup = HandoverSetup(subject)
     handover = setup.handover

@@ -232,10 +232,10 @@ def test_the_same_case_is_trained_to_the_same_bits(tiny_subject, subject_of):
 
 @pytest.fixture(scope="module")
 def miniature(frameworks):
-    from parity.core.ledger import Ledger
+    from parity.core.ledger import TimeLedger
     from parity.runtimes.subject import Subject
 
-    subject = Subject(load("miniature"), Ledger())
+    subject = Subject(load("miniature"), TimeLedger())
     yield subject
     subject.close()
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from parity.core.ledger import Ledger
+from parity.core.ledger import TimeLedger
 from parity.probes.declaration import Scope
 from parity.probes.evaluation import Place, Scores
 from parity.probes.power import PowerStudy
@@ -250,7 +250,7 @@ def test_a_defect_leaves_nothing_behind(subject):
 )
 def test_a_leaf_that_is_not_scored_does_not_pass(subject, monkeypatch, probe, kept, missing):
     selection = Selection({"tiny": tiny.tiny}, (runtimes()["tf_graph"],), (probe,), (SIZE,))
-    session = RunSession(selection, "cell", None, Ledger(), subjects={"tiny": subject})
+    session = RunSession(selection, "cell", None, TimeLedger(), subjects={"tiny": subject})
     item, test = samples.item(probe, "tf_graph", SIZE), bench.tests()[probe]
     call_test(test, session, item)
     complete = len(session.run.checks)
