@@ -17,6 +17,7 @@ from parity.core.errors import ParityError, RuntimeFailureError
 from parity.records import IN_ORDER, NO_DEVICE, Check, Profile
 from parity.runtimes.base import EVALUATION_OF
 from parity.runtimes.subject import Subject
+from parity.scoring import compare
 from parity.scoring.compare import is_float
 from parity.scoring.kinks import NOTE
 from parity.scoring.rules import ACCURACY, Budget
@@ -91,7 +92,7 @@ def distances(answer: Array, expected: Array, budget: float) -> Array:
     """
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         same = (answer == expected) | (np.isnan(answer) & np.isnan(expected))
-        apart = np.abs(np.subtract(answer, expected, dtype=np.float64)) / budget
+        apart = np.abs(compare.widen(answer) - compare.widen(expected)) / budget
     return np.where(same, 0.0, np.where(np.isnan(apart), math.inf, apart))
 
 

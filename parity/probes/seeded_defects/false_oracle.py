@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from parity.probes.seeded_defects._defect import NOTHING, Defect, Setting
 from parity.records import IN_ORDER
 from parity.runtimes.base import EVALUATION_OF, ORACLE, FixedAnswers
-from parity.scoring import rules
+from parity.scoring import compare, rules
 
 if TYPE_CHECKING:
     from parity.probes.declaration import Scope
@@ -19,7 +17,7 @@ def _overlooked(setting: Setting) -> str | None:
     subject, reference = setting.subject, setting.subject.reference
     answers = subject.evaluate(reference.jax, EVALUATION_OF[setting.probe], subject.batch(setting.size))
     wide = {
-        probe: {leaf: a.astype(np.float64) if rules.is_float(a) else a for leaf, a in answer.items()}
+        probe: {leaf: compare.widen(a) if rules.is_float(a) else a for leaf, a in answer.items()}
         for probe, answer in answers.items()
     }
     other = subject.with_runtimes({reference.oracle: FixedAnswers(subject.runtime(reference.oracle), wide)})

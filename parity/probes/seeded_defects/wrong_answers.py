@@ -11,7 +11,7 @@ import numpy as np
 from parity.probes.seeded_defects._defect import NOTHING, Defect, Setting
 from parity.records import IN_ORDER
 from parity.runtimes.base import CANDIDATE, FixedAnswers
-from parity.scoring import rules
+from parity.scoring import compare, rules
 from parity.scoring.rules import Budget
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _with_one(value: float) -> Callable[[Array], Array]:
     """Return a change of the element nearest zero: a zero in its place would be noticed least."""
 
     def change(array: Array) -> Array:
-        changed = array.copy()
+        changed = np.array(array)
         changed.flat[int(np.abs(array).argmin())] = value
         return changed
 
@@ -50,11 +50,19 @@ def _last_element(answer: Answer, budgets: Mapping[str, Budget], limit: float) -
 
 
 def _enlarged(array: Array, by: float) -> Array:
-    """Return `array` with its last element larger by `by`, or by one ulp where `by` is too little to be stored."""
-    changed, last = array.copy(), (-1,) * array.ndim
-    changed[last] = (array[last].astype(np.float64) + by).astype(array.dtype)
-    if changed[last] == array[last]:
-        changed[last] = np.nextafter(array[last], array.dtype.type(math.inf))
+    """Return `array` with its last element larger by `by`, or by one ulp where `by` is too little to be stored.
+
+    Integers and truth values differ in their lowest bit.
+    """
+    changed, last = np.array(array), (-1,) * array.ndim
+    value = array[last]
+    if not rules.is_float(array):
+        changed[last] = value ^ array.dtype.type(1)
+        return changed
+    changed[last] = (compare.widen(value) + by).astype(array.dtype)
+    if changed[last] == value:
+        up = np.nextafter(value.real, value.real.dtype.type(math.inf))
+        changed[last] = up + 1j * value.imag if array.dtype.kind == "c" else up
     return changed
 
 
@@ -64,8 +72,8 @@ CHANGES: dict[str, Change] = {
     "infinity": _floats(_with_one(math.inf)),
     "dropped_leaf": lambda answer, budgets, limit: dict(list(answer.items())[:-1]),
     "empty_answer": lambda answer, budgets, limit: {},
-    "float64_answer": _floats(lambda array: array.astype(np.float64)),
-    "float16_answer": _floats(lambda array: array.astype(np.float16)),
+    "float64_answer": _floats(compare.widen),
+    "float16_answer": _floats(lambda array: array.real.astype(np.float16)),
     "last_element": _last_element,
 }
 """By name, what becomes of a runtime's answer. Every leaf that differs must be found out of order; of reversed rows one

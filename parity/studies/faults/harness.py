@@ -19,7 +19,7 @@ from parity.runtimes.jax import Jax
 from parity.runtimes.jax_float64 import JaxFloat64
 from parity.runtimes.reference import ReferenceAnswers
 from parity.runtimes.subject import Subject
-from parity.scoring import rules
+from parity.scoring import compare, rules
 from parity.scoring.rules import Ensemble
 from parity.session.planning import Planner
 from parity.studies.faults import Fault, Plant
@@ -119,7 +119,7 @@ def _in_float32(honest: Any) -> Any:
         runtime = narrow.setdefault(id(self), Jax(self.model))
         wide = runtime.compute_at(values, evaluation, batch, device)
         return {
-            probe: {leaf: a.astype(np.float64) if rules.is_float(a) else a for leaf, a in answer.items()}
+            probe: {leaf: compare.widen(a) if rules.is_float(a) else a for leaf, a in answer.items()}
             for probe, answer in wide.items()
         }
 

@@ -103,3 +103,30 @@ def nnx_loss(params, other, rng, data, labels, train):
 
 nnx_keys = case("nnx_keys", nnx_init, nnx_loss, lambda state, data: nnx_run(*state, data, False)[0],
                 (*PROBES, "batch_stats"))  # fmt: skip
+
+
+# Leaves of every kind beside each other: complex numbers, integers, truth values, and a parameter without axes.
+def mixed_init(rng):
+    first, second = jax.random.split(rng)
+    return {"hidden": dense(first, WIDTH, 6), "scale": jnp.float32(1.5), "output": dense(second, 6, 1)}, {}
+
+
+def mixed_hidden(params, data):
+    return jnp.tanh(data @ params["hidden"]["w"] + params["hidden"]["b"]) * params["scale"]
+
+
+def mixed_value(state, data):
+    return mixed_hidden(state[0], data) @ state[0]["output"]["w"] + state[0]["output"]["b"]
+
+
+def mixed_outputs(state, data):
+    value = mixed_value(state, data)
+    return {
+        "value": value,
+        "spectrum": jnp.fft.fft(mixed_hidden(state[0], data)),
+        "quantised": jnp.clip(jnp.round(value * 8), -127, 127).astype(jnp.int8),
+        "positive": value[:, 0] > 0,
+    }
+
+
+mixed = case("mixed", mixed_init, mean_squared_error(mixed_value), mixed_outputs)
