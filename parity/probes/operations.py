@@ -45,7 +45,7 @@ class Operation:
 
 
 def _definite(x: Any) -> Any:
-    """A symmetric matrix with eigenvalues of 1 and above."""
+    """Return a symmetric matrix with eigenvalues of 1 and above."""
     return x @ x.T + jnp.eye(len(x), dtype=x.dtype)
 
 
@@ -85,7 +85,7 @@ OPERATIONS = {
 
 
 def result(name: str, tensorflow: str) -> LeafResult:
-    """The result on an operation, with the remedy where that is called for.
+    """Return the result on an operation, with the remedy where that is called for.
 
     Where the default export fails in a way that a remedy may mend, the operation is exported again, readable by
     release `tensorflow`. If it then passes it is `REMEDIED`, with the failure of the default export; if not, the
@@ -113,7 +113,7 @@ def _mended(default: LeafResult, requirement: str) -> LeafResult:
 
 
 def judge(name: str, remedy: str | None = None) -> LeafResult:
-    """The result on an operation: TensorFlow's answer, judged as every answer is.
+    """Return the result on an operation: TensorFlow's answer, judged as every answer is.
 
     Args:
         name: of `OPERATIONS`.

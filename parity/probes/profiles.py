@@ -59,7 +59,7 @@ def _badness(check: Check) -> tuple[bool, float]:
 
 
 def of_check(subject: Subject, check: Check) -> Profile:
-    """The profile of the leaf that `check` is about.
+    """Return the profile of the leaf that `check` is about.
 
     Raises:
         ParityError: a runtime failed, or their answers are not of one shape.
@@ -86,7 +86,7 @@ def _about(check: Check) -> tuple[str, str, str, str, str, int]:
 
 
 def distances(answer: Array, expected: Array, budget: float) -> Array:
-    """The distance of every element from `expected` in budgets, float64; the shapes are equal.
+    """Return the distance of every element from `expected` in budgets, float64; the shapes are equal.
 
     Infinite where the budget is zero and they differ, or one is NaN or infinite and the other is not, or not alike.
     """
@@ -103,7 +103,7 @@ def histogram(apart: Array) -> list[int]:
 
 
 def position_map(apart: Array) -> tuple[list[list[float]], list[int]]:
-    """The largest distance in each block, and the rows and columns of a block.
+    """Return the largest distance in each block, and the rows and columns of a block.
 
     `apart` is seen as a matrix, its last axis across and all others down.
     """

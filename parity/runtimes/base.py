@@ -189,14 +189,6 @@ class Runtime(ABC):
         self._validate(batch, device)
         return with_derived(evaluation, self.compute(evaluation, batch, device))
 
-    def evaluate_at(self, values: Values, evaluation: str, batch: Batch, device: str = FIRST_CPU) -> Answers:
-        """Return answers by probe from the state `values`; needs the capability `any_state`.
-
-        Raises: as `evaluate`.
-        """
-        self._validate(batch, device)
-        return with_derived(evaluation, self.compute_at(values, evaluation, batch, device))
-
     def _validate(self, batch: Batch, device: str) -> None:
         from parity.cases.specs import validate
 

@@ -405,13 +405,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture
 def parity_session(request: pytest.FixtureRequest) -> Any:
-    """The run in progress, an object of `parity.session.run.RunSession`."""
+    """Return the run in progress, an object of `parity.session.run.RunSession`."""
     return _session(request.config)
 
 
 @pytest.fixture
 def subject(request: pytest.FixtureRequest, parity_session: Any, item: PlanItem) -> Any:
-    """The case under test, trained and exported: a `parity.runtimes.subject.Subject`."""
+    """Return the case under test, trained and exported: a `parity.runtimes.subject.Subject`."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():  # its progress bar is shown
         parity_session.prepare(item)
@@ -420,7 +420,7 @@ def subject(request: pytest.FixtureRequest, parity_session: Any, item: PlanItem)
 
 @pytest.fixture
 def runtime(item: PlanItem) -> Any:
-    """The runtime that the item is about, with the devices of both sides: a `parity.probes.evaluation.Place`."""
+    """Return the runtime that the item is about, with the devices of both sides: a `parity.probes.evaluation.Place`."""
     from parity.probes.evaluation import Place
 
     return Place(item.runtime, item.jax_device, item.tf_device)
@@ -428,7 +428,7 @@ def runtime(item: PlanItem) -> Any:
 
 @pytest.fixture
 def batch(subject: Any, item: PlanItem) -> Any:
-    """The examples that the item is about: a `parity.cases.specs.Batch`."""
+    """Return the examples that the item is about: a `parity.cases.specs.Batch`."""
     return subject.batch(item.batch_size)
 
 

@@ -14,7 +14,7 @@ from parity.session.timing import latencies
 
 @pytest.fixture
 def measured(parity_session: RunSession, item: PlanItem, request: pytest.FixtureRequest) -> Latencies:
-    """What is measured, for all items of a run."""
+    """Return what is measured, for all items of a run."""
     parity_session.prepare(item)
     return parity_session.shared(latencies(benchmarking.effort(request.config)))
 

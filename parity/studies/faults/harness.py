@@ -174,7 +174,7 @@ def _failing(artifact: Any, data: Any) -> Any:
 
 @contextmanager
 def _swallowed(bench: Bench) -> Iterator[None]:
-    """A runtime that raises, and a score that is then empty."""
+    """Plant a runtime that raises, and a score that is then empty."""
 
     def swallow(honest: Any) -> Any:
         def results(self: Any, *arguments: Any) -> Any:

@@ -54,6 +54,7 @@ class Outcome:
         red: those not in order.
         probes: the probes that have some.
         check: plan item of the red check that is farthest over its limit; if none is red, of the highest score.
+        test, batch_size: what that item is about.
         leaf: the leaf.
         status: its status.
         score: its score; None where it is exact, or ended in an error.
@@ -71,6 +72,8 @@ class Outcome:
     red: int
     probes: list[str]
     check: str
+    test: str
+    batch_size: int
     leaf: str
     status: str
     score: float | None
@@ -104,6 +107,8 @@ def verdict_on(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
         red=len(red),
         probes=sorted({check.probe for check in red}),
         check=strongest.item,
+        test=strongest.test,
+        batch_size=strongest.batch_size,
         leaf=strongest.leaf,
         status=strongest.status,
         score=_rounded(strongest.score) if over is not None else None,
@@ -137,7 +142,7 @@ def _blocking(honest: Run, run: Run, questions: list[PlanItem]) -> list[Check]:
 
 
 def _limit(check: Check) -> float | None:
-    """What the check's score is held against."""
+    """Return what the check's score is held against."""
     if check.runtime == registry.with_role(ORACLE).name:
         return rules.BIAS_LIMIT
     return 1.0 if check.probe == rules.ACCURACY else check.limit

@@ -38,10 +38,8 @@ def _table(group: str, outcomes: list[Outcome]) -> Table:
 
 
 def _check(outcome: Outcome) -> str:
-    """Return the plan item without the case and the runtime, and the leaf."""
-    function, _, ident = outcome.check.removeprefix("test_").partition("[")
-    size = ident.rstrip("]").rpartition("-")[2]
-    return f"{function} {size if size[1:].isdecimal() else ''} {outcome.leaf}".replace("  ", " ")
+    """Return what the check is about: the test, the batch size and the leaf."""
+    return f"{outcome.test} b{outcome.batch_size} {outcome.leaf}"
 
 
 def _red(outcome: Outcome) -> str:
