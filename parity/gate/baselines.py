@@ -165,17 +165,20 @@ def difference(path: Path, run: Side, text: str) -> str:
         return f"There is no baseline {path} yet; this one has {len(run.checks):,} checks."
     try:
         old = read(path)
-        said = [outputs.terminal(judge(old, run, load_policy()))]
+        lines = [outputs.terminal(judge(old, run, load_policy()))]
     except (RecordError, NotComparableError) as error:
         return f"The baseline that is there cannot be compared: {error}"
     if path.read_bytes() == text.encode():
-        return "\n".join([*said, "", "The baseline stays as it is."])
+        return "\n".join([*lines, "", "The baseline stays as it is."])
     moved = list(_moved(old, run))
-    said += ["", f"{len(moved):,} scores change in {path}:" if moved else f"No score changes in {path}, other rows do."]
-    said += moved[:SHOWN]
+    lines += [
+        "",
+        f"{len(moved):,} scores change in {path}:" if moved else f"No score changes in {path}, other rows do.",
+    ]
+    lines += moved[:SHOWN]
     if moved[SHOWN:]:
-        said.append(f"  and {len(moved) - SHOWN:,} more")
-    return "\n".join(said)
+        lines.append(f"  and {len(moved) - SHOWN:,} more")
+    return "\n".join(lines)
 
 
 def _moved(old: Side, run: Side) -> Iterator[str]:

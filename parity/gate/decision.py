@@ -100,8 +100,8 @@ def _of_runs(baseline: Side, candidate: Side) -> Iterator[Finding]:
     if why := _swapped(baseline, candidate):
         yield Finding(WARN, verdict.SWAPPED, "", f"the candidate is older than the baseline, {why}: are they swapped?")
     if baseline.mode != candidate.mode:
-        said = f"the baseline's mode is {baseline.mode}, the candidate's {candidate.mode}, which asks other questions"
-        yield Finding(NOTE, verdict.MODE, "", said)
+        reason = f"the baseline's mode is {baseline.mode}, the candidate's {candidate.mode}, which asks other questions"
+        yield Finding(NOTE, verdict.MODE, "", reason)
 
 
 def _swapped(baseline: Side, candidate: Side) -> str:

@@ -103,16 +103,16 @@ def load_policy(path: Path | None = None) -> Policy:
         UsageError: it cannot be read, is not TOML, or says something else than the shipped one's kind of thing.
     """
     path = Path(path or SHIPPED)
-    said = one_line(str(path))
+    shown = one_line(str(path))
     try:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), type=Policy)
     except OSError as error:
-        raise UsageError(f"cannot read the policy {said}: {error.strerror}. Expected a file like {SHIPPED}.") from None
+        raise UsageError(f"cannot read the policy {shown}: {error.strerror}. Expected a file like {SHIPPED}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{said} is not TOML: {one_line(str(error))}. Expected a file like {SHIPPED}.") from None
+        raise UsageError(f"{shown} is not TOML: {one_line(str(error))}. Expected a file like {SHIPPED}.") from None
     except (msgspec.ValidationError, ValueError) as error:
         raise UsageError(
-            f"the policy {said} cannot be used: {one_line(str(error))}. Expected a table `drift` with {_FACTORS}, and "
+            f"the policy {shown} cannot be used: {one_line(str(error))}. Expected a table `drift` with {_FACTORS}, and "
             f"tables `rule` with level (hard or advisory), reason, and patterns case, probe, runtime, as in {SHIPPED}."
         ) from None
 

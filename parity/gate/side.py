@@ -154,10 +154,10 @@ def from_run(run: Run, name: str) -> Side:
         if len(kept) < len(rows):
             raise _twice(name, what, [msgspec.structs.astuple(row)[:parts] for row in rows])
     environment = run.environment
-    versions, asked = environment.get("versions", {}), environment.get("cell", {})
+    versions, requested = environment.get("versions", {}), environment.get("cell", {})
     return Side(
         source=name, cell=run.cell, mode=run.mode,
-        versions={package: versions.get(package) or asked.get(package) for package in PACKAGES},
+        versions={package: versions.get(package) or requested.get(package) for package in PACKAGES},
         places=places, checks=checks, powers=powers, budgets=budgets, timings=timings, footprints=footprints,
         remedies=run.remedies, deprecations=None if run.deprecations is None else set(run.deprecations),
         state=run.state, stopped=run.stopped, started_at=run.started_at, machine=environment.get("machine", {}),

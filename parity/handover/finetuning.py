@@ -24,7 +24,7 @@ from parity.export import conversion as export
 from parity.export.bundles import Signature
 from parity.handover.counterparts import keras_optimizer, keras_schedule
 from parity.handover.files import Batches
-from parity.runtimes.subject import Once, Subject
+from parity.runtimes.subject import Cached, Subject
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 """The defaults that Keras documents for Adam; declared here, so that an optimizer with others is found."""
@@ -101,7 +101,7 @@ def finetuned(subject: Subject) -> Finetuned:
     return subject.shared(_outcome).get()
 
 
-def _outcome(subject: Subject) -> Once[Finetuned]:
+def _outcome(subject: Subject) -> Cached[Finetuned]:
     def train() -> Finetuned:
         with subject.ledger.spend(TRAINING):
             return finetune(
@@ -109,7 +109,7 @@ def _outcome(subject: Subject) -> Once[Finetuned]:
                 subject.trained.steps, subject.pipeline, subject.dataset.test, subject.progress,
             )  # fmt: skip
 
-    return Once(train)
+    return Cached(train)
 
 
 def finetune(

@@ -22,7 +22,7 @@ from parity.latency import PREDICT, Effort, Group, TimedRuntime, in_jax, steps, 
 from parity.latency.process import Worker
 from parity.latency.timing import Measured
 from parity.records import Footprint, Timing
-from parity.runtimes.subject import Once, Subject
+from parity.runtimes.subject import Cached, Subject
 from parity.scoring.rules import LeafResult
 
 TOLERANCE = 1e-3
@@ -83,8 +83,8 @@ class Latency:
         self._workers: dict[tuple[str, str], Worker] = {}
         self._found: dict[Group, Found] = {}
         self._unexported: ParityError | None = None
-        self._written = Once(self._write_workload)
-        self._exported = Once(self._export)
+        self._written = Cached(self._write_workload)
+        self._exported = Cached(self._export)
 
     def _write_workload(self) -> workload.Workload:
         """Write the workload without its SavedModel. A failed export concerns all runtimes but the reference."""

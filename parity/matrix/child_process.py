@@ -240,7 +240,7 @@ def failure_in_log(log: str, code: int) -> Failure:
     errors = list(_ERROR.finditer(log))
     if not errors:
         failure, last = classify(log), log.strip().rpartition("\n")[2]
-        text = f"it ended with code {code}" + (f": {last}" if last else " and said nothing")
+        text = f"it ended with code {code}" + (f": {last}" if last else " and printed nothing")
         return failure if failure.kind != UNKNOWN else Failure(UNKNOWN, headline(text))
     failure = classify(errors[-1][1])
     # Some errors give their reason in the lines that follow.

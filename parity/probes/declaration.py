@@ -32,7 +32,7 @@ class Probe:
         derive: computes the answer from the others of `evaluation`, by probe, and is asked of every case; None where
             runtimes give the answer themselves.
         about_pair: whether it is about the pair of releases, and asked once beside the reference case.
-        beside: whether it follows the other selected probes, as power does, whatever `--probe` selects.
+        always_included: whether it follows the other selected probes, as power does, whatever `--probe` selects.
         selected_by: the probe that `--probe` names to select it as well; None for itself.
         mark: the pytest mark without which it is left out, such as `long`; None if it belongs to every run.
         left_out: what the summary says where it is left out for its mark.
@@ -45,7 +45,7 @@ class Probe:
     discrete: bool = False
     derive: Callable[[Answers], Answer] | None = None
     about_pair: bool = False
-    beside: bool = False
+    always_included: bool = False
     selected_by: str | None = None
     mark: str | None = None
     left_out: str = ""
@@ -142,7 +142,7 @@ def every_runtime(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
                 yield scope.item(probe.name, probe.name, runtime.name, size, ident=ident, devices=devices)
 
 
-def once(runtimes: Callable[[Scope], list[str]]) -> Callable[[Scope, Probe], Iterator[PlanItem]]:
+def one_per_case(runtimes: Callable[[Scope], list[str]]) -> Callable[[Scope, Probe], Iterator[PlanItem]]:
     """Return a plan of one item for the case, about the whole test set, recorded for the first of `runtimes`."""
 
     def plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parity.probes.declaration import Probe, Scope, once
+from parity.probes.declaration import Probe, Scope, one_per_case
 from parity.probes.training import metric_curves
 from parity.records import Curve, PlanItem
 from parity.scoring import rules
@@ -104,7 +104,7 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
 
     refused = why_not_carried(scope.case)
     if refused is None:
-        yield from once(lambda scope: scope.reader)(scope, probe)
+        yield from one_per_case(lambda scope: scope.reader)(scope, probe)
     else:
         scope.left_out[f"{scope.case.name}-carried"] = f"{scope.case.name}: a Keras optimizer left out: {refused}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from parity.probes.declaration import Probe, Scope, once
+from parity.probes.declaration import Probe, Scope, one_per_case
 from parity.records import PlanItem
 
 
@@ -15,7 +15,7 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
 
     scope.left_out |= keras_head.left_out()
     if keras_head.usable():
-        yield from once(lambda scope: scope.reader)(scope, probe)
+        yield from one_per_case(lambda scope: scope.reader)(scope, probe)
 
 
 PROBE = Probe(name="fusion", plan=_plan)

@@ -130,4 +130,4 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
                     yield scope.item(probe.name, name, oracle, size, ident=ident)
 
 
-PROBE = Probe(name="power", plan=_plan, beside=True)
+PROBE = Probe(name="power", plan=_plan, always_included=True)

@@ -161,7 +161,7 @@ def sentence(study: Study) -> str:
     same = [series for series in study.series if series.slowdown == 1]
     slower = [series for series in study.series if series.slowdown != 1]
 
-    def said(series: list[Series], what: str) -> str:
+    def share(series: list[Series], what: str) -> str:
         return "{:,} of {:,}".format(*_counted(series, what))
 
     def widest(loaded: bool) -> str:
@@ -169,11 +169,11 @@ def sentence(study: Study) -> str:
 
     return (
         f"Of a step measured against itself in another process, given at most {study.budget_s:g} s, the interval of "
-        f"the ratio contains 1 in {said(same, 'held')} trials and reaches at most {widest(False)} to each side, and a "
-        f"planted slowdown of {SLOWDOWN - 1:.0%} is found in {said(slower, 'held')}; half of them are beside a busy "
+        f"the ratio contains 1 in {share(same, 'held')} trials and reaches at most {widest(False)} to each side, "
+        f"and a planted slowdown of {SLOWDOWN - 1:.0%} is found in {share(slower, 'held')}; half of them are beside a busy "
         f"process, where the widest reaches {widest(True)}. "
         f"Pytest-benchmark's comparison of plain means of up to as many rounds ({study.plain}) raises "
-        f"{said(same, 'plain')} false alarms and finds it in {said(slower, 'plain')}."
+        f"{share(same, 'plain')} false alarms and finds it in {share(slower, 'plain')}."
     )
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Once(Generic[T]):
+class Cached(Generic[T]):
     """A value that is made when it is first read; a failure is kept as well, and raised again by each reading."""
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -93,10 +93,10 @@ class Subject:
         self._workdir, self._temporary = workdir, workdir is None
         self.remedy: Remedy | None = None
         self.no_remedy: str | None = None
-        self._dataset = Once(lambda: self._make_dataset() if dataset is None else dataset)
-        self._pipeline = Once(lambda: self._make_pipeline() if pipeline is None else pipeline)
-        self._trained = Once(lambda: self._train() if trained is None else trained)
-        self._bundle = Once(lambda: self._export_and_try() if bundle is None else bundle)
+        self._dataset = Cached(lambda: self._make_dataset() if dataset is None else dataset)
+        self._pipeline = Cached(lambda: self._make_pipeline() if pipeline is None else pipeline)
+        self._trained = Cached(lambda: self._train() if trained is None else trained)
+        self._bundle = Cached(lambda: self._export_and_try() if bundle is None else bundle)
         self._runtimes: dict[str, Runtime] = dict(runtimes or {})
         self._announced: dict[str, list[Request]] = {}
         self._batches: dict[int, Batch] = {}
@@ -315,10 +315,10 @@ class Subject:
         other.case = case or self.case
         if bundle is not None:
             roles = {name: runtime.capabilities.role for name, runtime in self._runtimes.items()}
-            other._bundle = Once(lambda: bundle)
+            other._bundle = Cached(lambda: bundle)
             other._runtimes = {name: self._runtimes[name] for name, role in roles.items() if role != CANDIDATE}
         if trained is not None:
-            other._trained = Once(lambda: trained)
+            other._trained = Cached(lambda: trained)
         if not keep_answers:
             other.reference = ReferenceAnswers(other)
         return other

@@ -13,7 +13,7 @@ from parity.records import PlanItem
 from parity.records.measures import BATCH_SIZES as TIMED_SIZES
 from parity.session.selection import Selection
 
-BESIDE = "reference"
+REFERENCE_CASE = "reference"
 """The case beside which probes about the pair of releases are asked."""
 
 
@@ -38,10 +38,10 @@ class Planner:
     def items(self, probe: Probe) -> list[PlanItem]:
         """Return the plan items of a probe, over all selected cases."""
         names = self.selection.probes
-        if names and not probe.beside and (probe.selected_by or probe.name) not in names:
+        if names and not probe.always_included and (probe.selected_by or probe.name) not in names:
             return []
         if probe.about_pair:
-            case = self.selection.cases.get(BESIDE)
+            case = self.selection.cases.get(REFERENCE_CASE)
             return list(probe.plan(self._scope(case), probe)) if case is not None else []
         return [item for case in self.selection.cases.values() for item in probe.plan(self._scope(case), probe)]
 

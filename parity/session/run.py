@@ -84,7 +84,7 @@ class RunSession:
             self.run.environment |= self._environment.facts
         return self._environment
 
-    def beside(self, subject: Subject) -> RunSession:
+    def for_subject(self, subject: Subject) -> RunSession:
         """Return a run in the same environment, about another subject of the case, with a record of its own."""
         issues, subjects = self.record.issues, {subject.case.name: subject}
         other = RunSession(self.selection, self.run.cell, None, self.ledger, issues, subjects)

@@ -139,5 +139,5 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(prog="python -m parity.studies.false_alarms.measuring")
     options.add_argument("out", type=Path)
     options.add_argument("--seeds", type=int, default=20)
-    asked = options.parse_args()
-    main(asked.out, asked.seeds)
+    arguments = options.parse_args()
+    main(arguments.out, arguments.seeds)

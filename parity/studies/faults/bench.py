@@ -108,7 +108,7 @@ class Bench:
         self._use(self._module_on_device)
 
     def _run(self, items: list[PlanItem]) -> Run:
-        session = self._session.beside(self.subject)
+        session = self._session.for_subject(self.subject)
         session.run.plan.extend(items)
         for item in items:
             try:

@@ -119,14 +119,14 @@ def verdict_on(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
     )
 
 
-def _blocking(honest: Run, run: Run, questions: list[PlanItem]) -> list[Check]:
+def _blocking(honest: Run, run: Run, plan: list[PlanItem]) -> list[Check]:
     """Return the checks over which the gate blocks: those of the sound run that this run lacks or has worse."""
-    items = {question.item for question in questions}
+    items = {item.item for item in plan}
     baseline = msgspec.structs.replace(
         honest,
         cell="honest",
         state=records.COMPLETE,
-        plan=questions,
+        plan=plan,
         checks=[c for c in honest.checks if c.item in items],
     )
     before, after = (from_run(side, side.cell) for side in (baseline, run))
@@ -175,9 +175,9 @@ def _shortfalls(fault: Fault, run: Run, bench: Bench) -> Iterable[Shortfall]:
     errors = fault.equals(values) if fault.equals else bench.moved
     if None in errors.values():
         return
-    asked = {(check.probe, check.batch_size) for check in run.checks if check.probe in bench.case.probes}
+    checked = {(check.probe, check.batch_size) for check in run.checks if check.probe in bench.case.probes}
     for weight, error in sorted(errors.items()):
-        powers = [p for probe, size in sorted(asked) for p in published(probe, size) if p.weight == weight]
+        powers = [p for probe, size in sorted(checked) for p in published(probe, size) if p.weight == weight]
         best = min(powers, key=lambda p: p.smallest_relative_error)
         smallest = _digits(best.smallest_relative_error)
         yield Shortfall(weight, _digits(error or 0.0), smallest, best.probe, best.batch_size)

@@ -102,8 +102,8 @@ def _rows(run: Run) -> set[tuple[str, str, str]]:
     return {(check.item, check.leaf, f"{check.score}") for check in run.checks}
 
 
-def _honest(bench: Bench, questions: list[PlanItem], when: str) -> Run:
-    run = bench.sound(questions)
+def _honest(bench: Bench, items: list[PlanItem], when: str) -> Run:
+    run = bench.sound(items)
     red = [check for check in run.all_checks() if check.status not in records.IN_ORDER]
     if red or not run.checks:
         first = f"{red[0].item} {red[0].leaf}: {red[0].message}" if red else "no check ran"

@@ -256,7 +256,7 @@ def test_a_leaf_that_is_not_scored_does_not_pass(subject, monkeypatch, probe, ke
     complete = len(session.run.checks)
     judged = rules.judge
     monkeypatch.setattr(rules, "judge", lambda *given: judged(*given)[kept])
-    other = session.beside(subject.with_parts())
+    other = session.for_subject(subject.with_parts())
     with pytest.raises(pytest.fail.Exception):
         call_test(test, other, item)
     found = other.run.checks

@@ -51,7 +51,7 @@ VOCABULARY = {
 
 
 def documents(paths=DOCUMENTS):
-    return pytest.mark.parametrize("document", map(Document, paths), ids=name)
+    return pytest.mark.parametrize("document", [Document(path) for path in paths], ids=name)
 
 
 def name(document):
