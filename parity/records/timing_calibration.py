@@ -170,8 +170,8 @@ def sentence(study: Study) -> str:
     return (
         f"Of a step measured against itself in another process, given at most {study.budget_s:g} s, the interval of "
         f"the ratio contains 1 in {share(same, 'held')} trials and reaches at most {widest(False)} to each side, "
-        f"and a planted slowdown of {SLOWDOWN - 1:.0%} is found in {share(slower, 'held')}; half of them are beside a busy "
-        f"process, where the widest reaches {widest(True)}. "
+        f"and a planted slowdown of {SLOWDOWN - 1:.0%} is found in {share(slower, 'held')}; half of them are beside a "
+        f"busy process, where the widest reaches {widest(True)}. "
         f"Pytest-benchmark's comparison of plain means of up to as many rounds ({study.plain}) raises "
         f"{share(same, 'plain')} false alarms and finds it in {share(slower, 'plain')}."
     )
