@@ -36,6 +36,7 @@ def frameworks():
 
     jax_devices.configure_devices(2)
     artifact.configure_devices(2)
+    assert len(jax_devices.devices()) > 1, "a test module started JAX while it was imported"
 
 
 @pytest.fixture(scope="session")

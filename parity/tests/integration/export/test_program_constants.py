@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 from jax import export
@@ -11,7 +12,7 @@ from parity.export.conversion import program_constants
 TABLES = {
     "float32": (np.arange(7, dtype=np.float32), 28),
     "bool": (np.arange(9) % 2 == 0, 9),
-    "bfloat16": (jnp.arange(6, dtype=jnp.bfloat16), 12),
+    "bfloat16": (np.arange(6).astype(ml_dtypes.bfloat16), 12),
     "complex64": (np.arange(5) * np.complex64(1 + 2j), 40),
     "a large complex64": (np.arange(5000) * np.complex64(1 + 2j), 40_000),
     "one value": (np.full(11, 3, np.float32), None),
