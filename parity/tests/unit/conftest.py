@@ -4,6 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("unit", max_examples=50, deadline=None)  # no deadline, because machines may be busy
+settings.load_profile("unit")
 
 FRAMEWORKS = ("jax", "tensorflow")
 HERE = Path(__file__).parent
