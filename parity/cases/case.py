@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -93,6 +94,12 @@ class Limit:
 
     score: float
     reason: str
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.score) and self.score > 0):
+            raise CaseError(f"Limit.score is {self.score!r}. Expected a finite number above 0.")
+        if not self.reason.strip():
+            raise CaseError("Limit.reason is empty. Expected why the case needs a limit of its own.")
 
 
 @dataclass(frozen=True)

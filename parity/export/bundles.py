@@ -36,7 +36,7 @@ from parity.core import storage
 from parity.core.errors import InputError, RecordError, StorageError, UsageError
 from parity.export import archives
 from parity.records import BudgetRecord
-from parity.scoring.rules import LIMIT, Budget
+from parity.scoring.rules import Budget, limit_of
 
 SCHEMA = 1
 REMEDIED = "remedied"
@@ -126,7 +126,7 @@ class Bundle:
     @property
     def limit(self) -> float:
         """The case's own limit for the score, or else that of this parity, not of the one that wrote the bundle."""
-        return self.signature.limit if self.signature.limit_reason else LIMIT
+        return limit_of(self.signature.limit if self.signature.limit_reason is not None else None)
 
     @property
     def saved_model(self) -> Path:

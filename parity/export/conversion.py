@@ -27,7 +27,7 @@ from parity.export import artifact, bundles, programs
 from parity.export.artifact import FEATURES, FEATURES_TRAIN, Wrap, graph, tensor_specs
 from parity.export.bundles import Signature, StateLeaf
 from parity.export.programs import traced_loss
-from parity.scoring.rules import LIMIT
+from parity.scoring.rules import limit_of
 
 
 def without_source_locations() -> None:
@@ -57,7 +57,7 @@ def signature(case: Case, state: State) -> Signature:
         labels=case.labels,
         state=state_leaves(state),
         probes=case.probes,
-        limit=case.limit.score if case.limit else LIMIT,
+        limit=limit_of(case.limit.score if case.limit else None),
         limit_reason=case.limit.reason if case.limit else None,
     )
 

@@ -71,8 +71,12 @@ def _predictions(subject: Subject, everything: Any, inference: Any) -> Iterator[
 def _difference(found: dict[str, Any] | None, expected: dict[str, Any]) -> str | None:
     if found is None:
         return "there is no serving_default signature: a server has nothing to call"
-    same = set(found) == set(expected) and all(found[k].tobytes() == expected[k].tobytes() for k in expected)
+    same = set(found) == set(expected) and all(_same(found[leaf], expected[leaf]) for leaf in expected)
     return None if same else "differs from saved_model/predict, which has the same program"
+
+
+def _same(one: Any, other: Any) -> bool:
+    return (one.shape, one.dtype) == (other.shape, other.dtype) and one.tobytes() == other.tobytes()
 
 
 def serve(module: Any, batch: Batch) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from parity.cases.case import TEST_SET, Case
 from parity.cases.specs import Answer
 from parity.records import NO_DEVICE, PlanItem
 from parity.runtimes import registry
-from parity.runtimes.base import ARTIFACT, CANDIDATE, FIRST_CPU, REFERENCE, VIRTUAL_CPUS, Answers, Capabilities, Runtime
+from parity.runtimes.base import ARTIFACT, FIRST_CPU, REFERENCE, VIRTUAL_CPUS, Answers, Capabilities, Runtime
 
 Devices = tuple[str, str]
 """A device of JAX and one of TensorFlow."""
@@ -31,6 +31,7 @@ class Probe:
         discrete: whether its answer counts examples; it then has no budget.
         derive: computes the answer from the others of `evaluation`, by probe, and is asked of every case; None where
             runtimes give the answer themselves.
+        gradients: whether a derived answer needs those of the evaluation.
         about_pair: whether it is about the pair of releases, and asked once beside the reference case.
         always_included: whether it follows the other selected probes, as power does, whatever `--probe` selects.
         selected_by: the probe that `--probe` names to select it as well; None for itself.
@@ -44,6 +45,7 @@ class Probe:
     further_devices: bool = False
     discrete: bool = False
     derive: Callable[[Answers], Answer] | None = None
+    gradients: bool = False
     about_pair: bool = False
     always_included: bool = False
     selected_by: str | None = None
@@ -105,7 +107,7 @@ class Scope:
         case: str | None = None,
     ) -> PlanItem:
         """Return a plan item of the test function `test_<test>`, with `ident` in the brackets of its pytest id."""
-        if registry.require(runtime).capabilities.role != CANDIDATE:
+        if not registry.require(runtime).capabilities.in_tensorflow:
             devices = (devices[0], NO_DEVICE)
         return PlanItem(
             item=f"test_{test}[{ident}]",
@@ -134,7 +136,7 @@ def every_runtime(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
         return
     for runtime in scope.runtimes:
         can = runtime.capabilities
-        if not can.answers(probe.name, probe.evaluation or ""):
+        if not can.answers(probe.name, probe.evaluation or "") or (probe.gradients and not can.gradients):
             continue
         for devices in _devices(scope, probe, can):
             for size in _sizes(scope.sizes, devices):
@@ -161,7 +163,7 @@ def _devices(scope: Scope, probe: Probe, can: Capabilities) -> list[Devices]:
     if not (probe.further_devices and can.further_devices):
         return [FIRST]
     pairs = [FIRST, *((f"cpu:{i}", f"cpu:{i}") for i in range(1, VIRTUAL_CPUS)), *scope.gpus]
-    if can.role == CANDIDATE:
+    if can.in_tensorflow:
         return pairs
     return [(jax, NO_DEVICE) for jax in dict.fromkeys(jax for jax, _ in pairs)]  # JAX's device of each pair, once
 

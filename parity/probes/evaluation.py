@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from parity.core.errors import ParityError
-from parity.records import MISSING
+from parity.records import MISSING, NO_DEVICE
 from parity.runtimes import registry
 from parity.runtimes.base import CANDIDATE, EVALUATION_OF, EVALUATIONS, FIRST_CPU, ORACLE, REFERENCE, Answers
 from parity.scoring import kinks, rules
@@ -30,7 +30,7 @@ class Place:
     @property
     def device(self) -> str:
         """The device on the runtime's own side."""
-        return self.tf_device if self.role == CANDIDATE else self.jax_device
+        return self.tf_device if self.role == CANDIDATE and self.tf_device != NO_DEVICE else self.jax_device
 
     @property
     def role(self) -> str:

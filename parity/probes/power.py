@@ -123,8 +123,9 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
     from parity.probes.registry import probes
 
     for oracle in scope.having(lambda can: can.role == ORACLE):
-        for name in scope.case.probes:
-            if name in scope.probes and probes()[name].derive is None:
+        derived = [name for name, known in probes().items() if known.derive is not None]
+        for name in dict.fromkeys([*scope.case.probes, *derived]):
+            if name in scope.probes:
                 for size in scope.sizes:
                     ident = size_id(f"{scope.case.name}-{name}", size, ("cpu:0", "cpu:0"))
                     yield scope.item(probe.name, name, oracle, size, ident=ident)

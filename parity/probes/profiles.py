@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from parity.cases.specs import Array
-from parity.core.errors import ParityError, RuntimeFailureError
+from parity.core.errors import RuntimeFailureError
 from parity.records import IN_ORDER, NO_DEVICE, Check, Profile
 from parity.runtimes.base import EVALUATION_OF
 from parity.runtimes.subject import Subject
@@ -36,7 +36,7 @@ def of_case(subject: Subject, checks: Iterable[Check]) -> Iterator[Profile]:
     for check in worst(check for check in checks if check.case == subject.case.name):
         try:
             yield of_check(subject, check)
-        except ParityError as error:
+        except Exception as error:
             yield Profile(*_about(check), [], [], [], [], [], [], str(error))
 
 

@@ -67,7 +67,8 @@ class Capabilities:
         without_jax: whether JAX cannot be imported in that process.
         saves_again: whether `save_again` is there.
         mode: of a converted function, `EAGER`, `GRAPH` or `XLA`; None for everything else.
-        requires: the distributions that must be installed.
+        requires: the modules that must be importable. Where `tensorflow` is among them, answers are TensorFlow's: they
+            count for the verdict on the pair.
         timing_worker: `module:function` that opens its steps in a process of their own, see `parity.latency`; None
             where its latency is not measured.
     """
@@ -87,6 +88,24 @@ class Capabilities:
     mode: str | None = None
     requires: tuple[str, ...] = ()
     timing_worker: str | None = None
+
+    def __post_init__(self) -> None:
+        expected: dict[str, tuple[object, ...]] = {
+            "role": (REFERENCE, ORACLE, CANDIDATE),
+            "source": (CASE, ARTIFACT),
+            "batch": (ANY_BATCH, STORED_BATCHES),
+            "mode": (None, EAGER, GRAPH, XLA),
+        }
+        for field, values in expected.items():
+            if getattr(self, field) not in values:
+                raise UsageError(f"Capabilities.{field} is {getattr(self, field)!r}. Expected one of {values}.")
+        if unknown := sorted(set(self.evaluations) - set(EVALUATIONS)):
+            raise UsageError(f"Capabilities.evaluations has {unknown}. Expected some of {sorted(EVALUATIONS)}.")
+
+    @property
+    def in_tensorflow(self) -> bool:
+        """Whether the answers are TensorFlow's."""
+        return "tensorflow" in self.requires
 
     def answers(self, probe: str, evaluation: str) -> bool:
         """Return whether a runtime with these capabilities answers `probe`, which `evaluation` computes."""
@@ -221,7 +240,13 @@ class Runtime(ABC):
 
 
 def derive(probe: str, evaluation: str, function: Callable[[Answers], Answer]) -> None:
-    """Let `function` compute the answer of `probe` from the others of an evaluation, for every runtime."""
+    """Let `function` compute the answer of `probe` from the others of an evaluation, for every runtime.
+
+    Raises:
+        UsageError: there is an answer of that name.
+    """
+    if probe in EVALUATION_OF and DERIVED.get(EVALUATION_OF[probe], {}).get(probe) is not function:
+        raise UsageError(f"there is a probe {probe!r} already. Expected another name for yours.")
     DERIVED.setdefault(evaluation, {})[probe] = function
     EVALUATIONS[evaluation] = tuple(dict.fromkeys([*EVALUATIONS[evaluation], probe]))
     EVALUATION_OF[probe] = evaluation

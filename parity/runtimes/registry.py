@@ -6,9 +6,10 @@ import importlib
 import pkgutil
 from functools import cache
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 
 from parity.core.errors import UsageError
-from parity.runtimes.base import ARTIFACT, CANDIDATE, CASE, ORACLE, REFERENCE, Model, Runtime
+from parity.runtimes.base import ARTIFACT, CANDIDATE, CASE, ORACLE, REFERENCE, Capabilities, Model, Runtime
 
 GROUP = "parity.runtimes"
 """The group of entry points: `name = "module:Class"`, the class derived from `Runtime`."""
@@ -61,13 +62,24 @@ def _installed() -> list[type[Runtime]]:
                 f"the entry point {entry.name!r} of {GROUP} ({entry.value}) is no runtime of that name. Expected a "
                 "class derived from parity.runtimes.base.Runtime with this `name`."
             )
+        if not isinstance(getattr(runtime, "capabilities", None), Capabilities):
+            raise UsageError(f"the runtime {entry.name!r} ({entry.value}) declares no `capabilities`.")
+        if missing := [name for name in runtime.capabilities.requires if find_spec(name) is None]:
+            raise UsageError(
+                f"the runtime {entry.name!r} ({entry.value}) needs {', '.join(missing)}. Install it, or uninstall the "
+                "distribution that declares the runtime."
+            )
         found.append(runtime)
     return found
 
 
 def _place(runtime: type[Runtime]) -> tuple[object, ...]:
     can = runtime.capabilities
-    return _ROLES.index(can.role), _SOURCES.index(can.source), can.own_process, runtime.name
+    return _ROLES.index(can.role), not _is_own(runtime), _SOURCES.index(can.source), can.own_process, runtime.name
+
+
+def _is_own(runtime: type[Runtime]) -> bool:
+    return runtime.__module__.startswith("parity.runtimes.")
 
 
 def require(name: str) -> type[Runtime]:
@@ -96,8 +108,8 @@ def with_role(role: str) -> type[Runtime]:
 
 
 def reader() -> type[Runtime]:
-    """Return the runtime that reads an artifact in this process, which exports are tried with."""
-    for runtime in runtimes().values():
+    """Return parity's own runtime that reads an artifact in this process, which exports are tried with."""
+    for runtime in filter(_is_own, runtimes().values()):
         can = runtime.capabilities
         if (can.role, can.source, can.own_process) == (CANDIDATE, ARTIFACT, False) and can.any_state:
             return runtime

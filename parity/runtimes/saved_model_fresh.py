@@ -105,12 +105,12 @@ class SavedModelFresh(Runtime):
     def _send(self, request: Request) -> None:
         if request in self._sent:
             return
-        self._sent.add(request)
         if self._process is None:
             bundle = self.model.require_bundle()
             arguments = ["-m", SavedModelFresh.__module__, str(bundle), self._scratch.name]
             self._process = JsonProcess("the fresh process", arguments)
         self._process.send(asdict(request))
+        self._sent.add(request)
 
 
 def split_by_probe(arrays: dict[str, Any]) -> Answers:
@@ -138,7 +138,8 @@ def serve(bundle_path: Path, folder: Path) -> None:
         try:
             reply["path"] = str(_serve(request, runtime, bundle, folder))
         except Exception as error:
-            reply["error"] = str(error)
+            known = isinstance(error, RuntimeFailureError)
+            reply["error"] = str(error) if known else f"{type(error).__name__}: {error}"
         written.write(json.dumps(reply) + "\n")
         written.flush()
 

@@ -105,10 +105,10 @@ class Subject:
 
     @property
     def limit(self) -> float:
-        """The largest score that passes; decided in `parity.scoring.rules`."""
+        """The largest score that passes."""
         from parity.scoring import rules
 
-        return self.case.limit.score if self.case.limit else rules.LIMIT
+        return rules.limit_of(self.case.limit.score if self.case.limit else None)
 
     @property
     def dataset(self) -> Dataset:

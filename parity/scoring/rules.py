@@ -308,6 +308,16 @@ def _real(value: np.generic) -> float:
     return float(abs(value) if np.iscomplexobj(value) else value)  # type: ignore[arg-type]
 
 
+def about(result: LeafResult, runtime: str) -> LeafResult:
+    """Return a result whose message names a runtime that is not TensorFlow's."""
+    return replace(result, message=result.message and result.message.replace("TensorFlow moved", f"{runtime} moved"))
+
+
+def limit_of(own: float | None) -> float:
+    """Return the limit of a case: its own, else the project's. The one place that decides it."""
+    return LIMIT if own is None else own
+
+
 def attribution(score: float, jax_score: float, limit: float) -> str:
     """Return which side moved away from the oracle."""
     if not jax_score <= limit:

@@ -299,9 +299,10 @@ def _wanted(config: pytest.Config, mark: str, probe: str) -> bool:
 
 
 def _where(item: pytest.Function) -> str:
-    """Return the module of a test of the suites; of another, its file."""
+    """Return the id of a test in its module, if it is of the suites; else in its file."""
     name = str(item.module.__name__)
-    return name if name.startswith("parity.suites.") else os.path.relpath(item.path)
+    found = name if name.startswith("parity.suites.") else os.path.relpath(item.path)
+    return "::".join([found, *item.nodeid.split("::")[1:]])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -383,6 +384,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     states: dict[int, str] = {pytest.ExitCode.OK: records.COMPLETE, pytest.ExitCode.TESTS_FAILED: records.COMPLETE}
     states[pytest.ExitCode.INTERRUPTED] = records.INTERRUPTED
     state = records.INTERRUPTED if session.config.stash.get(INTERRUPTED, False) else states.get(exitstatus)
+    if state == records.COMPLETE and (session.shouldfail or session.shouldstop):  # -x, --maxfail
+        state = records.ABORTED
     try:
         ours.finish(state or records.ABORTED)
     except ParityError as error:

@@ -71,8 +71,8 @@ class RunRecord:
         return found
 
     def error(self, item: PlanItem, error: BaseException, note: str | None, repeat: str, remedy: Remedy | None) -> None:
-        """Record that an item ended in `error`, unless it has checks; `note` says why no remedy helped."""
-        if any(check.item == item.item for check in self.run.checks):
+        """Record that an item ended in `error`, unless a check says so already; `note` says why no remedy helped."""
+        if any(check.item == item.item and check.status not in records.IN_ORDER for check in self.run.checks):
             return
         status = getattr(error, "status", records.ERROR)
         message = "\n".join(filter(None, (str(error) or type(error).__name__, note)))

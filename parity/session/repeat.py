@@ -12,22 +12,24 @@ from parity.records import PlanItem
 from parity.session.selection import Selection
 
 
-def command(item: PlanItem, probe: Probe, where: str, selection: Selection) -> str:
+def command(item: PlanItem, probe: Probe, where: str, selection: Selection, known_issues: str | None) -> str:
     """Return the command that runs the test of `item` alone.
 
     Args:
         item: the plan item.
         probe: its probe; its mark must be given.
-        where: the file of the test, relative to the current folder; or its module, if it is in `parity.suites`.
+        where: the id of the test in its file, relative to the current folder; or in its module, if it is of the suites.
         selection: what the run is about.
+        known_issues: the project's own list.
     """
     case = "reference" if probe.about_pair else selection.name_of(item.case)
     extra = [] if case == "reference" else [f"--parity-case={case}"]
     if not (selection.default_sizes or probe.about_pair):
         extra.append(f"--parity-batch-size={'test' if item.batch_size == TEST_SET else item.batch_size}")
     extra += ["-m", probe.mark] if probe.mark else []
-    found = [] if where.endswith(".py") else ["--pyargs"]
-    return shlex.join([*_python(), "-m", "pytest", *found, f"{where}::{item.item}", *extra])
+    extra += [f"--parity-known-issues={known_issues}"] if known_issues else []
+    found = [] if ".py::" in where else ["--pyargs"]
+    return shlex.join([*_python(), "-m", "pytest", *found, where, *extra])
 
 
 def _python() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +15,7 @@ from parity.probes import registry
 from parity.probes.declaration import Probe
 from parity.records import NO_DEVICE, Check, PlanItem, Remedy, Run
 from parity.runtimes.base import EVALUATION_OF
+from parity.scoring import rules
 from parity.scoring.rules import LIMIT
 from parity.session import environment, repeat
 from parity.session.planning import Planner
@@ -101,7 +102,7 @@ class RunSession:
         return self._planner
 
     def begin(self, plan: list[PlanItem], where: Mapping[str, str]) -> None:
-        """Record the plan; `where` has the module or file of the test of each item."""
+        """Record the plan; `where` has the id of the test of each item."""
         self.plan, self._where = plan, where
         self.run.environment |= self.environment.facts
         self.run.environment["left_out"] = list(self.planner.left_out.values())
@@ -173,6 +174,8 @@ class RunSession:
         subject, size = self.subject(item.case), self.size(item)
         self._record_budgets(item, subject, size)
         reason = subject.case.limit.reason if subject.case.limit else None
+        if item.tf_device == NO_DEVICE:
+            results = [rules.about(result, item.runtime) for result in results]
         return self.record.checks(item, results, size, self.repeat(item), subject.remedy, subject.limit, reason)
 
     def _record_budgets(self, item: PlanItem, subject: Subject, size: int) -> None:
@@ -193,19 +196,23 @@ class RunSession:
     def repeat(self, item: PlanItem) -> str:
         """Return the command that runs the test of `item` alone."""
         probe = self.probe_of(item)
-        return repeat.command(item, probe, self._where.get(item.item, "parity.suites"), self.selection)
+        return repeat.command(
+            item, probe, self._where.get(item.item, f"parity.suites::{item.item}"), self.selection,
+            self.run.environment.get("known_issues"),
+        )  # fmt: skip
 
     def finish(self, state: str) -> None:
         """Close what is open, seal the record, and write the report."""
-        if state == records.COMPLETE and self.run.compared():
-            self._record_profiles()
-        for resource in self._resources.values():
-            resource.close()
-        for subject in self._subjects.values():
-            subject.close()
-        if self._listener is not None:
-            self._listener.stop()
-        self.record.seal(state, self.ledger.totals())
+        try:
+            if state == records.COMPLETE and self.run.compared():
+                self._record_profiles()
+        finally:
+            with ExitStack() as stack:  # one that cannot be closed keeps neither the others nor the record open
+                stack.callback(lambda: self.record.seal(state, self.ledger.totals()))
+                if self._listener is not None:
+                    stack.callback(self._listener.stop)
+                for part in (*self._subjects.values(), *self._resources.values()):
+                    stack.callback(part.close)
         if self._out is not None and self.plan:
             from parity import report
 

@@ -47,7 +47,7 @@ def select(
         CaseError: a case cannot be loaded.
         NotComparableError: JAX is not installed.
     """
-    chosen = tuple(map(registry.require, runtimes)) or tuple(registry.runtimes().values())
+    chosen = tuple(map(registry.require, dict.fromkeys(runtimes))) or tuple(registry.runtimes().values())
     numbers = tuple(dict.fromkeys(_size(size) for size in sizes)) or BATCH_SIZES
     with ledger.spend(IMPORTING):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

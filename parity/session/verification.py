@@ -92,7 +92,7 @@ def _verify(
         run.environment["known_issues"] = str(issues)
     record = RunRecord(run, known_issues.load(issues))
     record.predictions[bundle.signature.case] = prediction
-    state = records.INTERRUPTED
+    state = records.ABORTED
     plan = [_item(bundle, probe, size) for size in bundle.batch_sizes for probe in bundle.signature.probes]
     record.begin(out, plan)
     try:
@@ -101,6 +101,9 @@ def _verify(
                 record.add(budget)
             _check(bundle, record, plan, mode == records.FLEET, ledger)
         state = records.COMPLETE
+    except KeyboardInterrupt:
+        state = records.INTERRUPTED
+        raise
     finally:
         record.seal(state, ledger.totals())
         if out is not None:

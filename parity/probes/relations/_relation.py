@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from parity.probes.declaration import Scope
 from parity.runtimes.base import ANY_BATCH, ARTIFACT, CANDIDATE, EVALUATION_OF, EVALUATIONS, ORACLE, Model
-from parity.runtimes.registry import open_runtime
+from parity.runtimes.registry import open_runtime, require
 from parity.scoring import rules
 from parity.scoring.rules import LeafResult
 
@@ -79,11 +80,12 @@ def evaluations(subject: Subject) -> list[str]:
 
 def identical(subject: Subject, place: Place, size: int, model: Model, other: str) -> Iterable[LeafResult]:
     """Yield results that require every answer of `model` to equal the subject's own to the bit."""
-    batch = subject.batch(size)
-    second = subject.with_runtimes({place.runtime: open_runtime(place.runtime, model)})
-    for evaluation in evaluations(subject):
-        first, again = (s.evaluate(place.runtime, evaluation, batch) for s in (subject, second))
-        for probe in EVALUATIONS[evaluation]:
-            if probe in subject.case.probes:
-                same = rules.judge_identical(again.get(probe, {}), first.get(probe, {}), other)
-                yield from prefixed(probe, same)
+    batch, can = subject.batch(size), require(place.runtime).capabilities
+    with closing(open_runtime(place.runtime, model)) as opened:
+        second = subject.with_runtimes({place.runtime: opened})
+        for evaluation in (e for e in evaluations(subject) if e in can.evaluations):
+            first, again = (s.evaluate(place.runtime, evaluation, batch) for s in (subject, second))
+            for probe in EVALUATIONS[evaluation]:
+                if probe in subject.case.probes and can.answers(probe, evaluation):
+                    same = rules.judge_identical(again.get(probe, {}), first.get(probe, {}), other)
+                    yield from prefixed(probe, same)

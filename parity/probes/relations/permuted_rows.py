@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
 
 def permutation(size: int) -> Any:
-    """Return an order of rows, [size] int64, that neither a reversal nor a shift undoes."""
-    return np.random.default_rng(0).permutation(size)
+    """Return an order of rows, [size] int64, that is no shift and, from 4 rows, no reversal."""
+    if size < 4:
+        return np.arange(size)[::-1]
+    draw = np.random.default_rng(0)
+    while True:
+        order = draw.permutation(size)
+        if len(set(np.diff(order) % size)) > 1:  # the steps of a shift, and of a reversal, are all alike
+            return order
 
 
 def _results(subject: Subject, place: Place, size: int) -> Iterator[LeafResult]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from parity.probes.relations._relation import Relation, identical, predictions, prefixed, reading_artifact
+from parity.probes.relations._relation import Relation, identical, predictions, prefixed
 from parity.runtimes import registry
 from parity.scoring import rules
 
@@ -30,4 +30,4 @@ def _results(subject: Subject, place: Place, size: int) -> Iterator[LeafResult]:
     yield from prefixed("serving_default", rules.judge_identical(served, expected, other))
 
 
-RELATION = Relation("saved_again", _results, reading_artifact, probe=None, order=5)
+RELATION = Relation("saved_again", _results, lambda scope: scope.reader, probe=None, order=5)

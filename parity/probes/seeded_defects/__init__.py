@@ -27,9 +27,13 @@ def defects() -> dict[str, Defect]:
 
 
 def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
-    if probes_with_defects(scope.case.probes):
-        named = [(defect.name, runtime) for defect in defects().values() for runtime in defect.runtimes(scope)]
-        yield from scope.variants(probe, named)
+    named = [
+        (defect.name, runtime)
+        for defect in defects().values()
+        for runtime in defect.runtimes(scope)
+        if probes_with_defects(scope.case.probes, runtime)
+    ]
+    yield from scope.variants(probe, named)
 
 
 __all__ = ["PROBE", "Defect", "defects", "result"]

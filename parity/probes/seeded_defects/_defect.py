@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from parity.probes.evaluation import Place, score
 from parity.records import FAIL, PASS
+from parity.runtimes import registry
 from parity.runtimes.base import EVALUATION_OF
 from parity.scoring import rules
 from parity.scoring.rules import LeafResult
@@ -63,9 +64,12 @@ class Defect:
     runtimes: Callable[[Scope], Iterable[str]]
 
 
-def probes_with_defects(probes: Sequence[str]) -> list[str]:
-    """Return those of `PROBES` that are among `probes`; else all that have a budget."""
-    with_budgets = [probe for probe in probes if probe not in (rules.ACCURACY, "rng")]
+def probes_with_defects(probes: Sequence[str], runtime: str) -> list[str]:
+    """Return those of `PROBES` that are among `probes` and answered by `runtime`; else all such that have a budget."""
+    can = registry.require(runtime).capabilities
+    with_budgets = [
+        probe for probe in probes if probe not in (rules.ACCURACY, "rng") and can.answers(probe, EVALUATION_OF[probe])
+    ]
     return [probe for probe in PROBES if probe in with_budgets] or with_budgets
 
 
@@ -76,7 +80,7 @@ def result(defect: Defect, subject: Subject, place: Place, size: int) -> LeafRes
         ParityError: a runtime failed.
     """
     overlooked = {}
-    for probe in probes_with_defects(subject.case.probes):
+    for probe in probes_with_defects(subject.case.probes, place.runtime):
         setting = Setting(subject, place, probe, size)
         setting.budgets()  # before the defect is there, which could enter them
         overlooked[probe] = defect.overlooked(setting)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parity.probes.seeded_defects._defect import Defect, Setting
+from parity.probes.seeded_defects._defect import NOTHING, Defect, Setting
 from parity.runtimes.base import EVALUATION_OF, FixedAnswers
 from parity.scoring import rules
 
@@ -23,6 +23,8 @@ def _overlooked(setting: Setting) -> str | None:
     subject = setting.subject
     name, batch = subject.reference.jax, subject.batch(setting.size)
     answers = subject.reference.member(EVALUATION_OF[setting.probe], batch, rules.MEMBERS)
+    if not any(map(rules.is_float, answers[setting.probe].values())):
+        return NOTHING
     other = subject.with_runtimes({name: FixedAnswers(subject.runtime(name), answers)})
     score = max((r.score for r in setting.results(other) if r.score is not None), default=0.0)
     if LEAST <= score <= MOST:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parity.probes.seeded_defects._defect import NOTHING, Defect, Setting
+from parity.probes.seeded_defects._defect import NOTHING, Defect, Setting, probes_with_defects
 from parity.records import IN_ORDER
 from parity.runtimes.base import CANDIDATE, FixedAnswers
 from parity.scoring import compare, rules
@@ -104,8 +104,9 @@ def _same(one: Array, other: Array | None) -> bool:
 
 
 def _runtimes(scope: Scope) -> list[str]:
-    """Return one candidate: the reader of the artifact if it is selected, else the first."""
-    return (scope.reader or scope.having(lambda can: can.role == CANDIDATE))[:1]
+    """Return one candidate: the reader of the artifact if it is selected, else the first that can have a defect."""
+    candidates = scope.reader or scope.having(lambda can: can.role == CANDIDATE)
+    return [name for name in candidates if probes_with_defects(scope.case.probes, name)][:1]
 
 
 DEFECTS = tuple(Defect(name, _overlooked(name), _runtimes) for name in CHANGES)

@@ -331,5 +331,8 @@ def test_the_table_has_what_the_installed_tensorflow_says_of_itself():
 
 
 def test_reading_the_table_needs_no_framework():
-    code = "import sys; from parity import readers; readers.table(); print({'jax', 'tensorflow'} & set(sys.modules))"
+    code = (
+        "import sys; from parity.compat import readers; readers.table(); "
+        "print({'jax', 'tensorflow'} & set(sys.modules))"
+    )
     assert samples.python("-c", code).stdout == "set()\n"

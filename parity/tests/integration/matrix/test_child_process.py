@@ -253,7 +253,7 @@ def test_a_run_that_gave_up_is_an_error_of_the_class_that_its_log_tells(run, tex
 
 def test_a_run_that_said_nothing_is_told_by_its_code(run):
     silent, _ = run("import os; os._exit(9)", begun="")
-    assert silent.stopped == records.Stopped(ERROR, failures.UNKNOWN, "it ended with code 9 and said nothing")
+    assert silent.stopped == records.Stopped(ERROR, failures.UNKNOWN, "it ended with code 9 and printed nothing")
 
 
 # The log

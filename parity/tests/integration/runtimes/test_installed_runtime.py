@@ -33,7 +33,14 @@ class ToyNumpy(Runtime):
         rating = (x @ params["output"]["kernel"])[:, 0]
         return {"predict": {"output": rating * np.float32(os.environ.get("TOY_FACTOR", "1"))}}
 '''
-SELECTED = ["--case=ratings", "--batch-size=13", "--runtime=jax", "--runtime=jax_float64", "--runtime=toy_numpy"]
+SELECTED = [
+    "--case=ratings",
+    "--batch-size=13",
+    "--runtime=jax",
+    "--runtime=jax_float64",
+    "--runtime=toy_numpy",
+    "--runtime=saved_model",
+]
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +78,10 @@ def test_it_is_planned_for_what_it_declares(runs):
     folder, _ = runs
     run = records.read(folder / "right")
     mine = [item for item in run.plan if item.runtime == "toy_numpy"]
-    assert {item.test for item in mine} == {"predict", "relations", "seeded_defects"}
+    assert {item.test for item in mine} == {"predict", "relations"}
     assert {item.variant for item in mine if item.test == "relations"} == {"split_batch", "permuted_rows", "padding"}
-    assert all((item.jax_device, item.tf_device) == ("cpu:0", "cpu:0") for item in mine)
-    assert run.runtimes() == ["jax", "jax_float64", "toy_numpy"]
+    assert all((item.jax_device, item.tf_device) == ("cpu:0", NO_DEVICE) for item in mine)
+    assert run.runtimes() == ["jax", "jax_float64", "saved_model", "toy_numpy"]
 
 
 def test_it_is_run_scored_and_recorded(runs):
@@ -84,9 +91,20 @@ def test_it_is_run_scored_and_recorded(runs):
     [check] = [c for c in records.read(folder / "right").checks if (c.test, c.runtime) == ("predict", "toy_numpy")]
     assert check.status == PASS
     assert check.score is not None
-    assert check.tf_device != NO_DEVICE
+    assert check.tf_device == NO_DEVICE
     [bad] = [c for c in records.read(folder / "wrong").checks if (c.test, c.runtime) == ("predict", "toy_numpy")]
     assert (bad.status, bad.score > bad.limit) == (FAIL, True)
+    assert "toy_numpy moved" in bad.message
+
+
+def test_without_tensorflow_there_is_no_verdict(site, tmp_path):
+    chosen = ("--case=ratings", "--batch-size=13", "--runtime=jax", "--runtime=toy_numpy")
+    done = parity(site, "run", *chosen, f"--out={tmp_path}")
+    assert done.returncode == 3, done.stdout + done.stderr
+    run = records.read(tmp_path)
+    assert {check.status for check in run.checks} == {PASS}
+    assert not run.compared()
+    assert {item.test for item in run.plan if item.runtime == "toy_numpy"} == {"predict", "relations", "seeded_defects"}
 
 
 def test_it_is_reported(runs):

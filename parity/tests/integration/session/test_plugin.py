@@ -92,6 +92,37 @@ def test_such_a_probe_is_selected_by_its_name(project):
     assert {item.runtime for item in found.plan} == {"jax_float64", "tf_graph"}
 
 
+RAISES = """
+import pytest
+from parity import assert_in_order, score
+
+
+@pytest.mark.parity_probe("predict")
+def test_top_value(subject, runtime, batch, record):
+    assert_in_order(record(score(subject, "predict", runtime, batch.size)))
+    raise RuntimeError("after its checks")
+"""
+
+
+def test_an_error_after_checks_in_order_is_recorded_and_repeated_by_the_tests_own_name(project):
+    (project / "test_mine.py").write_text(RAISES)
+    done = run(project, *OPTIONS, "--parity-out=out", "test_mine.py")
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    found = records.read(project / "out")
+    assert not found.in_order()
+    bad = [check for check in found.checks if check.status == records.ERROR]
+    assert {check.leaf for check in bad} == {"*"}
+    assert "after its checks" in bad[0].message
+    assert "test_mine.py::test_top_value[" in bad[0].repeat
+
+
+def test_a_probe_with_the_name_of_another_is_a_usage_error(project):
+    (project / "test_mine.py").write_text(PROBES.replace("confidence", "predict"))
+    done = run(project, *OPTIONS, "test_mine.py")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout + done.stderr
+    assert "'predict'" in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("mark", ["'confidense'", "", "'predict', 'rng'"])
 def test_a_mark_with_no_probe_is_a_usage_error(project, mark):
     text = f"import pytest\n\n\n@pytest.mark.parity_probe({mark})\ndef test_smell(record):\n    pass\n"

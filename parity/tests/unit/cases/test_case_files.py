@@ -6,7 +6,7 @@ import re
 import pytest
 
 from parity.cases import loading
-from parity.cases.case import PROBES, Case
+from parity.cases.case import PROBES, Case, Limit
 from parity.cases.specs import Batch, Spec
 from parity.core.errors import CaseError
 from parity.tests.support import samples
@@ -209,3 +209,14 @@ def test_an_entry_point_that_gives_no_case_is_refused_by_name(tmp_path):
     for line, (name, value) in zip(found, entries.items(), strict=False):
         assert line.startswith(f"refused: the entry point {name} = {value!r} ")
     assert found[3].startswith("refused: several cases are named 'ratings'")
+
+
+@pytest.mark.parametrize("score", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_limit_is_a_finite_number_above_zero(score):
+    with pytest.raises(CaseError, match="score"):
+        Limit(score, "why")
+
+
+def test_a_limit_has_a_reason():
+    with pytest.raises(CaseError, match="reason"):
+        Limit(500.0, " ")

@@ -76,3 +76,12 @@ def test_a_name_that_no_runtime_has_is_refused():
 def test_what_a_runtime_answers_follows_from_its_capabilities(can, probe, answered):
     evaluation = next(e for e, answers in EVALUATIONS.items() if probe in answers)
     assert can.answers(probe, evaluation) is answered
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"role": "candidat"}, {"source": "file"}, {"batch": "some"}, {"mode": "jit"}, {"evaluations": {"evalute"}}],
+)
+def test_a_misspelt_capability_is_refused_by_name(wrong):
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        Capabilities(**wrong)
