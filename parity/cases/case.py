@@ -158,6 +158,8 @@ class Case:
                 raise CaseError(
                     f"case {self.name!r}: input {name!r}; expected a name of letters, digits and underscores."
                 )
+        if not isinstance(self.limit, Limit | None):
+            raise CaseError(f"case {self.name!r}: limit={self.limit!r}, expected parity.Limit(score, reason).")
         unknown = [probe for probe in self.probes if probe not in PROBES]
         if unknown or not self.probes:
             raise CaseError(f"case {self.name!r}: unknown probes {unknown}; expected some of {', '.join(PROBES)}.")

@@ -18,7 +18,7 @@ from parity.probes import artifact as artifact_probe
 from parity.probes import finetuning
 from parity.records import FAIL, PASS
 from parity.runtimes._module import _require_device
-from parity.runtimes.base import Request
+from parity.runtimes.base import EVALUATION_OF, Request
 from parity.runtimes.jax_float64 import JaxFloat64
 from parity.runtimes.registry import runtimes
 from parity.runtimes.saved_model import SavedModel
@@ -37,18 +37,23 @@ def subject(tiny_subject):
 @pytest.mark.parametrize("runtime", runtimes())
 @pytest.mark.parametrize("device", ["cpu:0", "cpu:1"])
 def test_every_runtime_answers_every_probe(subject, runtime, device):
+    can = runtimes()[runtime].capabilities
+    if device != "cpu:0" and not can.further_devices:
+        pytest.skip("answers on its first device alone")
     for probe in tiny.tiny.probes:
-        assert statuses(subject, probe, runtime, device=device) == {PASS}, probe
+        if can.answers(probe, EVALUATION_OF[probe]):
+            assert statuses(subject, probe, runtime, device=device) == {PASS}, probe
 
 
 def test_the_same_item_three_times_gets_the_same_results(subject, subject_of):
     """From what is compiled already, from the same computed again, and from another training and export."""
     in_process = [name for name, runtime in runtimes().items() if not runtime.capabilities.own_process]
-    assert len(in_process) == 6
+    assert len(in_process) >= 6
 
     def found(answering):
         return [(p, r, *((x.leaf, x.status, x.score) for x in results(answering, p, r)))
-                for p in tiny.tiny.probes for r in in_process]  # fmt: skip
+                for p in tiny.tiny.probes for r in in_process
+                if runtimes()[r].capabilities.answers(p, EVALUATION_OF[p])]  # fmt: skip
 
     other = subject_of(tiny.tiny)
     other.batch(13)

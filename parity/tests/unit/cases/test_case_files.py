@@ -217,6 +217,11 @@ def test_a_limit_is_a_finite_number_above_zero(score):
         Limit(score, "why")
 
 
+def test_a_limit_that_is_a_number_alone_is_refused():
+    with pytest.raises(CaseError, match="Limit"):
+        made(limit=500.0)
+
+
 def test_a_limit_has_a_reason():
     with pytest.raises(CaseError, match="reason"):
         Limit(500.0, " ")
