@@ -66,7 +66,7 @@ def test_a_defect_that_no_leaf_can_have_is_no_pass(subject, monkeypatch):
     monkeypatch.setitem(wrong_answers.CHANGES, "nan", lambda answer, budgets, limit: answer)
     assert set(blind(subject, [("nan", "saved_model")])) == {("nan", "saved_model")}
     assert planned(tiny.case(probes=("rng", "accuracy"))) == []
-    assert _defect.probes_with_defects(("train_loss", "rng")) == ["train_loss"]
+    assert _defect.probes_with_defects(("train_loss", "rng"), "saved_model") == ["train_loss"]
 
 
 EVERY = set(wrong_answers.CHANGES)
