@@ -44,20 +44,20 @@ class Cached(Generic[T]):
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._made: list[T] = []
-        self._failure: ParityError | None = None
+        self._failure: Exception | None = None
 
     def get(self) -> T:
         """Return the value.
 
         Raises:
-            ParityError: it cannot be made.
+            Exception: it cannot be made.
         """
         if self._failure is not None:
             raise self._failure.with_traceback(None)  # or the traceback would grow each time
         if not self._made:
             try:
                 self._made.append(self._make())
-            except ParityError as error:
+            except Exception as error:
                 self._failure = error
                 raise
         return self._made[0]
