@@ -186,13 +186,12 @@ def _compare_chunk(a: Array, j: Array, o: Array, start: int, buffers: _Buffers) 
         return Difference(actual, actual, 0.0, 0, True, -1)
     same_signs = int(flipped.min()) >= 0
     jax = _distance(j, o, start, other)
+    first = -1
     if actual.count < a.size or jax.count < a.size:
         a, j, bits_a, bits_j, first = _finite_part(a, j, buffers.bits, start)
-        apart = np.subtract(a, j, out=other[: a.size], dtype=np.float64)
-    else:
-        apart, first = np.subtract(from_oracle, other, out=other), -1
+    apart = np.subtract(a, j, out=other[: a.size], dtype=np.float64)
     ulp = _max_ulp(bits_a, bits_j, buffers, same_signs)
-    return Difference(actual, jax, _max_abs(a, j, apart), ulp, False, first)
+    return Difference(actual, jax, _max_abs(apart), ulp, False, first)
 
 
 def _compare_complex(a: Array, j: Array, o: Array, start: int) -> Difference:
@@ -210,11 +209,8 @@ def _compare_complex(a: Array, j: Array, o: Array, start: int) -> Difference:
     )
 
 
-def _max_abs(a: Array, j: Array, apart: Array) -> float:
-    """Return the largest absolute difference: `apart` is rounded and finds the element, whose values give it."""
-    if not a.size:
-        return 0.0
-    return max(abs(float(a[i]) - float(j[i])) for i in (int(apart.argmax()), int(apart.argmin())))
+def _max_abs(apart: Array) -> float:
+    return max(float(apart.max()), -float(apart.min())) if apart.size else 0.0
 
 
 def _finite_part(a: Array, j: Array, bits: np.dtype, start: int) -> tuple[Array, Array, Array, Array, int]:
