@@ -27,7 +27,7 @@ class Pipeline:
     """
 
     def __init__(self, examples: Batch, training: Training) -> None:
-        self._training = training
+        self.examples, self._training = examples, training
         self.steps_per_epoch = examples.size // training.batch_size
         if not self.steps_per_epoch:
             raise CaseError(
@@ -35,13 +35,13 @@ class Pipeline:
                 "Give more examples, or a smaller Training(batch_size=...)."
             )
         with tf.device("CPU:0"):
-            self._examples = tf.data.Dataset.from_tensor_slices((examples.data, examples.labels)).cache()
+            self._cached = tf.data.Dataset.from_tensor_slices((examples.data, examples.labels)).cache()
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of epoch `number`, counted from 0, as numpy arrays."""
         seed = (self._training.seed << 16) + number
         with tf.device("CPU:0"):
-            shuffled = self._examples.shuffle(SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=False)
+            shuffled = self._cached.shuffle(SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=False)
             batches = shuffled.batch(self._training.batch_size, drop_remainder=True).prefetch(1)
             for data, labels in batches.as_numpy_iterator():
                 yield Batch(data, labels)

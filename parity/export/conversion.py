@@ -7,8 +7,8 @@ size. Wrapped in different ways it is three runtimes; saved, it is the artifact 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +209,22 @@ def remedied(readable_by: str | None) -> AbstractContextManager[None]:
     return nullcontext() if readable_by is None else remedies.readable_by(readable_by)
 
 
+@contextmanager
+def exporting(what: str, advice: str, readable_by: str | None) -> Iterator[None]:
+    """Export within this context: under the remedy for the requirement `readable_by`, if any.
+
+    Raises:
+        RuntimeFailureError: conversion or saving failed: `what` cannot be exported, and `advice` says what to do.
+    """
+    try:
+        with remedied(readable_by):
+            yield
+    except (OSError, ParityError):
+        raise
+    except Exception as error:
+        raise RuntimeFailureError(f"{what} cannot be exported: {type(error).__name__}: {error}. {advice}") from error
+
+
 def save(case: Case, state: State, folder: Path, readable_by: str | None = None) -> None:
     """Write the two SavedModels of the workflow: `folder/saved_model` with everything, `folder/inference`.
 
@@ -217,17 +233,10 @@ def save(case: Case, state: State, folder: Path, readable_by: str | None = None)
     Raises:
         RuntimeFailureError: conversion or saving failed.
     """
-    try:
-        with remedied(readable_by):
-            save_module(Exported(case, state, graph), case, folder / "saved_model", gradients=True)
-            save_module(Exported(case, state, graph, only=("predict",)), case, folder / "inference", gradients=False)
-    except (OSError, ParityError):
-        raise
-    except Exception as error:
-        raise RuntimeFailureError(
-            f"case {case.name!r} cannot be exported: {type(error).__name__}: {error}. "
-            "Run parity doctor to see whether this pair of releases works."
-        ) from error
+    advice = "Run parity doctor to see whether this pair of releases works."
+    with exporting(f"case {case.name!r}", advice, readable_by):
+        save_module(Exported(case, state, graph), case, folder / "saved_model", gradients=True)
+        save_module(Exported(case, state, graph, only=("predict",)), case, folder / "inference", gradients=False)
 
 
 def save_module(module: Exported, case: Case, path: Path, gradients: bool) -> None:

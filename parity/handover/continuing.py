@@ -24,8 +24,10 @@ from parity.handover import (
     PARAMETERS,
     STEP,
 )
-from parity.handover.counterparts import carried, carry, keras_optimizer
+from parity.handover.counterparts import keras_optimizer
 from parity.handover.files import Handover, read
+from parity.handover.keras_loop import keras_loop
+from parity.handover.slots import carried, carry
 
 
 class Continuation(ABC):
@@ -116,24 +118,14 @@ class KerasContinuation(Continuation):
     def __init__(self, handover: Handover, module: Any) -> None:
         super().__init__(handover, module)
         self.optimizer = keras_optimizer(handover.training, handover.steps_per_epoch)
-        self._trainable = [variable for _, variable in self.parameters]
         carry(self.optimizer, self.parameters, handover.state(), handover.steps)
-        self._train = tf.function(self._differentiated, autograph=False, reduce_retracing=True)
-
-    def _differentiated(self, data: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self._trainable)
-            loss = self.module.train_loss(data, labels)
         # Optax sees a zero where nothing is connected; Keras would leave the parameter out, its decay too.
-        gradients = tape.gradient(loss, self._trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        rate = tf.identity(self.optimizer.learning_rate)
-        self.optimizer.apply_gradients(zip(gradients, self._trainable, strict=True))
-        return loss, rate, gradients
+        unconnected = tf.UnconnectedGradients.ZERO
+        self._train = keras_loop(module, self.optimizer, [variable for _, variable in self.parameters], unconnected)
 
     def train(self, data: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
         """Take one step of the usual Keras loop."""
-        result: tuple[Any, Any, list[Any]] = self._train(data, labels)
-        return result
+        return self._train(data, labels)
 
     def moments(self) -> Answer:
         """Return Keras' slots by Optax's names."""

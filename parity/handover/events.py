@@ -34,7 +34,8 @@ class HandoverEvents:
         Raises:
             ParityError: it could not be handed over, or failed.
         """
-        found, powers = self.trajectories.outcome(method), self.trajectories.comparison(method).powers
+        comparison = self.trajectories.comparison(method)
+        found, powers = comparison.outcome(method), comparison.powers
         events: list[Event] = [*self._scores(method, found)]
         if method in (CARRIED, EXPORTED):
             events += [

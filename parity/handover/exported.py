@@ -12,14 +12,13 @@ import tensorflow as tf
 
 from parity.cases.case import Case
 from parity.cases.functions import named
-from parity.cases.specs import Batch
-from parity.core.errors import ParityError, RuntimeFailureError
+from parity.cases.pipeline import Pipeline
 from parity.export import conversion as export
 from parity.export.artifact import Wrap, graph, tensor_specs
 from parity.export.conversion import Exported
 from parity.handover import BATCH_STATS, CARRIED, GRADIENT, KEY, LEARNING_RATE, LOSS, MOMENTS, PARAMETERS, STEP
-from parity.handover.files import Batches, Handover, digest, write
-from parity.handover.train_state import Step, TrainState
+from parity.handover.files import Handover, digest, write
+from parity.handover.train_state import Step, TrainState, stepping
 
 EVALUATING = ("predict", "accuracy", "eval_loss")
 
@@ -73,44 +72,22 @@ class Trainable(Exported):
         return train_step
 
 
-def save(case: Case, train_state: TrainState, step: Step, path: Path, readable_by: str | None = None) -> None:
-    """Write the SavedModel of a `Trainable` to `path`.
-
-    Raises:
-        RuntimeFailureError: conversion or saving failed.
-    """
-    try:
-        with export.remedied(readable_by):
-            export.save_module(Trainable(case, train_state, step, graph), case, path, gradients=False)
-    except (OSError, ParityError):
-        raise
-    except Exception as error:
-        raise RuntimeFailureError(
-            f"the training step of case {case.name!r} cannot be exported: {type(error).__name__}: {error}. "
-            f"Expected an optimizer that JAX can trace; another can be handed over as {CARRIED!r} alone."
-        ) from error
-
-
 def hand_over(
     case: Case,
     train_state: TrainState,
-    step: Step,
+    pipeline: Pipeline,
     path: Path,
-    artifact: Path | None,
-    examples: Batch,
-    batches: Batches,
-    readable_by: str | None,
+    artifact: Path | None = None,
+    readable_by: str | None = None,
 ) -> Handover:
     """Write a hand-over into the new folder `path`, and return it.
 
     Args:
         case: the case.
         train_state: where its training is.
-        step: its training step; see `train_state.stepping`.
+        pipeline: its batches.
         path: the folder.
         artifact: the SavedModel with `train_loss`, for a Keras optimizer; None if there is to be none.
-        examples: its training set.
-        batches: the input pipeline over it.
         readable_by: the requirement of the remedy under which it is exported; None for jax's default.
 
     Raises:
@@ -119,11 +96,17 @@ def hand_over(
     training = case.training
     epochs = range(training.epochs, training.epochs + training.epochs_after)
     handover = Handover(
-        path, export.signature(case, train_state.state), training, int(train_state.step), batches.steps_per_epoch,
-        tuple(named(train_state.moments)), tuple(digest(batches.epoch(epoch)) for epoch in epochs),
+        path, export.signature(case, train_state.state), training, int(train_state.step), pipeline.steps_per_epoch,
+        tuple(named(train_state.moments)), tuple(digest(pipeline.epoch(epoch)) for epoch in epochs),
     )  # fmt: skip
-    save(case, train_state, step, handover.exported, readable_by)
+    with export.exporting(
+        f"the training step of case {case.name!r}",
+        f"Expected an optimizer that JAX can trace; another can be handed over as {CARRIED!r} alone.",
+        readable_by,
+    ):
+        module = Trainable(case, train_state, stepping(case, pipeline.steps_per_epoch), graph)
+        export.save_module(module, case, handover.exported, gradients=False)
     if artifact is not None:
         shutil.copytree(artifact, handover.artifact)
-    write(handover, named(train_state.moments), examples)
+    write(handover, named(train_state.moments), pipeline.examples)
     return handover

@@ -5,30 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from parity.cases.case import Training
 from parity.cases.optimizers import Optimizer, Schedule
-from parity.cases.specs import Answer, Batch, by_name, like
+from parity.cases.specs import Answer, Batch, Specs, by_name, like
 from parity.core import storage
 from parity.core.errors import CaseError, RecordError, UsageError
 from parity.export import bundles
 from parity.export.bundles import Signature
 from parity.handover import EXPORTED
 
+if TYPE_CHECKING:
+    from parity.cases.training import Batches
+
 MANIFEST, MOMENTS, EXAMPLES = "handover.json", "moments.npz", "examples.npz"
 ARTIFACT, TRAINING = "saved_model", "training"
-
-
-class Batches(Protocol):
-    """The input pipeline; see `parity.cases.pipeline.Pipeline`."""
-
-    steps_per_epoch: int
-
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Return the batches of one epoch."""
+DECLARED = ("optimizer", "schedule")
+"""The fields of a training that may be or contain functions."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +66,11 @@ class Handover:
     def examples(self) -> Batch:
         """Return the training set, one batch."""
         arrays = bundles.load_arrays(self.path / EXAMPLES)
-        return Batch(
-            *(
-                like(specs, {name: arrays[f"{kind}/{name}"] for name in by_name(specs)})
-                for kind, specs in (("data", self.signature.data), ("labels", self.signature.labels))
-            )
-        )
+
+        def part(kind: str, specs: Specs) -> Any:
+            return like(specs, {name: arrays[f"{kind}/{name}"] for name in by_name(specs)})
+
+        return Batch(part("data", self.signature.data), part("labels", self.signature.labels))
 
     def batches(self, pipeline: Batches) -> Iterator[Batch]:
         """Yield the batches after the hand-over, from a pipeline that must give those that JAX would see.
@@ -83,9 +78,19 @@ class Handover:
         Raises:
             UsageError: it gives other batches, or the same in another order; before the first is yielded.
         """
-        require_order(self, pipeline)
-        first = self.training.epochs
-        for epoch in range(first, first + len(self.order)):
+        if pipeline.steps_per_epoch != self.steps_per_epoch:
+            raise UsageError(
+                f"{self.signature.case}: an epoch has {pipeline.steps_per_epoch} batches here, in JAX it had "
+                f"{self.steps_per_epoch}. Give the same training set and batch size."
+            )
+        epochs = range(self.training.epochs, self.training.epochs + len(self.order))
+        for epoch, expected in zip(epochs, self.order, strict=True):
+            if digest(pipeline.epoch(epoch)) != expected:
+                raise UsageError(
+                    f"{self.signature.case}: the batches of epoch {epoch + 1} are not those that JAX would see, or "
+                    "stand in another order. Expected the same training set, shuffled from the same seed and epoch."
+                )
+        for epoch in epochs:
             yield from pipeline.epoch(epoch)
 
 
@@ -96,25 +101,6 @@ def digest(batches: Iterator[Batch]) -> str:
         for array in (*by_name(batch.data).values(), *by_name(batch.labels).values()):
             found.update(array.tobytes())
     return found.hexdigest()
-
-
-def require_order(handover: Handover, pipeline: Batches) -> None:
-    """Check that `pipeline` gives the batches that JAX would have seen.
-
-    Raises:
-        UsageError: it does not.
-    """
-    if pipeline.steps_per_epoch != handover.steps_per_epoch:
-        raise UsageError(
-            f"{handover.signature.case}: an epoch has {pipeline.steps_per_epoch} batches here, in JAX it had "
-            f"{handover.steps_per_epoch}. Give the same training set and batch size."
-        )
-    for epoch, expected in enumerate(handover.order, handover.training.epochs):
-        if digest(pipeline.epoch(epoch)) != expected:
-            raise UsageError(
-                f"{handover.signature.case}: the batches of epoch {epoch + 1} are not those that JAX would see, or "
-                "stand in another order. Expected the same training set, shuffled from the same seed and epoch."
-            )
 
 
 def write(handover: Handover, moments: Answer, examples: Batch) -> None:
@@ -161,24 +147,12 @@ def _to_json(training: Training) -> dict[str, Any]:
 
     Such a training has no Keras counterpart, so it goes on by the exported update, which needs neither.
     """
-    own = training.optimizer.make is not None or (training.schedule is not None and training.schedule.function)
+    told = asdict(training)
     try:
-        optimizer, schedule = (None, None) if own else (_declared(training.optimizer), _declared(training.schedule))
+        declared = json.loads(json.dumps({name: told[name] for name in DECLARED}, default=_number))
     except TypeError:
-        optimizer = schedule = None
-    return {
-        **asdict(replace(training, optimizer=Optimizer(), schedule=None)),
-        "optimizer": optimizer,
-        "schedule": schedule,
-    }
-
-
-def _declared(one: Optimizer | Schedule | None) -> dict[str, Any] | None:
-    if one is None:
-        return None
-    declared = {f.name: getattr(one, f.name) for f in fields(one) if f.name not in ("make", "function")}
-    found: dict[str, Any] = json.loads(json.dumps(declared, default=_number))
-    return found
+        declared = dict.fromkeys(DECLARED)
+    return {**told, **declared}
 
 
 def _number(value: Any) -> Any:
@@ -186,6 +160,18 @@ def _number(value: Any) -> Any:
     if getattr(value, "shape", None) == () and not isinstance(value, type):
         return value.item()
     raise TypeError(f"{value!r} is no number")
+
+
+def _training(told: dict[str, Any]) -> Training:
+    """Invert `_to_json`."""
+    optimizer, schedule = (one and {**one, "options": _options(one["options"])} for one in map(told.get, DECLARED))
+    return Training(
+        **{
+            **told,
+            "optimizer": Optimizer(**optimizer) if optimizer else Optimizer(make=_not_written),
+            "schedule": Schedule(**schedule) if schedule else None,
+        }
+    )
 
 
 def _options(options: dict[str, Any]) -> dict[str, Any]:
@@ -201,15 +187,6 @@ def _key(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
-
-
-def _training(known: dict[str, Any]) -> Training:
-    optimizer, schedule = (
-        one and {**one, "options": _options(one["options"])} for one in (known["optimizer"], known["schedule"])
-    )
-    optimizer = Optimizer(**optimizer) if optimizer else Optimizer(make=_not_written)
-    schedule = Schedule(**schedule) if schedule else None
-    return Training(**{**known, "optimizer": optimizer, "schedule": schedule})
 
 
 def _not_written(schedule: Any) -> Any:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -15,15 +13,13 @@ import tensorflow as tf
 
 from parity.cases.case import Training
 from parity.cases.optimizers import Optimizer
-from parity.cases.specs import Answer, Array, Batch
+from parity.cases.specs import Answer, Array
 from parity.core.errors import RuntimeFailureError
 from parity.core.ledger import TRAINING
-from parity.core.progress import Report, silent
 from parity.export import artifact
 from parity.export import conversion as export
-from parity.export.bundles import Signature
 from parity.handover.counterparts import keras_optimizer, keras_schedule
-from parity.handover.files import Batches
+from parity.handover.keras_loop import keras_loop
 from parity.runtimes.subject import Cached, Subject
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
@@ -104,46 +100,32 @@ def finetuned(subject: Subject) -> Finetuned:
 def _outcome(subject: Subject) -> Cached[Finetuned]:
     def train() -> Finetuned:
         with subject.ledger.spend(TRAINING):
-            return finetune(
-                subject.bundle, export.signature(subject.case, subject.trained.state), subject.case.training,
-                subject.trained.steps, subject.pipeline, subject.dataset.test, subject.progress,
-            )  # fmt: skip
+            return finetune(subject, subject.trained.steps)
 
     return Cached(train)
 
 
-def finetune(
-    bundle: Path,
-    signature: Signature,
-    training: Training,
-    steps: int,
-    batches: Batches,
-    test: Batch,
-    progress: Report = silent,
-) -> Finetuned:
+def finetune(subject: Subject, steps: int) -> Finetuned:
     """Train on for `training.epochs_after` epochs.
 
     Args:
-        bundle: the exported case.
-        signature: its signature.
-        training: how it was trained in JAX.
-        steps: optimizer steps taken there; the schedule goes on from them.
-        batches: the same input pipeline.
-        test: the whole test set, one batch.
-        progress: called after every step.
+        subject: the trained, exported case.
+        steps: optimizer steps taken in JAX; the schedule goes on from them.
 
     Raises:
         RuntimeFailureError: the artifact cannot be loaded, or cannot be trained.
     """
-    module = artifact.load(bundle / "saved_model")
-    trainable = [v for v, s in zip(module.state_vars, signature.state, strict=True) if s.trainable]
-    names = [s.leaf for s in signature.state if s.trainable]
+    training, batches, test = subject.case.training, subject.pipeline, subject.dataset.test
+    state = export.state_leaves(subject.trained.state)
+    module = artifact.load(subject.bundle / "saved_model")
+    trainable = [v for v, s in zip(module.state_vars, state, strict=True) if s.trainable]
+    names = [s.leaf for s in state if s.trainable]
     begin = _values(names, trainable)
     optimizer = restarted_optimizer(training, batches.steps_per_epoch)
     optimizer.build(trainable)
     optimizer.iterations.assign(steps)
     step = keras_loop(module, optimizer, trainable)
-    has_accuracy = "accuracy" in signature.probes
+    has_accuracy = "accuracy" in subject.case.probes
     done, total = 0, training.epochs_after * batches.steps_per_epoch
     result = Finetuned(steps=steps)
 
@@ -157,14 +139,14 @@ def finetune(
             losses = []
             for batch in batches.epoch(epoch):
                 result.learning_rate.append(float(optimizer.learning_rate))
-                loss, gradients = step(batch.data, batch.labels)
+                loss, _, gradients = step(batch.data, batch.labels)
                 losses.append(float(loss))
                 done += 1
                 if result.first is None:
                     count = int(optimizer.iterations.numpy())
                     applied, after = _values(names, gradients), _values(names, trainable)
                     result.first = FirstUpdate(applied, begin, after, result.learning_rate[0], (steps, count))
-                progress(f"TensorFlow, epoch {epoch + 1}, loss {losses[-1]:.3f}", done, total)
+                subject.progress(f"TensorFlow, epoch {epoch + 1}, loss {losses[-1]:.3f}", done, total)
             result.step_loss += losses
             result.train_loss.append(sum(losses) / len(losses))
             evaluate()
@@ -195,18 +177,3 @@ def restarted_optimizer(training: Training, steps_per_epoch: int) -> Any:
 def published(training: Training) -> bool:
     """Return whether the optimizer is Adam with its defaults, as in the published workflow; the schedule may differ."""
     return training.optimizer == Optimizer()
-
-
-def keras_loop(module: Any, optimizer: Any, trainable: list[Any]) -> Callable[..., Any]:
-    """Return the usual Keras training step: a function of data and labels that returns the loss and the gradients."""
-
-    @tf.function(autograph=False, reduce_retracing=True)
-    def step(data: Any, labels: Any) -> Any:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(trainable)
-            loss = module.train_loss(data, labels)
-        gradients = tape.gradient(loss, trainable)
-        optimizer.apply_gradients(zip(gradients, trainable, strict=True))
-        return loss, gradients
-
-    return step

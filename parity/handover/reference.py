@@ -88,10 +88,6 @@ class ReferenceTrajectory:
         self._members = [_perturbed(begin, np.random.default_rng(m)) for m in range(rules.MEMBERS)]
         self._before: tuple[TrainState, list[TrainState], Batch]
 
-    def starting_at(self, begin: TrainState) -> ReferenceTrajectory:
-        """Return a new trajectory of the same compiled step that starts at `begin`."""
-        return ReferenceTrajectory(self.step, begin, self.limit)
-
     def jax_step(self, train_state: TrainState, batch: Batch) -> dict[str, Any]:
         """Return JAX's float32 result of one step from any state; see `answer` and `TrainState.after`."""
         return self.step.float32(*train_state, batch.data, batch.labels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 import jax
 
@@ -18,7 +18,7 @@ from parity.handover.counterparts import keras_optimizer
 from parity.handover.exported import hand_over
 from parity.handover.files import Handover
 from parity.handover.reference import CompiledStep, ReferenceTrajectory
-from parity.handover.train_state import Step, TrainState, stepping
+from parity.handover.train_state import TrainState, stepping
 from parity.runtimes.subject import Subject
 
 RETURNED, NARROW = "returned", "exported_bfloat16"
@@ -32,11 +32,21 @@ COMPARED: Mapping[str, str] = {
 
 
 def methods(case: Case) -> list[str]:
-    """Return the methods of `COMPARED` that apply to a case; none where it is not trained before and after."""
-    trains = {"train_loss", "train_gradient"} <= set(case.probes)
-    if not (case.training.epochs and case.training.epochs_after and trains):
+    """Return the methods of `COMPARED` that apply to a case; none where it is not handed over."""
+    if why_not_handed_over(case) is not None:
         return []
     return [method for method in COMPARED if method != CARRIED or why_not_carried(case) is None]
+
+
+def why_not_handed_over(case: Case) -> str | None:
+    """Return what a case lacks for its training to be handed over, and how to add it; None where it lacks nothing."""
+    probes = [name for name in ("train_loss", "train_gradient") if name not in case.probes]
+    epochs = {"epochs": "JAX", "epochs_after": "TensorFlow"}
+    lacking = [
+        *(f"the probe {name}: add it to Case(probes=...)" for name in probes),
+        *(f"an epoch in {epochs[n]}: give Training({n}=1) or more" for n in epochs if not getattr(case.training, n)),
+    ]
+    return f"the case lacks {', and '.join(lacking)}" if lacking else None
 
 
 def why_not_carried(case: Case) -> str | None:
@@ -49,16 +59,26 @@ def why_not_carried(case: Case) -> str | None:
 
 
 class HandoverSetup:
-    """Writes the hand-overs of a case into a temporary folder, and opens trainings that go on from them.
+    """Writes the hand-over of a case, and opens trainings that go on from it.
 
     Args:
-        subject: the trained, exported case.
+        subject: the trained, exported case; its folder holds the hand-over.
+        narrow: whether the parameters are handed over in bfloat16, by the exported update alone; the moments stay
+            float32.
     """
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject, self.case = subject, subject.case
-        self._temporary = TemporaryDirectory(prefix="parity-handover-")
-        self.folder = Path(self._temporary.name)
+    def __init__(self, subject: Subject, narrow: bool = False) -> None:
+        self.subject, self.case, self._is_narrow = subject, subject.case, narrow
+
+    @cached_property
+    def narrow(self) -> HandoverSetup:
+        """The same with parameters in bfloat16."""
+        return type(self)(self.subject, narrow=True)
+
+    @cached_property
+    def folder(self) -> Path:
+        """A folder for this setup alone."""
+        return Path(mkdtemp(prefix="handover-", dir=self.subject.workdir))
 
     @cached_property
     def batches(self) -> list[Batch]:
@@ -68,35 +88,22 @@ class HandoverSetup:
         return [batch for epoch in epochs for batch in pipeline.epoch(epoch)]
 
     @cached_property
-    def step(self) -> Step:
-        """The training step in JAX."""
-        return stepping(self.case, self.subject.pipeline.steps_per_epoch)
-
-    @cached_property
     def train_state(self) -> TrainState:
         """Where JAX hands over."""
-        return TrainState.of(self.subject.trained)
+        found = TrainState.of(self.subject.trained)
+        if not self._is_narrow:
+            return found
+        params = jax.tree_util.tree_map(lambda a: a.astype(jax.numpy.bfloat16), found.state.params)
+        return found._replace(state=found.state._replace(params=params))
 
     @cached_property
-    def narrow_state(self) -> TrainState:
-        """The same with parameters in bfloat16; the moments stay float32."""
-        state = self.train_state.state
-        params = jax.tree_util.tree_map(lambda a: a.astype(jax.numpy.bfloat16), state.params)
-        return self.train_state._replace(state=state._replace(params=params))
-
-    @cached_property
-    def compiled(self) -> CompiledStep:
-        """The step, compiled for `train_state`."""
-        return CompiledStep(self.step, self.train_state, self.batches[0])
+    def _compiled(self) -> CompiledStep:
+        step = stepping(self.case, self.subject.pipeline.steps_per_epoch)
+        return CompiledStep(step, self.train_state, self.batches[0])
 
     def reference(self) -> ReferenceTrajectory:
         """Return a new reference trajectory from where JAX hands over."""
-        return ReferenceTrajectory(self.compiled, self.train_state, self.subject.limit)
-
-    def narrow_reference(self) -> ReferenceTrajectory:
-        """Return the same with parameters in bfloat16."""
-        step = CompiledStep(self.step, self.narrow_state, self.batches[0])
-        return ReferenceTrajectory(step, self.narrow_state, self.subject.limit)
+        return ReferenceTrajectory(self._compiled, self.train_state, self.subject.limit)
 
     @cached_property
     def handover(self) -> Handover:
@@ -105,25 +112,12 @@ class HandoverSetup:
         Raises:
             ParityError: the case or its training step cannot be exported.
         """
-        return self._write(self.train_state, self.subject.bundle / "saved_model", "handover")
-
-    @cached_property
-    def narrow_handover(self) -> Handover:
-        """The same with parameters in bfloat16, by the exported update alone."""
-        return self._write(self.narrow_state, None, "narrow")
-
-    def _write(self, train_state: TrainState, artifact: Path | None, name: str) -> Handover:
         subject = self.subject
+        artifact = None if self._is_narrow else subject.bundle / "saved_model"
         readable_by = subject.remedy.requirement if subject.remedy else None
-        return hand_over(
-            self.case, train_state, self.step, self.folder / name, artifact, subject.dataset.train, subject.pipeline,
-            readable_by,
-        )  # fmt: skip
+        path = self.folder / "handover"
+        return hand_over(self.case, self.train_state, subject.pipeline, path, artifact, readable_by)
 
-    def resume(self, method: str, handover: Handover) -> Continuation:
-        """Return a training that goes on from `handover`; see `continuing.resume`."""
-        return resume(method, handover)
-
-    def close(self) -> None:
-        """Remove the hand-overs."""
-        self._temporary.cleanup()
+    def resume(self, method: str) -> Continuation:
+        """Return a training that goes on from the hand-over; see `continuing.resume`."""
+        return resume(method, self.handover)

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from parity.core.errors import UsageError
-from parity.handover.updates import Counterpart
 
 Trainable = list[tuple[str, Any]]
 """The parameters, and no batch statistics: leaf names and variables."""
-COUNT = "count"
+COUNT = ("count", "")
 _MOMENTS = ("mu", "nu", "trace")
 _OTHER_TRAINING = "Take the optimizer, the parameters and the state of the same training."
 
@@ -30,42 +29,23 @@ def carry(optimizer: Any, trainable: Trainable, moments: Mapping[str, np.ndarray
         UsageError: a moment of another shape or dtype, a moment that no slot takes or that is not there, or a count
             that is not `steps`. Nothing is overwritten then.
     """
-    slots = _slots(optimizer, trainable)
-    placed: dict[tuple[str, str], np.ndarray] = {}
-    counts: dict[str, np.ndarray] = {}
-    for name, value in moments.items():
-        at = place(name)
-        if at[0] == COUNT:
-            counts[name] = np.asarray(value)
-        elif at not in slots or at in placed:
-            raise UsageError(
-                f"no slot of the Keras optimizer {type(optimizer).__name__} takes the moment {name}, expected one for "
-                f"each of {_listed(f'{kind}/{leaf}' for kind, leaf in slots)}. {_OTHER_TRAINING}"
-            )
-        else:
-            placed[at] = np.asarray(value)
-    for (kind, leaf), slot in slots.items():
-        if (kind, leaf) not in placed:
-            raise UsageError(
-                f"the slot {kind}/{leaf} of the Keras optimizer {type(optimizer).__name__} gets no moment; "
-                f"there are {_listed(moments)}. {_OTHER_TRAINING}"
-            )
-        found, expected = (placed[kind, leaf].dtype.name, placed[kind, leaf].shape), (slot.dtype, tuple(slot.shape))
-        if found != expected:
-            raise UsageError(
-                f"the moment {kind}/{leaf} is {found[0]}{list(found[1])}, expected {expected[0]}{list(expected[1])} "
-                f"as its slot is. {_OTHER_TRAINING}"
-            )
-    wrong = [
-        f"{name} is {value}" for name, value in counts.items() if value.dtype.kind != "i" or (value != steps).any()
-    ]
+    if not optimizer.built:
+        optimizer.build([variable for _, variable in trainable])
+    variables = _variables(optimizer, trainable, moments)
+    counts = [name for name, variable in variables.items() if variable is optimizer.iterations]
+    wrong = [f"{n} is {moments[n]}" for n in counts if moments[n].dtype.kind != "i" or (moments[n] != steps).any()]
     if wrong or not counts:
         raise UsageError(
             f"{_listed(wrong) if wrong else 'the state has no count'}, expected {steps}, the steps taken in JAX. "
             "Give the state and the steps of the same step of the training."
         )
-    for at, slot in slots.items():
-        slot.assign(placed[at])
+    slots = {name: variable for name, variable in variables.items() if name not in counts}
+    for name, slot in slots.items():
+        found, expected = (f"{np.dtype(a.dtype).name}{list(a.shape)}" for a in (moments[name], slot))
+        if found != expected:
+            raise UsageError(f"the moment {name} is {found}, expected {expected} as its slot is. {_OTHER_TRAINING}")
+    for name, slot in slots.items():
+        slot.assign(moments[name])
     optimizer.iterations.assign(steps)
 
 
@@ -73,22 +53,13 @@ def carried(optimizer: Any, trainable: Trainable, names: Iterable[str]) -> dict[
     """Return the slots by Optax's leaf names, counts as [] int32: what `carry` copied in, after training changed it.
 
     Raises:
-        UsageError: a name that no slot answers to.
+        UsageError: a name that no slot answers to, or a slot without a name.
     """
-    slots = _slots(optimizer, trainable)
-    found = {}
-    for name in names:
-        at = place(name)
-        if at[0] == COUNT:
-            found[name] = np.asarray(optimizer.iterations.numpy(), np.int32)
-        elif at in slots:
-            found[name] = slots[at].numpy()
-        else:
-            raise UsageError(
-                f"no slot of the Keras optimizer {type(optimizer).__name__} is {name}, expected one of "
-                f"{_listed(f'{kind}/{leaf}' for kind, leaf in slots)}. {_OTHER_TRAINING}"
-            )
-    return found
+    variables = _variables(optimizer, trainable, names)
+    return {
+        name: np.asarray(variable.numpy(), np.int32) if variable is optimizer.iterations else variable.numpy()
+        for name, variable in variables.items()
+    }
 
 
 def place(name: str) -> tuple[str, str]:
@@ -97,33 +68,30 @@ def place(name: str) -> tuple[str, str]:
     for i, part in enumerate(parts):
         if part in _MOMENTS:
             return part, "/".join(parts[i + 1 :])
-    return (COUNT, "") if parts[-1] == COUNT else ("", name)
+    return COUNT if parts[-1] == COUNT[0] else ("", name)
 
 
-def _slots(optimizer: Any, trainable: Trainable) -> dict[tuple[str, str], Any]:
-    if not isinstance(optimizer, Counterpart):
-        raise UsageError(
-            f"Keras' {type(optimizer).__name__} cannot carry Optax's moments, expected an "
-            "optimizer that does what Optax's does. Make it with keras_optimizer."
-        )
-    if not optimizer.built:  # type: ignore[attr-defined]
-        optimizer.build([variable for _, variable in trainable])  # type: ignore[attr-defined]
-    several = {len(getattr(optimizer, slots)) for slots in optimizer.moments.values()} - {0, len(trainable)}
-    if several:
-        raise UsageError(
-            f"the Keras optimizer {type(optimizer).__name__} was built for {several.pop()} variables, expected the "
-            f"{len(trainable)} parameters. Build it for these and no batch statistics, or leave that to carry."
-        )
-    slots = {}
-    for leaf, variable in trainable:
-        try:
-            slots.update({(kind, leaf): slot for kind, slot in optimizer.slots(variable).items()})
-        except KeyError as error:
+def _variables(optimizer: Any, trainable: Trainable, names: Iterable[str]) -> dict[str, Any]:
+    """Return the variable that holds each of Optax's leaves: a slot, or `iterations` for a count of steps."""
+    free = {(kind, leaf): slot for leaf, variable in trainable for kind, slot in optimizer.slots(variable).items()}
+    slots, found = _listed(map("/".join, free)), {}
+    for name in names:
+        at = place(name)
+        if at == COUNT:
+            found[name] = optimizer.iterations
+        elif at in free:
+            found[name] = free.pop(at)
+        else:
             raise UsageError(
-                f"the Keras optimizer {type(optimizer).__name__} has no slot for the parameter {leaf}: "  # type: ignore[attr-defined]
-                "it was built for others. Build it for these, or leave that to carry."
-            ) from error
-    return slots
+                f"no slot of the Keras optimizer {type(optimizer).__name__} takes the moment {name}, expected one for "
+                f"each of {slots}. {_OTHER_TRAINING}"
+            )
+    if free:
+        raise UsageError(
+            f"a slot of the Keras optimizer {type(optimizer).__name__} gets no moment: {_listed(map('/'.join, free))}. "
+            f"{_OTHER_TRAINING}"
+        )
+    return found
 
 
 def _listed(names: Iterable[str], most: int = 4) -> str:

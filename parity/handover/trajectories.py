@@ -11,7 +11,7 @@ from parity.handover.resumption import Interruption, judge
 from parity.handover.returning import Returned
 from parity.handover.setup import NARROW, RETURNED, HandoverSetup, methods
 from parity.handover.train_state import TrainState
-from parity.handover.trajectory import Comparison, Trainer, TrajectoryResult, compare, half, judge_power
+from parity.handover.trajectory import Comparison, Trainer, compare, half
 from parity.scoring.rules import LeafResult
 
 STEPS, NARROW_STEPS = 12, 4
@@ -24,7 +24,7 @@ class Trajectories:
     """The trajectories of one case, each followed once.
 
     Args:
-        setup: the hand-overs; closed with this.
+        setup: the hand-over.
         steps: how far; None for all of training.
     """
 
@@ -51,7 +51,7 @@ class Trajectories:
         setup, failed = self.setup, {}
         for method in self.resumable:
             try:
-                self.trainings[method] = setup.resume(method, setup.handover)
+                self.trainings[method] = setup.resume(method)
             except ParityError as error:
                 failed[method] = error
         trainings: dict[str, Trainer] = dict(self.trainings)
@@ -67,34 +67,16 @@ class Trajectories:
 
     @cached_property
     def _narrow(self) -> Comparison:
-        setup = self.setup
-        training = setup.resume(EXPORTED, setup.narrow_handover)
-        return compare(setup.narrow_reference(), {NARROW: training}, setup.batches[:NARROW_STEPS])
+        narrow = self.setup.narrow
+        return compare(narrow.reference(), {NARROW: narrow.resume(EXPORTED)}, self.setup.batches[:NARROW_STEPS])
 
     def comparison(self, method: str) -> Comparison:
         """Return the comparison that `method` takes part in."""
         return self._narrow if method == NARROW else self.compared
 
-    def outcome(self, method: str) -> TrajectoryResult:
-        """Return how a training that was handed over by `method` compares.
-
-        Raises:
-            ParityError: it could not be handed over, or failed.
-        """
-        found = self.comparison(method).outcomes[method]
-        if isinstance(found, ParityError):
-            raise found.with_traceback(None)
-        return found
-
     def results(self, method: str, by_stage: bool = False) -> list[LeafResult]:
-        """Return results for the whole trajectory and for every leaf or stage, and a failure if it has no power.
-
-        Raises:
-            ParityError: it could not be handed over, or failed.
-        """
-        found = self.outcome(method)
-        first = next(iter(self.comparison(method).powers.values()))
-        return [*(found.by_stage() if by_stage else found.results()), *judge_power(first)]
+        """Return the results of a method; see `Comparison.results`."""
+        return self.comparison(method).results(method, by_stage)
 
     def begin_interruption(self) -> None:
         """Start the process that is to be killed, so that it works while the same steps are taken here."""
@@ -121,7 +103,6 @@ class Trajectories:
         ]
 
     def close(self) -> None:
-        """End processes, and remove temporary files."""
+        """End processes."""
         if self._interruption is not None:
             self._interruption.close()
-        self.setup.close()

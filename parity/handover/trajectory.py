@@ -120,6 +120,30 @@ class Comparison:
     powers: dict[int, dict[str, float]] = field(default_factory=dict)
     kept: dict[str, Answer] = field(default_factory=dict)
 
+    def outcome(self, name: str) -> TrajectoryResult:
+        """Return how a training compares.
+
+        Raises:
+            ParityError: it could not be handed over, or failed.
+        """
+        found = self.outcomes[name]
+        if isinstance(found, ParityError):
+            raise found.with_traceback(None)
+        return found
+
+    def results(self, name: str, by_stage: bool = False) -> list[LeafResult]:
+        """Return results for a whole trajectory and for every leaf or stage, and a failure if it has no power.
+
+        Raises:
+            ParityError: it could not be handed over, or failed.
+        """
+        found, first = self.outcome(name), next(iter(self.powers.values()))
+        results = found.by_stage() if by_stage else found.results()
+        if has_power(first):
+            return results
+        powerless = "powerless: not even the first step would catch an error of 1 % in a weight tensor"
+        return [*results, LeafResult("power", FAIL, message=powerless)]
+
 
 def compare(
     reference: ReferenceTrajectory, trainings: Mapping[str, Trainer], batches: Iterable[Batch], keep: int | None = None
@@ -183,12 +207,6 @@ def _smallest(expected: ExpectedStep, leaf: str, limit: float) -> float:
     oracle = expected.oracle[leaf]
     response = rules.score(distance(oracle, 0 * oracle), expected.budgets[leaf])
     return limit / response if response else math.inf
-
-
-def judge_power(first: Mapping[str, float]) -> list[LeafResult]:
-    """Return a failure if not even the first step, whose powers are given, would catch 1 %; else nothing."""
-    powerless = "powerless: not even the first step would catch an error of 1 % in a weight tensor"
-    return [] if has_power(first) else [LeafResult("power", FAIL, message=powerless)]
 
 
 def has_power(powers: Mapping[str, float]) -> bool:

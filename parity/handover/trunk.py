@@ -9,10 +9,10 @@ from typing import Any
 import tensorflow as tf
 
 from parity.cases.specs import by_name, like
-from parity.core.errors import CaseError, ParityError, RuntimeFailureError
+from parity.core.errors import CaseError
 from parity.export import artifact
 from parity.export.artifact import FEATURES, FEATURES_TRAIN, graph, tensor_specs
-from parity.export.conversion import Exported, remedied, state_leaves
+from parity.export.conversion import Exported, exporting, state_leaves
 from parity.handover.fused import Trunk
 from parity.handover.keras_head import plain_name
 
@@ -34,22 +34,15 @@ def save(trunk: Trunk, path: Path, readable_by: str | None = None) -> dict[str, 
     """
     case = replace(trunk.case, trunk=trunk.features)
     inputs = by_name(tensor_specs(case.data))
-    try:
-        with remedied(readable_by):
-            module = Exported(case, trunk.state, graph, only=(FEATURES, FEATURES_TRAIN))
+    advice = "Run parity doctor to see whether this pair of releases can work together."
+    with exporting(f"the trunk of case {case.name!r}", advice, readable_by):
+        module = Exported(case, trunk.state, graph, only=(FEATURES, FEATURES_TRAIN))
 
-            def serve(**named: Any) -> dict[str, Any]:
-                return {FEATURES: module.features(like(case.data, {name: named[name] for name in inputs}))}
+        def serve(**named: Any) -> dict[str, Any]:
+            return {FEATURES: module.features(like(case.data, {name: named[name] for name in inputs}))}
 
-            serving = tf.function(serve, autograph=False).get_concrete_function(**inputs)
-            artifact.save(module, path, serving, gradients=True)
-    except (OSError, ParityError):
-        raise
-    except Exception as error:
-        raise RuntimeFailureError(
-            f"the trunk of case {case.name!r} cannot be exported: {type(error).__name__}: {error}. "
-            "Run parity doctor to see whether this pair of releases can work together."
-        ) from error
+        serving = tf.function(serve, autograph=False).get_concrete_function(**inputs)
+        artifact.save(module, path, serving, gradients=True)
     return _leaves(trunk, module)
 
 

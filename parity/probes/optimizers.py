@@ -23,7 +23,7 @@ from parity.handover.exported import hand_over
 from parity.handover.reference import CompiledStep, ReferenceTrajectory
 from parity.handover.setup import why_not_carried
 from parity.handover.train_state import TrainState, stepping
-from parity.handover.trajectory import Comparison, compare, judge_power
+from parity.handover.trajectory import Comparison, compare
 from parity.probes.declaration import Probe, Scope
 from parity.records import PlanItem, Remedy
 from parity.runtimes.subject import Subject
@@ -123,10 +123,7 @@ class Optimizers:
         compared = self._compared[variant]
         if isinstance(compared, ParityError):
             raise compared.with_traceback(None)
-        found = compared.outcomes[method]
-        if isinstance(found, ParityError):
-            raise found.with_traceback(None)
-        return [*found.by_stage(), *judge_power(next(iter(compared.powers.values())))]
+        return compared.results(method, by_stage=True)
 
     def _compare(self, variant: str) -> Comparison:
         subject, case = self._subject, replace(self._subject.case, training=training(variant))
@@ -142,7 +139,7 @@ class Optimizers:
         artifact = subject.bundle / "saved_model"  # before the remedy is read: the export decides whether one is needed
         readable_by = subject.remedy.requirement if subject.remedy else None
         folder = Path(self._temporary.name) / variant
-        handover = hand_over(case, begin, step, folder, artifact, subject.dataset.train, pipeline, readable_by)
+        handover = hand_over(case, begin, pipeline, folder, artifact, readable_by)
         reference = ReferenceTrajectory(compiled, begin, subject.limit)
         trainings = {method: resume(method, handover) for method in _methods(variant)}
         return compare(reference, trainings, batches)

@@ -31,14 +31,11 @@ class Handover:
 
 def planned_methods(scope: Scope) -> list[str]:
     """Return the hand-over methods that are followed for a case; what is left out is noted in the scope."""
-    from parity.handover.setup import methods, why_not_carried
+    from parity.handover.setup import methods, why_not_carried, why_not_handed_over
 
     found, case = methods(scope.case), scope.case.name
-    if not found:
-        why = "it goes on for no epoch, or none of its probes trains"
-        scope.left_out[f"{scope.case.name}-trajectory"] = (
-            f"{scope.case.name}: training is not handed over, because {why}"
-        )
+    if (lacking := why_not_handed_over(scope.case)) is not None:
+        scope.left_out[f"{case}-trajectory"] = f"{case}: training is not handed over: {lacking}"
     elif (refused := why_not_carried(scope.case)) is not None:
         scope.left_out[f"{case}-carried"] = f"{case}: a Keras optimizer left out: {refused}"
     return found

@@ -58,10 +58,9 @@ def export_case(
         def fill(folder: Path) -> None:
             save_reference_answers(subject, folder, batches)
             if training:
-                step = train_state.stepping(subject.case, subject.pipeline.steps_per_epoch)
                 exported.hand_over(
-                    subject.case, train_state.TrainState.of(subject.trained), step, folder / "handover",
-                    folder / "saved_model", subject.dataset.train, subject.pipeline, readable_by,
+                    subject.case, train_state.TrainState.of(subject.trained), subject.pipeline, folder / "handover",
+                    folder / "saved_model", readable_by,
                 )  # fmt: skip
 
         conversion.write_bundle(path, subject.case, state, batches, fill, also_readable_by=readable_by)

@@ -39,8 +39,8 @@ def _smooth(honest: Any) -> Any:
 
 
 def _restarted(honest: Any) -> Any:
-    def finetune(bundle: Any, signature: Any, training: Any, steps: int, *arguments: Any) -> Any:
-        return honest(bundle, signature, training, 0, *arguments)
+    def finetune(subject: Any, steps: int) -> Any:
+        return honest(subject, 0)
 
     return finetune
 

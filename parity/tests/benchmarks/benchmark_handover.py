@@ -29,7 +29,8 @@ def main() -> None:
     from parity.core.ledger import TimeLedger
     from parity.handover import CARRIED, EXPORTED, RESTARTED
     from parity.handover.continuing import resume
-    from parity.handover.finetuning import keras_loop, restarted_optimizer
+    from parity.handover.finetuning import restarted_optimizer
+    from parity.handover.keras_loop import keras_loop
     from parity.handover.setup import HandoverSetup
     from parity.runtimes.subject import Subject
 

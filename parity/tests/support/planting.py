@@ -42,15 +42,15 @@ class Planted:
 
 
 class PlantedSetup(HandoverSetup):
-    """A setup that keeps the start of the trainings that it resumes, by the hand-over's folder and the method."""
+    """A setup that keeps the start of the trainings that it resumes, by method."""
 
-    def __init__(self, subject):
-        super().__init__(subject)
+    def __init__(self, subject, narrow=False):
+        super().__init__(subject, narrow)
         self.resumed = {}
 
-    def resume(self, method, handover):
-        found = super().resume(method, handover)
-        self.resumed[handover.path.name, method] = Planted(found)
+    def resume(self, method):
+        found = super().resume(method)
+        self.resumed[method] = Planted(found)
         return found
 
 
@@ -58,17 +58,15 @@ class Begun:
     """The trainings of `Trajectories` that `method` takes part in, followed unchanged, and where they were begun."""
 
     def __init__(self, trajectories, method):
-        self.trajectories, self._narrow = trajectories, method == NARROW
-        self.unchanged = trajectories.outcome(method)
-        folder = "narrow" if self._narrow else "handover"
-        self.trainings = {m: found for (f, m), found in trajectories.setup.resumed.items() if f == folder}
-        setup = trajectories.setup
-        self._reference = setup.narrow_reference() if self._narrow else setup.reference()
+        self.trajectories = trajectories
+        self.unchanged = trajectories.comparison(method).outcome(method)
+        self.setup = trajectories.setup.narrow if method == NARROW else trajectories.setup
+        self.trainings = self.setup.resumed
 
     @property
     def reference(self):
         """A new reference trajectory from the hand-over."""
-        return self._reference.starting_at(self._reference.begin)
+        return self.setup.reference()
 
     def follow(self, trainings, steps=STEPS):
         """What becomes of `trainings`, by name."""

@@ -1,7 +1,6 @@
 """What cannot be declared, trained, made in Keras or carried is refused by name, with the way out, and untouched."""
 
 import jax.numpy as jnp
-import keras
 import numpy as np
 import optax
 import pytest
@@ -11,7 +10,8 @@ from parity.cases import training
 from parity.cases.case import Training
 from parity.cases.optimizers import Optimizer, Schedule
 from parity.core.errors import CaseError, UsageError
-from parity.handover.counterparts import carry, keras_optimizer
+from parity.handover.counterparts import keras_optimizer
+from parity.handover.slots import carry
 from parity.tests.support import tiny
 from parity.tests.support.declared import EPOCH, STEPS, declare, named, own, parameters
 
@@ -28,10 +28,10 @@ FIRST = "0/mu/Dense_0/bias"
 UNCARRIED = {
     "another shape": (
         instead(FIRST, np.zeros((7, 1), "f")),
-        r"moment mu/Dense_0/bias is float32\[7, 1\], expected .*\[7\]",
+        r"moment 0/mu/Dense_0/bias is float32\[7, 1\], expected .*\[7\]",
     ),
-    "another dtype": (instead(FIRST, np.zeros(7)), r"moment mu/Dense_0/bias is float64\[7\], expected float32\[7\]"),
-    "no moment for a slot": (without(FIRST), "slot mu/Dense_0/bias .* gets no moment"),
+    "another dtype": (instead(FIRST, np.zeros(7)), r"moment 0/mu/Dense_0/bias is float64\[7\], expected float32\[7\]"),
+    "no moment for a slot": (without(FIRST), "gets no moment: mu/Dense_0/bias"),
     "no slot for a moment": (instead("0/mu/Dense_1/bias", np.zeros(7, "f")), "takes the moment 0/mu/Dense_1/bias"),
     "no slot of this kind": (
         instead("0/trace/Dense_0/bias", np.zeros(7, "f")),
@@ -59,21 +59,6 @@ def test_what_cannot_be_carried_is_named_and_overwrites_nothing(frameworks, wron
     assert all((slot.numpy() == 7).all() for slot in made.variables)
 
 
-def test_an_optimizer_of_others_cannot_carry(frameworks):
-    params, _, state = declare(Training())
-    trainable = [(name, tf.Variable(leaf)) for name, leaf in named(params).items()]
-    with pytest.raises(UsageError, match=r"Keras' Adam cannot carry Optax's moments.*Make it with keras_optimizer"):
-        carry(keras.optimizers.Adam(), trainable, named(state), STEPS)
-    made = keras_optimizer(Training(), EPOCH)
-    made.build([tf.Variable(leaf) for leaf in named(params).values()])
-    with pytest.raises(UsageError, match="no slot for the parameter Dense_0/bias: it was built for others"):
-        carry(made, trainable, named(state), STEPS)
-    made = keras_optimizer(Training(), EPOCH)
-    made.build([*(variable for _, variable in trainable), tf.Variable(np.zeros(3, "f"))])
-    with pytest.raises(UsageError, match="was built for 4 variables, expected the 3 parameters"):
-        carry(made, trainable, named(state), STEPS)
-
-
 def of(name, **options):
     return {"optimizer": Optimizer(name, options)}
 
@@ -83,34 +68,37 @@ def at(name, **options):
 
 
 ONLY_EXPORTED = {
-    "adafactor": (of("adafactor"), "optimizer 'adafactor' has no exact counterpart.*keras.optimizers.Adafactor"),
-    "rmsprop": (of("rmsprop"), "keras.optimizers.RMSprop"),
-    "unheard of": (of("sm3"), "optimizer 'sm3' .*keras.optimizers.Optimizer, to be subclassed"),
+    "adafactor": (of("adafactor"), "optimizer 'adafactor' has no exact counterpart"),
+    "rmsprop": (of("rmsprop"), "optimizer 'rmsprop' has no exact counterpart.*sgd, adam, adamw, lion do"),
+    "unheard of": (of("sm3"), "optimizer 'sm3' has no exact counterpart"),
     "of one's own": ({"optimizer": Optimizer(make=own)}, "an optimizer of one's own has no exact"),
     "eps_root": (of("adam", eps_root=1e-8), r"with eps_root=1e-08 \(exact for 0\)"),
-    "nesterov": (of("adam", nesterov=True), "keras.optimizers.Nadam"),
+    "nesterov": (of("adam", nesterov=True), r"with nesterov=True \(exact for False\)"),
     "bfloat16 moment": (of("lion", mu_dtype=jnp.bfloat16), "with mu_dtype="),
     "mask": (of("adamw", mask={"a": True}), "with mask="),
     "decay by schedule": (of("adamw", weight_decay=lambda step: 0.1), "with weight_decay=.*exact for a number"),
     "end of decay": (
         at("exponential_decay", init_value=1, transition_steps=2, decay_rate=0.5, end_value=0.1),
-        "with end_value=0.1 .*schedules.ExponentialDecay",
+        r"with end_value=0.1 \(exact for None\)",
     ),
     "begin of decay": (
         at("exponential_decay", init_value=1, transition_steps=2, decay_rate=0.5, transition_begin=3),
         "with transition_begin=3",
     ),
     "exponent": (at("cosine_decay_schedule", init_value=1, decay_steps=9, exponent=2), "with exponent=2"),
-    "restarts": (at("sgdr_schedule", cosine_kwargs=[]), "schedules.CosineDecayRestarts"),
+    "restarts": (
+        at("sgdr_schedule", cosine_kwargs=[]),
+        "'sgdr_schedule' has no exact .*constant_schedule, ",
+    ),
     "rate of one's own": (
         {"schedule": Schedule(function=lambda step: 0.1)},
-        "a schedule of one's own .*LearningRateSchedule",
+        "a schedule of one's own has no exact",
     ),
 }
 
 
 @pytest.mark.parametrize("name", ONLY_EXPORTED)
-def test_what_keras_cannot_do_exactly_is_refused_with_the_nearest_and_the_way_out(frameworks, name):
+def test_what_keras_cannot_do_exactly_is_refused_with_the_way_out(frameworks, name):
     given, message = ONLY_EXPORTED[name]
     with pytest.raises(CaseError, match=f"{message}.*Hand over as 'exported'"):
         keras_optimizer(Training(**given), EPOCH)

@@ -57,7 +57,7 @@ def beside_kink(batch, params, ulp):
 
 
 def follow(reference, batches, **trainings):
-    return compare(reference.starting_at(reference.begin), trainings, batches).outcomes
+    return compare(ReferenceTrajectory(reference.step, reference.begin, reference.limit), trainings, batches).outcomes
 
 
 def kinked(reference, batches, number, fault=lambda number, found: found):

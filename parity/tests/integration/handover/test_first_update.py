@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from parity.export import conversion as export
 from parity.handover import finetuning
 from parity.probes.finetuning import off_formula, results
 from parity.records import FAIL, PASS
@@ -42,10 +41,7 @@ class BiasedEpsilon(Adam):
 def first_update(subject, monkeypatch, optimizer=Adam):
     monkeypatch.setattr(tf.keras.optimizers, "Adam", optimizer)
     monkeypatch.setattr(subject, "case", tiny.case(training=replace(tiny.tiny.training, epochs_after=1)))
-    signature, training = export.signature(subject.case, subject.trained.state), subject.case.training
-    after = finetuning.finetune(
-        subject.bundle, signature, training, subject.trained.steps, subject.pipeline, subject.dataset.test
-    )
+    after = finetuning.finetune(subject, subject.trained.steps)
     [found] = [j for j in results(subject, after) if j.leaf == "first_update"]
     return found
 

@@ -104,9 +104,23 @@ def test_a_run_says_why_a_hand_over_is_left_out(frameworks):
     assert sentence.startswith("tiny_training: a Keras optimizer left out: an optimizer of one's own")
 
 
-def test_what_is_not_trained_in_jax_or_after_it_is_not_followed():
-    for nothing in ({"epochs": 0}, {"epochs_after": 0}):
-        assert methods(tiny_training.case(training=replace(tiny_training.TRAINING, **nothing))) == []
+LACKING = {
+    "the probe train_loss: ": {"probes": ("predict", "train_gradient")},
+    "the probe train_gradient: ": {"probes": ("predict", "train_loss")},
+    "Training(epochs=1)": {"training": replace(tiny_training.TRAINING, epochs=0)},
+    "Training(epochs_after=1)": {"training": replace(tiny_training.TRAINING, epochs_after=0)},
+}
+
+
+@pytest.mark.parametrize("lacking", LACKING)
+def test_a_run_says_what_a_case_lacks_to_be_handed_over_and_nothing_else(frameworks, lacking):
+    case = tiny_training.case(**LACKING[lacking])
+    assert methods(case) == []
+    selection = Selection({case.name: case}, tuple(registry.runtimes().values()), ("trajectory",), (13,))
+    planner = Planner(selection, [], lambda name: 50)
+    assert planner.items(trajectory.PROBE) == []
+    [sentence] = planner.left_out.values()
+    assert [part for part in LACKING if part in sentence] == [lacking]
 
 
 class Refused:

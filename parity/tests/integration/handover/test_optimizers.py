@@ -16,7 +16,8 @@ from parity.cases.case import Training
 from parity.cases.optimizers import Optimizer, Schedule
 from parity.core.errors import UsageError
 from parity.handover import counterparts, slots
-from parity.handover.counterparts import carried, carry, keras_optimizer, keras_schedule
+from parity.handover.counterparts import keras_optimizer, keras_schedule
+from parity.handover.slots import carried, carry
 from parity.tests.support.declared import EPOCH, EPS, MORE, STEPS, declare, gradients, named, own, parameters
 
 pytestmark = pytest.mark.slow
@@ -187,15 +188,17 @@ def test_the_learning_rate_is_the_same_at_every_step(frameworks, name):
     np.testing.assert_allclose(found, expected, rtol=0, atol=4 * EPS * max(expected))
 
 
-def test_the_declared_defaults_are_optax_own():
-    for functions, module, skipped in (
-        (counterparts._OPTIMIZERS, optax, 1),
-        (counterparts._SCHEDULES, optax.schedules, 0),
-    ):
-        for name, function in functions.items():
-            ours = list(inspect.signature(function).parameters.values())[skipped:]
-            theirs = list(inspect.signature(getattr(module, name)).parameters.values())[skipped:]
-            assert [(p.name, p.default) for p in ours] == [(p.name, p.default) for p in theirs], name
+def test_the_declared_options_and_defaults_are_optax_own():
+    """What a counterpart lacks is listed with Optax's default, with which alone it is exact."""
+    for kind, module, skipped in (("optimizer", optax, 1), ("schedule", optax.schedules, 0)):
+        for name, function in counterparts._COUNTERPARTS[kind].items():
+            ours, theirs = (
+                {p.name: p.default for p in list(inspect.signature(f).parameters.values())[skipped:]}
+                for f in (function, getattr(module, name))
+            )
+            assert ours == {option: theirs[option] for option in ours}, name
+            lacking = {option: default for option, default in theirs.items() if option not in ours}
+            assert lacking == {option: counterparts.LACKING[option] for option in lacking}, name
 
 
 ANY = {
@@ -258,7 +261,10 @@ def test_what_goes_into_the_slots_comes_back_to_the_bit(frameworks):
     for name, value in named(state).items():
         assert (back[name].dtype, back[name].shape) == (value.dtype, value.shape)
         np.testing.assert_array_equal(back[name], value)
-    with pytest.raises(UsageError, match="no slot of the Keras optimizer Adam is 0/trace/mu, expected one of mu/"):
+    with pytest.raises(
+        UsageError,
+        match=r"no slot .* takes the moment 0/trace/mu, expected one for each of mu/",
+    ):
         carried(made, trainable, ["0/trace/mu"])
 
 

@@ -40,7 +40,7 @@ def test_any_optimizer_is_exported_and_goes_on(trajectories, tmp_path, chosen, s
     state, step = trajectories.setup.train_state.state, stepping(case, EPOCH)
     moments = jax.tree_util.tree_map(np.asarray, optimizer(case.training, EPOCH).init(state.params))
     begin, subject = TrainState(state, moments, np.int32(BEGIN)), trajectories.setup.subject
-    handover = hand_over(case, begin, step, tmp_path / "h", None, subject.dataset.train, subject.pipeline, None)
+    handover = hand_over(case, begin, subject.pipeline, tmp_path / "h")
     found = resume(EXPORTED, handover)
     assert handover.moments == tuple(named(moments))
     assert len(handover.moments) == leaves
@@ -82,22 +82,13 @@ def test_what_is_evaluated_while_training_follows_it(begun):
 def test_a_step_that_cannot_be_traced_is_a_clear_error(trajectories, tmp_path):
     case, setup = trajectories.case, trajectories.setup
 
-    def step(state, moments, count, data, labels):
-        return setup.step(state, moments, count, data * float(data.mean()), labels)
+    def loss(params, other, rng, data, labels, train):
+        return case.loss(params, other, rng, data * float(data.mean()), labels, train)
 
     with pytest.raises(
         RuntimeFailureError, match=r"the training step of case 'tiny_training' cannot be exported: .*Con"
     ):
-        hand_over(
-            case,
-            setup.train_state,
-            step,
-            tmp_path / "h",
-            None,
-            setup.subject.dataset.train,
-            setup.subject.pipeline,
-            None,
-        )
+        hand_over(replace(case, loss=loss), setup.train_state, setup.subject.pipeline, tmp_path / "h")
     assert not (tmp_path / "h" / MANIFEST).exists()
 
 

@@ -146,7 +146,7 @@ def deviates(found, step, leaf):
 
 @pytest.mark.parametrize("way", [CARRIED, EXPORTED, RETURNED])
 def test_a_hand_over_without_a_fault_follows_the_reference(begun, way):
-    found = begun.trajectories.outcome(way)
+    found = begun.trajectories.comparison(way).outcome(way)
     assert {j.status for j in begun.trajectories.results(way)} == {PASS}
     assert found.kink is None
     assert found.steps == [BEGIN + i for i in range(1, planting.STEPS + 1)]
