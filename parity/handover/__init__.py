@@ -3,9 +3,11 @@
 In: a subject (`parity.runtimes.subject`), trained and exported. Out: results by leaf and events for the record.
 
 - `files`, `exported`: write a hand-over and read it back; `continuing`, `checkpoints`: train on from it and resume.
+- `counterparts`, `updates`, `slots`: Keras optimizers that update as Optax's do, with Optax's state in their slots.
 - `reference`: what JAX computes at each step, with its float64 oracle and budgets; `trajectory`: compare with that.
-- `trajectories`, `long_handover`, `resumption`: what a run checks; `events`, `cost`: what it records.
-- `fusion`: a trunk from JAX under a Keras head. `finetuning`: the published workflow, which restarts the optimizer.
+- `setup`, `trajectories`, `long_handover`, `resumption`: what a run checks; `events`, `cost`: what it records.
+- `fused`, `trunk`, `keras_head`, `fusion`: a trunk from JAX under a Keras head.
+- `finetuning`: the published workflow, which restarts the optimizer.
 
 Everything that a step computes and leaves behind is one answer. A leaf is named after its stage, such as
 `gradient/Conv_0/kernel`; the stages stand in the order in which a step computes them, so the first one that is off

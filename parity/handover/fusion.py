@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,7 @@ from parity.handover import fused, keras_head
 from parity.handover.fused import MOMENTUM, RATE, Fused, trajectory
 from parity.handover.keras_head import Network, Settings, trunk_layer
 from parity.handover.trunk import save
-from parity.records import ERROR, FAIL, PASS
+from parity.records import ERROR
 from parity.scoring import arithmetic, kinks, rules
 from parity.scoring.rules import Budget, Ensemble, LeafResult
 
@@ -153,8 +152,7 @@ class Fusion:
     def judge(self, actual: Answer) -> list[LeafResult]:
         """Return the result of every leaf of an answer."""
         first = self._judge(actual, self.oracle)
-        failed = [j for j in first if j.status != PASS]
-        if failed and all(j.status == FAIL and j.score is not None and math.isfinite(j.score) for j in failed):
+        if kinks.possible({kinks.GRADIENT: first}):
             for oracle in self._beyond_kinks:
                 explained = kinks.explained({"": self._judge(actual, oracle)}, {"": first})
                 if explained is not None:

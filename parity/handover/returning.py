@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import jax
 import numpy as np
 
@@ -11,6 +9,7 @@ from parity.cases.functions import named
 from parity.cases.specs import Answer, Batch
 from parity.core.errors import RuntimeFailureError, UsageError
 from parity.handover import BATCH_STATS, KEY, MOMENTS, PARAMETERS, STEP
+from parity.handover.continuing import Continuation
 from parity.handover.reference import ReferenceTrajectory
 from parity.handover.train_state import TrainState, answer
 
@@ -48,14 +47,6 @@ def _fitting(leaf: str, found: np.ndarray | None, like: np.ndarray) -> np.ndarra
     return found
 
 
-class LastAnswer(Protocol):
-    """A training in TensorFlow that keeps the answer of its last step."""
-
-    @property
-    def last(self) -> Answer:
-        """The answer; empty before the first step."""
-
-
 class Returned:
     """A training that goes to TensorFlow, and returns to JAX after some steps there.
 
@@ -65,7 +56,7 @@ class Returned:
         after: the steps to take in TensorFlow.
     """
 
-    def __init__(self, there: LastAnswer, reference: ReferenceTrajectory, after: int) -> None:
+    def __init__(self, there: Continuation, reference: ReferenceTrajectory, after: int) -> None:
         self._there, self._reference, self._left = there, reference, after
         self.train_state, self._seen = reference.begin, there.last
 
