@@ -168,9 +168,9 @@ def _make(kind: str, name: str, options: Mapping[str, Any], *arguments: Any) -> 
     parameters = list(inspect.signature(make).parameters)[len(arguments) :]
     lacking = LACKING.keys() - parameters
     try:
-        for option in lacking & options.keys():
-            if _matters(option, options[option]):
-                _refuse(kind, f"{called} with {option}={options[option]!r} (exact for {LACKING[option]!r})")
+        for option, given in options.items():
+            if option in lacking and _matters(option, given):
+                _refuse(kind, f"{called} with {option}={given!r} (exact for {LACKING[option]!r})")
         return make(*arguments, **{option: given for option, given in options.items() if option not in lacking})
     except CaseError:
         raise
