@@ -1,14 +1,16 @@
 """Power: the smallest relative error in a weight that a probe would catch. A probe that catches none fails.
 
-For every weight tensor, each element is multiplied by 1 + d or 1 - d, signs drawn at random (a uniform factor would be
+Each element of one weight tensor is multiplied by 1 + d or 1 - d, signs drawn at random (a uniform factor would be
 cancelled by a batch normalisation behind it). The change of the answer, in float64, is compared with the budget: with
-response r at a small d, an error of d * limit / r reaches the limit.
+response r at a small d, an error of d * limit / r reaches the limit. `MOST_TENSORS` tensors are moved, one at a time,
+whatever the size of the model; of their answers a number is kept.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,23 +24,28 @@ from parity.scoring.rules import POWERLESS, PROBED_WITH, LeafResult
 
 if TYPE_CHECKING:
     from parity.cases.case import State
-    from parity.runtimes.base import Answers
     from parity.runtimes.subject import Subject
 
 ERRORS = (1e-2, 1e-1, 1.0, 10.0)
 """Relative errors tried one after the other where an answer is discrete, and does not respond linearly."""
+
+MOST_TENSORS = 12
+"""Weight tensors that are moved: the largest, the smallest, the first, the last, and others drawn at random."""
 
 
 class PowerStudy:
     """The power of the probes of one subject; what they share is computed once."""
 
     def __init__(self, subject: Subject) -> None:
+        import jax
+
         from parity.export.conversion import state_leaves
 
         self._subject, self._reference = subject, subject.reference
-        self._weights = [s.leaf for s in state_leaves(subject.trained.state) if s.trainable]
-        self._states: dict[tuple[int, float], State] = {}
-        self._responses: dict[tuple[str, int, int], Answers] = {}
+        state = subject.trained.state
+        names = [s.leaf for s in state_leaves(state) if s.trainable]
+        self._weights = chosen(dict(zip(names, map(np.size, jax.tree_util.tree_leaves(state.params)), strict=True)))
+        self._smallest: dict[tuple[str, int], dict[str, list[float]]] = {}
 
     def of(self, probe: str, size: int) -> list[Power]:
         """Return the power of `probe` at a batch size, a row per weight tensor.
@@ -48,54 +55,71 @@ class PowerStudy:
         size, case = self._subject.batch(size).size, self._subject.case.name
         if probe == "rng":
             return [Power(case, probe, size, "key", self._key(size))]
-        smallest = self._discrete if probe == rules.ACCURACY else self._continuous
-        return [Power(case, probe, size, name, smallest(probe, size, i)) for i, name in enumerate(self._weights)]
+        smallest = self._discrete(size) if probe == rules.ACCURACY else self._continuous(probe, size)
+        return [Power(case, probe, size, *row) for row in zip(self._weights, smallest, strict=True)]
 
     def _key(self, size: int) -> float:
         keys = self._reference.answers(self._reference.jax, "train", size)["rng"].values()
         distinct = {self._subject.trained.state.rng.tobytes(), *(key.tobytes() for key in keys)}
         return 0.0 if len(distinct) == len(keys) + 1 else math.inf
 
-    def _continuous(self, probe: str, size: int, index: int) -> float:
+    def _continuous(self, probe: str, size: int) -> list[float]:
+        """Return the smallest error by weight tensor; one evaluation of a moved tensor serves all its probes."""
         evaluation = EVALUATION_OF[probe]
-        oracle = self._reference.answers(self._reference.oracle, evaluation, size)[probe]
-        budgets = self._reference.budgets(evaluation, size)[probe]
-        moved = self._response(evaluation, size, index)[probe]
-        scores = (rules.score(distance(moved[leaf], oracle[leaf]), budgets[leaf]) for leaf in budgets)
-        response = max(scores, default=0.0)
-        return PROBED_WITH * self._subject.limit / response if response else math.inf
+        if (evaluation, size) not in self._smallest:
+            oracle = self._reference.answers(self._reference.oracle, evaluation, size)
+            budgets = self._reference.budgets(evaluation, size)
+            found: dict[str, list[float]] = {name: [] for name in budgets}
+            for weight in self._weights:
+                batch, state = self._subject.batch(size), self.moved(weight, PROBED_WITH)
+                moved = self._reference.at(self._reference.oracle, state, evaluation, batch)
+                for name, by_leaf in budgets.items():
+                    scores = (rules.score(distance(moved[name][x], oracle[name][x]), b) for x, b in by_leaf.items())
+                    response = max(scores, default=0.0)
+                    found[name].append(PROBED_WITH * self._subject.limit / response if response else math.inf)
+            self._smallest[evaluation, size] = found
+        return self._smallest[evaluation, size][probe]
 
-    def _response(self, evaluation: str, size: int, index: int) -> Answers:
-        """Return the oracle's answers with one weight tensor moved; one evaluation serves all its probes."""
-        key = (evaluation, size, index)
-        if key not in self._responses:
-            batch, moved = self._subject.batch(size), self.moved(index, PROBED_WITH)
-            self._responses[key] = self._reference.at(self._reference.oracle, moved, evaluation, batch)
-        return self._responses[key]
+    def _discrete(self, size: int) -> list[float]:
+        return [self._discrete_of(weight, size) for weight in self._weights]
 
-    def _discrete(self, probe: str, size: int, index: int) -> float:
+    def _discrete_of(self, weight: str, size: int) -> float:
+        probe = rules.ACCURACY
         before = float(self._reference.answers(self._reference.oracle, probe, size)[probe][probe]) * size
         ambiguous = self._reference.ambiguous_rows(size)
         for error in ERRORS:
-            batch, moved = self._subject.batch(size), self.moved(index, error)
+            batch, moved = self._subject.batch(size), self.moved(weight, error)
             answers = self._reference.at(self._reference.jax, moved, probe, batch)
             if round(abs(float(answers[probe][probe]) * size - before)) > ambiguous:
                 return error
         return math.inf
 
-    def moved(self, index: int, error: float) -> State:
-        """Return the trained state with weight tensor `index` off by `error`, its signs drawn at random."""
-        if (index, error) not in self._states:
-            self._states[index, error] = _move(self._subject.trained.state, index, error)
-        return self._states[index, error]
+    def moved(self, weight: str, error: float) -> State:
+        """Return the trained state with one weight tensor off by `error`, its signs drawn at random."""
+        return _move(self._subject.trained.state, weight, error)
 
 
-def _move(state: State, index: int, error: float) -> State:
+def chosen(sizes: Mapping[str, int]) -> list[str]:
+    """Return the weight tensors that are moved, in their order: all, or `MOST_TENSORS` of them.
+
+    Args:
+        sizes: number of elements by leaf, in the order of the state.
+    """
+    names = list(sizes)
+    by_size = sorted(names, key=sizes.__getitem__)
+    drawn = np.random.default_rng(0).permutation(len(names))
+    wanted = dict.fromkeys([by_size[-1], by_size[0], names[0], names[-1], *(names[i] for i in drawn)]) if names else {}
+    kept = set(list(wanted)[:MOST_TENSORS])
+    return [name for name in names if name in kept]
+
+
+def _move(state: State, weight: str, error: float) -> State:
     from parity.cases.case import State
     from parity.export.conversion import map_leaves, state_leaves
 
+    index = [s.leaf for s in state_leaves(state)].index(weight)
     rng = np.random.default_rng(index)
-    counter = iter(range(len(state_leaves(state))))
+    counter = itertools.count()
 
     def move(array: np.ndarray) -> np.ndarray:
         if next(counter) != index:

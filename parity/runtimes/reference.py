@@ -30,7 +30,6 @@ class ReferenceAnswers:
 
     def __init__(self, subject: Subject, with_kinks: bool = True) -> None:
         self._subject, self._with_kinks = subject, with_kinks
-        self._states: dict[int, State] = {}
         self._answers: dict[tuple[str, str, int, str], Answers] = {}
         self._budgets: dict[tuple[str, int], Budgets] = {}
         self._beyond_kinks: dict[tuple[str, int], list[Answers]] = {}
@@ -38,7 +37,6 @@ class ReferenceAnswers:
     def without(self, runtimes: Collection[str], subject: Subject) -> ReferenceAnswers:
         """Return a copy for `subject` that has forgotten the answers of `runtimes`; budgets are kept."""
         other = ReferenceAnswers(subject, self._with_kinks and self.oracle not in runtimes)
-        other._states = self._states
         other._answers = {key: found for key, found in self._answers.items() if key[0] not in runtimes}
         other._budgets, other._beyond_kinks = dict(self._budgets), dict(self._beyond_kinks)
         return other
@@ -93,11 +91,9 @@ class ReferenceAnswers:
         from parity.export.conversion import map_leaves
         from parity.scoring import rules
 
-        if seed not in self._states:
-            rng, state = np.random.default_rng(seed), self._subject.trained.state
-            params, other = map_leaves(lambda a: rules.perturb(a, rng), (state.params, state.other))
-            self._states[seed] = State(params, other, state.rng)
-        return self._states[seed]
+        rng, state = np.random.default_rng(seed), self._subject.trained.state
+        params, other = map_leaves(lambda a: rules.perturb(a, rng), (state.params, state.other))
+        return State(params, other, state.rng)
 
     def _rounded(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[Answers]:
         runtime = self._subject.runtime(self.jax)

@@ -32,11 +32,11 @@ def _overlooked(setting: Setting) -> str | None:
     subject, name = setting.subject, setting.place.runtime
     study = subject.shared(PowerStudy)
     powers = study.of(setting.probe, setting.size)
-    index = min(range(len(powers)), key=lambda i: powers[i].smallest_relative_error)
-    leaf, error = powers[index].weight, LIMITS * powers[index].smallest_relative_error
+    strongest = min(powers, key=lambda power: power.smallest_relative_error)
+    leaf, error = strongest.weight, LIMITS * strongest.smallest_relative_error
     if not error <= LARGEST_ERROR:
         return f"{leaf} would have to be off by {error:.2g} relative to score {LIMITS:g} limits"
-    moved, kept = study.moved(index, error), subject.trained.state
+    moved, kept = study.moved(leaf, error), subject.trained.state
     params = jax.tree_util.tree_map(lambda a, b: np.asarray(a).astype(b.dtype), moved.params, kept.params)
     values = flatten(State(params, kept.other, kept.rng))
     candidate = AtState(subject.runtime(name), values)
