@@ -15,7 +15,7 @@ import pytest
 import parity
 from parity import records
 from parity.cases.case import PROBES
-from parity.session import plugin
+from parity.session import interrupts, plugin
 from parity.tests.support import samples
 from parity.tests.support.schema import SCHEMA
 
@@ -175,7 +175,7 @@ def test_an_interrupt_that_python_loses_stops_the_run_before_the_next_test():
     config = SimpleNamespace(stash=pytest.Stash(), add_cleanup=lambda undo: None)
     before = signal.getsignal(signal.SIGINT)
     try:
-        plugin._remember_interrupts(config)
+        interrupts.remember(config)
         plugin.pytest_runtest_setup(SimpleNamespace(config=config))
         Lossy()
         with pytest.raises(KeyboardInterrupt):
