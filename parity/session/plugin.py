@@ -20,6 +20,7 @@ from parity.compat import deprecations
 from parity.core import storage
 from parity.core.errors import ParityError, StorageError, UsageError
 from parity.core.ledger import IMPORTING, TimeLedger
+from parity.core.text import plural
 from parity.records import Deprecation, PlanItem
 from parity.session import interrupts
 from parity.session.collecting import (
@@ -37,6 +38,7 @@ from parity.session.collecting import (
 CASES, SIZES = ("reference",), "1, 13, 20, 256, and the whole test set"
 SESSION = pytest.StashKey[Any]()
 REFUSED = pytest.StashKey[Exception]()
+BEFORE = pytest.StashKey[int]()
 LEDGER = TimeLedger()  # opened as early as pytest allows, so that imports are booked
 
 
@@ -243,16 +245,34 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Stop before the next test, if an interrupt was lost."""
+    """Stop before the next test, if an interrupt was lost; remember how many checks there are before it."""
     if interrupts.seen(item.config):
         raise KeyboardInterrupt
+    if plan_item(item) is not None:
+        item.stash[BEFORE] = len(_session(item.config).run.checks)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Record the error of a case that an earlier test has shown to be unusable, in place of running the test."""
+    found = plan_item(item)
+    if found is None or "subject" not in getattr(item, "fixturenames", ()):
+        return None
+    return _session(item.config).record_if_unusable(found) or None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Record an item that ended in an error: none may pass through without a check."""
+    """Record an item that ended in an error, or without a check: none may pass through without one."""
     report: Any = yield
     found = plan_item(item)
+    before = item.stash.get(BEFORE, 0)
+    if found is not None and report.skipped:
+        _session(item.config).record_if_unchecked(found, f"its test was skipped: {_reason(report)}", before)
+    elif found is not None and call.when == "call" and report.passed:
+        why = "its test ended and recorded no check. Call record(results) in it, as record(score(...))."
+        if _session(item.config).record_if_unchecked(found, why, before):
+            report.outcome, report.longrepr = "failed", f"{found.item}: {why}"
     if found is not None and call.excinfo is not None and report.failed:
         error, session = call.excinfo.value, _session(item.config)
         if isinstance(error, StorageError):
@@ -261,6 +281,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         if isinstance(error, ParityError):
             report.longrepr = f"{found.item}: {error}\nrepeat: {session.repeat(found)}"
     return report
+
+
+def _reason(report: Any) -> str:
+    """Return why a test was skipped, or is expected to fail."""
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else getattr(report, "wasxfail", "")
+    return str(text).removeprefix("Skipped: ").removeprefix("reason: ") or "no reason given"
 
 
 @pytest.hookimpl(trylast=True)
@@ -290,6 +316,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         from parity.report import terminal
 
         terminalreporter.section("parity")
+        for case, count in session.not_repeated.items():
+            terminalreporter.write_line(f"{case}: the error above is that of {plural(count, 'further item')} as well.")
         for line in terminal.summary(session.run, terminalreporter._tw.fullwidth, session.report):
             terminalreporter.write_line(line)
 
