@@ -15,6 +15,7 @@ import numpy as np
 
 from parity.probes.declaration import Probe, Scope, size_id
 from parity.records import FAIL, PASS, PlanItem, Power
+from parity.runtimes import registry
 from parity.runtimes.base import EVALUATION_OF, ORACLE
 from parity.scoring import rules
 from parity.scoring.compare import distance
@@ -122,13 +123,22 @@ def result(probe: str, powers: list[Power]) -> LeafResult:
 def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
     from parity.probes.registry import probes
 
-    for oracle in scope.having(lambda can: can.role == ORACLE):
-        derived = [name for name, known in probes().items() if known.derive is not None]
-        for name in dict.fromkeys([*scope.case.probes, *derived]):
-            if name in scope.probes:
-                for size in scope.sizes:
-                    ident = size_id(f"{scope.case.name}-{name}", size, ("cpu:0", "cpu:0"))
-                    yield scope.item(probe.name, name, oracle, size, ident=ident)
+    derived = [name for name, known in probes().items() if known.derive is not None and not known.discrete]
+    names = [name for name in dict.fromkeys([*scope.case.probes, *derived]) if name in scope.probes]
+    oracles = scope.having(lambda can: can.role == ORACLE)
+    if names and not oracles:
+        oracle = registry.with_role(ORACLE).name
+        scope.left_out[probe.name] = f"power, and the checks of the oracle, left out: {oracle} is not selected"
+    if discrete := [name for name in names if name in scope.discrete()] if oracles else []:
+        scope.left_out[f"{probe.name} of {scope.case.name}"] = (
+            f"{scope.case.name}: power of {', '.join(discrete)} left out: not applicable, because an answer without a "
+            "float is compared exactly"
+        )
+    for oracle in oracles:
+        for name in (name for name in names if name not in discrete):
+            for size in scope.sizes:
+                ident = size_id(f"{scope.case.name}-{name}", size, ("cpu:0", "cpu:0"))
+                yield scope.item(probe.name, name, oracle, size, ident=ident)
 
 
 PROBE = Probe(name="power", plan=_plan, always_included=True)

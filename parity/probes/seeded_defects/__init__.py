@@ -27,12 +27,19 @@ def defects() -> dict[str, Defect]:
 
 
 def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
-    named = [
-        (defect.name, runtime)
-        for defect in defects().values()
-        for runtime in defect.runtimes(scope)
-        if probes_with_defects(scope.case.probes, runtime)
-    ]
+    named, inapplicable = [], []
+    for defect in defects().values():
+        for runtime in defect.runtimes(scope):
+            found = probes_with_defects(scope.case.probes, runtime)
+            if defect.needs_floats and found and scope.discrete().issuperset(found):
+                inapplicable.append(defect.name)
+            elif found:
+                named.append((defect.name, runtime))
+    if inapplicable:
+        scope.left_out[f"{probe.name} of {scope.case.name}"] = (
+            f"{scope.case.name}: seeded defects {', '.join(dict.fromkeys(inapplicable))} left out: not applicable, "
+            "because no answer that has defects has a float"
+        )
     yield from scope.variants(probe, named)
 
 

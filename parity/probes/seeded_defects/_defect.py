@@ -57,11 +57,13 @@ class Defect:
         overlooked: seeds the defect in a setting; returns what was not found, in words; None if it was found, `NOTHING`
             where no leaf can have it.
         runtimes: the selected runtimes that it is seeded in.
+        needs_floats: whether it needs an answer with a float.
     """
 
     name: str
     overlooked: Callable[[Setting], str | None]
     runtimes: Callable[[Scope], Iterable[str]]
+    needs_floats: bool = True
 
 
 def probes_with_defects(probes: Sequence[str], runtime: str) -> list[str]:
