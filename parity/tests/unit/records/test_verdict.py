@@ -58,7 +58,7 @@ def test_an_interrupted_run_has_no_verdict():
 
 def test_an_interrupted_run_still_tells_its_failures():
     run = samples.run(checks=[samples.check(status=records.FAIL)], state=records.INTERRUPTED)
-    assert "1 fail, of 1 checks" in run.verdict()
+    assert "1 fail, of 1 check" in run.verdict()
     assert "interrupted" in run.verdict()
 
 
