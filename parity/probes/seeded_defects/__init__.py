@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from parity.probes.declaration import Probe, Scope
-from parity.probes.seeded_defects._defect import Defect, probes_with_defects, result
+from parity.probes.seeded_defects._defect import Defect, probes_with_defects, result, seeded_defect
 from parity.records import PlanItem
 
 
@@ -43,6 +43,6 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
     yield from scope.variants(probe, named)
 
 
-__all__ = ["PROBE", "Defect", "defects", "result"]
+__all__ = ["PROBE", "Defect", "defects", "result", "seeded_defect"]
 
 PROBE = Probe(name="seeded_defects", plan=_plan)

@@ -123,6 +123,12 @@ def test_a_failure_says_what_where_who_and_how_to_repeat_it(failing):
     assert "to see it fail" in (folder / "out" / "index.html").read_text()
 
 
+def test_what_the_oracle_would_check_is_left_out_and_said_in_the_record_and_the_terminal(failing):
+    done, folder = failing
+    [said] = [text for text in records.read(folder / "out").environment["left_out"] if "jax_float64" in text]
+    assert " ".join(said.split()) in " ".join(done.stdout.split())
+
+
 def test_the_command_in_a_failure_repeats_just_that_check(failing):
     done, folder = failing
     line = next(
