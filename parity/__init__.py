@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from parity.handover.continuing import resume
     from parity.probes.declaration import Probe, every_runtime
     from parity.probes.evaluation import score
+    from parity.probes.seeded_defects import seeded_defect
     from parity.runtimes.base import Capabilities, Model, Runtime
     from parity.session.asserting import assert_in_order
 
@@ -49,6 +50,7 @@ __all__ = [
     "readable_by",
     "resume",
     "score",
+    "seeded_defect",
 ]
 
 _MODULES = {
@@ -59,6 +61,7 @@ _MODULES = {
     "parity.core.errors": ("ParityError",),
     "parity.handover.continuing": ("resume",),
     "parity.probes.evaluation": ("score",),
+    "parity.probes.seeded_defects": ("seeded_defect",),
     "parity.probes.declaration": ("Probe", "every_runtime"),
     "parity.runtimes.base": ("Capabilities", "Model", "Runtime"),
     "parity.session.asserting": ("assert_in_order",),

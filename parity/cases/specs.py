@@ -96,6 +96,13 @@ def like(specs: Specs, named: Mapping[str, Any]) -> Any:
     return dict(named) if isinstance(specs, Mapping) else named[SOLE]
 
 
+def described(specs: Specs) -> str:
+    """Return specs for a message, such as `float32[b, 4]` or `{user: int32[b], context: float32[b, 4]}`."""
+    if isinstance(specs, Spec):
+        return str(specs)
+    return "{" + ", ".join(f"{name}: {spec}" for name, spec in by_name(specs).items()) + "}"
+
+
 def outputs(predicted: Any) -> dict[str, Any]:
     """Return what `predict` returned, by leaf name; one array alone is `output`."""
     return dict(predicted) if isinstance(predicted, Mapping) else {"output": predicted}

@@ -14,9 +14,10 @@ import optax
 
 from parity.cases.case import Case, Dataset, State, Training
 from parity.cases.keys import is_typed_key
-from parity.cases.specs import MOST_BYTES, Batch, outputs, validate
+from parity.cases.specs import MOST_BYTES, Batch, described, outputs, validate
 from parity.core.errors import CaseError
 from parity.core.progress import Report, silent
+from parity.core.tracebacks import line_of_user
 
 
 class Batches(Protocol):
@@ -308,7 +309,11 @@ def _check_functions(case: Case, state: State, batch: Batch) -> None:
         try:
             return jax.eval_shape(function, *arguments)
         except Exception as error:
-            raise CaseError(f"case {case.name!r}: {name} raised {type(error).__name__}: {error}") from error
+            specs = f"data {described(case.data)} and labels {described(case.labels)}"
+            raise CaseError(
+                f"case {case.name!r}: {name} raised {type(error).__name__}: {str(error).rstrip('.')}, of {specs} with "
+                f"b={batch.size}, at {line_of_user(error)}. Correct the spec and the data, or the function."
+            ) from error
 
     for train in (False, True):
         out = traced("loss", lambda *a, t=train: case.loss(*a, t), *state, batch.data, batch.labels)

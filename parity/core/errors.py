@@ -5,11 +5,16 @@ Every message says what is wrong, what was expected, and what to do.
 
 from __future__ import annotations
 
+from parity.core.text import one_stop
+
 
 class ParityError(Exception):
     """The base of all errors of this package; `exit_code` is that of a command that it ends."""
 
     exit_code = 70
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_stop(message))
 
 
 class UsageError(ParityError):

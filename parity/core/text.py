@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 LONGEST = 120
 """Characters of a name that are shown."""
 
@@ -26,3 +28,13 @@ def one_line(text: str, longest: int = LONGEST) -> str:
 
 def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
+
+
+def plural(n: int, word: str, several: str = "") -> str:
+    """Return a count with its noun: `1 check`, `2,190 checks`; `several` is an irregular plural."""
+    return f"{n:,} {word if n == 1 else several or f'{word}s'}"
+
+
+def one_stop(text: str) -> str:
+    """Return a message that quotes another one with one full stop where that ended with its own; `...` stays."""
+    return re.sub(r"(?<=[^\s./])\.\.(?=\s|$)", ".", text)

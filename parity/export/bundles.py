@@ -147,13 +147,25 @@ class Bundle:
         }
         return Batch(like(self.signature.data, named["data"]), like(self.signature.labels, named["labels"]))
 
+    @property
+    def has_answers(self) -> bool:
+        """Whether it was written with JAX's answers."""
+        return (self.path / "answers").is_dir()
+
+    def has_answer(self, side: str, probe: str, size: int) -> bool:
+        """Return whether there is the answer that `answer` reads."""
+        return self._answer(side, probe, size).is_file()
+
     def answer(self, side: str, probe: str, size: int) -> Answer:
         """Return JAX's answer: `side` is "answers" for float32, "oracle" for float64.
 
         Raises:
             RecordError: the bundle was written without answers.
         """
-        return load_arrays(self.path / side / f"{probe}-b{size}.npz")
+        return load_arrays(self._answer(side, probe, size))
+
+    def _answer(self, side: str, probe: str, size: int) -> Path:
+        return self.path / side / f"{probe}-b{size}.npz"
 
     def budget(self, probe: str, size: int) -> dict[str, Budget]:
         """Return budgets by leaf."""

@@ -28,7 +28,8 @@ class Probe:
         evaluation: the key of `parity.runtimes.base.EVALUATIONS` that computes its answer; None where its test computes
             something else.
         further_devices: whether it is also asked on a second CPU and on GPUs.
-        discrete: whether its answer counts examples; it then has no budget.
+        discrete: whether its answer has no float to move: it counts examples, or has integers alone. It then has no
+            budget.
         derive: computes the answer from the others of `evaluation`, by probe, and is asked of every case; None where
             runtimes give the answer themselves.
         gradients: whether a derived answer needs those of the evaluation.
@@ -65,6 +66,7 @@ class Scope:
         gpus: pairs of devices where either framework sees a GPU.
         timed_sizes: the batch sizes at which latency is measured.
         left_out: by name, what of the plan is left out, in words; probes add to it.
+        discrete: names the probes of the case whose answers have no float; see `parity.cases.functions`.
     """
 
     case: Case
@@ -74,6 +76,7 @@ class Scope:
     gpus: Sequence[Devices] = ()
     timed_sizes: Sequence[int] = ()
     left_out: dict[str, str] = field(default_factory=dict)
+    discrete: Callable[[], frozenset[str]] = frozenset
 
     def having(self, predicate: Callable[[Capabilities], bool]) -> list[str]:
         """Return the names of the selected runtimes whose capabilities satisfy `predicate`."""

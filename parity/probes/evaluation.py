@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,14 +10,15 @@ from parity.core.errors import ParityError
 from parity.records import MISSING, NO_DEVICE
 from parity.runtimes import registry
 from parity.runtimes.base import CANDIDATE, EVALUATION_OF, EVALUATIONS, FIRST_CPU, ORACLE, REFERENCE, Answers
+from parity.runtimes.by_probe import ByProbe
 from parity.scoring import kinks, rules
 from parity.scoring.rules import LeafResult
 
 if TYPE_CHECKING:
     from parity.runtimes.subject import Subject
 
-Results = dict[str, list[LeafResult]]
-"""Results by probe."""
+Results = ByProbe[list[LeafResult]]
+"""Results by probe; of one whose answer could not be derived, why."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Scores:
         """Return the result of every leaf of an answer; a leaf that has none is `missing`.
 
         Raises:
-            ParityError: the runtime failed; for every probe of this evaluation.
+            ParityError: the runtime failed, for every probe of this evaluation; or the probe's `derive` did.
         """
         evaluation, size = EVALUATION_OF[probe], self._subject.batch(size).size
         key = (evaluation, size, place)
@@ -85,10 +87,10 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
             place.runtime, evaluation, subject.batch(size), place.device
         )  # fmt: skip
         budgets = {} if evaluation == rules.ACCURACY else subject.budgets(evaluation, size)
-        return {
-            probe: rules.judge_oracle(own.get(probe, {}), jax[probe], oracle[probe], budgets.get(probe, {}))
-            for probe in EVALUATIONS[evaluation]
-        }
+        return _each(
+            evaluation,
+            lambda probe: rules.judge_oracle(own.get(probe, {}), jax[probe], oracle[probe], budgets.get(probe, {})),
+        )
     if place.role == REFERENCE:
         own = subject.kept(place.runtime, evaluation, size, place.device)
     else:
@@ -97,13 +99,15 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
     if evaluation == rules.ACCURACY:
         ambiguous = reference.ambiguous_rows(size)
         mine, theirs, exact = (found.get(rules.ACCURACY, {}) for found in (own, jax, oracle))
-        return {rules.ACCURACY: [rules.judge_accuracy(mine, theirs, exact, size, ambiguous)]}
+        return ByProbe({rules.ACCURACY: [rules.judge_accuracy(mine, theirs, exact, size, ambiguous)]})
     results = _within_budget(subject, evaluation, size, own, jax, oracle)
     if kinks.possible(results):
         for other in reference.beyond_kinks(evaluation, size):
-            explained = kinks.explained(_within_budget(subject, evaluation, size, own, jax, other), results)
+            again = _within_budget(subject, evaluation, size, own, jax, other)
+            explained = kinks.explained(again, results) if again.keys() == results.keys() else None
             if explained is not None:
-                return explained
+                results.update(explained)
+                break
     return results
 
 
@@ -111,7 +115,14 @@ def _within_budget(
     subject: Subject, evaluation: str, size: int, own: Answers, jax: Answers, oracle: Answers
 ) -> Results:  # fmt: skip
     budgets = subject.budgets(evaluation, size)
-    return {
-        probe: rules.judge(own.get(probe, {}), jax[probe], oracle[probe], budgets[probe], subject.limit)
-        for probe in EVALUATIONS[evaluation]
-    }
+    return _each(
+        evaluation,
+        lambda probe: rules.judge(own.get(probe, {}), jax[probe], oracle[probe], budgets[probe], subject.limit),
+    )
+
+
+def _each(evaluation: str, judge: Callable[[str], list[LeafResult]]) -> Results:
+    results: Results = ByProbe()
+    for probe in EVALUATIONS[evaluation]:
+        results.make(probe, judge)
+    return results

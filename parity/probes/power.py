@@ -17,7 +17,9 @@ import numpy as np
 
 from parity.probes.declaration import Probe, Scope, size_id
 from parity.records import FAIL, PASS, PlanItem, Power
+from parity.runtimes import registry
 from parity.runtimes.base import EVALUATION_OF, ORACLE
+from parity.runtimes.by_probe import ByProbe
 from parity.scoring import rules
 from parity.scoring.compare import distance
 from parity.scoring.rules import POWERLESS, PROBED_WITH, LeafResult
@@ -45,7 +47,7 @@ class PowerStudy:
         state = subject.trained.state
         names = [s.leaf for s in state_leaves(state) if s.trainable]
         self._weights = chosen(dict(zip(names, map(np.size, jax.tree_util.tree_leaves(state.params)), strict=True)))
-        self._smallest: dict[tuple[str, int], dict[str, list[float]]] = {}
+        self._smallest: dict[tuple[str, int], list[ByProbe[float]]] = {}
 
     def of(self, probe: str, size: int) -> list[Power]:
         """Return the power of `probe` at a batch size, a row per weight tensor.
@@ -65,20 +67,26 @@ class PowerStudy:
 
     def _continuous(self, probe: str, size: int) -> list[float]:
         """Return the smallest error by weight tensor; one evaluation of a moved tensor serves all its probes."""
-        evaluation = EVALUATION_OF[probe]
-        if (evaluation, size) not in self._smallest:
-            oracle = self._reference.answers(self._reference.oracle, evaluation, size)
-            budgets = self._reference.budgets(evaluation, size)
-            found: dict[str, list[float]] = {name: [] for name in budgets}
-            for weight in self._weights:
-                batch, state = self._subject.batch(size), self.moved(weight, PROBED_WITH)
-                moved = self._reference.at(self._reference.oracle, state, evaluation, batch)
-                for name, by_leaf in budgets.items():
-                    scores = (rules.score(distance(moved[name][x], oracle[name][x]), b) for x, b in by_leaf.items())
-                    response = max(scores, default=0.0)
-                    found[name].append(PROBED_WITH * self._subject.limit / response if response else math.inf)
-            self._smallest[evaluation, size] = found
-        return self._smallest[evaluation, size][probe]
+        key = (EVALUATION_OF[probe], size)
+        if key not in self._smallest:
+            self._smallest[key] = [self._with_moved(weight, *key) for weight in self._weights]
+        return [found[probe] for found in self._smallest[key]]
+
+    def _with_moved(self, weight: str, evaluation: str, size: int) -> ByProbe[float]:
+        """Return the smallest error in `weight` that reaches the limit, by probe of an evaluation."""
+        reference, batch = self._reference, self._subject.batch(size)
+        oracle, budgets = reference.answers(reference.oracle, evaluation, size), reference.budgets(evaluation, size)
+        moved = reference.at(reference.oracle, self.moved(weight, PROBED_WITH), evaluation, batch)
+
+        def smallest(probe: str) -> float:
+            scores = (rules.score(distance(moved[probe][x], oracle[probe][x]), b) for x, b in budgets[probe].items())
+            response = max(scores, default=0.0)
+            return PROBED_WITH * self._subject.limit / response if response else math.inf
+
+        found = ByProbe[float](failed=budgets.failed)
+        for probe in budgets:
+            found.make(probe, smallest)
+        return found
 
     def _discrete(self, size: int) -> list[float]:
         return [self._discrete_of(weight, size) for weight in self._weights]
@@ -146,13 +154,22 @@ def result(probe: str, powers: list[Power]) -> LeafResult:
 def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
     from parity.probes.registry import probes
 
-    for oracle in scope.having(lambda can: can.role == ORACLE):
-        derived = [name for name, known in probes().items() if known.derive is not None]
-        for name in dict.fromkeys([*scope.case.probes, *derived]):
-            if name in scope.probes:
-                for size in scope.sizes:
-                    ident = size_id(f"{scope.case.name}-{name}", size, ("cpu:0", "cpu:0"))
-                    yield scope.item(probe.name, name, oracle, size, ident=ident)
+    derived = [name for name, known in probes().items() if known.derive is not None and not known.discrete]
+    names = [name for name in dict.fromkeys([*scope.case.probes, *derived]) if name in scope.probes]
+    oracles = scope.having(lambda can: can.role == ORACLE)
+    if names and not oracles:
+        oracle = registry.with_role(ORACLE).name
+        scope.left_out[probe.name] = f"power, and the checks of the oracle, left out: {oracle} is not selected"
+    if discrete := [name for name in names if name in scope.discrete()] if oracles else []:
+        scope.left_out[f"{probe.name} of {scope.case.name}"] = (
+            f"{scope.case.name}: power of {', '.join(discrete)} left out: not applicable, because an answer without a "
+            "float is compared exactly"
+        )
+    for oracle in oracles:
+        for name in (name for name in names if name not in discrete):
+            for size in scope.sizes:
+                ident = size_id(f"{scope.case.name}-{name}", size, ("cpu:0", "cpu:0"))
+                yield scope.item(probe.name, name, oracle, size, ident=ident)
 
 
 PROBE = Probe(name="power", plan=_plan, always_included=True)

@@ -15,7 +15,7 @@ from parity.core.text import one_line
 from parity.records import IN_ORDER, PASS, Check, Run, Timing
 from parity.records import atlas as atlases
 from parity.report import advice, atlas_text, facts, handover
-from parity.report.numbers import count, duration, exact, number, times
+from parity.report.numbers import count, duration, exact, number, plural, times
 
 WORST = 5
 """Leaves that `show` lists."""
@@ -34,7 +34,8 @@ def failure(bad: list[Check], total: int) -> str:
     item = bad[0]
     lines = [
         f"{item.probe} of {item.case} on {item.runtime} at batch size {item.batch_size}",
-        f"JAX on {item.jax_device}, TensorFlow on {item.tf_device}: {len(bad)} of {total} checks not in order",
+        f"JAX on {item.jax_device}, TensorFlow on {item.tf_device}: {len(bad)} of {plural(total, 'check')} "
+        "not in order",
     ]
     for check in bad:
         lines += ["", f"  {check.leaf}: {check.message or check.status}"]

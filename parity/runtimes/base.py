@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from parity.core.errors import RuntimeFailureError, UsageError
+from parity.core.errors import ParityError, RuntimeFailureError, UsageError
+from parity.runtimes.by_probe import ByProbe, foreign, require_arrays
 
 if TYPE_CHECKING:
     from parity.cases.case import Case, State
@@ -197,16 +198,30 @@ class Runtime(ABC):
         `call_2/`, and its key is `key`.
         """
 
-    def evaluate(self, evaluation: str, batch: Batch, device: str = FIRST_CPU) -> Answers:
+    def evaluate(self, evaluation: str, batch: Batch, device: str = FIRST_CPU) -> ByProbe[Answer]:
         """Return answers by probe, always from the model's own state.
 
         Raises:
             InputError: `batch` does not fill the case's specs.
             UsageError: there is no such device.
-            RuntimeFailureError: the runtime failed.
+            RuntimeFailureError: the runtime failed, or answered with what are no arrays by probe and leaf.
         """
         self._validate(batch, device)
-        return with_derived(evaluation, self.compute(evaluation, batch, device))
+        what = f"{self.shown()}: compute({evaluation!r})"
+        try:
+            answers = self.compute(evaluation, batch, device)
+        except ParityError:
+            raise
+        except Exception as error:
+            raise foreign(what, error) from error
+        if not isinstance(answers, Mapping):
+            raise RuntimeFailureError(f"{what} returned a {type(answers).__name__}, expected answers by probe.")
+        checked = {probe: require_arrays(answer, f"{what} for {probe!r}") for probe, answer in answers.items()}
+        return with_derived(evaluation, checked, self.shown())
+
+    def shown(self) -> str:
+        """Return the name for messages; that of the other runtime where this object stands in for one."""
+        return getattr(self, "name", type(self).__name__)
 
     def _validate(self, batch: Batch, device: str) -> None:
         from parity.cases.specs import validate
@@ -243,8 +258,11 @@ def derive(probe: str, evaluation: str, function: Callable[[Answers], Answer]) -
     """Let `function` compute the answer of `probe` from the others of an evaluation, for every runtime.
 
     Raises:
-        UsageError: there is an answer of that name.
+        UsageError: there is an answer of that name, or nothing can be derived from this evaluation.
     """
+    expected = [name for name in EVALUATIONS if name != "accuracy"]  # it counts examples, and has no budget
+    if evaluation not in expected:
+        raise UsageError(f"probe {probe!r} is derived from {evaluation!r}. Expected one of {', '.join(expected)}.")
     if probe in EVALUATION_OF and DERIVED.get(EVALUATION_OF[probe], {}).get(probe) is not function:
         raise UsageError(f"there is a probe {probe!r} already. Expected another name for yours.")
     DERIVED.setdefault(evaluation, {})[probe] = function
@@ -252,9 +270,18 @@ def derive(probe: str, evaluation: str, function: Callable[[Answers], Answer]) -
     EVALUATION_OF[probe] = evaluation
 
 
-def with_derived(evaluation: str, answers: Answers) -> Answers:
-    """Return `answers` with those that follow from them."""
-    return answers | {probe: function(answers) for probe, function in DERIVED.get(evaluation, {}).items()}
+def with_derived(evaluation: str, answers: Answers, runtime: str) -> ByProbe[Answer]:
+    """Return the answers of `runtime` with those that follow from them; one that cannot be derived fails alone."""
+    found = ByProbe(answers)
+    for probe, function in DERIVED.get(evaluation, {}).items():
+        what = f"probe {probe!r} on {runtime}: derive"
+        try:
+            found[probe] = require_arrays(function(answers), what)
+        except ParityError as error:
+            found.fail(probe, error)
+        except Exception as error:
+            found.fail(probe, foreign(what, error))
+    return found
 
 
 class AtState(Runtime):
@@ -267,6 +294,10 @@ class AtState(Runtime):
     def available_devices(self) -> list[str]:
         """Return the inner runtime's devices."""
         return self._inner.available_devices()
+
+    def shown(self) -> str:
+        """Return the inner runtime's name."""
+        return self._inner.shown()
 
     def compute(self, evaluation: str, batch: Batch, device: str) -> Answers:
         """Return answers from the other state."""
@@ -291,6 +322,10 @@ class FixedAnswers(Runtime):
     def available_devices(self) -> list[str]:
         """Return the inner runtime's devices."""
         return self._inner.available_devices()
+
+    def shown(self) -> str:
+        """Return the inner runtime's name."""
+        return self._inner.shown()
 
     def compute(self, evaluation: str, batch: Batch, device: str) -> Answers:
         """Return the fixed answers, whatever is asked."""

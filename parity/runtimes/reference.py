@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
 
+from parity.core.errors import RuntimeFailureError
 from parity.core.ledger import FRAMEWORKS
 from parity.records import BudgetRecord
 from parity.runtimes import registry
 from parity.runtimes.base import CALLS, EVALUATION_OF, FIRST_CPU, ORACLE, REFERENCE, Answers, with_derived
+from parity.runtimes.by_probe import ByProbe
 
 if TYPE_CHECKING:
     import numpy as np
 
     from parity.cases.case import State
-    from parity.cases.specs import Batch
+    from parity.cases.specs import Answer, Batch
     from parity.runtimes.subject import Subject
-    from parity.scoring.rules import Budget
+    from parity.scoring.rules import Budget, Ensemble
 
-Budgets = dict[str, dict[str, "Budget"]]
+Budgets = ByProbe[dict[str, "Budget"]]
 """Budgets by probe and leaf."""
 
 
@@ -30,7 +33,7 @@ class ReferenceAnswers:
 
     def __init__(self, subject: Subject, with_kinks: bool = True) -> None:
         self._subject, self._with_kinks = subject, with_kinks
-        self._answers: dict[tuple[str, str, int, str], Answers] = {}
+        self._answers: dict[tuple[str, str, int, str], ByProbe[Answer]] = {}
         self._budgets: dict[tuple[str, int], Budgets] = {}
         self._beyond_kinks: dict[tuple[str, int], list[Answers]] = {}
 
@@ -51,7 +54,7 @@ class ReferenceAnswers:
         """The name of the oracle."""
         return registry.with_role(ORACLE).name
 
-    def answers(self, runtime: str, evaluation: str, size: int, device: str = FIRST_CPU) -> Answers:
+    def answers(self, runtime: str, evaluation: str, size: int, device: str = FIRST_CPU) -> ByProbe[Answer]:
         """Return the answers of JAX or the oracle by probe."""
         batch = self._subject.batch(size)
         key = (runtime, evaluation, batch.size, device)
@@ -75,8 +78,8 @@ class ReferenceAnswers:
             budgets = _budgets(oracle, perturbed, "inputs and parameters")
             if any(not b.max for by_leaf in budgets.values() for b in by_leaf.values()):
                 rounding = _budgets(oracle, self._rounded(evaluation, batch, members), "every rounded result")
-                for probe, by_leaf in budgets.items():
-                    by_leaf.update({leaf: rounding[probe][leaf] for leaf, b in by_leaf.items() if not b.max})
+                for probe in list(budgets):
+                    budgets.make(probe, partial(_filled, budgets, rounding))
             self._budgets[key] = budgets
         return self._budgets[key]
 
@@ -99,7 +102,7 @@ class ReferenceAnswers:
         runtime = self._subject.runtime(self.jax)
         for seed in seeds:
             with self._subject.ledger.spend(FRAMEWORKS):
-                yield with_derived(evaluation, runtime.compute_with_rounding(evaluation, batch, seed))
+                yield with_derived(evaluation, runtime.compute_with_rounding(evaluation, batch, seed), self.jax)
 
     def at(self, runtime: str, state: State, evaluation: str, batch: Batch) -> Answers:
         """Return a runtime's answers from another state, by probe; nothing is kept."""
@@ -108,7 +111,7 @@ class ReferenceAnswers:
         opened = self._subject.runtime(runtime)
         with self._subject.ledger.spend(FRAMEWORKS):
             answers = opened.compute_at(flatten(state), evaluation, batch, FIRST_CPU)  # float64 batches are no input
-            return with_derived(evaluation, answers)
+            return with_derived(evaluation, answers, runtime)
 
     def records(self, probe: str, size: int) -> list[BudgetRecord]:
         """Return the budgets of a probe as records, with their source."""
@@ -175,17 +178,34 @@ def _perturbed_batch(batch: Batch, seed: int) -> Batch:
     return batch.map(lambda array: rules.perturb(array, rng))
 
 
-def _budgets(oracle: Answers, members: Any, perturbed: str) -> Budgets:
+def _budgets(oracle: ByProbe[Answer], members: Iterable[Answers], perturbed: str) -> Budgets:
     import jax
 
     from parity.scoring import rules
 
-    ensembles = {probe: rules.Ensemble(answer) for probe, answer in oracle.items()}
+    ensembles = ByProbe({probe: rules.Ensemble(answer) for probe, answer in oracle.items()}, oracle.failed)
     for answers in members:
-        for probe, answer in answers.items():
-            ensembles[probe].add(answer)
+        for probe, ensemble in list(ensembles.items()):
+            ensembles.make(probe, partial(_joined, ensemble, answers))
     source = (
         f"{rules.MEMBERS} float32 evaluations, jax {jax.__version__} on {FIRST_CPU}; {perturbed} "
         f"perturbed by up to 1 ulp, seeds 0 to {rules.MEMBERS - 1}"
     )
-    return {probe: ensemble.budgets(source) for probe, ensemble in ensembles.items()}
+    return ByProbe({probe: ensemble.budgets(source) for probe, ensemble in ensembles.items()}, ensembles.failed)
+
+
+def _filled(budgets: Budgets, rounding: Budgets, probe: str) -> dict[str, Budget]:
+    """Return the budgets of a probe, where they are zero those of the ensemble that rounds at random."""
+    return {leaf: budget if budget.max else rounding[probe][leaf] for leaf, budget in budgets[probe].items()}
+
+
+def _joined(ensemble: Ensemble, answers: Answers, probe: str) -> Ensemble:
+    """Return the ensemble with one answer more."""
+    try:
+        ensemble.add(answers[probe])
+    except (KeyError, ValueError) as error:
+        raise RuntimeFailureError(
+            f"probe {probe!r}: an answer of the ensemble that budgets are made of has other leaves or shapes than the "
+            f"oracle's: {error}. Expected leaves and shapes that do not depend on values."
+        ) from error
+    return ensemble

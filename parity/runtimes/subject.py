@@ -20,7 +20,6 @@ from parity.runtimes.base import (
     CANDIDATE,
     EVALUATION_OF,
     FIRST_CPU,
-    Answers,
     Model,
     Request,
     Runtime,
@@ -31,8 +30,9 @@ from parity.runtimes.reference import ReferenceAnswers
 if TYPE_CHECKING:
     from parity.cases.case import Case, Dataset
     from parity.cases.pipeline import Pipeline
-    from parity.cases.specs import Batch
+    from parity.cases.specs import Answer, Batch
     from parity.cases.training import Trained
+    from parity.runtimes.by_probe import ByProbe
     from parity.scoring.rules import Budget
 
 T = TypeVar("T")
@@ -271,13 +271,13 @@ class Subject:
             self._runtimes[name].announce(self._announced.get(name, ()))
         return self._runtimes[name]
 
-    def evaluate(self, runtime: str, evaluation: str, batch: Batch, device: str = FIRST_CPU) -> Answers:
+    def evaluate(self, runtime: str, evaluation: str, batch: Batch, device: str = FIRST_CPU) -> ByProbe[Answer]:
         """Return a runtime's answers about any batch, by probe; nothing is kept."""
         opened = self.runtime(runtime)
         with self.ledger.spend(FRAMEWORKS):
             return opened.evaluate(evaluation, batch, device)
 
-    def kept(self, runtime: str, evaluation: str, size: int, device: str = FIRST_CPU) -> Answers:
+    def kept(self, runtime: str, evaluation: str, size: int, device: str = FIRST_CPU) -> ByProbe[Answer]:
         """Return the answers of JAX or the oracle at a batch size, computed once."""
         return self.reference.answers(runtime, evaluation, size, device)
 

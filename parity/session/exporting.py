@@ -90,4 +90,8 @@ def save_reference_answers(subject: Subject, folder: Path, sizes: Iterable[int])
                 rows += reference.records(probe, size)
             for side, runtime in (("answers", reference.jax), ("oracle", reference.oracle)):
                 bundles.save_answer(folder, side, probe, size, reference.answers(runtime, evaluation, size)[probe])
+        if rules.ACCURACY in subject.case.probes and "predict" not in subject.case.probes:
+            rows += reference.records("predict", size)  # which examples are too close to call
+            predicted = reference.answers(reference.oracle, "predict", size)["predict"]
+            bundles.save_answer(folder, "oracle", "predict", size, predicted)
     bundles.save_budgets(folder, rows)

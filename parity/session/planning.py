@@ -34,6 +34,7 @@ class Planner:
     gpus: list[Devices]
     test_size: Callable[[str], int]
     left_out: dict[str, str] = field(default_factory=dict)
+    _without_floats: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def items(self, probe: Probe) -> list[PlanItem]:
         """Return the plan items of a probe, over all selected cases."""
@@ -54,7 +55,15 @@ class Planner:
             gpus=self.gpus,
             timed_sizes=self._timed_sizes(case),
             left_out=self.left_out,
+            discrete=lambda: self._discrete(case),
         )
+
+    def _discrete(self, case: Case) -> frozenset[str]:
+        if case.name not in self._without_floats:
+            from parity.cases.functions import discrete_probes
+
+            self._without_floats[case.name] = discrete_probes(case)
+        return self._without_floats[case.name]
 
     def _sizes(self, case: Case) -> tuple[int, ...]:
         """Return the selected batch sizes; of the default ones, those that the test set of `case` can fill."""

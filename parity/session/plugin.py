@@ -7,8 +7,6 @@ option is given.
 from __future__ import annotations
 
 import os
-import re
-import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,16 +20,25 @@ from parity.compat import deprecations
 from parity.core import storage
 from parity.core.errors import ParityError, StorageError, UsageError
 from parity.core.ledger import IMPORTING, TimeLedger
+from parity.core.text import plural
 from parity.records import Deprecation, PlanItem
+from parity.session import interrupts
+from parity.session.collecting import (
+    PROBE,
+    declared,
+    explain_nothing,
+    has_probe,
+    parameter,
+    plan_item,
+    require_benchmarks,
+    where,
+    why_left_out,
+)
 
 CASES, SIZES = ("reference",), "1, 13, 20, 256, and the whole test set"
-PROBE = "parity_probe"
-"""The mark that connects a test with its probe: by name, or as a `Probe` that is declared beside the test."""
-OPTIONAL = ("long", "latency")
-"""Marks of probes that are left out unless they are asked for."""
 SESSION = pytest.StashKey[Any]()
-INTERRUPTED = pytest.StashKey[bool]()
 REFUSED = pytest.StashKey[Exception]()
+BEFORE = pytest.StashKey[int]()
 LEDGER = TimeLedger()  # opened as early as pytest allows, so that imports are booked
 
 
@@ -168,76 +175,37 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         session = _session(metafunc.config)
         assert session.environment
-        probe = _declared(metafunc, mark)
+        probe = declared(metafunc.function.__name__, mark)
         session.probes.setdefault(probe.name, probe)
         items = session.planner.items(probe)
-        parameters = [_parameter(metafunc, probe, item) for item in items]
+        parameters = [parameter(metafunc, probe, item) for item in items]
     except (ParityError, pytest.UsageError, pytest.exit.Exception) as error:
         # Raised when all is collected: here it would be an error of collection, with a traceback and another exit code.
         metafunc.config.stash.setdefault(REFUSED, error)
     metafunc.parametrize("item", parameters, ids=[item.item.partition("[")[2][:-1] for item in items])
 
 
-def _declared(metafunc: pytest.Metafunc, mark: pytest.Mark) -> Any:
-    """Return the probe that a mark names or holds.
-
-    Raises:
-        UsageError: there is none.
-    """
-    from parity.probes import registry
-    from parity.probes.declaration import Probe
-
-    given = mark.args[0] if len(mark.args) == 1 else mark.args
-    if isinstance(given, Probe):
-        registry.add(given)
-        return given
-    if isinstance(given, str) and given in registry.probes():
-        return registry.probes()[given]
-    arguments = ", ".join(map(repr, mark.args))
-    raise UsageError(
-        f"{metafunc.function.__name__} has the mark {PROBE}({arguments}). Expected one of "
-        f"{', '.join(registry.probes())}, or a parity.probes.declaration.Probe."
-    )
-
-
-def _parameter(metafunc: pytest.Metafunc, probe: Any, item: PlanItem) -> Any:
-    from parity.latency import benchmarking
-
-    marks = [getattr(pytest.mark, probe.mark)] if probe.mark else []
-    if "benchmark" in metafunc.fixturenames and not benchmarking.missing(metafunc.config):
-        return pytest.param(*benchmarking.parameter(item).values, marks=[*marks, *benchmarking.parameter(item).marks])
-    return pytest.param(item, marks=marks)
-
-
-def _item(item: pytest.Item) -> PlanItem | None:
-    callspec = getattr(item, "callspec", None)
-    found = callspec.params.get("item") if callspec else None
-    return found if isinstance(found, PlanItem) else None
-
-
-def _has_probe(item: pytest.Item) -> bool:
-    return item.get_closest_marker(PROBE) is not None
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests without a plan item, and those of optional probes; pytest would show them as skipped."""
     _refuse(config)
-    ours = [item for item in items if _has_probe(item)]
+    ours = [item for item in items if has_probe(item)]
     if not ours:
         return
     _require_known_probes(config)
-    left_out = {item: why for item in ours if (why := _why_left_out(config, item))}
+    left_out = {item: why for item in ours if (why := why_left_out(_session(config), item))}
     for item, (name, text) in left_out.items():
-        if _item(item):
+        if plan_item(item):
             _session(config).planner.left_out[name] = text
-    idle = [item for item in ours if _item(item) is None or item in left_out]
+    idle = [item for item in ours if plan_item(item) is None or item in left_out]
     if idle:
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in idle]
-    cases = {i: q.case for i in ours if i.get_closest_marker("latency") and (q := _item(i)) is not None}
+    cases = {i: q.case for i in ours if i.get_closest_marker("latency") and (q := plan_item(i)) is not None}
     items.sort(key=lambda item: cases.get(item, ""))  # last, when no process works ahead, and one case after the other
     if len(idle) == len(ours):
-        _explain_nothing(config)
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(explain_nothing(_session(config)))
 
 
 def _refuse(config: pytest.Config) -> None:
@@ -261,110 +229,50 @@ def _require_known_probes(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
 
 
-def _explain_nothing(config: pytest.Config) -> None:
-    """Say why no test is left: the options select nothing together."""
-    session = _session(config)
-    selection = session.selection
-    parts = [
-        ("runtimes", ", ".join(runtime.name for runtime in selection.runtimes)),
-        ("probes", ", ".join(selection.probes) or "all"),
-        ("cases", ", ".join(case.name for case in selection.cases.values())),
-        *(("left out", text) for text in session.planner.left_out.values()),
-    ]
-    listed = "; ".join(f"{name}: {text}" for name, text in parts)
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-    if reporter is not None:
-        reporter.write_line(f"parity: the options select no test ({listed}). Select a runtime that answers the probe.")
-
-
-def _why_left_out(config: pytest.Config, item: Any) -> tuple[str, str] | None:
-    """Return a name and a text for why a test is left out; None if it runs."""
-    from parity.latency import benchmarking
-
-    plan_item = _item(item)
-    if plan_item is None:
-        return None
-    probe = _session(config).probe_of(plan_item)
-    if probe.mark in OPTIONAL and not _wanted(config, probe.mark, probe.selected_by or probe.name):
-        return probe.mark, probe.left_out
-    option = benchmarking.skipped_by(config, item)
-    return (option, f"tests that {option} skips, left out") if option else None
-
-
-def _wanted(config: pytest.Config, mark: str, probe: str) -> bool:
-    """Return whether an optional probe is asked for, or its mark is in -m: pytest then does as it is told."""
-    named = probe in config.getoption("--parity-probe") and mark == "latency"
-    latency = mark == "latency" and config.getoption("--parity-latency")
-    return named or latency or re.search(rf"\b{mark}\b", config.option.markexpr) is not None
-
-
-def _where(item: pytest.Function) -> str:
-    """Return the id of a test in its module, if it is of the suites; else in its file."""
-    name = str(item.module.__name__)
-    found = name if name.startswith("parity.suites.") else os.path.relpath(item.path)
-    return "::".join([found, *item.nodeid.split("::")[1:]])
-
-
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Record the plan, before the first test runs."""
-    planned = {found: item for item in session.items if (found := _item(item)) is not None}
+    planned = {found: item for item in session.items if (found := plan_item(item)) is not None}
     if not planned or session.config.getoption("collectonly"):
         return
     if any("benchmark" in getattr(item, "fixturenames", ()) for item in planned.values()):
-        _require_benchmarks(session.config)
-    where = {found.item: _where(item) for found, item in planned.items() if isinstance(item, pytest.Function)}
+        require_benchmarks(session.config)
+    places = {found.item: where(item) for found, item in planned.items() if isinstance(item, pytest.Function)}
     try:
-        _session(session.config).begin(list(planned), where)
+        _session(session.config).begin(list(planned), places)
     except ParityError as error:
         _exit(error)
-    _remember_interrupts(session.config)
-
-
-def _require_benchmarks(config: pytest.Config) -> None:
-    from parity.latency import benchmarking
-
-    if refused := benchmarking.refused(config):
-        raise pytest.UsageError(
-            f"{', '.join(refused)}: latency is measured by parity, in a process of each runtime and after rounds to "
-            "warm up, with intervals at 99 %, and replayed by pytest-benchmark, which calls nothing. Leave this out, "
-            "and run other benchmarks apart; --benchmark-max-time, --benchmark-min-rounds and --benchmark-precision "
-            "say how much is measured."
-        )
-    if benchmarking.missing(config):
-        raise pytest.UsageError(
-            "latency is measured through pytest-benchmark, which is not installed or is blocked. Install it: pip "
-            "install 'parity[test]'; do not give -p no:benchmark; or do not ask for latency."
-        )
-
-
-def _remember_interrupts(config: pytest.Config) -> None:
-    """Remember Ctrl-C: a KeyboardInterrupt that meets jax's callback of the garbage collector is lost."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:
-        return
-
-    def interrupt(number: int, frame: Any) -> None:
-        config.stash[INTERRUPTED] = True
-        signal.default_int_handler(number, frame)
-
-    def restore() -> None:
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, interrupt)
-    config.add_cleanup(restore)
+    interrupts.remember(session.config)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Stop before the next test, if an interrupt was lost."""
-    if item.config.stash.get(INTERRUPTED, False):
+    """Stop before the next test, if an interrupt was lost; remember how many checks there are before it."""
+    if interrupts.seen(item.config):
         raise KeyboardInterrupt
+    if plan_item(item) is not None:
+        item.stash[BEFORE] = len(_session(item.config).run.checks)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Record the error of a case that an earlier test has shown to be unusable, in place of running the test."""
+    found = plan_item(item)
+    if found is None or "subject" not in getattr(item, "fixturenames", ()):
+        return None
+    return _session(item.config).record_if_unusable(found) or None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Record an item that ended in an error: none may pass through without a check."""
+    """Record an item that ended in an error, or without a check: none may pass through without one."""
     report: Any = yield
-    found = _item(item)
+    found = plan_item(item)
+    before = item.stash.get(BEFORE, 0)
+    if found is not None and report.skipped:
+        _session(item.config).record_if_unchecked(found, f"its test was skipped: {_reason(report)}", before)
+    elif found is not None and call.when == "call" and report.passed:
+        why = "its test ended and recorded no check. Call record(results) in it, as record(score(...))."
+        if _session(item.config).record_if_unchecked(found, why, before):
+            report.outcome, report.longrepr = "failed", f"{found.item}: {why}"
     if found is not None and call.excinfo is not None and report.failed:
         error, session = call.excinfo.value, _session(item.config)
         if isinstance(error, StorageError):
@@ -375,6 +283,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+def _reason(report: Any) -> str:
+    """Return why a test was skipped, or is expected to fail."""
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else getattr(report, "wasxfail", "")
+    return str(text).removeprefix("Skipped: ").removeprefix("reason: ") or "no reason given"
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Seal the record, write the report, and fail where something was planned and has no check."""
@@ -383,7 +297,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     states: dict[int, str] = {pytest.ExitCode.OK: records.COMPLETE, pytest.ExitCode.TESTS_FAILED: records.COMPLETE}
     states[pytest.ExitCode.INTERRUPTED] = records.INTERRUPTED
-    state = records.INTERRUPTED if session.config.stash.get(INTERRUPTED, False) else states.get(exitstatus)
+    state = records.INTERRUPTED if interrupts.seen(session.config) else states.get(exitstatus)
     if state == records.COMPLETE and (session.shouldfail or session.shouldstop):  # -x, --maxfail
         state = records.ABORTED
     try:
@@ -402,6 +316,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         from parity.report import terminal
 
         terminalreporter.section("parity")
+        for case, count in session.not_repeated.items():
+            terminalreporter.write_line(f"{case}: the error above is that of {plural(count, 'further item')} as well.")
         for line in terminal.summary(session.run, terminalreporter._tw.fullwidth, session.report):
             terminalreporter.write_line(line)
 

@@ -83,6 +83,10 @@ class RunRecord:
         )  # fmt: skip
         self.add(self._final(check, remedy))
 
+    def missing(self, item: PlanItem, why: str, repeat: str) -> None:
+        """Record that nothing was checked for an item, and why."""
+        self.add(item.check(leaf="*", status=records.MISSING, message=why, repeat=repeat or None))
+
     def _final(self, check: Check, remedy: Remedy | None) -> Check:
         if remedy is not None and check.tf_device != NO_DEVICE:
             remedy = self._completed(remedy)

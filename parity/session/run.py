@@ -63,6 +63,8 @@ class RunSession:
         self._subjects: dict[str, Subject] = dict(subjects or {})
         self._prepared: set[str] = set(self._subjects)
         self._budgets: set[tuple[str, str, int]] = set()
+        self._unusable: dict[str, ParityError] = {}
+        self.not_repeated: dict[str, int] = {}
         self._resources: dict[Any, Any] = {}
 
     @property
@@ -132,7 +134,11 @@ class RunSession:
         self._prepared.add(item.case)
         if first:
             subject.announce(i for i in self.plan if i.case == item.case and i.test in EVALUATION_OF)
-        trained = subject.trained
+        try:
+            trained = subject.trained
+        except ParityError as error:
+            self._unusable[item.case] = error
+            raise
         if first:
             from parity.export.programs import programs
             from parity.probes.training import curves
@@ -143,6 +149,28 @@ class RunSession:
                 self.record.add(event)
             with suppress(ParityError):  # a runtime that cannot start raises again in its own tests
                 subject.start()
+
+    def record_if_unusable(self, item: PlanItem) -> bool:
+        """Record the error of an item whose case an earlier one has shown to be unusable; return whether it is so.
+
+        `not_repeated` counts such items by case: a failure for each would say the same again.
+        """
+        error = self._unusable.get(item.case)
+        if error is None or self.probe_of(item).about_pair:
+            return False
+        self.record_error(item, error)
+        self.not_repeated[item.case] = self.not_repeated.get(item.case, 0) + 1
+        return True
+
+    def record_if_unchecked(self, item: PlanItem, why: str, since: int) -> bool:
+        """Record that an item is missing, with the reason, unless it has a check; return whether it has none.
+
+        `since` is the number of checks before its test: another test of the same probe may have checks of the item.
+        """
+        if any(check.item == item.item for check in self.run.checks[since:]):
+            return False
+        self.record.missing(item, why, self.repeat(item))
+        return True
 
     def probe_of(self, item: PlanItem) -> Probe:
         """Return the probe that planned `item`."""

@@ -28,6 +28,11 @@ from parity.session.recording import RunRecord
 PROGRAM_FIRST = Version("2.19")
 """Before this release TensorFlow fails on a program's operations before it looks at its calling convention."""
 
+NO_MARGINS = (
+    "accuracy cannot be verified: the bundle lacks the oracle's predictions, which say how many examples are too close "
+    "to call. Export it again with this parity."
+)
+
 
 def verify(
     path: Path,
@@ -56,7 +61,7 @@ def verify(
     if path.is_file():
         archives.require_unaltered(path)
     with bundles.opening(path) as bundle:
-        if not bundle.budgets:
+        if not bundle.has_answers:
             raise RecordError(f"{path} has no answers of JAX to compare with. Write it with parity export.")
         if remedied and bundle.readable_by is None:
             raise UsageError(f"{path} has no export under a remedy. Write it with parity export --readable-by.")
@@ -186,6 +191,8 @@ def _score(bundle: Bundle, probe: str, size: int, answer: Answer) -> list[LeafRe
     jax, oracle = bundle.answer("answers", probe, size), bundle.answer("oracle", probe, size)
     limit = bundle.limit
     if probe == rules.ACCURACY:
+        if not bundle.has_answer("oracle", "predict", size):
+            return [LeafResult(probe, records.ERROR, message=NO_MARGINS)]
         scores, budgets = bundle.answer("oracle", "predict", size), bundle.budget("predict", size)
         ambiguous = max((rules.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in budgets), default=0)
         return [rules.judge_accuracy(answer, jax, oracle, size, ambiguous)]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from parity.probes.declaration import Probe, Scope
-from parity.probes.seeded_defects._defect import Defect, probes_with_defects, result
+from parity.probes.seeded_defects._defect import Defect, probes_with_defects, result, seeded_defect
 from parity.records import PlanItem
 
 
@@ -27,15 +27,22 @@ def defects() -> dict[str, Defect]:
 
 
 def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
-    named = [
-        (defect.name, runtime)
-        for defect in defects().values()
-        for runtime in defect.runtimes(scope)
-        if probes_with_defects(scope.case.probes, runtime)
-    ]
+    named, inapplicable = [], []
+    for defect in defects().values():
+        for runtime in defect.runtimes(scope):
+            found = probes_with_defects(scope.case.probes, runtime)
+            if defect.needs_floats and found and scope.discrete().issuperset(found):
+                inapplicable.append(defect.name)
+            elif found:
+                named.append((defect.name, runtime))
+    if inapplicable:
+        scope.left_out[f"{probe.name} of {scope.case.name}"] = (
+            f"{scope.case.name}: seeded defects {', '.join(dict.fromkeys(inapplicable))} left out: not applicable, "
+            "because no answer that has defects has a float"
+        )
     yield from scope.variants(probe, named)
 
 
-__all__ = ["PROBE", "Defect", "defects", "result"]
+__all__ = ["PROBE", "Defect", "defects", "result", "seeded_defect"]
 
 PROBE = Probe(name="seeded_defects", plan=_plan)

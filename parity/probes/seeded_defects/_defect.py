@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from parity.probes.evaluation import Place, score
-from parity.records import FAIL, PASS
+from parity.records import FAIL, IN_ORDER, PASS
 from parity.runtimes import registry
-from parity.runtimes.base import EVALUATION_OF
+from parity.runtimes.base import CANDIDATE, DERIVED, EVALUATION_OF, FixedAnswers
 from parity.scoring import rules
 from parity.scoring.rules import LeafResult
 
@@ -57,11 +57,45 @@ class Defect:
         overlooked: seeds the defect in a setting; returns what was not found, in words; None if it was found, `NOTHING`
             where no leaf can have it.
         runtimes: the selected runtimes that it is seeded in.
+        needs_floats: whether it needs an answer with a float.
     """
 
     name: str
     overlooked: Callable[[Setting], str | None]
     runtimes: Callable[[Scope], Iterable[str]]
+    needs_floats: bool = True
+
+
+def seeded_defect(
+    subject: Subject, probe: str, runtime: Place, size: int, change: Callable[[Answers], Answers]
+) -> list[LeafResult]:
+    """Return whether a probe finds a defect that is planted in the answers of a runtime: it fails where it does not.
+
+    Args:
+        subject: the case under test, the fixture `subject`.
+        probe: the name of the probe, such as one that is derived from the answers.
+        runtime: where the defect is planted, the fixture `runtime`.
+        size: the batch size.
+        change: takes the runtime's own answers, numpy arrays by probe and leaf, and returns wrong ones. It must not
+            write to the arrays. Its name is that of the defect.
+
+    Returns:
+        One result for `record`; none where the runtime is JAX or the oracle, which others are compared with.
+
+    Raises:
+        ParityError: a runtime failed, or the answer cannot be derived from the wrong ones.
+    """
+    if runtime.role != CANDIDATE:
+        return []
+    setting = Setting(subject, runtime, probe, size)
+    setting.budgets()  # before the defect is there, which could enter them
+    derived = DERIVED.get(EVALUATION_OF[probe], {})
+    own = {name: answer for name, answer in setting.answers().items() if name not in derived}
+    wrong = FixedAnswers(subject.runtime(runtime.runtime), change(own))
+    results = setting.results(subject.with_runtimes({runtime.runtime: wrong}))
+    found = any(result.status not in IN_ORDER for result in results)
+    name = getattr(change, "__name__", "change")
+    return [rules.pass_or_fail(f"seeded_defect/{name}", None if found else f"blind: {name} is not seen in {probe}")]
 
 
 def probes_with_defects(probes: Sequence[str], runtime: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from parity.probes.power import PowerStudy
-from parity.probes.seeded_defects._defect import Defect, Setting
+from parity.probes.seeded_defects._defect import NOTHING, Defect, Setting
 from parity.records import IN_ORDER
 from parity.runtimes.base import CANDIDATE, AtState
 
@@ -30,6 +30,8 @@ def _overlooked(setting: Setting) -> str | None:
     from parity.cases.functions import flatten
 
     subject, name = setting.subject, setting.place.runtime
+    if not setting.budgets():
+        return NOTHING
     study = subject.shared(PowerStudy)
     powers = study.of(setting.probe, setting.size)
     strongest = min(powers, key=lambda power: power.smallest_relative_error)

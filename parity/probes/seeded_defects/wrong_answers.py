@@ -109,4 +109,7 @@ def _runtimes(scope: Scope) -> list[str]:
     return [name for name in candidates if probes_with_defects(scope.case.probes, name)][:1]
 
 
-DEFECTS = tuple(Defect(name, _overlooked(name), _runtimes) for name in CHANGES)
+DISCRETE = ("dropped_leaf", "empty_answer", "last_element")
+"""The changes that every answer can have; rows of integers may all be equal, and then their order says nothing."""
+
+DEFECTS = tuple(Defect(name, _overlooked(name), _runtimes, needs_floats=name not in DISCRETE) for name in CHANGES)

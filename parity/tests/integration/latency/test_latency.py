@@ -13,7 +13,7 @@ from parity import latency, records
 from parity.core.errors import RuntimeFailureError
 from parity.latency import MIN_ROUNDS, Effort, Group, benchmarking, timed_runtimes, timing
 from parity.records import CRASH, FAIL, PASS
-from parity.session import plugin
+from parity.session import collecting
 from parity.tests.support import planted_latency, samples
 from parity.tests.support.schema import SCHEMA
 
@@ -117,7 +117,7 @@ def test_its_options_say_how_much_is_measured(pytester, options, changed):
 
 def test_latency_without_pytest_benchmark_says_what_to_install(pytester):
     with pytest.raises(pytest.UsageError, match=r"pip install 'parity\[test\]'"):
-        plugin._require_benchmarks(pytester.parseconfig("-p", "no:benchmark"))
+        collecting.require_benchmarks(pytester.parseconfig("-p", "no:benchmark"))
 
 
 TIMED = """

@@ -69,6 +69,31 @@ def test_a_defect_that_no_leaf_can_have_is_no_pass(subject, monkeypatch):
     assert _defect.probes_with_defects(("train_loss", "rng"), "saved_model") == ["train_loss"]
 
 
+def classes(state, data):
+    return tiny.predict(state, data).argmax(-1)
+
+
+@pytest.fixture
+def of_integers(subject_of):
+    return subject_of(tiny.case(predict=classes, probes=("predict", "eval_gradient"), accuracy=None))
+
+
+def test_beside_integers_the_defects_that_need_a_float_are_found_in_gradients(of_integers):
+    seeded = [(name, "saved_model") for name in (*wrong_answers.CHANGES, "moved_weight")]
+    assert blind(of_integers, [*seeded, ("held_out_member", "jax"), ("false_oracle", "jax_float64")]) == {}
+
+
+def test_integers_alone_are_judged_exactly_and_their_defects_can_fail(of_integers, monkeypatch):
+    subject = of_integers.with_parts(case=tiny.case(predict=classes, probes=("predict",), accuracy=None))
+    seeded = [(name, "saved_model") for name in wrong_answers.DISCRETE]
+    assert blind(subject, seeded) == {}
+    assert {r.score for r in results(subject, "predict", "saved_model")} == {0.0}
+    assert set(blind(subject, [("moved_weight", "saved_model")])) == {("moved_weight", "saved_model")}
+    monkeypatch.setattr(rules, "judge", always)
+    blinded = subject.with_parts(keep_answers=False)
+    assert set(blind(blinded, seeded)) == set(seeded)
+
+
 EVERY = set(wrong_answers.CHANGES)
 judge, judge_leaf = rules.judge, rules._judge_leaf
 

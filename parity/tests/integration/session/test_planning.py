@@ -10,20 +10,27 @@ from parity.cases.loading import load
 from parity.core.errors import UsageError
 from parity.probes.declaration import Probe, every_runtime
 from parity.probes.registry import probes
+from parity.probes.seeded_defects import defects
 from parity.records import NO_DEVICE
 from parity.records.measures import BATCH_SIZES as TIMED_SIZES
 from parity.runtimes.registry import runtimes
 from parity.session.planning import Planner, gpu_pairs, require_known
 from parity.session.selection import Selection
-from parity.tests.support import tiny
+from parity.tests.support import field_cases, tiny
+
+pytestmark = pytest.mark.usefixtures("frameworks")
+
+
+def planner(case=tiny.tiny, gpus=(), **selected):
+    """The planner of a run about one case; by default of two runtimes at two batch sizes."""
+    known = {"runtimes": ("jax", "tf_graph"), "probes": ("predict", "rng"), "sizes": (1, 13), **selected}
+    known["runtimes"] = tuple(runtimes()[name] for name in known["runtimes"])
+    return Planner(Selection({case.name: case}, **known), list(gpus), lambda case: 40)
 
 
 def plan(probe, gpus=(), **selected):
-    """The plan items of a probe about the tiny case; by default of two runtimes at two batch sizes."""
-    known = {"runtimes": ("jax", "tf_graph"), "probes": ("predict", "rng"), "sizes": (1, 13), **selected}
-    known["runtimes"] = tuple(runtimes()[name] for name in known["runtimes"])
-    planner = Planner(Selection({"tiny": tiny.tiny}, **known), list(gpus), lambda case: 40)
-    return planner.items(probes()[probe])
+    """The plan items of a probe about the tiny case."""
+    return planner(gpus=gpus, **selected).items(probes()[probe])
 
 
 def test_ids_read_case_runtime_batch_size_and_another_device():
@@ -110,6 +117,66 @@ def test_a_probe_that_is_declared_elsewhere_is_known_by_its_name_and_no_other():
     for name in ("mine", "footprint", "moved_weight"):
         with pytest.raises(UsageError):
             require_known((name,), {})
+
+
+def classes(state, data):
+    return tiny.predict(state, data).argmax(-1)
+
+
+def beside(state, data):
+    return {"scores": tiny.predict(state, data), "classes": classes(state, data)}
+
+
+ALL = ("jax", "jax_float64", "tf_graph", "saved_model")
+
+
+def planned_defects(case):
+    made = planner(case, runtimes=ALL, probes=(), sizes=(13,))
+    return {item.variant for item in made.items(probes()["seeded_defects"])}, made.left_out
+
+
+def test_an_answer_of_integers_alone_has_neither_power_nor_defects_that_need_a_float_and_the_plan_says_so():
+    case = tiny.case(predict=classes, probes=("predict", "accuracy"))
+    made = planner(case, runtimes=ALL, probes=("predict", "accuracy"), sizes=(13,))
+    assert {item.probe for item in made.items(probes()["power"])} == {"accuracy"}
+    assert len(made.items(probes()["predict"])) == 2 * len(ALL)
+    assert set(made.left_out) == {"power of tiny"}
+    found, left_out = planned_defects(case)
+    assert found == {"dropped_leaf", "empty_answer", "last_element"}
+    assert set(left_out) == {"seeded_defects of tiny"}
+
+
+def test_one_float_beside_integers_keeps_power_and_every_defect():
+    for changes in ({"predict": beside, "probes": ("predict",)}, {"predict": classes}):
+        case = tiny.case(**changes)
+        assert planned_defects(case) == (set(defects()), {})
+    made = planner(tiny.case(predict=beside), runtimes=ALL)
+    assert {item.probe for item in made.items(probes()["power"])} == {"predict", "rng"}
+
+
+def test_statistics_without_a_float_have_no_power():
+    case = load(f"{field_cases.__file__}:typed_key")
+    made = planner(case, runtimes=ALL, probes=(), sizes=(13,))
+    assert {item.probe for item in made.items(probes()["power"])} == {*field_cases.PROBES}
+    assert set(made.left_out) == {"power of typed_key"}
+
+
+def test_a_case_that_cannot_be_used_keeps_its_plan():
+    def refused(state, data):
+        raise ValueError("for no input")
+
+    made = planner(tiny.case(predict=refused), runtimes=ALL)
+    assert {item.probe for item in made.items(probes()["power"])} == {"predict", "rng"}
+    assert made.left_out == {}
+
+
+def test_without_the_oracle_the_plan_says_that_power_is_left_out():
+    made = planner()
+    assert made.items(probes()["power"]) == []
+    assert "jax_float64" in made.left_out["power"]
+    assert not planner(runtimes=ALL).left_out
+    without = planner(probes=("artifact",))
+    assert (without.items(probes()["power"]), without.left_out) == ([], {})
 
 
 EVERY_SIZE = "jax:5 jax_float64:5 tf_eager:5 tf_graph:5 tf_xla:5 saved_model:5 saved_model_fresh:5"

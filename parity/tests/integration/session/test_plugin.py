@@ -116,6 +116,150 @@ def test_an_error_after_checks_in_order_is_recorded_and_repeated_by_the_tests_ow
     assert "test_mine.py::test_top_value[" in bad[0].repeat
 
 
+STUMBLES = """
+import numpy as np
+import pytest
+
+from parity import Probe, assert_in_order, every_runtime, score
+
+
+def confidence(answers):
+    return {leaf: np.exp(a).max(axis=-1) for leaf, a in answers["predict"].items()}
+
+
+def misspelt(answers):
+    return {"output": answers["predikt"]}
+
+
+def nothing(answers):
+    return None
+
+
+def narrow(answers):
+    if answers["predict"]["output"].dtype == np.float32:
+        raise ValueError("float32")
+    return answers["predict"]
+
+
+def probe(function):
+    return Probe(name=function.__name__, plan=every_runtime, evaluation="predict", derive=function)
+
+
+@pytest.mark.parity_probe(probe(confidence))
+def test_confidence(subject, runtime, batch, record):
+    assert_in_order(record(score(subject, "confidence", runtime, batch.size)))
+
+
+@pytest.mark.parity_probe(probe(misspelt))
+def test_misspelt(subject, runtime, batch, record):
+    assert_in_order(record(score(subject, "misspelt", runtime, batch.size)))
+
+
+@pytest.mark.parity_probe(probe(nothing))
+def test_nothing(subject, runtime, batch, record):
+    assert_in_order(record(score(subject, "nothing", runtime, batch.size)))
+
+
+@pytest.mark.parity_probe(probe(narrow))
+def test_narrow(subject, runtime, batch, record):
+    assert_in_order(record(score(subject, "narrow", runtime, batch.size)))
+
+
+@pytest.mark.parity_probe(probe(confidence))
+def test_silent(subject, runtime, batch):
+    pass
+
+
+@pytest.mark.parity_probe("predict")
+def test_skipped(subject, runtime, batch):
+    pytest.skip("not today")
+"""
+
+
+@pytest.fixture(scope="module")
+def stumbles(tmp_path_factory):
+    """A run of probes of which only one can be derived, and of tests that record nothing."""
+    folder = tmp_path_factory.mktemp("stumbles")
+    (folder / "mine.py").write_text(CASE)
+    (folder / "test_mine.py").write_text(STUMBLES)
+    done = run(folder, *OPTIONS, "--parity-out=out", "test_mine.py")
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    return records.read(folder / "out").checks, done
+
+
+def test_a_derivation_that_raises_is_an_error_of_its_own_probe_alone(stumbles):
+    checks, _ = stumbles
+    found = {(c.probe, c.runtime): c.status for c in checks if c.status != records.MISSING}
+    assert found == {
+        (probe, runtime): records.PASS if probe == "confidence" else records.ERROR
+        for probe in ("confidence", "misspelt", "nothing", "narrow")
+        for runtime in ("jax_float64", "tf_graph")
+    }
+
+
+@pytest.mark.parametrize(
+    ("probe", "said"),
+    [
+        ("misspelt", ["'misspelt'", "tf_graph", "KeyError", "test_mine.py:13", "misspelt", "predikt"]),
+        ("narrow", ["'narrow'", "tf_graph", "ValueError", "float32", "test_mine.py:22"]),
+        ("nothing", ["'nothing'", "NoneType"]),
+    ],
+)
+def test_its_text_names_the_probe_the_runtime_the_exception_and_the_line(stumbles, probe, said):
+    [message] = [check.message for check in stumbles[0] if (check.probe, check.runtime) == (probe, "tf_graph")]
+    assert [part for part in said if part not in message] == []
+
+
+def test_a_test_that_records_nothing_is_missing_with_the_reason(stumbles):
+    checks, done = stumbles
+    missing = {c.probe: c.message for c in checks if (c.runtime, c.status) == ("tf_graph", records.MISSING)}
+    assert set(missing) == {"confidence", "predict"}, "the silent test is seen beside another one of its probe"
+    assert "record(" in missing["confidence"]
+    assert "not today" in missing["predict"]
+    assert done.stdout.count("FAILED test_mine.py::test_silent") == 2
+
+
+BROKEN = """
+import dataclasses
+
+import numpy as np
+
+from parity import Batch, Dataset, Spec
+from parity.tests.support import tiny
+
+
+def dataset():
+    return Dataset(*(Batch(np.pad(part.data, [(0, 0), (0, 1)]), part.labels) for part in
+                     (tiny.dataset().train, tiny.dataset().test)))
+
+
+def predict(state, data):
+    return data @ state[0]["hidden"]["kernel"]
+
+
+wide = tiny.case(name="wide", predict=predict, data=Spec("b", 5), dataset=dataset, accuracy=None, probes=("predict",),
+                 loss=lambda params, other, key, data, labels, train: (predict((params, other), data).mean(), other))
+fine = dataclasses.replace(tiny.tiny, name="fine", probes=("predict",), accuracy=None)
+"""
+
+
+def test_a_spec_that_the_model_cannot_take_is_one_error_and_leaves_other_cases_alone(tmp_path):
+    (tmp_path / "mine.py").write_text(BROKEN)
+    cases = ("--parity-case=mine.py:wide", "--parity-case=mine.py:fine")
+    chosen = ("--pyargs", "parity.suites", *OPTIONS[:3], "--parity-probe=predict", "--parity-out=out")
+    done = run(tmp_path, *chosen, *cases)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    found = records.read(tmp_path / "out")
+    assert {check.status for check in found.checks if check.case == "fine"} == {records.PASS}
+    broken = [check for check in found.checks if check.case == "wide"]
+    assert len(broken) == len([item for item in found.plan if item.case == "wide"]) > 3
+    assert {check.status for check in broken} == {records.ERROR}
+    [message] = {check.message for check in broken}
+    said = ("'wide'", "float32[b, 5]", "(5,) and (4,)", "mine.py:16 in predict")
+    assert [part for part in said if part not in message] == []
+    assert done.stdout.count("(5,) and (4,)") == 1
+
+
 def test_a_probe_with_the_name_of_another_is_a_usage_error(project):
     (project / "test_mine.py").write_text(PROBES.replace("confidence", "predict"))
     done = run(project, *OPTIONS, "test_mine.py")

@@ -15,7 +15,7 @@ import pytest
 import parity
 from parity import records
 from parity.cases.case import PROBES
-from parity.session import plugin
+from parity.session import interrupts, plugin
 from parity.tests.support import samples
 from parity.tests.support.schema import SCHEMA
 
@@ -123,6 +123,12 @@ def test_a_failure_says_what_where_who_and_how_to_repeat_it(failing):
     assert "to see it fail" in (folder / "out" / "index.html").read_text()
 
 
+def test_what_the_oracle_would_check_is_left_out_and_said_in_the_record_and_the_terminal(failing):
+    done, folder = failing
+    [said] = [text for text in records.read(folder / "out").environment["left_out"] if "jax_float64" in text]
+    assert " ".join(said.split()) in " ".join(done.stdout.split())
+
+
 def test_the_command_in_a_failure_repeats_just_that_check(failing):
     done, folder = failing
     line = next(
@@ -175,7 +181,7 @@ def test_an_interrupt_that_python_loses_stops_the_run_before_the_next_test():
     config = SimpleNamespace(stash=pytest.Stash(), add_cleanup=lambda undo: None)
     before = signal.getsignal(signal.SIGINT)
     try:
-        plugin._remember_interrupts(config)
+        interrupts.remember(config)
         plugin.pytest_runtest_setup(SimpleNamespace(config=config))
         Lossy()
         with pytest.raises(KeyboardInterrupt):

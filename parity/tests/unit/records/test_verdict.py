@@ -23,7 +23,7 @@ def test_the_verdict_names_the_remedy():
     remedy = records.Remedy("reference", "tensorflow==2.21.0", "stablehlo_skew", "vhlo.log_v2 in StableHLO 1.13.7")
     run = samples.run(plan=[samples.planned()], checks=[PASSED[2]], remedies=[remedy])
     assert run.in_order()
-    assert "in parity with a remedy: all 1 checks passed" in run.verdict()
+    assert "in parity with a remedy: 1 check passed" in run.verdict()
     assert "stablehlo_skew, vhlo.log_v2 in StableHLO 1.13.7" in run.verdict()
     assert 'readable_by("tensorflow==2.21.0")' in run.verdict()
 
@@ -58,10 +58,23 @@ def test_an_interrupted_run_has_no_verdict():
 
 def test_an_interrupted_run_still_tells_its_failures():
     run = samples.run(checks=[samples.check(status=records.FAIL)], state=records.INTERRUPTED)
-    assert "1 fail, of 1 checks" in run.verdict()
+    assert "1 fail, of 1 check" in run.verdict()
     assert "interrupted" in run.verdict()
 
 
 def test_the_verdict_names_what_is_not_installed():
     run = samples.run(environment={"versions": {"jax": None}}, checks=[Check(**samples.ASKED, leaf="*", status="pass")])
     assert "JAX (not installed) and TensorFlow (not installed)" in run.verdict()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_verdict_counts_in_words_that_agree(number):
+    """Of every kind: in parity, stopped, JAX alone, not in order."""
+    checks = [samples.check(item=f"{nth}") for nth in range(number)]
+    alone = [samples.check(item=f"{nth}", tf_device=records.NO_DEVICE) for nth in range(number)]
+    bad = [samples.check(item=f"{nth}", status=records.FAIL) for nth in range(number)]
+    runs = [{"checks": checks}, {"checks": checks, "state": records.ABORTED}, {"checks": alone}, {"checks": bad}]
+    said = " ".join(samples.run(**changes).verdict() for changes in runs)
+    assert said.count("check" if number == 1 else "checks") == len(runs)
+    assert ("checks" in said) is (number > 1)
+    assert "all 1" not in said

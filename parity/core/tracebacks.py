@@ -1,0 +1,30 @@
+"""Where in a user's own code an exception came from, in one line."""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+import traceback
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).resolve().parents[1])
+_INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def line_of_user(error: BaseException) -> str:
+    """Return file, line, function and text of the innermost frame that is in no installed package; "" for no frame.
+
+    Where all are, as of a probe in another distribution, the frame that the catching function called.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return ""
+    own = [frame for frame in frames if not _is_installed(frame.filename)]
+    frame = own[-1] if own else frames[min(1, len(frames) - 1)]
+    path = os.path.relpath(frame.filename)
+    shown = Path(path).name if path.startswith(os.pardir) else path
+    return f"{shown}:{frame.lineno} in {frame.name}: {frame.line}"
+
+
+def _is_installed(filename: str) -> bool:
+    return filename.startswith(("<", _PACKAGE + os.sep, *(f"{folder}{os.sep}" for folder in _INSTALLED)))

@@ -1,0 +1,73 @@
+"""What the chapters for contributors show, run as they show it."""
+
+import os
+
+import pytest
+
+from parity import records
+from parity.records import FAIL, PASS
+from parity.tests.support import samples
+from parity.tests.support.documents import CHAPTERS, Document
+
+pytestmark = pytest.mark.slow
+
+CASE = """
+import dataclasses
+from parity.tests.support import tiny
+
+case = dataclasses.replace(tiny.tiny, name="mine", probes=("predict",), accuracy=None)
+"""
+DEFECT = "seeded_defect/off_by_one_percent"
+
+
+def block(word):
+    """The only Python block of the chapter with `word` in it."""
+    [found] = [each.text for each in Document(CHAPTERS["contributing"]).blocks("python") if word in each.text]
+    return found
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "mine.py").write_text(CASE)
+    return tmp_path
+
+
+def run(folder, *arguments, **environment):
+    chosen = ("--case=mine.py:case", "--batch-size=13", "--out=out")
+    environment = {**os.environ, **environment}
+    return samples.parity("run", *chosen, *arguments, cwd=folder, env=environment, timeout=300)
+
+
+@pytest.mark.parametrize(
+    ("derive", "status"), [("np.exp(array).max(axis=-1)", PASS), ("np.sign(array).max(axis=-1)", FAIL)]
+)
+def test_a_probe_of_ones_own_shows_that_it_can_fail(project, derive, status):
+    text = block("PROBE = Probe(")
+    assert "np.exp(array).max(axis=-1)" in text
+    shown = text.replace("np.exp(array).max(axis=-1)", derive) + block("import seeded_defect")
+    (project / "test_confidence.py").write_text(shown)
+    done = run(project, "--runtime=jax", "--runtime=tf_graph", "test_confidence.py", "--probe=confidence")
+    assert done.returncode == (status == FAIL), done.stdout + done.stderr
+    checks = {(check.runtime, check.leaf): check.status for check in records.read(project / "out").checks}
+    assert checks == {("jax", "output"): PASS, ("tf_graph", "output"): PASS, ("tf_graph", DEFECT): status}
+
+
+def test_the_runtime_of_tensorflow_counts_for_the_verdict(project):
+    (project / "serving.py").write_text(block("class Serving"))
+    info = project / "serving-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: serving\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[parity.runtimes]\nserving = serving:Serving\n")
+    path = os.pathsep.join(filter(None, (str(project), os.environ.get("PYTHONPATH"))))
+    done = run(project, "--runtime=serving", "--probe=predict", PYTHONPATH=path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = records.read(project / "out")
+    assert {(check.runtime, check.tf_device, check.status) for check in found.checks} == {("serving", "cpu:0", PASS)}
+    assert found.in_order()
+
+
+def test_the_plan_is_shown_without_a_training_or_a_record(project):
+    done = run(project, "--runtime=tf_graph", "--probe=predict", "--collect-only", "-q")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_predict[mine-tf_graph-b13]" in done.stdout
+    assert not list(project.glob("out/*"))

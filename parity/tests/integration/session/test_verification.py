@@ -1,0 +1,69 @@
+"""Bundles whose case leaves a probe out that another one needs, and answers that have no budget."""
+
+import json
+
+import pytest
+
+from parity import records
+from parity.export import bundles
+from parity.tests.support import samples
+
+pytestmark = pytest.mark.slow
+
+CASES = """
+from parity.tests.support import tiny
+
+sparse = tiny.case(name="sparse", probes=("accuracy", "eval_loss"))
+classes = tiny.case(name="classes", predict=lambda state, data: tiny.predict(state, data).argmax(-1),
+                    probes=("predict",), accuracy=None)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, frameworks):
+    """A folder with a bundle of each case."""
+    folder = tmp_path_factory.mktemp("exported")
+    (folder / "mine.py").write_text(CASES)
+    for name in ("sparse", "classes"):
+        done = samples.inside("export", name, "--case", f"mine.py:{name}", "--batch-size", 13, cwd=folder)
+        assert done.returncode == 0, done.stdout
+    return folder
+
+
+def verified(folder, name):
+    done = samples.inside("verify", name, "--out", f"{name}-out", cwd=folder)
+    return done, {check.probe: check for check in records.read(folder / f"{name}-out").checks}
+
+
+def test_accuracy_is_verified_without_the_probe_predict(folder):
+    done, checks = verified(folder, "sparse")
+    assert done.returncode == 0, done.stdout
+    assert {probe: check.status for probe, check in checks.items()} == dict.fromkeys(
+        ("accuracy", "eval_loss"), records.PASS
+    )
+    with bundles.opening(folder / "sparse") as bundle:
+        assert bundle.budget("predict", 13)
+
+
+def test_a_bundle_from_before_says_that_its_accuracy_cannot_be_verified_and_verifies_the_rest(folder):
+    path = folder / "sparse"
+    manifest = json.loads((path / bundles.MANIFEST).read_text())
+    name = "oracle/predict-b13.npz"
+    kept, described = (path / name).read_bytes(), manifest["files"].pop(name)
+    (path / name).unlink()
+    (path / bundles.MANIFEST).write_text(json.dumps(manifest))
+    try:
+        done, checks = verified(folder, "sparse")
+    finally:
+        (path / name).write_bytes(kept)
+        manifest["files"][name] = described
+        (path / bundles.MANIFEST).write_text(json.dumps(manifest))
+    assert done.returncode == 1, done.stdout
+    assert (checks["accuracy"].status, checks["eval_loss"].status) == (records.ERROR, records.PASS)
+    assert "oracle" in checks["accuracy"].message
+
+
+def test_predictions_of_integers_alone_are_verified_exactly(folder):
+    done, checks = verified(folder, "classes")
+    assert done.returncode == 0, done.stdout
+    assert (checks["predict"].status, checks["predict"].score) == (records.PASS, 0.0)
