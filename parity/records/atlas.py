@@ -36,6 +36,7 @@ from parity.records import (
     measures,
 )
 from parity.records.cells import EXPORT, VERIFY, Cell
+from parity.records.numbers import rows_text
 
 SCHEMA = 1
 NO_PYTHON = "no Python"
@@ -139,9 +140,8 @@ def write(path: Path, atlas: Atlas) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    lines = ",\n".join(json.dumps(records.encode(row), allow_nan=False, ensure_ascii=False) for row in atlas.cells)
-    head = f'{{"schema": {SCHEMA}, "made_at": {json.dumps(atlas.made_at)}, "cells": ['
-    write_atomically(path, f"{head}\n{lines}\n]}}\n")
+    data = {"schema": SCHEMA, "made_at": atlas.made_at, "cells": records.encode(atlas.cells)}
+    write_atomically(path, rows_text(data, ensure_ascii=False))
 
 
 def read(path: Path) -> Atlas:
@@ -160,7 +160,7 @@ def read(path: Path) -> Atlas:
     if schema > SCHEMA:
         raise RecordError(f"{path} has schema {schema}; this parity reads up to {SCHEMA}. Upgrade parity to read it.")
     try:
-        cells = [{**_EMPTY, **row, "worst_score": _number(row["worst_score"])} for row in data["cells"]]
+        cells = [{**_EMPTY, **row, "worst_score": records.number(row["worst_score"])} for row in data["cells"]]
         for row in cells:
             measures.sizes(row["footprints"])  # raises where one is none
         if strange := {row["status"] for row in cells} - set(_KINDS):
@@ -269,10 +269,6 @@ def _yes(value: bool | None) -> str:
 def no_python(row: Row) -> bool:
     """Return whether the cell was not run because its Python was not installed."""
     return row["status"] == MISSING and (row["evidence"] or "").startswith(NO_PYTHON)
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
 
 
 def _order(row: Row) -> tuple[Any, ...]:
