@@ -10,7 +10,6 @@ import numpy as np
 
 from parity.cases.case import Case, State
 from parity.cases.specs import Answer, Batch, outputs
-from parity.cases.training import leaf_name
 
 
 def pure_functions(case: Case) -> dict[str, Callable[..., Any]]:
@@ -90,3 +89,9 @@ def unflatten(values: Any, like: State) -> State:
     tree = jax.tree_util.tree_structure((like.params, like.other))
     params, other = jax.tree_util.tree_unflatten(tree, leaves)
     return State(params, other, rng)
+
+
+def leaf_name(path: Any) -> str:
+    """Return the name of a leaf of a pytree, such as `Conv_0/kernel`, from its key path."""
+    names = (getattr(k, "key", getattr(k, "idx", getattr(k, "name", k))) for k in path)
+    return "/".join(str(name) for name in names)

@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from parity.cases.case import Case, State
+from parity.cases.functions import leaf_name
 from parity.cases.specs import BATCH, Spec, Specs, by_name, like, outputs
-from parity.cases.training import leaf_name
 from parity.compat import readers, remedies, writer
 from parity.compat.handshake import Reader
 from parity.core.environment import versions

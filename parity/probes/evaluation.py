@@ -10,6 +10,7 @@ from parity.records import MISSING, NO_DEVICE
 from parity.runtimes import registry
 from parity.runtimes.base import CANDIDATE, EVALUATION_OF, EVALUATIONS, FIRST_CPU, ORACLE, REFERENCE, Answers
 from parity.scoring import kinks, rules
+from parity.scoring.oracle import judge_oracle
 from parity.scoring.rules import LeafResult
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
         )  # fmt: skip
         budgets = {} if evaluation == rules.ACCURACY else subject.budgets(evaluation, size)
         return {
-            probe: rules.judge_oracle(own.get(probe, {}), jax[probe], oracle[probe], budgets.get(probe, {}))
+            probe: judge_oracle(own.get(probe, {}), jax[probe], oracle[probe], budgets.get(probe, {}))
             for probe in EVALUATIONS[evaluation]
         }
     if place.role == REFERENCE:

@@ -19,7 +19,7 @@ import pytest
 
 from parity import suites
 from parity.cases.case import Case, State
-from parity.cases.training import leaf_name
+from parity.cases.functions import leaf_name
 from parity.core.errors import StorageError
 from parity.export import artifact
 from parity.export import conversion as export

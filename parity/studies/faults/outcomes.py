@@ -20,6 +20,7 @@ from parity.records import published as publications
 from parity.runtimes import registry
 from parity.runtimes.base import ORACLE
 from parity.scoring import rules
+from parity.scoring.oracle import BIAS_LIMIT
 from parity.studies.faults import GROUPS, HARNESS, Fault
 from parity.studies.faults.bench import Bench
 
@@ -144,7 +145,7 @@ def _blocking(honest: Run, run: Run, plan: list[PlanItem]) -> list[Check]:
 def _limit(check: Check) -> float | None:
     """Return what the check's score is held against."""
     if check.runtime == registry.with_role(ORACLE).name:
-        return rules.BIAS_LIMIT
+        return BIAS_LIMIT
     return 1.0 if check.probe == rules.ACCURACY else check.limit
 
 
