@@ -6,11 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
-
 from parity import records
 from parity.core.errors import UsageError
 from parity.core.failures import NUMERIC, UNKNOWN
+from parity.core.text import is_version
 from parity.records import (
     CRASH,
     ERROR,
@@ -62,7 +61,7 @@ class Cell:
         if name == LATEST:
             return cls(name, None, None, None)
         found = _NAME.fullmatch(name)
-        if not found or not all(map(_is_version, found.group("jax", "tf", "reader"))):
+        if not found or not all(map(is_version, filter(None, found.group("jax", "tf", "reader")))):
             raise UsageError(
                 f"no cell {name!r}. Expected {LATEST}, or a name such as py312-jax0.9.2-tf2.21.0, "
                 "py311-jax0.9.2-export or py312-tf2.21.0-verify."
@@ -70,13 +69,6 @@ class Cell:
         python = f"{found['python'][0]}.{found['python'][1:]}" if found["python"] else None
         role = VERIFY if found["reader"] else found["writer"] or ""
         return cls(name, python, found["jax"], found["tf"] or found["reader"], role)
-
-
-def _is_version(text: str | None) -> bool:
-    try:
-        return text is None or bool(Version(text))
-    except InvalidVersion:
-        return False
 
 
 def of_record(name: str) -> Cell | None:
@@ -100,6 +92,9 @@ class Outcome:
     status: str
     failure: str
     evidence: str
+
+    def __str__(self) -> str:
+        return ", ".join(filter(None, (self.status, self.failure, self.evidence)))
 
 
 def outcome(run: Run) -> Outcome:
@@ -134,11 +129,10 @@ def _absent(run: Run, checks: list[Check]) -> str:
 
 def _reason(bad: list[Check]) -> tuple[str, str]:
     """Class and evidence of the first check that has them; a score over the limit is `numeric`."""
-    scored = [check for check in bad if check.score is not None]
     for check in bad:
         if check.failure:
             return check.failure, check.evidence or ""
-    if scored:
+    if scored := [check for check in bad if check.score is not None]:
         worst = max(scored, key=lambda check: check.score or 0.0)
         return NUMERIC, f"{worst.probe}/{worst.leaf} on {worst.runtime}: {worst.message or worst.status}"
     return UNKNOWN, bad[0].message or bad[0].status

@@ -169,11 +169,6 @@ class CellRunner:
         return found
 
 
-def outcome_text(outcome: Outcome) -> str:
-    """Return status, class and evidence of an outcome in one line."""
-    return ", ".join(filter(None, (outcome.status, outcome.failure, outcome.evidence)))
-
-
 def pair_of_cell(name: str) -> Pair | None:
     """Return the pair of a cell that has both packages in one environment of one Python; None for any other cell."""
     with suppress(UsageError):

@@ -42,7 +42,7 @@ def test_every_timer_runs_once_in_each_round_in_an_order_that_changes():
     found = machine.measured(a=1, b=1, c=1)
     rounds = [machine.order[i : i + 3] for i in range(0, len(machine.order), 3)]
     assert all(sorted(one) == ["a", "b", "c"] for one in rounds)
-    assert len(rounds) == found.rounds + found.warm_up
+    assert len(rounds) == found.rounds + timing.WARM_UP
     assert len({tuple(one) for one in rounds}) == 6
 
 
@@ -68,7 +68,7 @@ def test_drift_of_the_machine_cancels_in_ratios():
 def test_measuring_ends_at_a_look_with_its_budget_or_at_the_most(noise, budget_s, least, most):
     machine = Machine(noise=noise)
     timers = {"a": machine.timer("a", 1), "b": machine.timer("b", 1)}
-    known = {"reference": "a", "min_rounds": least, "max_rounds": most, "warm_up": 0}
+    known = {"reference": "a", "min_rounds": least, "max_rounds": most}
     found = timing.interleaved(timers, budget_s=budget_s, clock=lambda: machine.now_s, **known)
     growing = itertools.accumulate(range(20), lambda n, _: int(np.ceil(n * timing.GROWTH)), initial=max(least, 16))
     looks = set(itertools.takewhile(lambda n: n <= max(least, most), growing))
