@@ -52,10 +52,6 @@ class Interval:
         """Return an interval whose ends are further away by this relative amount."""
         return Interval(self.value, self.low * (1 - by), self.high * (1 + by))
 
-    def contains(self, value: float) -> bool:
-        """Return whether `value` lies within, ends included."""
-        return self.low <= value <= self.high
-
 
 @dataclass(frozen=True)
 class Measured:

@@ -70,6 +70,10 @@ class Cell:
         role = VERIFY if found["reader"] else found["writer"] or ""
         return cls(name, python, found["jax"], found["tf"] or found["reader"], role)
 
+    def requested(self) -> dict[str, Any]:
+        """Return what a record says of the releases that the cell names."""
+        return {"jax": self.jax, "tensorflow": self.tensorflow, "python": self.python}
+
 
 def of_record(name: str) -> Cell | None:
     """Return the cell that a record of that name is about; None where it is about none whose outcome is of interest.

@@ -34,9 +34,8 @@ _LONGEST_FOLDER = 80
 
 @dataclass(frozen=True)
 class CellRecord:
-    """The record of a pair in `folder`; `current`: a new run would have the same inputs."""
+    """The record of a cell in `folder`; `current`: a new run would have the same inputs."""
 
-    pair: Pair
     cell: Cell
     folder: Path
     run: Run
@@ -137,7 +136,7 @@ class CellRunner:
             return None
         cell = Cell.parse(name)
         [task] = tasks(cell, self.reports, list(self.options))
-        return CellRecord(pair, cell, self.reports / name, run, is_current(run, task))
+        return CellRecord(cell, self.reports / name, run, is_current(run, task))
 
     def run(self, pairs: Iterable[Pair], python: str) -> dict[Pair, CellRecord]:
         """Run the cells of `pairs` on that Python and return their records.

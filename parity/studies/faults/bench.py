@@ -31,7 +31,6 @@ from parity.runtimes._module import ModuleOnDevice
 from parity.runtimes.base import FIRST_CPU
 from parity.runtimes.saved_model import SavedModel
 from parity.runtimes.subject import Subject
-from parity.scoring.rules import limit_of
 from parity.session.asserting import call_test
 from parity.session.run import RunSession
 from parity.studies.faults import HARNESS, Fault
@@ -144,11 +143,6 @@ class Bench:
             and (item.probe in fault.asks or item.test != "power")
             and not (quick and item.probe != "predict" and item.batch_size in sizes[1:])
         ]  # fmt: skip
-
-    @property
-    def limit(self) -> float:
-        """The limit for the score."""
-        return limit_of(self.case.limit.score if self.case.limit else None)
 
     def _use(self, on_device: ModuleOnDevice) -> None:
         runtime = SavedModel(self._model)
