@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from packaging.version import InvalidVersion, Version
-
 LONGEST = 120
 """Characters of a name that are shown."""
 
@@ -24,14 +22,6 @@ def one_line(text: str, longest: int = LONGEST) -> str:
             text = f"{text[: longest - 1]}…"
     text = text.replace("::", ":\\x3a").replace("##[", "#\\x23[")
     return f"{text[:-1]}\\x3a" if text.endswith(":") else text  # a colon of ours may follow
-
-
-def is_version(text: str) -> bool:
-    """Return whether `text` is a version by PEP 440."""
-    try:
-        return bool(Version(text))
-    except InvalidVersion:
-        return False
 
 
 def _escape(char: str) -> str:

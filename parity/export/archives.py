@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from parity.core import storage
 from parity.core.errors import RecordError, StorageError, UsageError
-from parity.core.text import is_version
+from parity.records.cells import is_version
 
 SUFFIX = ".tar.xz"
 SUMS = "SHA256SUMS"

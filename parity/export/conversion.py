@@ -270,11 +270,6 @@ def _has_one_value(constant: Any) -> bool:
         return "dense<(" in constant.operation.get_asm(large_elements_limit=1)
 
 
-def map_leaves(function: Callable[[np.ndarray], np.ndarray], tree: Any) -> Any:
-    """Apply `function` to every array of a pytree."""
-    return jax.tree_util.tree_map(function, tree)
-
-
 def handshake(case: Case) -> dict[str, Any]:
     """Return what JAX writes, for a manifest: its versions, and its newer operations by the readers' StableHLO."""
     wrote = writer.describe()

@@ -91,8 +91,10 @@ class PowerStudy:
 
 
 def _move(state: State, index: int, error: float) -> State:
+    import jax
+
     from parity.cases.case import State
-    from parity.export.conversion import map_leaves, state_leaves
+    from parity.export.conversion import state_leaves
 
     rng = np.random.default_rng(index)
     counter = iter(range(len(state_leaves(state))))
@@ -104,7 +106,7 @@ def _move(state: State, index: int, error: float) -> State:
         signs = 2 * rng.integers(0, 2, array.shape, dtype=np.int8) - 1
         return np.asarray(wide * (1 + error * signs)).astype(wide.dtype)
 
-    return State(map_leaves(move, state.params), state.other, state.rng)
+    return State(jax.tree_util.tree_map(move, state.params), state.other, state.rng)
 
 
 def threshold(probe: str) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from parity import records
 from parity.core import failures
@@ -35,7 +35,7 @@ from parity.records import (
     TIMEOUT,
     measures,
 )
-from parity.records.cells import EXPORT, VERIFY, Cell
+from parity.records.cells import EXPORT, VERIFY, Cell, is_version
 from parity.records.numbers import rows_text
 
 SCHEMA = 1
@@ -277,7 +277,5 @@ def _order(row: Row) -> tuple[Any, ...]:
 
 def _release(text: str | None) -> tuple[bool, Version, str]:
     """Return a sort key: by release, and what is no version first."""
-    try:
-        return True, Version(text or ""), text or ""
-    except InvalidVersion:
-        return False, Version("0"), text or ""
+    known = is_version(text or "")
+    return known, Version((known and text) or "0"), text or ""

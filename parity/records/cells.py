@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from packaging.version import InvalidVersion, Version
+
 from parity import records
 from parity.core.errors import UsageError
 from parity.core.failures import NUMERIC, UNKNOWN
-from parity.core.text import is_version
 from parity.records import (
     CRASH,
     ERROR,
@@ -73,6 +74,14 @@ class Cell:
     def requested(self) -> dict[str, Any]:
         """Return what a record says of the releases that the cell names."""
         return {"jax": self.jax, "tensorflow": self.tensorflow, "python": self.python}
+
+
+def is_version(text: str) -> bool:
+    """Return whether `text` is a version by PEP 440."""
+    try:
+        return bool(Version(text))
+    except InvalidVersion:
+        return False
 
 
 def of_record(name: str) -> Cell | None:
@@ -146,7 +155,8 @@ def row(run: Run) -> dict[str, Any]:
     """Return what the atlas keeps of a run: one JSON object per cell; durations in seconds."""
     versions, environment = run.environment.get("versions", {}), run.environment
     cell = environment.get("cell", {})
-    ended, checks = outcome(run), [c for c in run.all_checks() if c.tf_device != records.NO_DEVICE]
+    every = run.all_checks()
+    ended, checks = outcome(run), [c for c in every if c.tf_device != records.NO_DEVICE]
     predicts = [c for c in checks if c.probe == "predict" and c.bits_equal is not None]
     scores = [c.score for c in checks if c.score is not None]
     prediction = environment.get("prediction") or {}
@@ -164,8 +174,8 @@ def row(run: Run) -> dict[str, Any]:
         "bit_exact": all(c.bits_equal for c in predicts) if predicts else None,
         "predicted": prediction.get("status"),
         "predicted_class": prediction.get("failure") or None,
-        "checks": len(run.all_checks()),
-        "known": sorted({c.known_issue for c in run.all_checks() if c.known_issue}),
+        "checks": len(every),
+        "known": sorted({c.known_issue for c in every if c.known_issue}),
         "footprints": measures.footprints(run),
         "latency": measures.latency(run),
         "seconds": {purpose: round(seconds, 1) for purpose, seconds in run.spent_s.items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import re
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -98,11 +99,9 @@ class Recorder:
 
     def _abandon(self) -> None:
         lines, self._lines = self._lines, None
-        try:
+        with suppress(OSError):  # the same failure again, already being reported
             if lines is not None:
                 lines.close()
-        except OSError:
-            pass  # the same failure again, already being reported
 
 
 def dumps(run: Run) -> str:

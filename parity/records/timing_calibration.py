@@ -181,14 +181,11 @@ def _counted(series: list[Series], what: str) -> tuple[int, int]:
 
 def table(study: Study) -> list[dict[str, Any]]:
     """Return a row for each step, load and slowdown: what held, how wide, and trials in which plain means differed."""
+    names = ("runtime", "step", "batch_size", "loaded", "slowdown", "held", "widest", "plain")
     return [
-        {
-            "runtime": series.runtime, "step": series.step, "batch_size": series.batch_size, "loaded": series.loaded,
-            "slowdown": series.slowdown, "median_ms": series.median_ns / 1e6, "trials": len(series.trials),
-            "held": series.held, "widest": series.widest, "plain": series.plain,
-        }
-        for series in study.series
-    ]  # fmt: skip
+        {name: getattr(one, name) for name in names} | {"median_ms": one.median_ns / 1e6, "trials": len(one.trials)}
+        for one in study.series
+    ]
 
 
 def lines(study: Study) -> Iterator[str]:

@@ -19,7 +19,7 @@ import pytest
 
 from parity import suites
 from parity.cases.case import Case, State
-from parity.cases.functions import leaf_name
+from parity.cases.functions import named
 from parity.core.errors import StorageError
 from parity.export import artifact
 from parity.export import conversion as export
@@ -81,9 +81,7 @@ class Bench:
     def before_training(self) -> Values:
         """The values that training began from."""
         initial = self._sound.trained.initial
-        trees = (initial.params, initial.other)
-        flat = [pair for tree in trees for pair in export.jax.tree_util.tree_flatten_with_path(tree)[0]]
-        return {leaf_name(path): np.asarray(value) for path, value in flat}
+        return {**named(initial.params), **named(initial.other)}
 
     @cached_property
     def study(self) -> PowerStudy:

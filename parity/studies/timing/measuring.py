@@ -30,6 +30,7 @@ from parity.latency.measuring import write_workload
 from parity.latency.process import Worker
 from parity.latency.timing import Timer
 from parity.latency.workload import Workload
+from parity.records.numbers import short
 from parity.records.timing_calibration import COMMAND, PLAIN, SCHEMA, SLOWDOWN, Series, Study, Trial
 from parity.runtimes.subject import Subject
 
@@ -172,7 +173,7 @@ def trial(first: Timer, second: Timer, seed: int) -> tuple[Trial, float]:
     ratio = measured.ratios[SECOND]
     means = [_mean(timer, measured.rounds) for timer in (first, second)]
     growth = 1 + parse_compare_fail(PLAIN).compute(means[1], means[0]) / 100
-    value, low, high, growth = (float(f"{number:.6g}") for number in (ratio.value, ratio.low, ratio.high, growth))
+    value, low, high, growth = (short(number, 6) for number in (ratio.value, ratio.low, ratio.high, growth))
     return Trial(value, low, high, measured.rounds, growth), measured.medians[FIRST].value
 
 
