@@ -210,15 +210,8 @@ class Bench:
             self.subject.close()
             shutil.rmtree(folder, ignore_errors=True)
 
-    def export_before_training(self, bundle: Path, *models: str) -> None:
-        """SavedModels of the bundle replaced by those that an export before the training would have written."""
-        self._export(bundle, self._sound.trained.initial, *models)
-
-    def export_again(self, bundle: Path, *models: str) -> None:
-        """SavedModels of the bundle replaced by those of an export now."""
-        self._export(bundle, self.state, *models)
-
-    def _export(self, bundle: Path, state: State, *models: str) -> None:
+    def export_again(self, bundle: Path, state: State, *models: str) -> None:
+        """SavedModels of the bundle replaced by those that an export of `state` writes now."""
         export.save(self.case, state, bundle / "again", self._model.readable_by)
         for model in models:
             take_place(bundle / "again" / model, bundle / model)

@@ -79,7 +79,7 @@ def _constants(bench: Bench) -> AbstractContextManager[None]:
 
     def edit(folder: Path, _: Bench) -> None:
         with mock.patch.object(export, "Exported", Frozen):
-            bench.export_again(folder, "saved_model", "inference")
+            bench.export_again(folder, bench.state, "saved_model", "inference")
 
     return bench.rewritten(edit)
 
