@@ -2,7 +2,8 @@
 
 A `Case` (`case`) has pure functions over pytrees, `Spec`s of its inputs with a symbolic batch size (`specs`), an
 optimizer (`optimizers`) and a dataset (`data`). `loading.load` finds it by the name of a module in `shipped`, by an
-entry point of the group `parity.cases` in another distribution, or in a user's file. `training` checks it and trains it
-briefly, on batches of `pipeline`; the result is `training.Trained`, the state to export. `functions` are its compiled
-evaluations in JAX, `jax_devices` the devices they run on. `keys` keeps typed PRNG keys as arrays.
+entry point of the group `parity.cases` in another distribution, or in a user's file. `checking` says whether it is what
+its specs say, and `training` trains it briefly, on batches of `pipeline`; the result is `training.Trained`, the state
+to export. `functions` are its compiled evaluations in JAX, `jax_devices` the devices they run on. `keys` keeps typed
+PRNG keys as arrays.
 """

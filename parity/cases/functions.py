@@ -9,8 +9,7 @@ import jax
 import numpy as np
 
 from parity.cases.case import Case, State
-from parity.cases.specs import Answer, Batch, Spec, dtype_of, outputs
-from parity.cases.training import begin, leaf_name
+from parity.cases.specs import Answer, Batch, outputs
 
 
 def pure_functions(case: Case) -> dict[str, Callable[..., Any]]:
@@ -74,38 +73,6 @@ def answers(
     return found
 
 
-def discrete_probes(case: Case) -> frozenset[str]:
-    """Return those of `predict` and `batch_stats` whose answers have no float: integers, truth values, or nothing.
-
-    Nothing is computed but, where `init` cannot be traced, the initial state. Empty where the case cannot be used,
-    which its tests then say.
-    """
-    data = jax.tree_util.tree_map(
-        lambda spec: jax.ShapeDtypeStruct((2, *spec.shape[1:]), dtype_of(spec.dtype)), case.data,
-        is_leaf=lambda found: isinstance(found, Spec),
-    )  # fmt: skip
-
-    def predicted(state: Any, data: Any) -> Any:
-        params, other = state
-        return {"predict": outputs(case.predict((params, other), data)), "batch_stats": other}
-
-    key = jax.ShapeDtypeStruct((2,), np.uint32)
-    try:
-        try:
-            found = jax.eval_shape(lambda key, x: predicted(case.init(key), x), key, data)
-        except Exception:
-            state = begin(case)
-            found = jax.eval_shape(predicted, (state.params, state.other), data)
-    except Exception:
-        return frozenset()
-    leaves = {probe: jax.tree_util.tree_leaves(tree) for probe, tree in found.items() if probe in case.probes}
-    return frozenset(
-        probe
-        for probe, answer in leaves.items()
-        if not any(jax.numpy.issubdtype(leaf.dtype, jax.numpy.inexact) for leaf in answer)
-    )
-
-
 def named(tree: Any, prefix: str = "") -> Answer:
     """Return the leaves of a pytree as numpy arrays by leaf name."""
     return {prefix + leaf_name(path): np.asarray(a) for path, a in jax.tree_util.tree_flatten_with_path(tree)[0]}
@@ -122,3 +89,9 @@ def unflatten(values: Any, like: State) -> State:
     tree = jax.tree_util.tree_structure((like.params, like.other))
     params, other = jax.tree_util.tree_unflatten(tree, leaves)
     return State(params, other, rng)
+
+
+def leaf_name(path: Any) -> str:
+    """Return the name of a leaf of a pytree, such as `Conv_0/kernel`, from its key path."""
+    names = (getattr(k, "key", getattr(k, "idx", getattr(k, "name", k))) for k in path)
+    return "/".join(str(name) for name in names)

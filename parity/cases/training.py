@@ -1,8 +1,7 @@
-"""Brief training in JAX, so that the exported model is a trained one; and the checks of a case before it."""
+"""Brief training in JAX, so that the exported model is a trained one."""
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,11 +12,11 @@ import numpy as np
 import optax
 
 from parity.cases.case import Case, Dataset, State, Training
-from parity.cases.keys import is_typed_key
-from parity.cases.specs import MOST_BYTES, Batch, described, outputs, validate
+from parity.cases.checking import check, check_optimizer, require_finite, require_numbers, traced
+from parity.cases.functions import leaf_name
+from parity.cases.specs import MOST_BYTES, Batch
 from parity.core.errors import CaseError
 from parity.core.progress import Report, silent
-from parity.core.tracebacks import line_of_user
 
 
 class Batches(Protocol):
@@ -71,7 +70,7 @@ def schedule(training: Training, steps_per_epoch: int) -> optax.Schedule:
         raise CaseError(f"{called} is not in optax.schedules. Expected such as cosine_decay_schedule, or function=...")
     rate = _made(called, made, declared.options) if declared.name else made
     advice = "Write it in jax.numpy: jax.numpy.where for an if on the step, and no float(step)."
-    found = _traced(called, advice, rate, jax.ShapeDtypeStruct((), np.int32))
+    found = traced(called, advice, rate, jax.ShapeDtypeStruct((), np.int32))
     if getattr(found, "shape", None) != () or not np.issubdtype(found.dtype, np.floating):
         raise CaseError(f"{called} gives {found} for a step, expected a float scalar. {advice}")
     return rate
@@ -105,42 +104,12 @@ def optimizer(training: Training, steps_per_epoch: int) -> optax.GradientTransfo
         inner = _made(f"optimizer {declared.name!r}", function, {"learning_rate": rate, **declared.options})
     if declared.clip_global_norm is not None:
         inner = optax.chain(optax.clip_by_global_norm(declared.clip_global_norm), inner)
-    return _widened(inner)
+    inner = optax.with_extra_args_support(inner)
 
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        return inner.update(widened(updates), state, widened(params), **extra)
 
-def check_optimizer(optimizer: optax.GradientTransformation, params: Any) -> None:
-    """Check, before the first step, that the optimizer can be traced and its state can be stored.
-
-    Raises:
-        CaseError: its state holds what is not an array of numbers, JAX cannot trace its update, or the update changes
-            the state's structure, shapes or dtypes.
-    """
-    state = optimizer.init(params)
-    for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
-        # A typed key is a jax.Array, which no file and no variable can hold.
-        kept = isinstance(leaf, (jax.Array, np.ndarray, np.generic)) and isinstance(leaf.dtype, np.dtype)
-        if not kept or leaf.dtype == object:
-            raise CaseError(
-                f"optimizer: {leaf_name(path)} of its state is {leaf!r}, expected an array of numbers. "
-                "Keep constants outside of the state, a count as jax.numpy.zeros([], 'int32'), and a key as "
-                "jax.random.PRNGKey."
-            )
-    advice = "Write it in functions that JAX can trace: jax.numpy.where for an if on a step or a value."
-    update = functools.partial(optax.with_extra_args_support(optimizer).update, value=np.float32(0), grad=params)
-    updates, after = _traced("optimizer: its update", advice, update, params, state, params)
-    for what, old, new in (("updates", params, updates), ("state", state, after)):
-        before, then = (_layout(tree, dtypes=what == "state") for tree in (old, new))
-        if before != then:
-            leaf = sorted({name for name, _ in before.items() ^ then.items()})[0]
-            raise CaseError(
-                f"optimizer: its update makes {leaf} of the {what} {then.get(leaf)}, expected {before.get(leaf)} as "
-                "before. Keep structure, shapes and dtypes."
-            )
-
-
-def _layout(tree: Any, dtypes: bool) -> dict[str, tuple[Any, ...]]:
-    flat = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {leaf_name(path): (leaf.shape, *([leaf.dtype.name] if dtypes else [])) for path, leaf in flat}
+    return optax.GradientTransformationExtraArgs(lambda params: inner.init(widened(params)), update)
 
 
 def _made(called: str, function: Callable[..., Any], options: Mapping[str, Any], *arguments: Any) -> Any:
@@ -151,32 +120,6 @@ def _made(called: str, function: Callable[..., Any], options: Mapping[str, Any],
         raise CaseError(
             f"{called} cannot be made: {type(error).__name__}: {error}. It takes {expected}; change the options."
         ) from error
-
-
-def _traced(called: str, advice: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    try:
-        return jax.eval_shape(function, *arguments)
-    except Exception as error:
-        reason = " ".join(str(error).strip().splitlines()[:1]).rstrip(".")
-        if "value_fn" in reason:
-            advice = "It searches along a line, and needs the loss as a function: choose one that does not."
-        raise CaseError(f"{called} cannot be traced by JAX: {type(error).__name__}: {reason}. {advice}") from error
-
-
-def _widened(inner: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
-    inner = optax.with_extra_args_support(inner)
-
-    def widen(leaf: Any) -> Any:
-        narrow = jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating) and leaf.dtype.itemsize < 4
-        return jax.numpy.asarray(leaf, jax.numpy.float32) if narrow else leaf
-
-    def wide(tree: Any) -> Any:
-        return jax.tree_util.tree_map(widen, tree)
-
-    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
-        return inner.update(wide(updates), state, wide(params), **extra)
-
-    return optax.GradientTransformationExtraArgs(lambda params: inner.init(wide(params)), update)
 
 
 def train(
@@ -218,7 +161,7 @@ def train(
         metrics.accuracy.append(float(accuracy))
         metrics.learning_rate.append(float(rate(count - 1)))
     final, last = jax.tree_util.tree_map(np.asarray, (state, moments))
-    _require_finite(case, final, "after training")
+    require_finite(case, final, "after training")
     return Trained(case, initial, final, last, count, batches.steps_per_epoch, before, metrics)
 
 
@@ -252,136 +195,16 @@ def begin(case: Case) -> State:
     except Exception as error:
         raise CaseError(f"case {case.name!r}: init raised {type(error).__name__}: {error}") from error
     for path, leaf in jax.tree_util.tree_flatten_with_path((params, other))[0]:
-        _require_numbers(case, leaf_name(path[1:]), leaf)
+        require_numbers(case, leaf_name(path[1:]), leaf)
     return State(*jax.tree_util.tree_map(np.asarray, (params, other, rng)))
 
 
-def _require_numbers(case: Case, name: str, leaf: Any) -> None:
-    what = f"case {case.name!r}: {name or 'a leaf'} of the state"
-    if is_typed_key(leaf):
-        raise CaseError(
-            f"{what} is a typed PRNG key {leaf.dtype}, expected an array of numbers. Keep it in other_state of a case "
-            "that is loaded by its file or name; or keep jax.random.key_data(key), and use "
-            "jax.random.wrap_key_data(data)."
-        )
-    if callable(leaf) or np.asarray(leaf).dtype.kind in "OSUMm":
-        raise CaseError(
-            f"{what} is {leaf!r}, expected an array of numbers. Keep what is not an array outside of the state; "
-            "equinox.partition(model, equinox.is_array) splits an Equinox module."
-        )
-
-
-def check(case: Case, state: State, dataset: Dataset) -> None:
-    """Check that the case is what its specs say, before anything is compiled.
-
-    Raises:
-        CaseError: a parameter is not floating-point or not finite, the loss is not a float scalar, the structure of
-            the other state changes, or `predict` does not answer with a row per example.
-        InputError: the examples do not fill the specs.
-    """
-    for part in (dataset.train, dataset.test):
-        validate(part, case.data, case.labels, f"case {case.name!r}")
-    if not jax.tree_util.tree_leaves(state.params):
-        raise CaseError(f"case {case.name!r} has no parameters. Expected at least one float array.")
-    for path, leaf in jax.tree_util.tree_flatten_with_path(state.params)[0]:
-        if not jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating):
-            raise CaseError(
-                f"case {case.name!r}: parameter {leaf_name(path)} is {leaf.dtype.name}, expected a floating dtype. "
-                "What has no gradient belongs into other_state."
-            )
-    for tree in (state.params, state.other):
-        names = [leaf_name(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise CaseError(
-                f"case {case.name!r}: two leaves are named {twice[0]}. Rename a key: checks go by leaf name."
-            )
-    if "batch_stats" in case.probes and not jax.tree_util.tree_leaves(state.other):
-        raise CaseError(
-            f"case {case.name!r} has the probe 'batch_stats' and no other state. Leave the probe out of probes=(...)."
-        )
-    _require_finite(case, state, "before training")
-    _check_functions(case, state, dataset.test.take(min(2, dataset.test.size)))
-
-
-def _check_functions(case: Case, state: State, batch: Batch) -> None:
-    def traced(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return jax.eval_shape(function, *arguments)
-        except Exception as error:
-            specs = f"data {described(case.data)} and labels {described(case.labels)}"
-            raise CaseError(
-                f"case {case.name!r}: {name} raised {type(error).__name__}: {str(error).rstrip('.')}, of {specs} with "
-                f"b={batch.size}, at {line_of_user(error)}. Correct the spec and the data, or the function."
-            ) from error
-
-    for train in (False, True):
-        out = traced("loss", lambda *a, t=train: case.loss(*a, t), *state, batch.data, batch.labels)
-        if not isinstance(out, tuple) or len(out) != 2:
-            raise CaseError(
-                f"case {case.name!r}: loss must return (loss, new_other_state), it returns {type(out).__name__}."
-            )
-        loss, other = out
-        if getattr(loss, "shape", None) != () or not jax.numpy.issubdtype(loss.dtype, jax.numpy.floating):
-            raise CaseError(
-                f"case {case.name!r}: the loss is {loss}, expected a float scalar. Take the mean over the batch."
-            )
-        before = jax.tree_util.tree_structure(state.other)
-        if jax.tree_util.tree_structure(other) != before:
-            raise CaseError(
-                f"case {case.name!r}: loss turns other_state {before} into {jax.tree_util.tree_structure(other)}."
-            )
-        old, new = (_layout(tree, dtypes=True) for tree in (state.other, other))
-        for leaf in (name for name in old if old[name] != new[name]):
-            raise CaseError(
-                f"case {case.name!r}: loss turns {leaf} of other_state from {_described(old[leaf])} into "
-                f"{_described(new[leaf])} for {batch.size} examples. Keep its shape and dtype, whatever the batch size."
-            )
-    if case.accuracy is not None:
-        _check_accuracy(case, traced, state, batch)
-    out = traced("predict", lambda *a: case.predict((a[0], a[1]), a[2]), state.params, state.other, batch.data)
-    if not all(hasattr(leaf, "shape") for leaf in outputs(out).values()):
-        raise CaseError(f"case {case.name!r}: predict returns {out}, expected an array or a dict of arrays.")
-    if any(not leaf.shape or leaf.shape[0] != batch.size for leaf in outputs(out).values()):
-        raise CaseError(
-            f"case {case.name!r}: predict returns {out} for {batch.size} examples, expected [{batch.size}, ...]."
-        )
-
-
-def _described(layout: tuple[Any, ...]) -> str:
-    shape, dtype = layout
-    return f"{dtype}[{', '.join(map(str, shape))}]"
-
-
-def _check_accuracy(case: Case, traced: Callable[..., Any], state: State, batch: Batch) -> None:
-    of: Any = case.accuracy
-    out = traced("accuracy", lambda p, o, x, y: of((p, o), x, y), state.params, state.other, batch.data, batch.labels)
-    if getattr(out, "shape", None) != () or not jax.numpy.issubdtype(out.dtype, jax.numpy.floating):
-        raise CaseError(
-            f"case {case.name!r}: the accuracy is {out}, expected a float scalar. Take the mean of the hits."
-        )
-
-
-def _require_finite(case: Case, state: State, when: str) -> None:
-    for path, leaf in jax.tree_util.tree_flatten_with_path((state.params, state.other))[0]:
-        if jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating) and not np.isfinite(leaf.astype(np.float64)).all():
-            raise CaseError(
-                f"case {case.name!r}: {leaf_name(path[1:])} has non-finite values {when}. "
-                "Start from finite values, or lower the learning rate."
-            )
-
-
-def leaf_name(path: Any) -> str:
-    """Return the name of a leaf of a pytree, such as `Conv_0/kernel`, from its key path."""
-    names = (getattr(k, "key", getattr(k, "idx", getattr(k, "name", k))) for k in path)
-    return "/".join(str(name) for name in names)
-
-
 def widened(params: Any) -> Any:
-    """Return parameters narrower than float32 as float32, and others as they are."""
+    """Return floats narrower than float32 as float32, and other leaves as they are."""
 
     def widen(leaf: Any) -> Any:
-        return leaf.astype(np.float32) if np.dtype(leaf.dtype).itemsize < MOST_BYTES else leaf
+        narrow = jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating) and leaf.dtype.itemsize < MOST_BYTES
+        return leaf.astype(np.float32) if narrow else leaf
 
     return jax.tree_util.tree_map(widen, params)
 

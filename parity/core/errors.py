@@ -52,8 +52,6 @@ class NotInOrderError(ParityError):
 class StorageError(ParityError):
     """A file could not be written; no incomplete file was left behind."""
 
-    exit_code = 70
-
 
 class RuntimeFailureError(ParityError):
     """A runtime gave no answer: it raised, or its process ended."""

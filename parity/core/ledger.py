@@ -44,8 +44,6 @@ class TimeLedger:
     def totals(self) -> dict[str, float]:
         """Return the seconds per purpose since the ledger was opened; they add up to the elapsed time."""
         elapsed = time.perf_counter() - self._began
-        booked = {p: self._seconds[p] for p in (IMPORTING, TRAINING, FRAMEWORKS)}
-        for purpose, seconds in self._seconds.items():
-            booked.setdefault(purpose, seconds)
+        booked = {**dict.fromkeys((IMPORTING, TRAINING, FRAMEWORKS), 0.0), **self._seconds}
         own = elapsed - sum(s for p, s in booked.items() if p != OWN_CODE)
         return {**booked, OWN_CODE: own}

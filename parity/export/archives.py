@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from packaging.version import InvalidVersion, Version
-
 from parity.core import storage
 from parity.core.errors import RecordError, StorageError, UsageError
+from parity.records.cells import is_version
 
 SUFFIX = ".tar.xz"
 SUMS = "SHA256SUMS"
@@ -99,23 +98,16 @@ def listed(archive: Path) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for number, line in enumerate(lines, 1):
         entry = _LINE.fullmatch(line)
-        if entry is None or not _is_version(entry["jax"]) or entry["jax"] in found:
+        if entry is None or not is_version(entry["jax"]) or entry["jax"] in found:
             raise RecordError(
                 f"{archive / SUMS}, line {number}: {line!r}. Expected a SHA-256, two spaces, and a name such as "
                 f"jax0.9.2{SUFFIX}, each name once. Restore the file."
             )
         found[entry["jax"]] = entry["sha256"]
     there = [each.name[: -len(SUFFIX)].removeprefix("jax") for each in archive.glob(f"jax*{SUFFIX}")]
-    if strange := [jax for jax in there if not _is_version(jax)]:
+    if strange := [jax for jax in there if not is_version(jax)]:
         raise RecordError(f"{path_of(archive, strange[0])} is named by no jax release. Remove or rename it.")
     return {**dict.fromkeys(sorted(there)), **found}
-
-
-def _is_version(text: str) -> bool:
-    try:
-        return bool(Version(text))
-    except InvalidVersion:
-        return False
 
 
 def require_unaltered(path: Path) -> None:

@@ -133,11 +133,6 @@ class Bundle:
         """The SavedModel with every function."""
         return self.path / "saved_model"
 
-    @property
-    def inference(self) -> Path:
-        """The SavedModel with `predict` alone."""
-        return self.path / "inference"
-
     def batch(self, size: int) -> Batch:
         """Return the examples of that batch size."""
         arrays = load_arrays(self.path / "inputs" / f"b{size}.npz")

@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from parity.cases.case import Case, State
+from parity.cases.functions import leaf_name
 from parity.cases.specs import BATCH, Spec, Specs, by_name, like, outputs
-from parity.cases.training import leaf_name
 from parity.compat import readers, remedies, writer
 from parity.compat.handshake import Reader
 from parity.core.environment import versions
@@ -277,11 +277,6 @@ def _has_one_value(constant: Any) -> bool:
         return bool(ir.DenseElementsAttr(constant.attributes["value"]).is_splat)
     except TypeError:  # jaxlib has no class for complex elements; in text, one value has no brackets
         return "dense<(" in constant.operation.get_asm(large_elements_limit=1)
-
-
-def map_leaves(function: Callable[[np.ndarray], np.ndarray], tree: Any) -> Any:
-    """Apply `function` to every array of a pytree."""
-    return jax.tree_util.tree_map(function, tree)
 
 
 def handshake(case: Case) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from parity.gate.decision import is_power, judge
 from parity.gate.policy import load_policy
 from parity.gate.side import PACKAGES, PAIR, Side, read
 from parity.records import Check
-from parity.records.statuses import COMPLETE, IN_ORDER, SCHEMA
+from parity.records.numbers import rows_text
+from parity.records.statuses import IN_ORDER, SCHEMA
 
 SHOWN = 30
 """Changed scores that are shown."""
@@ -40,7 +41,7 @@ def accept(run: Side) -> Side:
     """
     if run.started_at is None:
         raise UsageError(f"{run.source} is a baseline already. Expected the record of a run.")
-    if run.stopped or run.state != COMPLETE:
+    if not run.complete():
         why = f"stopped: {one_line(run.stopped.evidence)}" if run.stopped else run.state
         raise NotInOrderError(f"{run.source} can be no baseline: its run was {why}. Run it again to its end.")
     if not run.compared():
@@ -102,21 +103,13 @@ def dumps(run: Side) -> str:
             {"package": package, "message": message}
             for package, message in sorted((w.package, w.message) for w in run.deprecations if w.package in PAIR)
         ]
-    rows: dict[str, list[dict[str, Any]] | None] = {
+    return rows_text({
+        **head,
         "items": list(_items(run)),
         "measures": list(_measures(run)),
         "remedies": [dict(zip(("case", "requirement", "failure"), row, strict=True)) for row in remedies],
         "deprecations": warnings,
-    }
-    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in head.items()]
-    lines += [f"{json.dumps(name)}: {_lines(value)}" for name, value in rows.items()]
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def _lines(rows: list[dict[str, Any]] | None) -> str:
-    if not rows:
-        return json.dumps(rows)
-    return "[\n  " + ",\n  ".join(json.dumps(row) for row in rows) + "\n]"
+    })  # fmt: skip
 
 
 def _items(run: Side) -> Iterator[dict[str, Any]]:

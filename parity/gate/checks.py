@@ -36,7 +36,7 @@ class Difference(NamedTuple):
     worst: float = 0.0
 
 
-def disorder(check: Check, power: bool = False) -> str:
+def disorder(check: Check, power: bool) -> str:
     """Return in words what of `check` is out of order by itself; `power`: it is about the power of a probe."""
     return next((f"{found.what}{_colon(found.detail)}" for found in _out_of_order(check, power)), "")
 

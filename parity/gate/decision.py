@@ -68,24 +68,20 @@ def _require_comparable(baseline: Side, candidate: Side) -> None:
             f"{baseline.source} and {candidate.source} are one and the same run. Expected an old and a new one."
         )
     ended = f"was stopped: {one_line(baseline.stopped.evidence)}" if baseline.stopped else f"was {baseline.state}"
-    if baseline.stopped or baseline.state != COMPLETE:
+    if not baseline.complete():
         raise NotComparableError(f"{baseline.source} is no baseline: its run {ended}. Run it again to its end.")
-    for side in (baseline, candidate) if _ended(candidate) else (baseline,):
+    for side in (baseline, candidate) if candidate.complete() else (baseline,):
         if not side.checks:
             raise NotComparableError(f"{side.source} has no checks. Expected a run that checked something.")
     if not baseline.compared():
         raise NotComparableError(
             f"{baseline.source} is no baseline: TensorFlow answered nothing in it. Expected a run of the pair."
         )
-    if _ended(candidate) and candidate.places.keys().isdisjoint(item for item, _ in baseline.checks):
+    if candidate.complete() and candidate.places.keys().isdisjoint(item for item, _ in baseline.checks):
         raise NotComparableError(
             f"{baseline.source} and {candidate.source} have no question in common (their modes: "
             f"{baseline.mode}, {candidate.mode}). Expected runs of the same case in the same mode."
         )
-
-
-def _ended(run: Side) -> bool:
-    return run.state == COMPLETE and run.stopped is None
 
 
 def _of_runs(baseline: Side, candidate: Side) -> Iterator[Finding]:

@@ -23,7 +23,6 @@ from parity.gate.side import PACKAGES, Side
 from parity.gate.verdict import BLOCK, NOTE, WARN, Finding
 from parity.records import Timing
 from parity.records.measures import BATCH_SIZES, BETWEEN_PROCESSES
-from parity.records.statuses import COMPLETE
 
 REPEAT = "REPEAT"
 """Stands for the folder of a repeat that is yet to be made."""
@@ -73,7 +72,7 @@ def require_repeats(baseline: Side, candidate: Side, repeats: Sequence[Side]) ->
 def _no_repeat(candidate: Side, repeat: Side) -> str:
     if repeat.started_at is None:
         return "it is a baseline, which keeps no times"
-    if repeat.state != COMPLETE or repeat.stopped is not None:
+    if not repeat.complete():
         return "it did not run to its end"
     for name in PACKAGES:
         if repeat.versions.get(name) != candidate.versions.get(name):
@@ -81,7 +80,7 @@ def _no_repeat(candidate: Side, repeat: Side) -> str:
     return machines.difference(candidate.machine, repeat.machine)
 
 
-def compare_timings(baseline: Side, candidate: Side, policy: Policy, repeats: Sequence[Side] = ()) -> Iterator[Finding]:
+def compare_timings(baseline: Side, candidate: Side, policy: Policy, repeats: Sequence[Side]) -> Iterator[Finding]:
     """Yield steps that take longer, where both were measured on one kind of machine under the same conditions."""
     if not baseline.timings:
         if repeats or (baseline.started_at is None and candidate.timings):

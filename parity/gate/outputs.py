@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
 from typing import Any
 
 from parity.core.text import one_line
 from parity.gate.side import Side
 from parity.gate.text import markdown, workflow_command
 from parity.gate.verdict import BLOCK, LEVELS, NOTE, WARN, Group, Verdict
+from parity.records.numbers import rows_text
 
 TITLES = {BLOCK: "Blocks", WARN: "Warns", NOTE: "Notes"}
 SHOWN = 20
@@ -94,39 +94,22 @@ def junit(verdict: Verdict) -> str:
 
 def as_json(verdict: Verdict, baseline: Side, candidate: Side) -> str:
     """Everything as JSON: names as the records have them, a finding a line."""
-    import json
 
-    def rows(found: Iterable[dict[str, Any]]) -> str:
-        return "[" + ",".join(f"\n  {json.dumps(row)}" for row in found) + "\n]"
+    def fields(one: Any, *names: str) -> dict[str, Any]:
+        return {name: getattr(one, name) for name in names}
 
-    sides = {
-        name: {"cell": side.cell, "mode": side.mode, "versions": side.versions}
-        for name, side in (("baseline", baseline), ("candidate", candidate))
-    }
-    head = {
+    return rows_text({
         "schema": 1, "kind": "verdict", "decision": verdict.decision, "exit_code": verdict.exit_code,
         "sentence": verdict.sentence, "compared": verdict.compared,
-        "counts": {level: verdict.count(level) for level in LEVELS}, **sides,
-    }  # fmt: skip
-    groups = (
-        {
-            "level": g.level,
-            "kind": g.kind,
-            "count": g.count,
-            "case": g.case,
-            "runtime": g.runtime,
-            "sentence": g.sentence,
-        }
-        for g in verdict.groups
-    )
-    findings = (
-        {
-            "level": f.level, "kind": f.kind, "item": f.item, "leaf": f.leaf, "case": f.case, "probe": f.probe,
-            "runtime": f.runtime, "sentence": f.sentence,
-        }
-        for f in verdict.findings
-    )  # fmt: skip
-    return f'{json.dumps(head)[:-1]},\n"groups": {rows(groups)},\n"findings": {rows(findings)}\n}}\n'
+        "counts": {level: verdict.count(level) for level in LEVELS},
+        "baseline": fields(baseline, "cell", "mode", "versions"),
+        "candidate": fields(candidate, "cell", "mode", "versions"),
+        "groups": [fields(g, "level", "kind", "count", "case", "runtime", "sentence") for g in verdict.groups],
+        "findings": [
+            fields(f, "level", "kind", "item", "leaf", "case", "probe", "runtime", "sentence")
+            for f in verdict.findings
+        ],
+    })  # fmt: skip
 
 
 def _cut(groups: list[Group]) -> str:

@@ -20,7 +20,7 @@ else:
 
 SHIPPED = Path(__file__).with_name("policy.toml")
 Level = Literal["hard", "advisory"]
-HARD, ADVISORY = "hard", "advisory"
+ADVISORY = "advisory"
 Factor = Annotated[float, msgspec.Meta(ge=1, le=1e9)]
 
 

@@ -16,7 +16,7 @@ from parity.core.text import one_line
 from parity.gate.baseline_file import BaselineFile
 from parity.records import Check, Deprecation, Footprint, Machine, PlanItem, Remedy, Run, Stopped, Timing, files
 from parity.records.rows import Place
-from parity.records.statuses import ANSWERED, COMPLETE, MISSING, NO_DEVICE, State
+from parity.records.statuses import ANSWERED, COMPLETE, NO_DEVICE, State
 
 PAIR = ("jax", "tensorflow")
 PACKAGES = (*PAIR, "flax", "optax", "keras", "numpy")
@@ -131,18 +131,12 @@ def from_run(run: Run, name: str) -> Side:
     places: dict[str, Place] = {place.item: place for place in run.plan}
     if len(places) < len(run.plan):
         raise _twice(name, "item", [place.item for place in run.plan])
-    checks: dict[tuple[str, str], Check] = dict(zip(map(_KEY, run.checks), run.checks, strict=True))
-    if len(checks) < len(run.checks):
-        raise _twice(name, "check", [(check.item, check.leaf) for check in run.checks])
-    seen = set(map(_ITEM, run.checks))
-    if not seen <= places.keys():
-        places |= {check.item: check for check in run.checks if check.item not in places}
-    why = "planned, and not seen in this run"
-    checks |= {
-        (item.item, "*"): item.check(leaf="*", status=MISSING, message=why)
-        for item in run.plan
-        if item.item not in seen
-    }
+    found = run.all_checks()
+    checks = dict(zip(map(_KEY, found), found, strict=True))
+    if len(checks) < len(found):
+        raise _twice(name, "check", list(map(_KEY, found)))
+    if not set(map(_ITEM, found)) <= places.keys():
+        places |= {check.item: check for check in found if check.item not in places}
     powers = {(p.case, p.probe, p.batch_size, p.weight): p.smallest_relative_error for p in run.powers}
     budgets = {(b.case, b.probe, b.batch_size, b.leaf): (b.rms, b.max) for b in run.budgets}
     timings = {timing.name: timing for timing in run.timings}
@@ -171,9 +165,9 @@ def _from_baseline(file: BaselineFile, name: str) -> Side:
         for status, leaves in row.leaves.items()
         for leaf, score in leaves.items()
     ]
-    keyed = {(check.item, check.leaf): check for check in checks}
+    keyed = dict(zip(map(_KEY, checks), checks, strict=True))
     if len(keyed) < len(checks):
-        raise _twice(name, "check", [(check.item, check.leaf) for check in checks])
+        raise _twice(name, "check", list(map(_KEY, checks)))
     measures = [((row.case, row.probe, row.batch_size), row) for row in file.measures]
     if len({key for key, _ in measures}) < len(measures):
         raise _twice(name, "line of measures", [key for key, _ in measures])

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import re
-
-from parity.core.text import one_line
-
-__all__ = ["markdown", "one_line", "workflow_command"]
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~@#!$])")
 
 
 def markdown(text: str) -> str:
     """Return one line as Markdown, and HTML inside it, that shows just that line: no markup, no link, no mention."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(r"\\\1", text).replace("://", "&#58;//").replace("www.", "www&#46;")
+    return _SPECIAL.sub(r"\\\1", html.escape(text, quote=False)).replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
 def workflow_command(level: str, title: str, text: str) -> str:

@@ -11,9 +11,8 @@ import numpy as np
 import optax
 
 from parity.cases.case import Case, Dataset, State
-from parity.cases.functions import named
+from parity.cases.functions import leaf_name, named
 from parity.cases.specs import BATCH, Answer, Array, Batch, Spec, by_name
-from parity.cases.training import leaf_name
 from parity.core.errors import CaseError
 
 RATE, MOMENTUM = 0.01, 0.9

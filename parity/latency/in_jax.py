@@ -85,9 +85,6 @@ class Steps(steps.Steps):
         return jax.tree_util.tree_leaves(now), jax.tree_util.tree_leaves(begun)
 
 
-open_steps = Steps
-
-
 def _shapes(inputs: Inputs) -> Any:
     return jax.tree_util.tree_leaves(inputs)[0].shape
 

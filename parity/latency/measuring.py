@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -88,19 +88,19 @@ class Latency:
 
     def _write_workload(self) -> workload.Workload:
         """Write the workload without its SavedModel. A failed export concerns all runtimes but the reference."""
-        trained, case = self._subject.trained, self._subject.case
         try:
             _ = self._subject.bundle
         except ParityError as error:
             self._unexported = error
-        written = workload.Workload(
-            Path(self._folder.name) / case.name, self._name, export.signature(case, trained.state),
-            trained.steps_per_epoch, self._subject.remedy.requirement if self._subject.remedy else None,
-        )  # fmt: skip
-        examples, sizes = self._subject.dataset.test, {self._largest, *(group.batch_size for group in self._planned)}
-        batches = {size: workload.tiled(examples, size) for size in sizes}
-        workload.write(written, in_jax.leaves(TrainState.of(trained)), batches)
-        return written
+        sizes = {self._largest, *(group.batch_size for group in self._planned)}
+        remedy = self._subject.remedy
+        return write_workload(
+            Path(self._folder.name) / "workload",
+            self._subject,
+            self._name,
+            sizes,
+            remedy.requirement if remedy else None,
+        )
 
     def _export(self) -> tuple[int, int]:
         """Write the SavedModel; return the duration of its export in ns, and its bytes."""
@@ -231,6 +231,26 @@ class Latency:
         for worker in self._workers.values():
             worker.close()
         self._folder.cleanup()
+
+
+def write_workload(
+    path: Path, subject: Subject, name: str, sizes: Iterable[int], readable_by: str | None = None
+) -> workload.Workload:
+    """Write the workload of a subject without its SavedModel.
+
+    Args:
+        path: the new folder.
+        subject: the case; it is trained now if it is not yet.
+        name: by which `parity.cases.loading.load` finds the case.
+        sizes: the batch sizes of the examples.
+        readable_by: the requirement of the remedy under which it is exported; None for jax's default.
+    """
+    trained = subject.trained
+    signature = export.signature(subject.case, trained.state)
+    written = workload.Workload(path, name, signature, trained.steps_per_epoch, readable_by)
+    batches = {size: workload.tiled(subject.dataset.test, size) for size in sizes}
+    workload.write(written, in_jax.leaves(TrainState.of(trained)), batches)
+    return written
 
 
 @contextmanager

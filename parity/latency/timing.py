@@ -26,6 +26,7 @@ FIRST_LOOK = 16
 MAX_ROUNDS = 500
 """More would make the record large, and resolve differences that two processes of one program have anyway."""
 WARM_UP = 2
+"""Rounds before the first, which are not kept."""
 GROWTH = 1.5
 """Factor of rounds from one computation of the intervals to the next: after every round, measuring would stop at the
 first interval that is narrow by chance."""
@@ -51,10 +52,6 @@ class Interval:
         """Return an interval whose ends are further away by this relative amount."""
         return Interval(self.value, self.low * (1 - by), self.high * (1 + by))
 
-    def contains(self, value: float) -> bool:
-        """Return whether `value` lies within, ends included."""
-        return self.low <= value <= self.high
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -65,7 +62,6 @@ class Measured:
         medians: of `times_ns`, in ns.
         ratios: the median over rounds of the time over the reference's in the same round, its interval widened by
             `BETWEEN_PROCESSES`; none for the reference.
-        warm_up: the rounds before, not kept.
         precision: the half-width to reach.
         spent_s: wall time, without warm-up.
     """
@@ -73,7 +69,6 @@ class Measured:
     times_ns: dict[str, list[int]]
     medians: dict[str, Interval]
     ratios: dict[str, Interval]
-    warm_up: int
     precision: float
     spent_s: float
 
@@ -96,7 +91,6 @@ def interleaved(
     min_rounds: int = MIN_ROUNDS,
     max_rounds: int = MAX_ROUNDS,
     precision: float = PRECISION,
-    warm_up: int = WARM_UP,
     seed: int = 0,
     enough: Callable[[Measured], bool] | None = None,
     clock: Callable[[], float] = time.perf_counter,
@@ -112,7 +106,6 @@ def interleaved(
         min_rounds: measured in any case, however long they take.
         max_rounds: more are not measured; at least `min_rounds`.
         precision: the relative half-width at which an interval is narrow enough.
-        warm_up: rounds before, which are not kept.
         seed: of the order within rounds.
         enough: decides whether the intervals are narrow enough; if None, all of them must be.
         clock: seconds, for the budget.
@@ -127,7 +120,7 @@ def interleaved(
         order.shuffle(names)
         return {name: timers[name]() for name in names}
 
-    for _ in range(warm_up):
+    for _ in range(WARM_UP):
         one_round()
     began, look = clock(), max(min_rounds, FIRST_LOOK)
     for done in range(1, max_rounds + 1):
@@ -136,7 +129,7 @@ def interleaved(
         spent_s = clock() - began
         if done < look and done < max_rounds and (done < min_rounds or spent_s < budget_s):
             continue
-        measured = summarise(times_ns, reference, warm_up, precision, spent_s)
+        measured = summarise(times_ns, reference, precision, spent_s)
         narrow = enough(measured) if enough else all(measured.narrow(name) for name in timers)
         if spent_s >= budget_s or narrow:
             break
@@ -147,7 +140,6 @@ def interleaved(
 def summarise(
     times_ns: Mapping[str, list[int]],
     reference: str | None = None,
-    warm_up: int = 0,
     precision: float = PRECISION,
     spent_s: float = 0.0,
 ) -> Measured:
@@ -161,15 +153,16 @@ def summarise(
         raise ValueError(
             f"{idle[0]} took {min(times_ns[idle[0]])} ns, expected more than 0: its clock does not see it."
         )
-    ratios = {} if reference is None else {
+    ratios = {
         name: median_interval(np.divide(times, times_ns[reference])).widened(BETWEEN_PROCESSES)
-        for name, times in times_ns.items() if name != reference
-    }  # fmt: skip
+        for name, times in times_ns.items()
+        if reference not in (None, name)
+    }
     medians = {name: median_interval(times) for name, times in times_ns.items()}
-    return Measured(dict(times_ns), medians, ratios, warm_up, precision, spent_s)
+    return Measured(dict(times_ns), medians, ratios, precision, spent_s)
 
 
-def median_interval(values: Sequence[float] | np.ndarray, seed: int = 0) -> Interval:
+def median_interval(values: Sequence[float] | np.ndarray) -> Interval:
     """Return the median of a series, positive numbers in the order measured, with its interval.
 
     By the circular block bootstrap (Politis and Romano, 1992), since neighbours in a series of times resemble each
@@ -179,7 +172,7 @@ def median_interval(values: Sequence[float] | np.ndarray, seed: int = 0) -> Inte
     """
     series = np.asarray(values, dtype=float)
     n, block = len(series), block_length(series)
-    starts = np.random.default_rng(seed).integers(0, n, (RESAMPLES, ceil(n / block)))
+    starts = np.random.default_rng(0).integers(0, n, (RESAMPLES, ceil(n / block)))
     drawn = (starts[:, :, None] + np.arange(block)).reshape(RESAMPLES, -1)[:, :n] % n
     blocks = max(n / block, 2)
     tail = ndtr(stdtrit(blocks - 1, (1 - LEVEL) / 2) * sqrt(blocks / (blocks - 1)))

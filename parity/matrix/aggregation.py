@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from parity import records, report
@@ -35,10 +35,10 @@ class Joined:
 
     atlas: Atlas
     previous: Atlas | None
-    runs: list[Run] = field(default_factory=list)
-    changed: dict[Path, Run] = field(default_factory=dict)
-    unmatched: list[str] = field(default_factory=list)
-    limits: dict[str, Limits] = field(default_factory=dict)
+    runs: list[Run]
+    changed: dict[Path, Run]
+    unmatched: list[str]
+    limits: dict[str, Limits]
 
     def problems(self) -> list[str]:
         """Return what is out of date in the lists, a sentence each."""
@@ -94,8 +94,7 @@ def _unreadable(name: str, error: RecordError) -> Run:
     """Return a record that says `missing`, in the place of one that cannot be read."""
     cell = cells.of_record(name)
     assert cell is not None
-    requested = {"jax": cell.jax, "tensorflow": cell.tensorflow, "python": cell.python}
-    run = Run(cell=name, started_at=records.now(), environment={"cell": requested})
+    run = Run(cell=name, started_at=records.now(), environment={"cell": cell.requested()})
     verified = (mode for mode in (SPLIT, FLEET, ARCHIVE) if name.startswith(mode))
     run.mode = next(verified, {EXPORT: EXPORT}.get(cell.role, JOINT))
     run.stopped = Stopped(MISSING, "", headline(str(error)))

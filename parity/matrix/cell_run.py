@@ -150,18 +150,13 @@ def make(task: Task, reports: Path, installed: Installed, watching: Watch, share
         run = complete_record(folder, run, ended)
     else:
         run.stopped = installed.stopped
-    run.environment["cell"] = {**requested(task.cell), "installed": installed.versions}
+    run.environment["cell"] = {**task.cell.requested(), "installed": installed.versions}
     run.spent_s = {"environment": installed.seconds * share, **(run.spent_s or spent)}
     run.mode, run.inputs = task.mode, with_versions(task.request, installed.versions)
     run.ended_at = run.ended_at or records.now()
     records.seal(folder, run)
     report.write([run], folder / "index.html")
     return run
-
-
-def requested(cell: Cell) -> dict[str, Any]:
-    """Return what a record says of the releases that its cell names."""
-    return {"jax": cell.jax, "tensorflow": cell.tensorflow, "python": cell.python}
 
 
 def _manifest(bundle: Path) -> dict[str, Any]:

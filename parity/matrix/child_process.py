@@ -65,13 +65,11 @@ class Ended:
         code: its exit code, or the negative number of the signal that ended it.
         stopped: what ended it: an interrupt, the time limit or a signal; None where it ended by itself.
         log: its output.
-        peak_mib: the peak of its memory, in MiB.
     """
 
     code: int
     stopped: Stopped | None
     log: str
-    peak_mib: int = 0
 
 
 def watch(
@@ -102,17 +100,17 @@ def watch(
                 show(text)
 
         try:
-            code, ended_by_us, usage = supervise(command, output.fileno(), forward, time_limit_s, interrupted)
+            code, stopped, usage = supervise(command, output.fileno(), forward, time_limit_s, interrupted)
         finally:
             forward()
     text = "".join(texts)
-    peak = usage.ru_maxrss // (1024**2 if sys.platform == "darwin" else 1024)
     # parity and pytest have one exit code for an interrupt and for a collection that failed.
     noted = code == 130 and _INTERRUPT_NOTED.search(text)
-    if ended_by_us is INTERRUPTED or -code in END_SIGNALS or noted:
-        return Ended(code, INTERRUPTED, text, peak)
-    stopped = ended_by_us or (Stopped(records.CRASH, CRASH, _describe_signal(code, text, peak)) if code < 0 else None)
-    return Ended(code, stopped, text, peak)
+    if -code in END_SIGNALS or noted:
+        stopped = INTERRUPTED
+    elif stopped is None and code < 0:
+        stopped = Stopped(records.CRASH, CRASH, _describe_signal(code, text, usage))
+    return Ended(code, stopped, text)
 
 
 _INTERRUPT_NOTED = re.compile(r"(?m)^(?:!+ KeyboardInterrupt !+|parity: interrupted)$")
@@ -220,9 +218,10 @@ def _why_stopped(run: Run, ended: Ended) -> Stopped | None:
     return Stopped(records.ERROR, failure.kind, failure.evidence)
 
 
-def _describe_signal(code: int, log: str, peak_mib: int) -> str:
+def _describe_signal(code: int, log: str, usage: resource.struct_rusage) -> str:
     name = {known.value: known.name for known in signal.Signals}.get(-code, f"signal {-code}")
     if -code == signal.SIGKILL:
+        peak_mib = usage.ru_maxrss // (1024**2 if sys.platform == "darwin" else 1024)
         return f"killed ({name}), as when memory runs out; it had used {peak_mib:,} MiB"
     last = next((found for pattern in _LAST_MESSAGE if (found := pattern.findall(log))), None)
     return f"ended by {name}" + (f": {headline(last[-1].strip())}" if last else "")

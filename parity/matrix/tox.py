@@ -16,7 +16,7 @@ from typing import Any
 from parity import records
 from parity.core.errors import RecordError, UsageError
 from parity.core.storage import output_folder
-from parity.matrix.cell_run import requested, summary
+from parity.matrix.cell_run import summary
 from parity.matrix.installation import uv
 from parity.matrix.tasks import Task, tasks
 from parity.records import Run, Stopped
@@ -185,7 +185,7 @@ def seal_stopped(task: Task, reports: Path, stopped: Stopped) -> str:
     run = Run(cell=task.name, started_at=records.now(), environment={})
     with suppress(RecordError):
         run = records.read(folder / "run.jsonl")
-    run.environment["cell"] = requested(task.cell)
+    run.environment["cell"] = task.cell.requested()
     run.mode, run.stopped, run.ended_at = task.mode, stopped, records.now()
     records.seal(folder, run)
     return summary(run)

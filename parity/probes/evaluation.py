@@ -12,6 +12,7 @@ from parity.runtimes import registry
 from parity.runtimes.base import CANDIDATE, EVALUATION_OF, EVALUATIONS, FIRST_CPU, ORACLE, REFERENCE, Answers
 from parity.runtimes.by_probe import ByProbe
 from parity.scoring import kinks, rules
+from parity.scoring.oracle import judge_oracle
 from parity.scoring.rules import LeafResult
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
         budgets = {} if evaluation == rules.ACCURACY else subject.budgets(evaluation, size)
         return _each(
             evaluation,
-            lambda probe: rules.judge_oracle(own.get(probe, {}), jax[probe], oracle[probe], budgets.get(probe, {})),
+            lambda probe: judge_oracle(own.get(probe, {}), jax[probe], oracle[probe], budgets.get(probe, {})),
         )
     if place.role == REFERENCE:
         own = subject.kept(place.runtime, evaluation, size, place.device)

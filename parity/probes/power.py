@@ -122,8 +122,10 @@ def chosen(sizes: Mapping[str, int]) -> list[str]:
 
 
 def _move(state: State, weight: str, error: float) -> State:
+    import jax
+
     from parity.cases.case import State
-    from parity.export.conversion import map_leaves, state_leaves
+    from parity.export.conversion import state_leaves
 
     index = [s.leaf for s in state_leaves(state)].index(weight)
     rng = np.random.default_rng(index)
@@ -136,7 +138,7 @@ def _move(state: State, weight: str, error: float) -> State:
         signs = 2 * rng.integers(0, 2, array.shape, dtype=np.int8) - 1
         return np.asarray(wide * (1 + error * signs)).astype(wide.dtype)
 
-    return State(map_leaves(move, state.params), state.other, state.rng)
+    return State(jax.tree_util.tree_map(move, state.params), state.other, state.rng)
 
 
 def threshold(probe: str) -> float:

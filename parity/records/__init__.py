@@ -6,6 +6,7 @@ structs here are the format: `run.schema.json` is generated from them. Non-finit
 and "-inf"; times are ISO 8601 in UTC; unknown keys are ignored; an older schema is upgraded, a newer one refused.
 """
 
+# ruff: noqa: F401 - these are the names of the room
 from parity.records.files import Recorder, begin, dumps, now, read, seal
 from parity.records.numbers import encode, number
 from parity.records.rows import (
@@ -51,58 +52,3 @@ from parity.records.statuses import (
     STATUSES,
     TIMEOUT,
 )
-
-__all__ = [
-    "ABORTED",
-    "ANSWERED",
-    "ARCHIVE",
-    "COMPLETE",
-    "CRASH",
-    "ERROR",
-    "EVENTS",
-    "EXPORT",
-    "FAIL",
-    "FIXED",
-    "FLEET",
-    "INTERRUPTED",
-    "IN_ORDER",
-    "JOINT",
-    "KNOWN",
-    "MISSING",
-    "MODES",
-    "NO_DEVICE",
-    "PASS",
-    "REMEDIED",
-    "SCHEMA",
-    "SPLIT",
-    "STATES",
-    "STATUSES",
-    "TIMEOUT",
-    "BudgetRecord",
-    "Check",
-    "Curve",
-    "Deprecation",
-    "Environment",
-    "Event",
-    "Footprint",
-    "HandoverCost",
-    "Machine",
-    "PlanItem",
-    "Power",
-    "Profile",
-    "Program",
-    "Recorder",
-    "Remedy",
-    "Run",
-    "Stopped",
-    "Timing",
-    "Worst",
-    "append",
-    "begin",
-    "dumps",
-    "encode",
-    "now",
-    "number",
-    "read",
-    "seal",
-]  # fmt: skip

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from parity import records
 from parity.core import failures
@@ -35,7 +35,8 @@ from parity.records import (
     TIMEOUT,
     measures,
 )
-from parity.records.cells import EXPORT, VERIFY, Cell
+from parity.records.cells import EXPORT, VERIFY, Cell, is_version
+from parity.records.numbers import rows_text
 
 SCHEMA = 1
 NO_PYTHON = "no Python"
@@ -139,9 +140,8 @@ def write(path: Path, atlas: Atlas) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    lines = ",\n".join(json.dumps(records.encode(row), allow_nan=False, ensure_ascii=False) for row in atlas.cells)
-    head = f'{{"schema": {SCHEMA}, "made_at": {json.dumps(atlas.made_at)}, "cells": ['
-    write_atomically(path, f"{head}\n{lines}\n]}}\n")
+    data = {"schema": SCHEMA, "made_at": atlas.made_at, "cells": records.encode(atlas.cells)}
+    write_atomically(path, rows_text(data, ensure_ascii=False))
 
 
 def read(path: Path) -> Atlas:
@@ -160,7 +160,7 @@ def read(path: Path) -> Atlas:
     if schema > SCHEMA:
         raise RecordError(f"{path} has schema {schema}; this parity reads up to {SCHEMA}. Upgrade parity to read it.")
     try:
-        cells = [{**_EMPTY, **row, "worst_score": _number(row["worst_score"])} for row in data["cells"]]
+        cells = [{**_EMPTY, **row, "worst_score": records.number(row["worst_score"])} for row in data["cells"]]
         for row in cells:
             measures.sizes(row["footprints"])  # raises where one is none
         if strange := {row["status"] for row in cells} - set(_KINDS):
@@ -271,17 +271,11 @@ def no_python(row: Row) -> bool:
     return row["status"] == MISSING and (row["evidence"] or "").startswith(NO_PYTHON)
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
 def _order(row: Row) -> tuple[Any, ...]:
     return MODES.index(row["mode"]), *(_release(row[name]) for name in ("jax", "tensorflow", "python")), row["cell"]
 
 
 def _release(text: str | None) -> tuple[bool, Version, str]:
     """Return a sort key: by release, and what is no version first."""
-    try:
-        return True, Version(text or ""), text or ""
-    except InvalidVersion:
-        return False, Version("0"), text or ""
+    known = is_version(text or "")
+    return known, Version((known and text) or "0"), text or ""

@@ -62,7 +62,7 @@ class Cell:
         if name == LATEST:
             return cls(name, None, None, None)
         found = _NAME.fullmatch(name)
-        if not found or not all(map(_is_version, found.group("jax", "tf", "reader"))):
+        if not found or not all(map(is_version, filter(None, found.group("jax", "tf", "reader")))):
             raise UsageError(
                 f"no cell {name!r}. Expected {LATEST}, or a name such as py312-jax0.9.2-tf2.21.0, "
                 "py311-jax0.9.2-export or py312-tf2.21.0-verify."
@@ -71,10 +71,15 @@ class Cell:
         role = VERIFY if found["reader"] else found["writer"] or ""
         return cls(name, python, found["jax"], found["tf"] or found["reader"], role)
 
+    def requested(self) -> dict[str, Any]:
+        """Return what a record says of the releases that the cell names."""
+        return {"jax": self.jax, "tensorflow": self.tensorflow, "python": self.python}
 
-def _is_version(text: str | None) -> bool:
+
+def is_version(text: str) -> bool:
+    """Return whether `text` is a version by PEP 440."""
     try:
-        return text is None or bool(Version(text))
+        return bool(Version(text))
     except InvalidVersion:
         return False
 
@@ -100,6 +105,9 @@ class Outcome:
     status: str
     failure: str
     evidence: str
+
+    def __str__(self) -> str:
+        return ", ".join(filter(None, (self.status, self.failure, self.evidence)))
 
 
 def outcome(run: Run) -> Outcome:
@@ -134,11 +142,10 @@ def _absent(run: Run, checks: list[Check]) -> str:
 
 def _reason(bad: list[Check]) -> tuple[str, str]:
     """Class and evidence of the first check that has them; a score over the limit is `numeric`."""
-    scored = [check for check in bad if check.score is not None]
     for check in bad:
         if check.failure:
             return check.failure, check.evidence or ""
-    if scored:
+    if scored := [check for check in bad if check.score is not None]:
         worst = max(scored, key=lambda check: check.score or 0.0)
         return NUMERIC, f"{worst.probe}/{worst.leaf} on {worst.runtime}: {worst.message or worst.status}"
     return UNKNOWN, bad[0].message or bad[0].status
@@ -148,7 +155,8 @@ def row(run: Run) -> dict[str, Any]:
     """Return what the atlas keeps of a run: one JSON object per cell; durations in seconds."""
     versions, environment = run.environment.get("versions", {}), run.environment
     cell = environment.get("cell", {})
-    ended, checks = outcome(run), [c for c in run.all_checks() if c.tf_device != records.NO_DEVICE]
+    every = run.all_checks()
+    ended, checks = outcome(run), [c for c in every if c.tf_device != records.NO_DEVICE]
     predicts = [c for c in checks if c.probe == "predict" and c.bits_equal is not None]
     scores = [c.score for c in checks if c.score is not None]
     prediction = environment.get("prediction") or {}
@@ -166,8 +174,8 @@ def row(run: Run) -> dict[str, Any]:
         "bit_exact": all(c.bits_equal for c in predicts) if predicts else None,
         "predicted": prediction.get("status"),
         "predicted_class": prediction.get("failure") or None,
-        "checks": len(run.all_checks()),
-        "known": sorted({c.known_issue for c in run.all_checks() if c.known_issue}),
+        "checks": len(every),
+        "known": sorted({c.known_issue for c in every if c.known_issue}),
         "footprints": measures.footprints(run),
         "latency": measures.latency(run),
         "seconds": {purpose: round(seconds, 1) for purpose, seconds in run.spent_s.items()},

@@ -17,6 +17,7 @@ from parity import records
 from parity.core.errors import NotComparableError, RecordError
 from parity.core.storage import write_atomically
 from parity.records import PASS
+from parity.records.numbers import rows_text, short
 
 SCHEMA = 1
 DATA = "false-alarms.json"
@@ -90,7 +91,7 @@ def join(studies: dict[str, Row], limit: float) -> Row:
         "scores": list(_by_probe(honest)),
         "histogram": _histogram(honest),
         "power": list(_powers(powers)),
-        "weights": [{**row, "smallest_relative_error": _rounded(row["smallest_relative_error"])} for row in powers],
+        "weights": [{**row, "smallest_relative_error": short(row["smallest_relative_error"])} for row in powers],
     }
 
 
@@ -107,7 +108,7 @@ def _held_out(honest: list[Row]) -> Row:
 
 def _place(row: Row) -> Row:
     kept = ("cell", "seed", "runtime", "probe", "batch_size", "leaf", "status", "score")
-    return {name: _rounded(row[name]) for name in kept}
+    return {name: short(row[name]) for name in kept}
 
 
 def _pair(cell: str, study: Row, checks: list[Row]) -> Row:
@@ -116,7 +117,7 @@ def _pair(cell: str, study: Row, checks: list[Row]) -> Row:
     versions = study["versions"]
     return {
         "cell": cell, "jax": versions["jax"], "tensorflow": versions["tensorflow"], "remedy": study["remedy"],
-        "trainings": study["seeds"], "checks": len(own), "highest": _rounded(highest["score"]),
+        "trainings": study["seeds"], "checks": len(own), "highest": short(highest["score"]),
         "where": f"{highest['probe']} {highest['leaf']} on {highest['runtime']} at batch size {highest['batch_size']}",
     }  # fmt: skip
 
@@ -127,7 +128,7 @@ def _by_probe(honest: list[Row]) -> Iterator[Row]:
         values = sorted(r["score"] for r in own)
         yield {
             "probe": probe, "runtime": runtime, "batch_size": size, "checks": len(own),
-            **{name: _rounded(_quantile(values, q)) for name, q in (("median", 0.5), ("p99", 0.99), ("highest", 1.0))},
+            **{name: short(_quantile(values, q)) for name, q in (("median", 0.5), ("p99", 0.99), ("highest", 1.0))},
         }  # fmt: skip
 
 
@@ -143,7 +144,7 @@ def _histogram(honest: Iterable[Row]) -> list[Row]:
         for row in honest
     )
     return [
-        {"runtime": runtime, "up_to": 0.0 if edge is None else _rounded(2 ** (edge / BINS_PER_DOUBLING)), "checks": n}
+        {"runtime": runtime, "up_to": 0.0 if edge is None else short(2 ** (edge / BINS_PER_DOUBLING)), "checks": n}
         for (runtime, edge), n in sorted(counts.items(), key=lambda item: (item[0][0], item[0][1] or -math.inf))
     ]
 
@@ -168,29 +169,15 @@ def _powers(rows: list[Row]) -> Iterator[Row]:
         own = sorted(group, key=lambda row: row["smallest_relative_error"])
         yield {
             "probe": probe, "batch_size": size, "best_seen": own[0]["weight"],
-            "in_best_seen": _rounded(own[0]["smallest_relative_error"]),
-            "in_every_tensor": _rounded(own[-1]["smallest_relative_error"]),
+            "in_best_seen": short(own[0]["smallest_relative_error"]),
+            "in_every_tensor": short(own[-1]["smallest_relative_error"]),
         }  # fmt: skip
-
-
-def _rounded(value: Any) -> Any:
-    """Return a float with three significant digits: more would be another machine's noise."""
-    return float(f"{value:.3g}") if isinstance(value, float) else value
-
-
-def dumps(study: Row) -> str:
-    """`study` as text, a row a line."""
-    parts = []
-    for name, value in records.encode(study).items():
-        rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in value) if isinstance(value, list) else ""
-        parts.append(f'"{name}": ' + (f"[\n  {rows}\n ]" if rows else json.dumps(value, allow_nan=False)))
-    return "{\n " + ",\n ".join(parts) + "\n}\n"
 
 
 def write(study: Row, folder: Path) -> Path:
     """Write `study` to `folder`/false-alarms.json."""
     path = folder / DATA
-    write_atomically(path, dumps(study))
+    write_atomically(path, rows_text(records.encode(study)))
     return path
 
 

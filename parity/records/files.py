@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import re
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -15,7 +16,7 @@ from parity.core.errors import RecordError
 from parity.core.storage import ESCAPED, output_folder, storage_error, write_atomically
 from parity.core.text import one_line
 from parity.records import schema_1
-from parity.records.numbers import encode
+from parity.records.numbers import encode, rows_text
 from parity.records.run import EVENTS, Event, Run, append
 from parity.records.statuses import SCHEMA
 
@@ -98,24 +99,14 @@ class Recorder:
 
     def _abandon(self) -> None:
         lines, self._lines = self._lines, None
-        try:
+        with suppress(OSError):  # the same failure again, already being reported
             if lines is not None:
                 lines.close()
-        except OSError:
-            pass  # the same failure again, already being reported
 
 
 def dumps(run: Run) -> str:
     """Return `run` as the text of a `run.json`: its schema first, and a row on each line, so that it can be diffed."""
-    data = encode(run)
-    parts = []
-    for name, value in {"schema": data["schema"], **data}.items():
-        if isinstance(value, list) and value:
-            rows = ",\n  ".join(json.dumps(v, allow_nan=False, ensure_ascii=False) for v in value)
-            parts.append(f"{json.dumps(name)}: [\n  {rows}\n]")
-        else:
-            parts.append(f"{json.dumps(name)}: {json.dumps(value, allow_nan=False, ensure_ascii=False)}")
-    return "{\n" + ",\n".join(parts) + "\n}\n"
+    return rows_text({"schema": run.schema, **encode(run)}, ensure_ascii=False)
 
 
 def seal(folder: Path, run: Run) -> Path:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from parity.records.numbers import short
+
 if TYPE_CHECKING:
     from parity.records import Run
 
@@ -52,16 +54,14 @@ def latency(run: Run) -> dict[str, Any] | None:
             medians.setdefault(timing.step, {})[timing.runtime] = _whole(timing.median_ns)
         if timing.batch_size == size and timing.ratio is not None:
             ends = timing.ratio, timing.ratio_low, timing.ratio_high
-            ratios.setdefault(timing.step, {})[timing.runtime] = [_short(end) for end in ends]
+            ratios.setdefault(timing.step, {})[timing.runtime] = [
+                short(end, 4) if end is not None and math.isfinite(end) else None for end in ends
+            ]
     return {"batch_size": size, "ratios": ratios, "median_ns": medians}
 
 
 def _whole(value: float | None) -> int | None:
     return round(value) if value is not None and math.isfinite(value) else None
-
-
-def _short(value: float | None) -> float | None:
-    return float(f"{value:.4g}") if value is not None and math.isfinite(value) else None
 
 
 def sizes(footprints: Footprints) -> dict[str, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from enum import Enum
 from typing import Annotated, Any
 
@@ -46,6 +48,24 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 def encode(value: Any) -> Any:
     """Return `value` as JSON data: structs and dataclasses as objects, non-finite floats as texts."""
     return _finite(msgspec.to_builtins(value, str_keys=True, enc_hook=_plain))
+
+
+def rows_text(data: Mapping[str, Any], ensure_ascii: bool = True) -> str:
+    """Return a JSON object as text, a key on each line and a row of a list on each line, so that it can be diffed."""
+
+    def text(value: Any) -> str:
+        return json.dumps(value, allow_nan=False, ensure_ascii=ensure_ascii)
+
+    def lines(value: Any) -> str:
+        rows = ",\n  ".join(map(text, value)) if isinstance(value, list) else ""
+        return f"[\n  {rows}\n]" if rows else text(value)
+
+    return "{\n" + ",\n".join(f"{text(name)}: {lines(value)}" for name, value in data.items()) + "\n}\n"
+
+
+def short(value: Any, digits: int = 3) -> Any:
+    """Return a float with that many significant digits, and anything else as it is."""
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
 
 
 def _plain(value: Any) -> float:

@@ -36,17 +36,15 @@ def load(name: str) -> dict[str, Any] | None:
     Raises:
         RecordError: it is cut off, or of another schema.
     """
-    for folder in _PLACES:
-        path = folder / name
-        if path.is_file():
-            try:
-                found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), object_hook=_with_numbers)
-            except (OSError, ValueError) as error:
-                raise RecordError(f"{path} cannot be read as JSON: {error}. Measure it again.") from None
-            if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-                raise RecordError(f"{path} is not of schema {SCHEMA}. Measure it again.")
-            return found
-    return None
+    if (path := _find(name)) is None:
+        return None
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), object_hook=_with_numbers)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path} cannot be read as JSON: {error}. Measure it again.") from None
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise RecordError(f"{path} is not of schema {SCHEMA}. Measure it again.")
+    return found
 
 
 def run(name: str) -> Run | None:
@@ -55,5 +53,9 @@ def run(name: str) -> Run | None:
     Raises:
         RecordError: it is cut off, or of another schema.
     """
-    path = next((folder / name for folder in _PLACES if (folder / name).is_file()), None)
+    path = _find(name)
     return None if path is None else records.read(path)
+
+
+def _find(name: str) -> Path | None:
+    return next((folder / name for folder in _PLACES if (folder / name).is_file()), None)

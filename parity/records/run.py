@@ -238,19 +238,9 @@ EVENTS: dict[str, tuple[str, type[Row]]] = {
 """By the name of an event in `run.jsonl`: the field of `Run` that it is appended to, and its struct."""
 _KINDS = {struct: kind for kind, (_, struct) in EVENTS.items()}
 Event = (
-    PlanItem
-    | Check
-    | BudgetRecord
-    | Power
-    | Curve
-    | HandoverCost
-    | Timing
-    | Footprint
-    | Profile
-    | Remedy
-    | Program
+    PlanItem | Check | BudgetRecord | Power | Curve | HandoverCost | Timing | Footprint | Profile | Remedy | Program
     | Deprecation
-)
+)  # fmt: skip
 
 
 def append(run: Run, event: Event) -> str:

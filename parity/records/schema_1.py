@@ -13,7 +13,6 @@ Row = dict[str, Any]
 TESTS = {"canaries": "seeded_defects", "endurance": "long_handover"}
 """By their old names; a probe was called like its test."""
 VARIANTS = {"ninth_member": "held_out_member"}
-EVENTS = {"hit": "handover_cost"}
 _ITEM = re.compile(r"(?P<kind>test|verify)_(?P<test>\w+)\[(?P<rest>.*)\]", re.DOTALL)
 _CASE_FIRST = ("relations", "seeded_defects")
 """Items named `case-variant-runtime`."""
@@ -48,7 +47,7 @@ def upgrade(data: Any) -> Any:
 def upgrade_event(kind: str, row: Row) -> tuple[str, Row]:
     """Return the name and the row of an event of a stream of schema 1 as those of schema 2."""
     if kind == "hit":
-        return EVENTS[kind], _cost(row)
+        return "handover_cost", _cost(row)
     if kind in ("planned", "check", "profile"):
         return kind, upgrade_place(row)
     return kind, _renamed(row)

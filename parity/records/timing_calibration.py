@@ -7,7 +7,6 @@ that fit into `parity.studies.timing.measuring.PLAIN_S`, first all of one side a
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from itertools import product
@@ -18,6 +17,7 @@ import msgspec
 
 from parity.core.errors import RecordError
 from parity.core.storage import write_atomically
+from parity.records.numbers import rows_text
 
 DATA = "timing-calibration.json"
 SCHEMA = 1
@@ -130,10 +130,8 @@ def of(data: dict[str, Any] | None) -> Study | None:
 
 def write(study: Study, folder: Path) -> Path:
     """Write `study` to `folder`/timing-calibration.json, a series a line."""
-    data = {name: value for name, value in msgspec.to_builtins(study).items() if name != "series"}
-    series = ",\n  ".join(json.dumps(one, allow_nan=False) for one in msgspec.to_builtins(study.series))
     path = folder / DATA
-    write_atomically(path, f'{json.dumps(data, allow_nan=False)[:-1]},\n "series": [\n  {series}\n ]}}\n')
+    write_atomically(path, rows_text(msgspec.to_builtins(study)))
     return path
 
 
@@ -183,14 +181,11 @@ def _counted(series: list[Series], what: str) -> tuple[int, int]:
 
 def table(study: Study) -> list[dict[str, Any]]:
     """Return a row for each step, load and slowdown: what held, how wide, and trials in which plain means differed."""
+    names = ("runtime", "step", "batch_size", "loaded", "slowdown", "held", "widest", "plain")
     return [
-        {
-            "runtime": series.runtime, "step": series.step, "batch_size": series.batch_size, "loaded": series.loaded,
-            "slowdown": series.slowdown, "median_ms": series.median_ns / 1e6, "trials": len(series.trials),
-            "held": series.held, "widest": series.widest, "plain": series.plain,
-        }
-        for series in study.series
-    ]  # fmt: skip
+        {name: getattr(one, name) for name in names} | {"median_ms": one.median_ns / 1e6, "trials": len(one.trials)}
+        for one in study.series
+    ]
 
 
 def lines(study: Study) -> Iterator[str]:

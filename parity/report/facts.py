@@ -17,7 +17,7 @@ POWER = "power"
 
 
 def plain(text: str, longest: int = 1000) -> str:
-    """Return `text` on one line by `gate.text.one_line`, with a colon at its end as it is: it is not of a record."""
+    """Return `text` on one line by `core.text.one_line`, with a colon at its end as it is: it is not of a record."""
     return f"{one_line(text[:-1], longest)}:" if text.endswith(":") else one_line(text, longest)
 
 

@@ -25,7 +25,7 @@ class Jax(Runtime):
         any_state=True,
         rounding=True,
         requires=("jax",),
-        timing_worker="parity.latency.in_jax:open_steps",
+        timing_worker="parity.latency.in_jax:Steps",
     )
 
     def __init__(self, model: Model) -> None:

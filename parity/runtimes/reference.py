@@ -88,14 +88,14 @@ class ReferenceAnswers:
         return self.at(self.jax, self._perturbed_state(seed), evaluation, _perturbed_batch(batch, seed))
 
     def _perturbed_state(self, seed: int) -> State:
+        import jax
         import numpy as np
 
         from parity.cases.case import State
-        from parity.export.conversion import map_leaves
         from parity.scoring import rules
 
         rng, state = np.random.default_rng(seed), self._subject.trained.state
-        params, other = map_leaves(lambda a: rules.perturb(a, rng), (state.params, state.other))
+        params, other = jax.tree_util.tree_map(lambda a: rules.perturb(a, rng), (state.params, state.other))
         return State(params, other, state.rng)
 
     def _rounded(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[Answers]:

@@ -6,5 +6,6 @@ each leaf.
 - `arithmetic`: a JAX function evaluated in float64, which makes the oracle, or with rounded results perturbed.
 - `compare`: distances between arrays, in chunks.
 - `rules`: budgets from an ensemble of evaluations, scores, and every limit: see `LIMIT`.
+- `oracle`: whether an answer can be the oracle.
 - `kinks`: gradients that jump, where two correct answers differ.
 """

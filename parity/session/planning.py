@@ -60,7 +60,7 @@ class Planner:
 
     def _discrete(self, case: Case) -> frozenset[str]:
         if case.name not in self._without_floats:
-            from parity.cases.functions import discrete_probes
+            from parity.cases.discrete import discrete_probes
 
             self._without_floats[case.name] = discrete_probes(case)
         return self._without_floats[case.name]

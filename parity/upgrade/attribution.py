@@ -82,8 +82,7 @@ def _upgrade(known: Corners, blocked: bool) -> Finding:
     facts = {"old": str(old), "new": str(new)}
     for name, pair in (("outcome", new), ("old_outcome", old)):
         if pair in known.runs:
-            outcome = cells.outcome(known.runs[pair])
-            facts[name] = ", ".join(filter(None, (outcome.status, outcome.failure, outcome.evidence)))
+            facts[name] = str(cells.outcome(known.runs[pair]))
     if broken["new/new"] is None:
         reason = Reason.NO_INSTALL if new in known.runs else Reason.NO_RECORD
     elif not broken["new/new"]:
@@ -261,12 +260,13 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Ch
 def _reader(known: Corners) -> Finding:
     """Compare what JAX writes with what TensorFlow reads, and whether the new pair reads what it writes."""
     old, new = known.old, known.new
-    changes = []
     wrote = [_first_with("writer", known.having(JAX, pair.jax)) for pair in (old, new)]
     reads = [_reader_limits(known, pair.tensorflow) for pair in (old, new)]
-    for key, name in (("stablehlo", "StableHLO"), ("calling_convention", "calling convention")):
-        changes.append(Change(f"{name} written", wrote[0].get(key), wrote[1].get(key)))
-        changes.append(Change(f"{name} read up to", reads[0][key], reads[1][key]))
+    changes = [
+        Change(f"{name} {what}", side[0].get(key), side[1].get(key))
+        for key, name in (("stablehlo", "StableHLO"), ("calling_convention", "calling convention"))
+        for what, side in (("written", wrote), ("read up to", reads))
+    ]
     facts, reason = {}, Reason.READER_UNKNOWN
     if (run := known.run(new)) is not None:
         outcome = cells.outcome(run)

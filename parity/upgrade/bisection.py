@@ -13,13 +13,12 @@ GOOD, BAD, SKIP = "good", "bad", "skip"
 class Boundary:
     """Where good turns into bad: only skipped releases, `unknown`, lie between `last_good` and `first_bad`.
 
-    The first bad release is one of `unknown` or `first_bad`. `tested` has all tested releases in order.
+    The first bad release is one of `unknown` or `first_bad`.
     """
 
     last_good: str
     first_bad: str
     unknown: tuple[str, ...]
-    tested: tuple[str, ...]
 
 
 def bisect(
@@ -38,18 +37,17 @@ def bisect(
         progress: takes a tested release, and the number of releases left between good and bad.
     """
     good, bad = 0, len(releases) - 1
-    tested: list[int] = []
+    tested: set[int] = set()
     while left := [i for i in range(good + 1, bad) if i not in tested]:
         middle = left[len(left) // 2]
-        tested.append(middle)
+        tested.add(middle)
         answer = test(releases[middle])
         if answer == GOOD:
             good = middle
         elif answer == BAD:
             bad = middle
         progress(releases[middle], sum(i not in tested for i in range(good + 1, bad)))
-    between = tuple(releases[good + 1 : bad])
-    return Boundary(releases[good], releases[bad], between, tuple(releases[i] for i in tested))
+    return Boundary(releases[good], releases[bad], tuple(releases[good + 1 : bad]))
 
 
 def most_tests(releases: Sequence[str]) -> int:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag, compatible_tags, cpython_tags, platform_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from parity.core.errors import NotComparableError, UsageError
+from parity.records.cells import is_version
 
 if TYPE_CHECKING:
     from pypi_simple import DistributionPackage
@@ -84,12 +85,8 @@ def select(files: Iterable[DistributionPackage], python: str) -> list[Release]:
     """Return the releases that `files` of an index make up, oldest first, without pre-releases."""
     releases: dict[Version, list[DistributionPackage]] = {}
     for file in files:
-        try:
-            version = Version(file.version or "")
-        except InvalidVersion:
-            continue
-        if not version.is_prerelease:
-            releases.setdefault(version, []).append(file)
+        if file.version and is_version(file.version) and not Version(file.version).is_prerelease:
+            releases.setdefault(Version(file.version), []).append(file)
     tags = _tags(python)
     return [Release(str(version), _obstacle(releases[version], python, tags)) for version in sorted(releases)]
 

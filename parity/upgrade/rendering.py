@@ -20,7 +20,7 @@ from parity.records.atlas import score
 from parity.upgrade.bisection import Boundary
 from parity.upgrade.decision import Upgrade
 from parity.upgrade.reasons import Finding
-from parity.upgrade.runner import CellRecord, outcome_text
+from parity.upgrade.runner import CellRecord
 from parity.upgrade.search import Search
 
 SCHEMA = 2
@@ -121,7 +121,7 @@ def _notes(found: Upgrade) -> Iterator[str]:
         yield f"Out of date (other options, or another version of parity): {', '.join(older)}."
     for name, one in found.corners.items():
         if one is not None and one.run.stopped is not None:
-            yield one_line(f"{name}: {outcome_text(one.outcome)}.", 600)
+            yield one_line(f"{name}: {one.outcome}.", 600)
 
 
 def _line(finding: Finding) -> str:
@@ -153,7 +153,7 @@ def search_line(found: Search, release: str) -> str:
         return one_line(f"skipped, {found.skipped[release]}", 600)
     record = found.records[release]
     source = "run now" if record.cell.name in found.runner.made else "recorded"
-    return one_line(f"{outcome_text(record.outcome)}, worst score {score(record.worst_score)} ({source})", 600)
+    return one_line(f"{record.outcome}, worst score {score(record.worst_score)} ({source})", 600)
 
 
 def boundary_lines(found: Search, boundary: Boundary) -> Iterator[str]:

@@ -34,9 +34,8 @@ _LONGEST_FOLDER = 80
 
 @dataclass(frozen=True)
 class CellRecord:
-    """The record of a pair in `folder`; `current`: a new run would have the same inputs."""
+    """The record of a cell in `folder`; `current`: a new run would have the same inputs."""
 
-    pair: Pair
     cell: Cell
     folder: Path
     run: Run
@@ -137,7 +136,7 @@ class CellRunner:
             return None
         cell = Cell.parse(name)
         [task] = tasks(cell, self.reports, list(self.options))
-        return CellRecord(pair, cell, self.reports / name, run, is_current(run, task))
+        return CellRecord(cell, self.reports / name, run, is_current(run, task))
 
     def run(self, pairs: Iterable[Pair], python: str) -> dict[Pair, CellRecord]:
         """Run the cells of `pairs` on that Python and return their records.
@@ -167,11 +166,6 @@ class CellRunner:
                 raise NotComparableError(f"{name} was not run; see above. Correct that, and run this command again.")
             found[pair] = record
         return found
-
-
-def outcome_text(outcome: Outcome) -> str:
-    """Return status, class and evidence of an outcome in one line."""
-    return ", ".join(filter(None, (outcome.status, outcome.failure, outcome.evidence)))
 
 
 def pair_of_cell(name: str) -> Pair | None:

@@ -20,7 +20,6 @@ from parity.upgrade.runner import (
     CellRunner,
     choose_python,
     installed_name,
-    outcome_text,
     why_uninstallable,
 )
 
@@ -127,9 +126,7 @@ class Search:
         if answer != expected:
             outcome = self.records[release].outcome
             hint = " --remedied-is-good counts a remedied release as good." if outcome.status == REMEDIED else ""
-            raise UsageError(
-                f"{self.package} {release} is not {expected}: {outcome_text(outcome)}. Expected one that is.{hint}"
-            )
+            raise UsageError(f"{self.package} {release} is not {expected}: {outcome}. Expected one that is.{hint}")
 
 
 def _between(package: str, good: str, bad: str, listed: list[Release]) -> list[Release]:

@@ -22,7 +22,9 @@ ASKS = ("predict", "eval_loss", "artifact")
 
 def _old_export(*models: str) -> Plant:
     """Put what an export before the training wrote in place of the newest."""
-    return lambda bench: bench.rewritten(lambda folder, _: bench.export_before_training(folder, *models))
+    return lambda bench: bench.rewritten(
+        lambda folder, _: bench.export_again(folder, bench.subject.trained.initial, *models)
+    )
 
 
 def _signed(make: Callable[[Any], Any]) -> Plant:

@@ -19,7 +19,7 @@ import pytest
 
 from parity import suites
 from parity.cases.case import Case, State
-from parity.cases.training import leaf_name
+from parity.cases.functions import named
 from parity.core.errors import StorageError
 from parity.export import artifact
 from parity.export import conversion as export
@@ -31,7 +31,6 @@ from parity.runtimes._module import ModuleOnDevice
 from parity.runtimes.base import FIRST_CPU
 from parity.runtimes.saved_model import SavedModel
 from parity.runtimes.subject import Subject
-from parity.scoring.rules import limit_of
 from parity.session.asserting import call_test
 from parity.session.run import RunSession
 from parity.studies.faults import HARNESS, Fault
@@ -82,9 +81,7 @@ class Bench:
     def before_training(self) -> Values:
         """The values that training began from."""
         initial = self._sound.trained.initial
-        trees = (initial.params, initial.other)
-        flat = [pair for tree in trees for pair in export.jax.tree_util.tree_flatten_with_path(tree)[0]]
-        return {leaf_name(path): np.asarray(value) for path, value in flat}
+        return {**named(initial.params), **named(initial.other)}
 
     @cached_property
     def study(self) -> PowerStudy:
@@ -144,11 +141,6 @@ class Bench:
             and (item.probe in fault.asks or item.test != "power")
             and not (quick and item.probe != "predict" and item.batch_size in sizes[1:])
         ]  # fmt: skip
-
-    @property
-    def limit(self) -> float:
-        """The limit for the score."""
-        return limit_of(self.case.limit.score if self.case.limit else None)
 
     def _use(self, on_device: ModuleOnDevice) -> None:
         runtime = SavedModel(self._model)
@@ -218,15 +210,8 @@ class Bench:
             self.subject.close()
             shutil.rmtree(folder, ignore_errors=True)
 
-    def export_before_training(self, bundle: Path, *models: str) -> None:
-        """SavedModels of the bundle replaced by those that an export before the training would have written."""
-        self._export(bundle, self._sound.trained.initial, *models)
-
-    def export_again(self, bundle: Path, *models: str) -> None:
-        """SavedModels of the bundle replaced by those of an export now."""
-        self._export(bundle, self.state, *models)
-
-    def _export(self, bundle: Path, state: State, *models: str) -> None:
+    def export_again(self, bundle: Path, state: State, *models: str) -> None:
+        """SavedModels of the bundle replaced by those that an export of `state` writes now."""
         export.save(self.case, state, bundle / "again", self._model.readable_by)
         for model in models:
             take_place(bundle / "again" / model, bundle / model)

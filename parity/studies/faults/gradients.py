@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import tensorflow as tf
 from flax.linen import normalization
 
-from parity.cases.training import leaf_name
+from parity.cases.functions import leaf_name
 from parity.studies.faults import Fault
 from parity.studies.faults.bench import Bench
 from parity.studies.faults.plants import LOSSES, ONE_SIZE, function, grouped, inside, loss, with_cotangent

@@ -17,17 +17,17 @@ from parity.gate import from_run, judge, load_policy
 from parity.gate.verdict import BLOCK
 from parity.records import Check, PlanItem, Power, Run
 from parity.records import published as publications
+from parity.records.numbers import short
 from parity.runtimes import registry
 from parity.runtimes.base import ORACLE
 from parity.scoring import rules
+from parity.scoring.oracle import BIAS_LIMIT
 from parity.studies.faults import GROUPS, HARNESS, Fault
 from parity.studies.faults.bench import Bench
 
 SCHEMA = 1
 FILE = "faults.json"
 CAUGHT, BELOW_POWER, NOT_CAUGHT = "caught", "below power", "not caught"
-DIGITS = 3
-"""Of scores that are written: what two runs on one machine agree in."""
 
 
 @dataclass(frozen=True)
@@ -99,24 +99,17 @@ def verdict_on(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
     strongest = max(red or checks, key=lambda check: _over(check) or -math.inf)
     over = _over(strongest)
     return Outcome(
-        fault=fault.name,
-        group=fault.group,
-        where=fault.where,
+        fault=fault.name, group=fault.group, where=fault.where,
         verdict=CAUGHT if red else BELOW_POWER if below else NOT_CAUGHT,
-        asked=len(checks),
-        red=len(red),
-        probes=sorted({check.probe for check in red}),
-        check=strongest.item,
-        test=strongest.test,
-        batch_size=strongest.batch_size,
-        leaf=strongest.leaf,
+        asked=len(checks), red=len(red), probes=sorted({check.probe for check in red}),
+        check=strongest.item, test=strongest.test, batch_size=strongest.batch_size, leaf=strongest.leaf,
         status=strongest.status,
-        score=_rounded(strongest.score) if over is not None else None,
+        score=short(strongest.score) if over is not None else None,
         limit=_limit(strongest) if over is not None else None,
-        over=_rounded(over),
+        over=short(over),
         message=(strongest.evidence or strongest.message) if over is None else None,
         shortfalls=shortfalls if below else [],
-    )
+    )  # fmt: skip
 
 
 def _blocking(honest: Run, run: Run, plan: list[PlanItem]) -> list[Check]:
@@ -144,7 +137,7 @@ def _blocking(honest: Run, run: Run, plan: list[PlanItem]) -> list[Check]:
 def _limit(check: Check) -> float | None:
     """Return what the check's score is held against."""
     if check.runtime == registry.with_role(ORACLE).name:
-        return rules.BIAS_LIMIT
+        return BIAS_LIMIT
     return 1.0 if check.probe == rules.ACCURACY else check.limit
 
 
@@ -155,14 +148,6 @@ def _over(check: Check) -> float | None:
         return None
     over = check.score / limit
     return over if over > 1 or check.status in records.IN_ORDER else None
-
-
-def _digits(number: float) -> float:
-    return float(f"{number:.{DIGITS}g}")
-
-
-def _rounded(number: float | None) -> float | None:
-    return None if number is None else _digits(number)
 
 
 def _shortfalls(fault: Fault, run: Run, bench: Bench) -> Iterable[Shortfall]:
@@ -179,8 +164,8 @@ def _shortfalls(fault: Fault, run: Run, bench: Bench) -> Iterable[Shortfall]:
     for weight, error in sorted(errors.items()):
         powers = [p for probe, size in sorted(checked) for p in published(probe, size) if p.weight == weight]
         best = min(powers, key=lambda p: p.smallest_relative_error)
-        smallest = _digits(best.smallest_relative_error)
-        yield Shortfall(weight, _digits(error or 0.0), smallest, best.probe, best.batch_size)
+        smallest = short(best.smallest_relative_error)
+        yield Shortfall(weight, short(error or 0.0), smallest, best.probe, best.batch_size)
 
 
 def _published(bench: Bench) -> Callable[[str, int], list[Power]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import jax
 import ml_dtypes
 import numpy as np
 import tensorflow as tf
@@ -74,11 +75,11 @@ def _constants(bench: Bench) -> AbstractContextManager[None]:
         def _trees(self) -> Any:
             with tf.init_scope():
                 frozen = [v.numpy() if v.trainable else v for v in self.state_vars]
-            return export.jax.tree_util.tree_unflatten(self._tree, frozen)
+            return jax.tree_util.tree_unflatten(self._tree, frozen)
 
     def edit(folder: Path, _: Bench) -> None:
         with mock.patch.object(export, "Exported", Frozen):
-            bench.export_again(folder, "saved_model", "inference")
+            bench.export_again(folder, bench.state, "saved_model", "inference")
 
     return bench.rewritten(edit)
 

@@ -25,12 +25,12 @@ from pytest_benchmark.utils import parse_compare_fail
 from parity import records
 from parity.core import environment
 from parity.core.progress import Report, silent
-from parity.export import conversion as export
-from parity.handover.train_state import TrainState
-from parity.latency import FORWARD_BACKWARD, in_jax, timed_runtimes, timing, workload
+from parity.latency import FORWARD_BACKWARD, timed_runtimes, timing
+from parity.latency.measuring import write_workload
 from parity.latency.process import Worker
 from parity.latency.timing import Timer
 from parity.latency.workload import Workload
+from parity.records.numbers import short
 from parity.records.timing_calibration import COMMAND, PLAIN, SCHEMA, SLOWDOWN, Series, Study, Trial
 from parity.runtimes.subject import Subject
 
@@ -90,7 +90,7 @@ def measure(subject: Subject, name: str, trials: int, steps: Sequence[Step] = ()
     loads: dict[str, list[float]] = {}
     series: list[Series] = []
     with tempfile.TemporaryDirectory(prefix="parity-timing-") as folder:
-        timed = _workload(Path(folder), subject, name, {step.batch_size for step in steps})
+        timed = write_workload(Path(folder) / "timed", subject, name, {step.batch_size for step in steps})
         for loaded in (False, True):
             before = environment.load() or 0.0
             with _busy() if loaded else nullcontext():
@@ -100,14 +100,6 @@ def measure(subject: Subject, name: str, trials: int, steps: Sequence[Step] = ()
         SCHEMA, COMMAND, made_at, round(time.monotonic() - began, 1), versions, machine, loads, timing.LEVEL,
         timing.PRECISION, BUDGET_S, PLAIN, series, MAX_ROUNDS,
     )  # fmt: skip
-
-
-def _workload(folder: Path, subject: Subject, name: str, sizes: set[int]) -> Workload:
-    trained, case = subject.trained, subject.case
-    timed = Workload(folder / "timed", name, export.signature(case, trained.state), trained.steps_per_epoch, None)
-    examples = {size: workload.tiled(subject.dataset.test, size) for size in sizes}
-    workload.write(timed, in_jax.leaves(TrainState.of(trained)), examples)
-    return timed
 
 
 @contextmanager
@@ -181,7 +173,7 @@ def trial(first: Timer, second: Timer, seed: int) -> tuple[Trial, float]:
     ratio = measured.ratios[SECOND]
     means = [_mean(timer, measured.rounds) for timer in (first, second)]
     growth = 1 + parse_compare_fail(PLAIN).compute(means[1], means[0]) / 100
-    value, low, high, growth = (float(f"{number:.6g}") for number in (ratio.value, ratio.low, ratio.high, growth))
+    value, low, high, growth = (short(number, 6) for number in (ratio.value, ratio.low, ratio.high, growth))
     return Trial(value, low, high, measured.rounds, growth), measured.medians[FIRST].value
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from parity.core.ledger import TimeLedger
+from parity.probes import evaluation as asking
 from parity.probes.declaration import Scope
 from parity.probes.evaluation import Place, Scores
 from parity.probes.power import PowerStudy
@@ -185,7 +186,7 @@ def test_budgets_that_are_too_wide_or_too_narrow_do_not_fit_a_held_out_member(su
 
 
 def test_an_oracle_that_nothing_checks_is_overlooked(subject, monkeypatch):
-    monkeypatch.setattr(rules, "judge_oracle", lambda oracle, *rest: [LeafResult(leaf, PASS) for leaf in oracle])
+    monkeypatch.setattr(asking, "judge_oracle", lambda oracle, *rest: [LeafResult(leaf, PASS) for leaf in oracle])
     assert set(blind(subject)) == {("false_oracle", "jax_float64")}
 
 

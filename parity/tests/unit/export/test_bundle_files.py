@@ -38,7 +38,7 @@ def test_a_bundle_comes_back_as_it_was_written(tmp_path, signature):
     assert (opened.batch_sizes, opened.versions, opened.writer) == ((3,), VERSIONS, WRITER)
     assert opened.budgets == tuple(BUDGETS)
     assert opened.saved_model.joinpath("saved_model.pb").stat().st_size == 2560
-    assert opened.inference.is_dir()
+    assert (opened.path / "inference").is_dir()
     assert [p.name for p in path.parent.iterdir()] == ["bundle"]
 
 

@@ -278,7 +278,7 @@ def test_every_output_is_safe_and_says_the_same(one, other, ended):
 @fuzz
 @given(names, st.integers(60, 400))
 def test_one_line_is_one_line(text, longest):
-    from parity.gate.text import one_line
+    from parity.core.text import one_line
 
     shown = one_line(text, longest)
     assert shown.isprintable()

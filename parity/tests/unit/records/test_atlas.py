@@ -81,9 +81,9 @@ def test_an_atlas_is_read_as_it_was_written_one_cell_a_line(tmp_path):
     atlas.write(path, made)
     assert atlas.read(path) == made
     lines = path.read_text(encoding="utf-8").splitlines()
-    assert len(lines) == len(made.cells) + 2
     assert json.loads("\n".join(lines))["schema"] == 1
-    assert [json.loads(line.rstrip(","))["jax"] for line in lines[1:-1]] == [cell["jax"] for cell in made.cells]
+    cells = [json.loads(line.rstrip(",")) for line in lines if line.startswith("  ")]
+    assert [cell["jax"] for cell in cells] == [cell["jax"] for cell in made.cells]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from parity import records
 from parity.scoring import compare as engine
 from parity.scoring import rules
 from parity.scoring.compare import NOWHERE, Distance, compare, distance, pattern
-from parity.scoring.rules import LIMIT, Budget, Ensemble, judge, judge_oracle, perturb
+from parity.scoring.oracle import judge_oracle
+from parity.scoring.rules import LIMIT, Budget, Ensemble, judge, perturb
 
 RNG = np.random.default_rng(3)
 INPUT = RNG.normal(size=(13, 8)).astype(np.float32)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from parity import records
 from parity.scoring import rules
 from parity.scoring.compare import Distance, compare
-from parity.scoring.rules import LIMIT, UNIT_ROUNDOFF, Budget, Ensemble, judge, judge_accuracy, judge_oracle, perturb
+from parity.scoring.oracle import BIAS_LIMIT, judge_oracle
+from parity.scoring.rules import LIMIT, UNIT_ROUNDOFF, Budget, Ensemble, judge, judge_accuracy, perturb
 
 RNG = np.random.default_rng(7)
 INPUTS = {
@@ -179,7 +180,7 @@ def test_a_result_has_the_limit_by_which_it_was_judged():
     assert {j.limit for j in judge(OTHER_ORDER, JAX, ORACLE, BUDGETS, 7.0)} == {7.0}
     assert {j.limit for j in rules.judge_alike(JAX, JAX, BUDGETS, 3.0, "another")} == {3.0}
     assert {j.limit for j in rules.judge_identical(JAX, JAX, "another")} == {0.0}
-    assert {j.limit for j in oracle_verdicts({}).values()} == {rules.BIAS_LIMIT}
+    assert {j.limit for j in oracle_verdicts({}).values()} == {BIAS_LIMIT}
     assert accuracy(10).limit == accuracy(11).limit == 1.0
 
 

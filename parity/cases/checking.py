@@ -1,0 +1,185 @@
+"""What a case and its optimizer must be, checked before anything is compiled; every failure is a `CaseError`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from parity.cases.case import Case, Dataset, State
+from parity.cases.functions import leaf_name
+from parity.cases.keys import is_typed_key
+from parity.cases.specs import Batch, described, outputs, validate
+from parity.core.errors import CaseError
+from parity.core.tracebacks import line_of_user
+
+
+def check_optimizer(optimizer: optax.GradientTransformation, params: Any) -> None:
+    """Check, before the first step, that the optimizer can be traced and its state can be stored.
+
+    Raises:
+        CaseError: its state holds what is not an array of numbers, JAX cannot trace its update, or the update changes
+            the state's structure, shapes or dtypes.
+    """
+    state = optimizer.init(params)
+    for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
+        # A typed key is a jax.Array, which no file and no variable can hold.
+        kept = isinstance(leaf, (jax.Array, np.ndarray, np.generic)) and isinstance(leaf.dtype, np.dtype)
+        if not kept or leaf.dtype == object:
+            raise CaseError(
+                f"optimizer: {leaf_name(path)} of its state is {leaf!r}, expected an array of numbers. "
+                "Keep constants outside of the state, a count as jax.numpy.zeros([], 'int32'), and a key as "
+                "jax.random.PRNGKey."
+            )
+    advice = "Write it in functions that JAX can trace: jax.numpy.where for an if on a step or a value."
+    update = functools.partial(optax.with_extra_args_support(optimizer).update, value=np.float32(0), grad=params)
+    updates, after = traced("optimizer: its update", advice, update, params, state, params)
+    for what, old, new in (("updates", params, updates), ("state", state, after)):
+        before, then = (_layout(tree, dtypes=what == "state") for tree in (old, new))
+        if before != then:
+            leaf = sorted({name for name, _ in before.items() ^ then.items()})[0]
+            raise CaseError(
+                f"optimizer: its update makes {leaf} of the {what} {then.get(leaf)}, expected {before.get(leaf)} as "
+                "before. Keep structure, shapes and dtypes."
+            )
+
+
+def _layout(tree: Any, dtypes: bool) -> dict[str, tuple[Any, ...]]:
+    flat = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {leaf_name(path): (leaf.shape, *([leaf.dtype.name] if dtypes else [])) for path, leaf in flat}
+
+
+def traced(called: str, advice: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the shapes and dtypes of what `function` returns.
+
+    Raises:
+        CaseError: JAX cannot trace it; the message ends with `advice`.
+    """
+    try:
+        return jax.eval_shape(function, *arguments)
+    except Exception as error:
+        reason = " ".join(str(error).strip().splitlines()[:1]).rstrip(".")
+        if "value_fn" in reason:
+            advice = "It searches along a line, and needs the loss as a function: choose one that does not."
+        raise CaseError(f"{called} cannot be traced by JAX: {type(error).__name__}: {reason}. {advice}") from error
+
+
+def require_numbers(case: Case, name: str, leaf: Any) -> None:
+    """Refuse a leaf of the state that is not an array of numbers."""
+    what = f"case {case.name!r}: {name or 'a leaf'} of the state"
+    if is_typed_key(leaf):
+        raise CaseError(
+            f"{what} is a typed PRNG key {leaf.dtype}, expected an array of numbers. Keep it in other_state of a case "
+            "that is loaded by its file or name; or keep jax.random.key_data(key), and use "
+            "jax.random.wrap_key_data(data)."
+        )
+    if callable(leaf) or np.asarray(leaf).dtype.kind in "OSUMm":
+        raise CaseError(
+            f"{what} is {leaf!r}, expected an array of numbers. Keep what is not an array outside of the state; "
+            "equinox.partition(model, equinox.is_array) splits an Equinox module."
+        )
+
+
+def check(case: Case, state: State, dataset: Dataset) -> None:
+    """Check that the case is what its specs say, before anything is compiled.
+
+    Raises:
+        CaseError: a parameter is not floating-point or not finite, the loss is not a float scalar, the structure of
+            the other state changes, or `predict` does not answer with a row per example.
+        InputError: the examples do not fill the specs.
+    """
+    for part in (dataset.train, dataset.test):
+        validate(part, case.data, case.labels, f"case {case.name!r}")
+    if not jax.tree_util.tree_leaves(state.params):
+        raise CaseError(f"case {case.name!r} has no parameters. Expected at least one float array.")
+    for path, leaf in jax.tree_util.tree_flatten_with_path(state.params)[0]:
+        if not jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating):
+            raise CaseError(
+                f"case {case.name!r}: parameter {leaf_name(path)} is {leaf.dtype.name}, expected a floating dtype. "
+                "What has no gradient belongs into other_state."
+            )
+    for tree in (state.params, state.other):
+        names = [leaf_name(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise CaseError(
+                f"case {case.name!r}: two leaves are named {twice[0]}. Rename a key: checks go by leaf name."
+            )
+    if "batch_stats" in case.probes and not jax.tree_util.tree_leaves(state.other):
+        raise CaseError(
+            f"case {case.name!r} has the probe 'batch_stats' and no other state. Leave the probe out of probes=(...)."
+        )
+    require_finite(case, state, "before training")
+    _check_functions(case, state, dataset.test.take(min(2, dataset.test.size)))
+
+
+def _check_functions(case: Case, state: State, batch: Batch) -> None:
+    def traced(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return jax.eval_shape(function, *arguments)
+        except Exception as error:
+            specs = f"data {described(case.data)} and labels {described(case.labels)}"
+            raise CaseError(
+                f"case {case.name!r}: {name} raised {type(error).__name__}: {str(error).rstrip('.')}, of {specs} with "
+                f"b={batch.size}, at {line_of_user(error)}. Correct the spec and the data, or the function."
+            ) from error
+
+    for train in (False, True):
+        out = traced("loss", lambda *a, t=train: case.loss(*a, t), *state, batch.data, batch.labels)
+        if not isinstance(out, tuple) or len(out) != 2:
+            raise CaseError(
+                f"case {case.name!r}: loss must return (loss, new_other_state), it returns {type(out).__name__}."
+            )
+        loss, other = out
+        if getattr(loss, "shape", None) != () or not jax.numpy.issubdtype(loss.dtype, jax.numpy.floating):
+            raise CaseError(
+                f"case {case.name!r}: the loss is {loss}, expected a float scalar. Take the mean over the batch."
+            )
+        before = jax.tree_util.tree_structure(state.other)
+        if jax.tree_util.tree_structure(other) != before:
+            raise CaseError(
+                f"case {case.name!r}: loss turns other_state {before} into {jax.tree_util.tree_structure(other)}."
+            )
+        old, new = (_layout(tree, dtypes=True) for tree in (state.other, other))
+        for leaf in (name for name in old if old[name] != new[name]):
+            raise CaseError(
+                f"case {case.name!r}: loss turns {leaf} of other_state from {_described(old[leaf])} into "
+                f"{_described(new[leaf])} for {batch.size} examples. Keep its shape and dtype, whatever the batch size."
+            )
+    if case.accuracy is not None:
+        _check_accuracy(case, traced, state, batch)
+    out = traced("predict", lambda *a: case.predict((a[0], a[1]), a[2]), state.params, state.other, batch.data)
+    if not all(hasattr(leaf, "shape") for leaf in outputs(out).values()):
+        raise CaseError(f"case {case.name!r}: predict returns {out}, expected an array or a dict of arrays.")
+    if any(not leaf.shape or leaf.shape[0] != batch.size for leaf in outputs(out).values()):
+        raise CaseError(
+            f"case {case.name!r}: predict returns {out} for {batch.size} examples, expected [{batch.size}, ...]."
+        )
+
+
+def _described(layout: tuple[Any, ...]) -> str:
+    shape, dtype = layout
+    return f"{dtype}[{', '.join(map(str, shape))}]"
+
+
+def _check_accuracy(case: Case, traced: Callable[..., Any], state: State, batch: Batch) -> None:
+    of: Any = case.accuracy
+    out = traced("accuracy", lambda p, o, x, y: of((p, o), x, y), state.params, state.other, batch.data, batch.labels)
+    if getattr(out, "shape", None) != () or not jax.numpy.issubdtype(out.dtype, jax.numpy.floating):
+        raise CaseError(
+            f"case {case.name!r}: the accuracy is {out}, expected a float scalar. Take the mean of the hits."
+        )
+
+
+def require_finite(case: Case, state: State, when: str) -> None:
+    """Refuse a state with NaN or infinity in it."""
+    for path, leaf in jax.tree_util.tree_flatten_with_path((state.params, state.other))[0]:
+        if jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating) and not np.isfinite(leaf.astype(np.float64)).all():
+            raise CaseError(
+                f"case {case.name!r}: {leaf_name(path[1:])} has non-finite values {when}. "
+                "Start from finite values, or lower the learning rate."
+            )
