@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from parity.core.errors import NotComparableError, NotInOrderError, RecordError, UsageError
-from parity.core.text import one_line
+from parity.core.text import one_line, plural
 from parity.gate import outputs
 from parity.gate.checks import digits, disorder
 from parity.gate.decision import is_power, judge
@@ -49,8 +49,9 @@ def accept(run: Side) -> Side:
     if bad:
         check, why = bad[0]
         raise NotInOrderError(
-            f"{run.source} can be no baseline: {len(bad):,} of {len(run.checks):,} checks are not in order, such as "
-            f"{one_line(check.leaf)} of {one_line(check.item)}, which {why}. Mend them, or list them as known issues."
+            f"{run.source} can be no baseline: {len(bad):,} of {plural(len(run.checks), 'check')} not in order, such "
+            f"as {one_line(check.leaf)} of {one_line(check.item)}, which {why}. Mend them, or list them as known "
+            "issues."
         )
     return run
 
@@ -162,7 +163,7 @@ def _plain(value: float | str) -> float | str:
 def difference(path: Path, run: Side, text: str) -> str:
     """Return what changes when `text`, the baseline of `run`, takes the place of the one in `path`, if there is one."""
     if not path.is_file():
-        return f"There is no baseline {path} yet; this one has {len(run.checks):,} checks."
+        return f"There is no baseline {path} yet; this one has {plural(len(run.checks), 'check')}."
     try:
         old = read(path)
         lines = [outputs.terminal(judge(old, run, load_policy()))]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from parity.core.errors import NotComparableError
-from parity.core.text import one_line
+from parity.core.text import one_line, plural
 from parity.gate import latency, machines, measures, verdict
 from parity.gate.checks import Pair, compare, differing_pairs
 from parity.gate.policy import Policy
@@ -147,26 +147,27 @@ def _decide(found: list[Finding], groups: list[verdict.Group], compared: int, ca
     if blocks:
         more = sum(group.count for group in blocks[1:])
         first = blocks[0].sentence.removesuffix(".")
-        return STAY, f"{first}{f'; {more:,} more findings block' if more else ''}."
+        others = f"; {plural(more, 'more finding blocks', 'more findings block')}" if more else ""
+        return STAY, f"{first}{others}."
     mended = [finding for finding in found if finding.kind == verdict.REMEDIED and not finding.excuse]
     total, warned = compared, sum(group.count for group in groups if group.level == WARN)
     excused = sum(bool(finding.excuse) and finding.kind != verdict.REMEDIED for finding in found)
     warned -= excused + sum(finding.level == WARN for finding in mended)
-    advisory = f"{excused:,} {'finding is' if excused == 1 else 'findings are'} advisory" if excused else ""
+    advisory = f"{plural(excused, 'finding is', 'findings are')} advisory" if excused else ""
     still = sum(group.count for group in groups if group.kind == verdict.STILL)
     beside = "".join([
-        f", {warned:,} {'warning' if warned == 1 else 'warnings'}" if warned else "",
+        f", {plural(warned, 'warning')}" if warned else "",
         f", {still:,} failed in both" if still else "",
     ])  # fmt: skip
     if mended:
         beside = f"{advisory and f', {advisory}'}{beside}"
         return (
             WITH_REMEDY,
-            f"{len(mended):,} of {total:,} checks pass only {_remedy(mended, candidate)}{beside}.",
+            f"{len(mended):,} of {plural(total, 'check')} pass only {_remedy(mended, candidate)}{beside}.",
         )
     added = len(candidate.checks) - total
-    new = f", and {added:,} are new" if added else ""
-    return UPGRADE, f"{advisory or 'nothing got worse'} in {total:,} checks{new}{beside}."
+    new = f", and {added:,} {'is' if added == 1 else 'are'} new" if added else ""
+    return UPGRADE, f"{advisory or 'nothing got worse'} in {plural(total, 'check')}{new}{beside}."
 
 
 def _remedy(mended: list[Finding], candidate: Side) -> str:

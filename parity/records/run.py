@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import msgspec
 
+from parity.core.text import plural
 from parity.records.numbers import Number
 from parity.records.rows import (
     BudgetRecord,
@@ -189,17 +190,17 @@ class Run(msgspec.Struct):
             return f"Nothing was checked.{stopped}"
         if bad:
             listed = ", ".join(f"{n:,} {s}" for s, n in sorted(bad.items()))
-            return f"{self._pair()} are not in order: {listed}, of {total:,} checks.{stopped}"
+            return f"{self._pair()} are not in order: {listed}, of {plural(total, 'check')}.{stopped}"
         if stopped:
-            return f"No verdict on {self._pair()}.{stopped} {total:,} checks passed until then."
+            return f"No verdict on {self._pair()}.{stopped} {plural(total, 'check')} passed until then."
         if not self.compared():
             asked = any(check.tf_device != NO_DEVICE for check in self.all_checks())
             silent = "answered nothing" if asked else "was not asked"
-            return f"No verdict on {self._pair()}: TensorFlow {silent}. {total:,} checks are in order."
+            return f"No verdict on {self._pair()}: TensorFlow {silent}. {plural(total, 'check')} in order."
         return self._in_parity(total, counts[KNOWN])
 
     def _in_parity(self, total: int, known: int) -> str:
-        passed = f"{total - known:,} checks passed" if known else f"all {total:,} checks passed"
+        passed = f"{'' if known or total == 1 else 'all '}{plural(total - known, 'check')} passed"
         mended = sum(check.status == REMEDIED for check in self.checks)
         if mended and not self.remedies:
             passed += f", {mended:,} of them only with a remedy"

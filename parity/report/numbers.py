@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from parity.core.text import plural  # noqa: F401 - a filter
+
 _DURATIONS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 MIB = float(1 << 20)
 FILTERS = ("number", "exact", "count", "duration", "memory", "times", "plural", "rank")
@@ -71,8 +73,3 @@ def listed(words: Iterable[object]) -> str:
     """Return `a`, `a and b`, or `a, b and c`."""
     *first, last = map(str, words)
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def plural(n: int, word: str, several: str = "") -> str:
-    """Return a count with its noun: `1 check`, `2,190 checks`; `several` is an irregular plural."""
-    return f"{n:,} {word if n == 1 else several or f'{word}s'}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from parity.core.text import plural
 from parity.records import IN_ORDER, Check
 from parity.report import facts
-from parity.report.numbers import exact, number, plural
+from parity.report.numbers import exact, number
 from parity.report.panels import Cell
 
 ORDER = 40

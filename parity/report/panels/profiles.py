@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from parity.core.text import plural
 from parity.records import Profile
 from parity.report import charts, facts
 from parity.report.charts import JAX, TENSORFLOW
-from parity.report.numbers import exact, number, plural, rank
+from parity.report.numbers import exact, number, rank
 from parity.report.panels import Cell
 
 ORDER = 90

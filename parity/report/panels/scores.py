@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from parity.core.text import plural
 from parity.records import Check
 from parity.report import charts, facts
 from parity.report.charts import HIGHEST, JAX, LOWEST, TENSORFLOW
-from parity.report.numbers import exact, number, plural
+from parity.report.numbers import exact, number
 from parity.report.panels import Cell
 
 ORDER = 50

@@ -23,7 +23,7 @@ def test_the_verdict_names_the_remedy():
     remedy = records.Remedy("reference", "tensorflow==2.21.0", "stablehlo_skew", "vhlo.log_v2 in StableHLO 1.13.7")
     run = samples.run(plan=[samples.planned()], checks=[PASSED[2]], remedies=[remedy])
     assert run.in_order()
-    assert "in parity with a remedy: all 1 checks passed" in run.verdict()
+    assert "in parity with a remedy: 1 check passed" in run.verdict()
     assert "stablehlo_skew, vhlo.log_v2 in StableHLO 1.13.7" in run.verdict()
     assert 'readable_by("tensorflow==2.21.0")' in run.verdict()
 
@@ -58,7 +58,7 @@ def test_an_interrupted_run_has_no_verdict():
 
 def test_an_interrupted_run_still_tells_its_failures():
     run = samples.run(checks=[samples.check(status=records.FAIL)], state=records.INTERRUPTED)
-    assert "1 fail, of 1 checks" in run.verdict()
+    assert "1 fail, of 1 check." in run.verdict()
     assert "interrupted" in run.verdict()
 
 
