@@ -214,6 +214,27 @@ def test_a_move_of_both_is_named(by):
     assert found.jax_score == found.score > LIMIT
 
 
+@pytest.mark.parametrize("by", [1e-3, np.nan, np.inf])
+def test_a_result_on_jax_itself_names_jax_alone(by):
+    found = verdicts(broken(by), jax=broken(by))["hidden"]
+    assert rules.about(found, "jax").message.endswith("; jax moved")
+    assert rules.about(found, "toy_numpy").message == found.message
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (f"no; {TENSORFLOW_MOVED}", "no; jax moved"),
+        ("no; JAX moved", "no; jax moved"),
+        ("no; neither moved", "no"),
+        ("shape (2,); expected (3,)", "shape (2,); expected (3,)"),
+        (None, None),
+    ],
+)
+def test_on_jax_itself_every_attribution_is_to_jax_or_absent(message, expected):
+    assert rules.about(rules.LeafResult("leaf", records.FAIL, message=message), "jax").message == expected
+
+
 @pytest.mark.parametrize("by", [np.nan, np.inf])
 def test_a_move_of_jax_is_named(by):
     found = verdicts(OTHER_ORDER, jax=broken(by))["hidden"]
