@@ -373,19 +373,65 @@ def test_the_environment_that_is_read_is_the_one_that_is_written():
     assert set(side.PACKAGES) <= set(environment.PACKAGES)
 
 
-def older(**changes):
-    """A run of older releases than those of `run`, on a day before."""
-    environment = {"versions": {"jax": "0.9.1", "tensorflow": "2.19.1"}, "machine": standings.MACHINE}
-    return run(**{"started_at": "2025-12-01T00:00:00.000Z", "environment": environment, **changes})
+def of_releases(**versions):
+    """A run on a day after that of `run`, with these releases."""
+    return newer(environment={"versions": versions, "machine": standings.MACHINE})
 
 
-def test_a_candidate_that_is_older_than_its_baseline_is_said():
-    assert kinds(judge(older())) == [("warn", "swapped")]
+@pytest.mark.parametrize(
+    ("releases", "expected"),
+    [
+        ({"jax": "0.9.1", "tensorflow": "2.19.1"}, ("block", "swapped")),
+        ({"jax": "0.9.1", "tensorflow": "2.20.0"}, ("block", "swapped")),
+        ({"jax": "0.9.2", "tensorflow": "2.20.0rc1"}, ("block", "swapped")),
+        ({"jax": "0.9.2.dev20260101", "tensorflow": "2.20.0"}, ("block", "swapped")),
+        ({"jax": "0.9.1", "tensorflow": None}, ("block", "swapped")),
+        ({"jax": "0.9.1", "tensorflow": "2.21.0"}, ("warn", "partly older")),
+        ({"jax": "nightly", "tensorflow": "2.20.0"}, ("warn", "unordered")),
+    ],
+)
+def test_a_candidate_of_older_releases_only_blocks_and_a_mixed_or_unordered_one_warns(releases, expected):
+    found = judge(of_releases(**releases))
+    assert kinds(found) == [expected]
+    assert found.exit_code == int(expected[0] == "block")
+
+
+@pytest.mark.parametrize(
+    "releases",
+    [
+        {"jax": "0.9.2", "tensorflow": "2.20.0"},
+        {"jax": "0.9.2+local", "tensorflow": "2.20"},
+        {"jax": "0.10.0", "tensorflow": "2.20.0"},
+        {"jax": "0.9.2.post1", "tensorflow": "2.21.0rc0"},
+        {"jax": None, "tensorflow": None},
+    ],
+)
+def test_equal_newer_and_unknown_releases_are_not_taken_for_older(releases):
+    assert kinds(judge(of_releases(**releases))) == []
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), [("0.10", "0.9", ["block"]), ("0.9", "0.10", [])])
+def test_older_releases_of_packages_beside_the_pair_count_too(before, after, expected):
+    versions = {"jax": "0.9.2", "tensorflow": "2.20.0"}
+    baseline = run(environment={"versions": {**versions, "flax": before}, "machine": standings.MACHINE})
+    found = judge(of_releases(**versions, flax=after), baseline)
+    assert [level for level, _ in kinds(found)] == expected
+
+
+def test_equal_releases_that_ran_before_the_baseline_warn():
     assert kinds(judge(run(started_at="2025-12-01T00:00:00.000Z"))) == [("warn", "swapped")]
-    mixed = {"versions": {"jax": "0.9.1", "tensorflow": "2.21.0"}, "machine": standings.MACHINE}
-    assert kinds(judge(older(environment=mixed))) == []
-    tenth = {"versions": {"jax": "0.10.0", "tensorflow": "2.20.0"}, "machine": standings.MACHINE}
-    assert kinds(judge(newer(environment=tenth))) == []
+
+
+def test_swapped_sides_are_the_first_reason_whatever_else_got_worse():
+    made = of_releases(jax="0.9.1", tensorflow="2.19.1")
+    made.checks[1] = replace(made.checks[1], status="crash")
+    assert kinds(judge(made)) == [("block", "swapped"), ("block", "crash")]
+
+
+def test_a_policy_may_allow_a_downgrade(policy):
+    found = judge(of_releases(jax="0.9.1", tensorflow="2.19.1"), policy=policy('downgrade = "advisory"'))
+    assert (found.exit_code, kinds(found)) == (0, [("warn", "swapped")])
+    assert found.findings[0].excuse in found.findings[0].sentence
 
 
 def test_the_sentence_counts_what_was_compared_and_what_is_new():

@@ -37,6 +37,14 @@ def test_exit_codes(gated):
     assert gated(newer(), "--policy", "none.toml")[0] == 2
 
 
+def test_a_downgrade_blocks_unless_the_option_allows_it(gated):
+    older = run(started_at="2026-03-03T00:00:00.000Z")
+    assert gated(older, baseline=newer())[0] == 1
+    code, said, _ = gated(older, "--allow-downgrade", baseline=newer())
+    assert code == 0
+    assert "Warns (1)" in said
+
+
 def test_the_first_line_is_the_decision_and_nothing_is_wider_than_80_columns(gated):
     _, said, _ = gated(with_check(1, status="fail", score=100.0))
     assert said.startswith("Do not upgrade (jax 0.9.2 to 0.10.2, tensorflow 2.20.0 to 2.21.0): 1 check of")

@@ -1,5 +1,6 @@
 """The policy: what it changes, and what of it is refused."""
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -94,6 +95,22 @@ def test_the_last_matching_rule_decides(policy):
     assert judge(with_check(1, status="fail"), policy=policy(DRIFT + hard + soft)).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("", {}),
+        ("[drift]\nscore = 9\n", {"drift": {"score": 9.0}}),
+        ("[drift]\nscore = 9\nmemory = 3\n", {"drift": {"score": 9.0, "memory": 3.0}}),
+        ("rule = []\n", {"rule": ()}),
+        ('downgrade = "advisory"\n', {"downgrade": "advisory"}),
+    ],
+)
+def test_a_policy_overrides_the_package_s_key_by_key(policy, text, changed):
+    shipped = msgspec.to_builtins(gate.load_policy())
+    drift = {**shipped["drift"], **changed.pop("drift", {})}
+    assert msgspec.to_builtins(policy(text)) == {**shipped, **changed, "drift": drift}
+
+
 def test_the_factors_are_the_policys(policy):
     assert kinds(judge(with_check(1, score=3.1), policy=policy(DRIFT))) == [("warn", "drift")]
     assert kinds(judge(with_check(1, score=3.1))) == []
@@ -103,8 +120,10 @@ def test_the_factors_are_the_policys(policy):
     ("text", "said"),
     [
         ("drift", "is not TOML"),
-        ("", "missing required field `drift`"),
-        (DRIFT.replace("score = 2\n", ""), r"missing required field `score` - at `\$\.drift`"),
+        ("drift = 3", r"Expected `object`, got `int` - at `\$\.drift`"),
+        ("hurry = 2\n", "unknown field `hurry`"),
+        ("[drift]\nhurry = 2\n", r"unknown field `hurry` - at `\$\.drift`"),
+        ('downgrade = "soft"\n', r"'soft' - at `\$\.downgrade`"),
         (DRIFT + "hurry = 2\n", r"unknown field `hurry` - at `\$\.drift`"),
         (DRIFT.replace("score = 2", "score = 0.5"), r">= 1.0 - at `\$\.drift\.score`"),
         (DRIFT.replace("score = 2", 'score = "2"'), r"got `str` - at `\$\.drift\.score`"),
