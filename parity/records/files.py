@@ -36,10 +36,10 @@ def now() -> str:
 
 
 def begin(folder: Path) -> None:
-    """Move the record that `folder` holds and its page aside, to `run.previous.json` and `index.previous.html`, before
-    a run that will write there starts.
+    """Move the record that `folder` holds and its page aside, before a run that will write there starts.
 
-    A run can end before its plan, and then writes no record: the old one must not be taken for its own.
+    They become `run.previous.json` and `index.previous.html`. A run can end before its plan, and then writes no record:
+    the old one must not be taken for its own.
 
     Raises:
         UsageError: `folder` is a file.

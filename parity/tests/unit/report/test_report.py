@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 import typing
 
 import msgspec
@@ -12,7 +13,7 @@ from parity import gate, records
 from parity.cli import main as cli
 from parity.gate.verdict import BLOCK, Group, Verdict
 from parity.records import Curve, Remedy, Stopped
-from parity.report import advice, charts, markdown, numbers, terminal
+from parity.report import advice, charts, markdown, numbers, panels, terminal
 from parity.tests.support import large, samples
 from parity.tests.support.pages import HOSTILE, Page, assert_links_lead_somewhere, full_run, without_script
 from parity.tests.support.report_runs import SAID, check, page, profile, run, timings, views
@@ -21,6 +22,35 @@ from parity.tests.support.samples import parity
 CONTROL = "##[\x1b[31m\x00\r\n::error::\u202e\ud800\u2028```\t|"
 FAILED = {"status": "fail", "score": 3e4, "message": "it is off", "repeat": "python -m pytest 'x::y[1]'"}
 SKEW = {"failure": "stablehlo_skew", "evidence": "vhlo.custom_call_v2 in StableHLO 1.18.0"}
+
+
+BROKEN_PANELS = {
+    "view_raises": "ORDER = 5\ndef view(cell): return {}[cell.run.cell]",
+    "no_template": "ORDER = 45\ndef view(cell): return {}",
+    "no_order": "def view(cell): return None",
+    "no_view": "ORDER = 45",
+    "no_python": "ORDER =",
+    "no_import": "import nowhere_to_be_found",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_PANELS)
+def test_a_panel_that_fails_is_named_on_the_page_and_by_the_exit_code(name, tmp_path, monkeypatch, capsys):
+    (tmp_path / "panels").mkdir()
+    (tmp_path / "panels" / f"{name}.py").write_text(BROKEN_PANELS[name])
+    (tmp_path / "run.json").write_text(records.dumps(run()), encoding="utf-8")
+    monkeypatch.setattr(panels, "__path__", [*panels.__path__, str(tmp_path / "panels")])
+    panels.modules.cache_clear()
+    try:
+        assert cli.main(["report", str(tmp_path)]) == 70
+    finally:
+        panels.modules.cache_clear()
+        sys.modules.pop(f"{panels.__name__}.{name}", None)
+    assert f"The panel {name} failed: " in capsys.readouterr().err
+    html = without_script((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert html.count(f"The panel {name} failed: ") == html.count(" failed: ") == 1
+    assert {"Matrix", "Environment", "Every check"} <= set(re.findall(r"<h2[^>]*>([^<]*)", html))
+    assert_links_lead_somewhere(html)
 
 
 def test_the_order_of_the_page(tmp_path):
