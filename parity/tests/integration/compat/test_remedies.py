@@ -174,12 +174,12 @@ newer_convention = pytest.mark.skipif(
 def outlived():
     """Refused clearly, and nothing is left changed."""
 
-    def check(said):
+    def check(output):
         before = _export.hlo if hasattr(_export, "hlo") else None
         options = [getattr(jax.config, option) for option in OPTIONS]
         with pytest.raises(RemedyError) as caught, readable_by("tensorflow==2.17.1"):
             pytest.fail("the block was entered")
-        assert said in str(caught.value)
+        assert output in str(caught.value)
         assert str(caught.value).startswith(f"the remedy does not fit jax {jax.__version__}: ")
         assert "Expected jax 0.4.30 to 0.12; export with one of those" in str(caught.value)
         assert (_export.hlo if hasattr(_export, "hlo") else None) is before

@@ -262,8 +262,8 @@ def test_every_jax_that_the_atlas_exports_is_archived_within_two_megabytes_and_s
             assert (bundle.signature.case, bundle.versions["jax"], bundle.batch_sizes) == ("miniature", jax, (1, 13))
             assert bundle.readable_by == "tensorflow==2.16.2"
             assert len(bundle.signature.probes) == 8
-            said = b"".join(p.read_bytes() for p in bundle.path.rglob("*") if p.is_file())
-            assert not re.findall(rb"site-packages|/(?:tmp|home|root|Users)/", said)
+            output = b"".join(p.read_bytes() for p in bundle.path.rglob("*") if p.is_file())
+            assert not re.findall(rb"site-packages|/(?:tmp|home|root|Users)/", output)
 
 
 @pytest.mark.skipif(not OURS.is_dir(), reason="parity is installed without its project")

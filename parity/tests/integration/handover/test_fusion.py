@@ -159,8 +159,8 @@ def test_a_keras_that_is_not_here_or_of_another_release_is_said_to_be_left_out(m
     monkeypatch.setitem(keras_head.KERASES, "keras2", "keras_of_no_release")
     line = ".".join(tf.__version__.split(".")[:2])
     wanted = f"'keras_of_no_release=={line}.*'"
-    said = keras_head.left_out()["keras2"]
-    assert said == f"fusion: keras2 left out, keras_of_no_release is not installed: pip install --no-deps {wanted}"
+    output = keras_head.left_out()["keras2"]
+    assert output == f"fusion: keras2 left out, keras_of_no_release is not installed: pip install --no-deps {wanted}"
     monkeypatch.setitem(keras_head.KERASES, "keras2", "pytest")
     assert f"keras2 left out, pytest {pytest.__version__}: " in keras_head.left_out()["keras2"]
     assert keras_head.usable() == ["keras3"]

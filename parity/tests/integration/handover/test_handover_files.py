@@ -162,15 +162,15 @@ def test_missing_arrays_are_an_error(handover, tmp_path):
 
 @given(st.data())
 def test_a_damaged_manifest_is_an_error(handover, tmp_path_factory, data):
-    told = json.loads((handover.path / MANIFEST).read_text())
-    part = data.draw(st.sampled_from([told, told["training"], told["signature"]]))
+    reported = json.loads((handover.path / MANIFEST).read_text())
+    part = data.draw(st.sampled_from([reported, reported["training"], reported["signature"]]))
     key = data.draw(st.sampled_from(sorted(part)))
     if data.draw(st.booleans()):
         del part[key]
     else:
         part[key] = data.draw(st.sampled_from([{}, [None], "-", -1.5]))
     folder = tmp_path_factory.mktemp("damaged")
-    (folder / MANIFEST).write_text(json.dumps(told))
+    (folder / MANIFEST).write_text(json.dumps(reported))
     with contextlib.suppress(RecordError):
         read(folder)  # another value may be as good
 

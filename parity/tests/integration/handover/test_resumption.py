@@ -158,15 +158,15 @@ class WithoutMoments(ExportedContinuation):
 @pytest.mark.parametrize("continuation", [EXPORTED], indirect=True)
 def test_moments_that_a_checkpoint_misses_are_told(continuation, begun, tmp_path):
     batches = begun.trajectories.setup.batches
-    forgetful = WithoutMoments(continuation.handover, continuation.module)
+    lossy = WithoutMoments(continuation.handover, continuation.module)
     for batch in batches[:3]:
-        forgetful.step(batch)
-    checkpoints.save(forgetful, tmp_path / "checkpoint")
-    uninterrupted = forgetful.step(batches[3])
+        lossy.step(batch)
+    checkpoints.save(lossy, tmp_path / "checkpoint")
+    uninterrupted = lossy.step(batches[3])
     begun.trainings[EXPORTED].rewind()
-    checkpoints.restore(forgetful, tmp_path / "checkpoint")
-    forgetful.step(batches[3])
-    found = judge(forgetful.state(), uninterrupted, EXPORTED)
+    checkpoints.restore(lossy, tmp_path / "checkpoint")
+    lossy.step(batches[3])
+    found = judge(lossy.state(), uninterrupted, EXPORTED)
     assert [j.leaf for j in found if j.status == FAIL] == [f"{EXPORTED}/{MOMENTS}", f"{EXPORTED}/parameters"]
     message = next(j.message for j in found if j.status == FAIL)
     assert message.startswith("moments/0/count must equal training without an interruption to the bit")

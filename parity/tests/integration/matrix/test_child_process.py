@@ -49,13 +49,13 @@ def statuses(run):
     return [check.status for check in run.all_checks()]
 
 
-def asked_when(text, interrupt):
+def requested_when(text, interrupt):
     """Asks for an interrupt once the child has said `text`."""
-    heard = []
+    collected = []
 
-    def show(said):
-        heard.append(said)
-        interrupt.requested = interrupt.requested or text in "".join(heard)
+    def show(output):
+        collected.append(output)
+        interrupt.requested = interrupt.requested or text in "".join(collected)
 
     return show
 
@@ -216,7 +216,7 @@ def test_a_record_that_is_none_is_as_good_as_none(run, tmp_path):
     assert (damaged.cell, damaged.stopped.status) == ("blank", ERROR)
 
 
-def said(text, code=1):
+def output(text, code=1):
     return f"sys.stdout.write({text!r}); sys.exit({code})"
 
 
@@ -246,7 +246,7 @@ PARITY = (
     ids=["import", "pytest-exit", "skew-in-later-lines", "parity", "last-line", "collection-error"],
 )  # fmt: skip
 def test_a_run_that_gave_up_is_an_error_of_the_class_that_its_log_tells(run, text, code, kind, evidence):
-    failed, _ = run(said(text, code))
+    failed, _ = run(output(text, code))
     assert failed.stopped == records.Stopped(ERROR, kind, evidence)
     assert statuses(failed) == [PASS, MISSING, MISSING]
 
@@ -305,7 +305,7 @@ except KeyboardInterrupt:
 
 def test_an_interrupted_child_seals_its_own_record(run):
     interrupt = DeferredInterrupt()
-    stopped, ended = run(SEALS_ITSELF, show=asked_when("ready", interrupt), interrupt=interrupt)
+    stopped, ended = run(SEALS_ITSELF, show=requested_when("ready", interrupt), interrupt=interrupt)
     assert (ended.code, ended.stopped) == (130, INTERRUPTED)
     assert stopped.stopped == records.Stopped(MISSING, "", "interrupted")
     assert statuses(stopped) == [PASS, PASS, MISSING]
@@ -315,7 +315,7 @@ def test_a_child_that_does_not_heed_an_interrupt_is_killed_and_what_it_saw_is_ke
     monkeypatch.setattr(child_process, "PATIENCE_S", 0.3)
     interrupt = DeferredInterrupt()
     deaf = "signal.signal(signal.SIGINT, signal.SIG_IGN); print('ready'); time.sleep(600)"
-    stopped, ended = run(deaf, show=asked_when("ready", interrupt), interrupt=interrupt)
+    stopped, ended = run(deaf, show=requested_when("ready", interrupt), interrupt=interrupt)
     assert (ended.code, ended.stopped) == (-signal.SIGKILL, INTERRUPTED)
     assert stopped.stopped == records.Stopped(MISSING, "", "interrupted")
     assert statuses(stopped) == [PASS, MISSING, MISSING]
@@ -325,7 +325,7 @@ def test_a_child_heeds_interrupts_also_where_this_process_was_started_to_ignore_
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         interrupt = DeferredInterrupt()
-        stopped, ended = run(SEALS_ITSELF, show=asked_when("ready", interrupt), interrupt=interrupt)
+        stopped, ended = run(SEALS_ITSELF, show=requested_when("ready", interrupt), interrupt=interrupt)
     finally:
         signal.signal(signal.SIGINT, before)
     assert ended.code == 130
@@ -335,7 +335,7 @@ def test_a_child_heeds_interrupts_also_where_this_process_was_started_to_ignore_
 def test_a_run_that_ended_before_it_could_be_interrupted_counts(run):
     interrupt = DeferredInterrupt()
     script = f"signal.signal(signal.SIGINT, signal.SIG_IGN); print('ready'); time.sleep(0.3); {SEALED} sys.exit(0)"
-    done, ended = run(script, show=asked_when("ready", interrupt), interrupt=interrupt)
+    done, ended = run(script, show=requested_when("ready", interrupt), interrupt=interrupt)
     assert (ended.stopped, done.stopped) == (INTERRUPTED, None)
 
 
@@ -348,7 +348,7 @@ def test_a_child_that_somebody_else_ends_was_interrupted(run, number):
 
 @pytest.mark.parametrize("words", ["parity: interrupted", "!!!!!!! KeyboardInterrupt !!!!!!!"])
 def test_the_exit_code_of_an_interrupt_is_one_where_the_log_says_so(run, words):
-    stopped, _ = run(said(f"{words}\n", 130))
+    stopped, _ = run(output(f"{words}\n", 130))
     assert stopped.stopped == records.Stopped(MISSING, "", "interrupted")
 
 

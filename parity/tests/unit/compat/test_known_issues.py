@@ -154,9 +154,9 @@ def test_the_right_class_with_other_evidence_is_not_known(listed):
 def test_what_was_settled_can_be_held_against_another_list(listed, status):
     kind = {FAIL: NUMERIC, CRASH: failures.CRASH, TIMEOUT: failures.TIMEOUT, PASS: None}.get(status, MISSING_FFI)
     check = failed(status=status, failure=kind, message=None)
-    settled = apply(check, ENVIRONMENT, listed({"class": kind or MISSING_FFI}))
-    assert settled.status in (KNOWN, FIXED)
-    assert revert(settled) == check
+    resolved = apply(check, ENVIRONMENT, listed({"class": kind or MISSING_FFI}))
+    assert resolved.status in (KNOWN, FIXED)
+    assert revert(resolved) == check
 
 
 @pytest.mark.parametrize(
@@ -326,9 +326,9 @@ def test_an_issue_that_explains_no_failure_of_any_run_is_unmatched(listed):
 
 def test_runs_that_are_settled_match_the_same_issues(listed):
     issues = listed({"id": "seen"}, {"id": "passes", "leaf": "erf"})
-    settled = [apply(check, ENVIRONMENT, issues) for check in (failed(), samples.check(leaf="erf"))]
-    assert [check.status for check in settled] == [KNOWN, FIXED]
-    assert [issue.id for issue in unmatched([run(*settled, tensorflow="2.21.0")], issues)] == ["passes"]
+    resolved = [apply(check, ENVIRONMENT, issues) for check in (failed(), samples.check(leaf="erf"))]
+    assert [check.status for check in resolved] == [KNOWN, FIXED]
+    assert [issue.id for issue in unmatched([run(*resolved, tensorflow="2.21.0")], issues)] == ["passes"]
 
 
 def test_a_check_that_passed_explains_nothing_even_with_a_score(listed):

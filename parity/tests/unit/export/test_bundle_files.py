@@ -173,15 +173,15 @@ def test_arrays_damaged_after_the_bundle_was_opened_are_named(bundle):
     whole = path.read_bytes()
     damaged = [whole[:cut] for cut in range(0, len(whole), 61)]
     damaged += [whole[:i] + bytes([whole[i] ^ 255]) + whole[i + 1 :] for i in range(0, len(whole), 7)]
-    said = []
+    text = []
     for data in damaged:
         path.write_bytes(data)
         try:
             opened.answer("answers", "predict", 3)
         except RecordError as error:
-            said.append(str(error))
-    assert len(said) > len(damaged) // 2
-    assert all("predict-b3.npz" in message for message in said)
+            text.append(str(error))
+    assert len(text) > len(damaged) // 2
+    assert all("predict-b3.npz" in message for message in text)
 
 
 def test_no_pickle_is_read(bundle):

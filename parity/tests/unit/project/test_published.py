@@ -61,8 +61,8 @@ def test_a_baseline_is_of_this_suite(path):
     baseline = json.loads(path.read_text(encoding="utf-8"))
     assert {row["limit"] for row in baseline["items"]} == {rules.LIMIT}
     assert baseline["deprecations"] is not None
-    asked = {row["probe"] for row in baseline["items"]}
-    assert {"predict", "relations", "seeded_defects", "operations", "finetuning", "artifact", "training"} <= asked
+    items = {row["probe"] for row in baseline["items"]}
+    assert {"predict", "relations", "seeded_defects", "operations", "finetuning", "artifact", "training"} <= items
 
 
 def test_every_supported_cell_has_a_baseline():

@@ -190,10 +190,10 @@ def test_a_killed_run_loses_at_most_the_check_in_flight(tmp_path):
         while process.stdout.readline() != "20\n":
             assert process.poll() is None
         process.kill()
-        told = [20, *map(int, process.stdout.read().split())]
+        reported = [20, *map(int, process.stdout.read().split())]
     assert process.returncode == -signal.SIGKILL
     seen = records.read(tmp_path)
-    assert told[-1] + 1 <= len(seen.checks) <= told[-1] + 2
+    assert reported[-1] + 1 <= len(seen.checks) <= reported[-1] + 2
     assert [c.item for c in seen.checks] == [f"item {i}" for i in range(len(seen.checks))]
     assert seen.counts() == {records.PASS: len(seen.checks), records.MISSING: 10_000 - len(seen.checks)}
     assert seen.state == records.ABORTED

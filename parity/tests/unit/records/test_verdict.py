@@ -63,5 +63,5 @@ def test_an_interrupted_run_still_tells_its_failures():
 
 
 def test_the_verdict_names_what_is_not_installed():
-    run = samples.run(environment={"versions": {"jax": None}}, checks=[Check(**samples.ASKED, leaf="*", status="pass")])
+    run = samples.run(environment={"versions": {"jax": None}}, checks=[Check(**samples.ITEM, leaf="*", status="pass")])
     assert "JAX (not installed) and TensorFlow (not installed)" in run.verdict()

@@ -29,8 +29,8 @@ def written(tmp_path):
 def test_the_page_says_what_became_of_every_cell_in_words(written):
     text = Page(written(*KINDS.values())).text()
     assert atlas_text.verdict(of(*KINDS.values())) in text
-    for said, cell in KINDS.items():
-        assert text.count(said) >= 2, said
+    for output, cell in KINDS.items():
+        assert text.count(output) >= 2, output
         assert cell["cell"] in text
     assert 'with parity.readable_by("tensorflow==2.17.1"):' in text
     assert "score 18.3, bit-exact" in text

@@ -20,15 +20,15 @@ def power(error, weight="Dense_0/kernel", probe="predict"):
 
 
 @pytest.mark.parametrize(
-    ("powers", "said"),
+    ("powers", "output"),
     [
         ([power(0.0, "key", "rng"), power(1e-4)], "A relative error of 1.00e-04 in Dense_0/kernel would be caught."),
         ([power(0.0, "key", "rng")], "Every comparison is exact: any error would be caught."),
         ([power(0.0, "key"), power(math.inf)], "No probe would catch an error in any weight."),
     ],
 )
-def test_what_is_compared_exactly_is_no_measured_power(powers, said, tmp_path):
-    assert views(run(powers=powers))["power"]["caption"] == said
+def test_what_is_compared_exactly_is_no_measured_power(powers, output, tmp_path):
+    assert views(run(powers=powers))["power"]["caption"] == output
     html = page(run(powers=powers), tmp_path)
     assert '<td class="n">any</td>' in html
     [section] = re.findall(r'id="power".*?</table>', html, re.DOTALL)
@@ -83,16 +83,16 @@ def test_what_is_not_known_is_not_said_to_be_none(tmp_path):
     made = run(checks=[skewed, known], remedies=[Remedy("other", "tensorflow==2.21.0", "stablehlo_skew", "")])
     stopped = run(stopped=Stopped("crash", "crash", ""), checks=[])
     for one in (made, stopped):
-        said = [terminal.show(one), markdown.summary([(one, None)]), *(each.text for each in advice.blocking(one))]
-        said.append(Page(without_script(page(one, tmp_path)).partition("</head>")[2]).text)
-        assert not [text for text in said if re.search(r"\bNone\b|, \.|\(\)", text)]
+        output = [terminal.show(one), markdown.summary([(one, None)]), *(each.text for each in advice.blocking(one))]
+        output.append(Page(without_script(page(one, tmp_path)).partition("</head>")[2]).text)
+        assert not [text for text in output if re.search(r"\bNone\b|, \.|\(\)", text)]
 
 
 def test_the_verdict_on_every_run_stands_first():
     long = run(checks=[check(n, status="fail", message="off " * 900, item=f"test_predict[{n}]") for n in range(900)])
     runs = [samples.run(cell=f"cell{n}") if n % 2 else long for n in range(9)]
-    said = markdown.summary([(one, None) for one in runs]).replace("\\", "")
-    first = said.partition("\n## ")[0]
+    output = markdown.summary([(one, None) for one in runs]).replace("\\", "")
+    first = output.partition("\n## ")[0]
     assert all(one.verdict() in first for one in runs)
 
 

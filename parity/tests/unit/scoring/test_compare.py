@@ -121,8 +121,8 @@ def test_threads_change_nothing(arrays):
         assert (one.count, one.max) == (two.count, two.max)
         assert one.square_sum == pytest.approx(two.square_sum, rel=1e-12)
         assert_distance(one, reference, arrays[2])
-    forget = {"actual": NOWHERE, "jax": NOWHERE}
-    assert replace(threaded, **forget) == replace(single, **forget)
+    drop = {"actual": NOWHERE, "jax": NOWHERE}
+    assert replace(threaded, **drop) == replace(single, **drop)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

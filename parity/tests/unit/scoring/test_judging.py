@@ -261,7 +261,7 @@ def test_a_nan_is_found_beside_an_infinity_that_is_due():
 
 
 @pytest.mark.parametrize(
-    ("score", "jax_score", "said"),
+    ("score", "jax_score", "output"),
     [
         (1, 1, "neither moved"),
         (LIMIT, LIMIT, "neither moved"),
@@ -273,8 +273,8 @@ def test_a_nan_is_found_beside_an_infinity_that_is_due():
         (math.nan, math.nan, "both moved"),
     ],
 )
-def test_attribution(score, jax_score, said):
-    assert rules.attribution(score, jax_score, LIMIT) == said
+def test_attribution(score, jax_score, output):
+    assert rules.attribution(score, jax_score, LIMIT) == output
 
 
 ONE = {"leaf": np.ones(3, np.float32)}
