@@ -144,7 +144,7 @@ def deviates(found, step, leaf):
     return deviation is not None and deviation.step == BEGIN + step and re.fullmatch(leaf, deviation.result.leaf)
 
 
-@pytest.mark.parametrize("way", [CARRIED, EXPORTED, RETURNED])
+@pytest.mark.parametrize("method", [CARRIED, EXPORTED, RETURNED])
 def test_a_hand_over_without_a_fault_follows_the_reference(begun, method):
     found = begun.trajectories.outcome(method)
     assert {j.status for j in begun.trajectories.results(method)} == {PASS}

@@ -36,10 +36,10 @@ ITEMS = [
 ]
 
 
-@pytest.mark.parametrize("item", [benchmarking.parameter(item) for item in ITEMS], ids=NAMES)
-def test_replayed(benchmark, request, item):
-    times = [int(ns * (FACTOR if item.runtime == "jax" else 2)) for ns in TIMES]
-    found = Timing("c", item.runtime, "predict", 1, "cpu:0", 1.0, 1.0, 1.0, times, True, 1, ratio=2.0)
+@pytest.mark.parametrize("planned", [benchmarking.parameter(planned) for planned in ITEMS], ids=NAMES)
+def test_replayed(benchmark, request, planned):
+    times = [int(ns * (FACTOR if planned.runtime == "jax" else 2)) for ns in TIMES]
+    found = Timing("c", planned.runtime, "predict", 1, "cpu:0", 1.0, 1.0, 1.0, times, True, 1, ratio=2.0)
     timed = benchmarking.effort(request.config).timed
     benchmarking.replay(request, lambda: found if timed else None)
 
