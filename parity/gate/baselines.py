@@ -1,6 +1,6 @@
 """Baselines: what is kept of a run that was in order, to hold later runs against, small and made to be diffed.
 
-A file is one JSON object, a question a line: by status its leaves, each with its score. Scores, budgets and powers
+A file is one JSON object, an item a line: by status its leaves, each with its score. Scores, budgets and powers
 are rounded up to the next of 1, 2, 5, 10, 20, 50, …, and scores up to 1, which is as good as JAX itself, are 1: so a
 run on another machine or another day, whose last bits differ, moves few lines, and since a baseline is never lower than
 what was measured, rounding alone makes no check look worse. There are no bits, machines, times or elements in it.

@@ -79,7 +79,7 @@ def _require_comparable(baseline: Side, candidate: Side) -> None:
         )
     if _ended(candidate) and candidate.places.keys().isdisjoint(item for item, _ in baseline.checks):
         raise NotComparableError(
-            f"{baseline.source} and {candidate.source} have no question in common (their modes: "
+            f"{baseline.source} and {candidate.source} have no item in common (their modes: "
             f"{baseline.mode}, {candidate.mode}). Expected runs of the same case in the same mode."
         )
 
@@ -98,7 +98,7 @@ def _of_runs(baseline: Side, candidate: Side) -> Iterator[Finding]:
     elif not candidate.compared():
         yield Finding(BLOCK, verdict.INCOMPLETE, "", "TensorFlow answered nothing in the candidate")
     if baseline.mode != candidate.mode:
-        reason = f"the baseline's mode is {baseline.mode}, the candidate's {candidate.mode}, which asks other questions"
+        reason = f"the baseline's mode is {baseline.mode}, the candidate's {candidate.mode}, which has other items"
         yield Finding(NOTE, verdict.MODE, "", reason)
 
 

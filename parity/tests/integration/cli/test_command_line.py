@@ -72,7 +72,7 @@ def test_no_other_command_imports_the_studies():
     assert samples.python("-c", code).stdout == "[]\n"
 
 
-def test_the_version_is_told():
+def test_the_version_option_prints_the_version():
     assert parity("--version").stdout == "parity 0.1.0\n"
 
 

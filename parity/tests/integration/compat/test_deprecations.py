@@ -42,7 +42,7 @@ def test_a_deprecation_names_its_package_and_no_path(text, filename, package, me
     assert message in (None, found.message)
 
 
-def test_warnings_and_logs_are_heard_and_nothing_else():
+def test_deprecations_in_warnings_and_logs_are_reported_and_nothing_else():
     collected = []
     with collecting(collected.append):
         warnings.warn("jax.a is deprecated", DeprecationWarning, stacklevel=1)
@@ -54,7 +54,7 @@ def test_warnings_and_logs_are_heard_and_nothing_else():
     assert {d.message: d.package for d in collected} == output
 
 
-def test_a_failure_inside_loses_nothing_that_was_heard():
+def test_deprecations_before_an_exception_are_reported():
     collected, before = [], list(logging.getLogger("tensorflow").handlers)
 
     def fail():

@@ -216,7 +216,7 @@ def test_a_line_is_added_after_one_that_does_not_end(archive):
     assert set(archives.listed(archive)) == {"0.9.2", "0.10.2"}
 
 
-def test_a_bundle_is_held_against_the_list_beside_it(archive):
+def test_a_bundle_is_verified_against_its_list_of_checksums(archive):
     archives.require_unaltered(archive / NAME)
     sums = archive / "SHA256SUMS"
     sums.write_text(f"{DIGEST}  {NAME}\n")

@@ -131,7 +131,7 @@ def test_of_every_leaf_the_worst_up_to_the_deviation_is_kept(reference, batches)
     assert [j.leaf for j in wrong.results() if j.status != PASS] == ["trajectory", "parameters/output"]
 
 
-def test_the_first_rung_of_the_ladder_is_named_even_if_another_scores_more(reference, batches):
+def test_the_first_stage_over_its_limit_is_named_even_if_a_later_one_scores_more(reference, batches):
     def fault(number, found):
         return {**found, "parameters/output": found["parameters/output"] * 2, LOSS: found[LOSS] * np.float32(1.001)}
 

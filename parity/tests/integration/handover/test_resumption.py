@@ -156,7 +156,7 @@ class WithoutMoments(ExportedContinuation):
 
 
 @pytest.mark.parametrize("continuation", [EXPORTED], indirect=True)
-def test_moments_that_a_checkpoint_misses_are_told(continuation, begun, tmp_path):
+def test_moments_missing_in_a_checkpoint_are_named(continuation, begun, tmp_path):
     batches = begun.trajectories.setup.batches
     lossy = WithoutMoments(continuation.handover, continuation.module)
     for batch in batches[:3]:
@@ -174,7 +174,7 @@ def test_moments_that_a_checkpoint_misses_are_told(continuation, begun, tmp_path
 
 @pytest.mark.parametrize("continuation", [EXPORTED], indirect=True)
 @pytest.mark.parametrize("lost", [*STATE, "moments/0/mu/output"])
-def test_a_stage_or_a_leaf_that_does_not_arrive_is_told(continuation, lost):
+def test_a_missing_stage_or_leaf_is_named(continuation, lost):
     state = continuation.state()
     arrived = {leaf: array for leaf, array in state.items() if lost not in (leaf, stage(leaf))}
     assert [j.leaf for j in judge(arrived, state, EXPORTED) if j.status != PASS] == [f"{EXPORTED}/{stage(lost)}"]

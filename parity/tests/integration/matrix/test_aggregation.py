@@ -59,8 +59,8 @@ def leave(reports, name=NAME, **changes):
 
 
 def failed(**changes):
-    output = {"failure": ENTRY["class"], "evidence": EVIDENCE, "message": f"No FFI handler registered for {EVIDENCE}"}
-    return samples.check(leaf="cholesky", status=ERROR, **{**output, **changes})
+    known = {"failure": ENTRY["class"], "evidence": EVIDENCE, "message": f"No FFI handler registered for {EVIDENCE}"}
+    return samples.check(leaf="cholesky", status=ERROR, **{**known, **changes})
 
 
 def contents(folder):
@@ -146,23 +146,23 @@ def test_an_entry_that_explains_no_failure_is_a_problem(reports, listed):
 
 
 @pytest.fixture
-def output(reports):
+def reader_states(reports):
     """Leaves the record of a reader that says so of itself."""
 
-    def leave_one(release, mode=JOINT, **output):
+    def leave_one(release, mode=JOINT, **states):
         run = samples.run(cell=f"jax0.9.2-tf{release}", mode=mode, checks=[samples.check()])
-        run.environment = {"versions": {"jax": "0.9.2", "tensorflow": release}, "reader": {**output, "more": "unknown"}}
+        run.environment = {"versions": {"jax": "0.9.2", "tensorflow": release}, "reader": {**states, "more": "unknown"}}
         records.seal(reports / run.cell, run)
 
     return leave_one
 
 
-def test_a_limit_that_a_reader_denies_is_a_problem_and_one_that_it_confirms_is_not(reports, output):
+def test_a_limit_that_a_reader_denies_is_a_problem_and_one_that_it_confirms_is_not(reports, reader_states):
     listed = readers.table()["2.21.0"]
-    output("2.21.0", **vars(listed))
+    reader_states("2.21.0", **vars(listed))
     assert aggregation.join(reports, {}).problems() == []
-    output("2.20.0", stablehlo="9.9.9", calling_convention=99)
-    output("9.9.9", stablehlo="9.9.9", calling_convention=99)
+    reader_states("2.20.0", stablehlo="9.9.9", calling_convention=99)
+    reader_states("9.9.9", stablehlo="9.9.9", calling_convention=99)
     joined = aggregation.join(reports, {})
     wrong, absent = joined.problems()
     assert wrong.startswith("readers.toml has Limits(stablehlo='1.12.1'")
@@ -171,8 +171,8 @@ def test_a_limit_that_a_reader_denies_is_a_problem_and_one_that_it_confirms_is_n
 
 
 @pytest.mark.parametrize("silent", [{"stablehlo": None, "calling_convention": 9}, {}])
-def test_a_reader_that_does_not_say_is_not_asked_for(reports, output, silent):
-    output("2.20.0", **silent)
+def test_a_reader_without_versions_adds_no_limits(reports, reader_states, silent):
+    reader_states("2.20.0", **silent)
     assert aggregation.join(reports, {}).limits == {}
 
 
@@ -278,7 +278,7 @@ def test_a_record_that_cannot_be_read_is_a_row_that_says_so_and_the_others_are_j
     assert (reports / name / "run.json").read_text(encoding="utf-8") == text
 
 
-def test_an_atlas_that_cannot_be_read_is_written_anew(reports):
+def test_an_unreadable_atlas_is_replaced(reports):
     leave(reports)
     aggregation.write(aggregation.join(reports, {}), reports, None)
     (reports / "atlas.json").write_text("{", encoding="utf-8")

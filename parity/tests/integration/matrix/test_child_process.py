@@ -82,7 +82,7 @@ os.abort()
 """
 
 
-def test_a_native_abort_is_a_crash_of_the_question_in_flight_and_tells_the_last_native_words(run):
+def test_a_native_abort_is_a_crash_of_the_running_item_with_the_last_native_lines(run):
     aborted, _ = run(ABORT)
     assert statuses(aborted) == [PASS, CRASH, MISSING]
     assert aborted.stopped == records.Stopped(
@@ -110,7 +110,7 @@ def test_a_native_abort_is_a_crash_of_the_question_in_flight_and_tells_the_last_
     ],
     ids=["null-pointer", "abort", "bad-alloc", "llvm", "another-signal"],
 )
-def test_a_crash_names_its_signal_and_what_was_said_of_it(run, script, evidence):
+def test_a_crash_names_its_signal_and_the_last_lines(run, script, evidence):
     crashed, _ = run(script)
     assert (crashed.stopped.status, crashed.stopped.failure) == (CRASH, failures.CRASH)
     assert crashed.stopped.evidence == evidence
@@ -136,7 +136,7 @@ def test_memory_that_is_refused_is_an_error_that_says_so(run):
     assert statuses(refused) == [PASS, MISSING, MISSING]
 
 
-def test_a_hang_is_a_timeout_of_the_question_in_flight_and_its_whole_group_is_ended(run, tmp_path):
+def test_a_hang_is_a_timeout_of_the_running_item_and_ends_its_process_group(run, tmp_path):
     script = """
 other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 Path(sys.argv[1], "pid").write_text(str(other.pid))
@@ -209,7 +209,7 @@ def test_a_record_cut_off_within_a_line_keeps_what_stands_before(run):
     assert statuses(torn) == [PASS, MISSING, MISSING]
 
 
-def test_a_record_that_is_none_is_as_good_as_none(run, tmp_path):
+def test_a_damaged_record_of_a_child_is_replaced_by_an_error_record(run, tmp_path):
     damaged, _ = run(
         "Path(sys.argv[1], 'run.jsonl').unlink(); Path(sys.argv[1], 'run.json').write_text('{'); sys.exit(1)"
     )
@@ -251,7 +251,7 @@ def test_a_run_that_gave_up_is_an_error_of_the_class_that_its_log_tells(run, tex
     assert statuses(failed) == [PASS, MISSING, MISSING]
 
 
-def test_a_run_that_said_nothing_is_told_by_its_code(run):
+def test_a_silent_run_is_classified_by_its_exit_code(run):
     silent, _ = run("import os; os._exit(9)", begun="")
     assert silent.stopped == records.Stopped(ERROR, failures.UNKNOWN, "it ended with code 9 and printed nothing")
 
@@ -275,7 +275,7 @@ print("buffered", end=""); os._exit(0)
     assert (tmp_path / "log.txt").read_text(encoding="utf-8", errors="backslashreplace") == f"before\n{expected}"
 
 
-def test_a_child_is_not_left_running_where_its_words_cannot_be_shown(tmp_path):
+def test_a_child_is_ended_where_its_output_cannot_be_printed(tmp_path):
     def broken(text):
         raise BrokenPipeError
 

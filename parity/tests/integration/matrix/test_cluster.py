@@ -67,7 +67,7 @@ def run(cluster, project, *names, options=()):
     return reported
 
 
-def test_a_cell_that_archives_is_refused_before_anybody_is_asked(project):
+def test_an_archiving_cell_is_refused_before_any_worker_is_contacted(project):
     with pytest.raises(UsageError, match=r"writes into the project, which no worker has.*tox run -e"):
         run_on_cluster("tcp://127.0.0.1:9", project.folder, [PAIRS[0], "py311-jax1.0-archive"], [], print)
 

@@ -443,7 +443,7 @@ def test_a_record_of_other_inputs_or_an_unsealed_or_damaged_one_is_made_again(ma
     assert up_to_date(other, tmp_path) is None
 
 
-def test_an_export_stands_as_long_as_its_bundle(made, exported, tmp_path):
+def test_an_export_is_up_to_date_only_while_its_bundle_exists(made, exported, tmp_path):
     writer = Cell.parse("jax0.9.2-export")
     exported(writer.name, inputs="these")
     task = Task(writer.name, EXPORT, (), "these", writer)

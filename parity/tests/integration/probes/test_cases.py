@@ -118,7 +118,7 @@ def test_64_bits_are_refused():
 
 
 @pytest.mark.parametrize("given", [{"batch_size": 0}, {"epochs": -1}])
-def test_a_training_that_is_none(given):
+def test_a_batch_size_below_one_is_refused(given):
     with pytest.raises(CaseError, match="expected a batch size of at least 1"):
         Training(**given)
 

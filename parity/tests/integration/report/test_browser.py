@@ -208,7 +208,7 @@ def test_axe_finds_nothing_serious_in_light_and_dark(visit, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_all_is_said_without_javascript(visit, name):
+def test_the_page_is_complete_without_javascript(visit, name):
     page = visit(name, java_script_enabled=False)
     bare = page.page.locator("body").inner_text()
     live = visit(name)

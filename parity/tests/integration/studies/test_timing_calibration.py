@@ -70,7 +70,7 @@ def test_every_promise_can_be_broken(changed, output):
     assert found.startswith(output)
 
 
-def test_a_study_beside_nothing_that_was_busy_is_none():
+def test_a_timing_study_whose_busy_process_was_idle_breaks_a_promise():
     idle = msgspec.structs.replace(study(), loads={"as it was": [0.1, 0.5], "loaded": [0.5, 0.99]})
     [found] = promises.broken(idle)
     assert found == "The load average beside a busy process was 0.99 in the end, expected 1 or more: nothing was busy."

@@ -42,7 +42,7 @@ def test_a_bundle_comes_back_as_it_was_written(tmp_path, signature):
     assert [p.name for p in path.parent.iterdir()] == ["bundle"]
 
 
-def test_the_inputs_come_back(tmp_path, bundle):
+def test_an_opened_bundle_returns_the_inputs_it_was_written_with(tmp_path, bundle):
     batch = bundles.open_bundle(bundle).batch(3)
     assert_same({"data": batch.data, "labels": batch.labels}, vars(BATCHES["tiny"]))
     batch = bundles.open_bundle(write(tmp_path / "named", NAMED)).batch(3)

@@ -88,7 +88,7 @@ def test_the_difference_is_shown_first_and_nothing_is_written_unasked(accepted):
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 1), ("no", 1)])
-def test_a_terminal_is_asked(accepted, monkeypatch, answer, code):
+def test_accepting_a_baseline_asks_for_confirmation_in_a_terminal(accepted, monkeypatch, answer, code):
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda _: answer)
     found, _, path = accepted(run())
@@ -153,13 +153,13 @@ def test_the_order_of_rows_does_not_matter():
     assert baselines.dumps(as_side(made)) == text
 
 
-def test_a_question_is_a_line():
+def test_a_baseline_has_one_line_per_item():
     lines = baselines.dumps(as_side(run())).splitlines()
     assert sum('"item"' in line for line in lines) == 3
     assert max(map(len, lines)) < 400
 
 
-def test_noise_moves_no_line():
+def test_a_baseline_does_not_change_with_noise_in_scores():
     made = newer(started_at="2026-03-03T00:00:00.000Z")
     made.checks = [replace(check, score=check.score * 1.2, bits_equal=False) for check in made.checks]
     made.environment["versions"] = dict(run().environment["versions"])

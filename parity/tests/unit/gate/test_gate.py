@@ -201,7 +201,7 @@ def test_lost_power_warns():
     assert kinds(judge(newer(powers=nearly))) == []
 
 
-def test_a_budget_that_is_gone_blocks_unless_its_whole_question_is_gone():
+def test_a_missing_budget_blocks_unless_its_item_is_missing_too():
     found = judge(newer(budgets=[]))
     assert kinds(found) == [("block", "missing")]
     assert (found.findings[0].noun, found.findings[0].probe, found.findings[0].leaf) == ("budget", "predict", "output")

@@ -48,7 +48,7 @@ def test_modes_have_grids_of_their_own_with_the_same_columns(written):
     assert found.text().count("2.20.0 2.21.0") == 4
 
 
-def test_a_cell_without_releases_stands_beside_the_grid(written):
+def test_a_cell_without_releases_is_listed_outside_the_grid(written):
     assert "its releases are not known: latest ? not run ." in Page(written(row(), latest="")).text()
 
 

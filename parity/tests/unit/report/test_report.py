@@ -53,7 +53,7 @@ def test_a_panel_that_fails_is_named_on_the_page_and_by_the_exit_code(name, tmp_
     assert_links_lead_somewhere(html)
 
 
-def test_the_order_of_the_page(tmp_path):
+def test_the_sections_of_the_page_are_in_order(tmp_path):
     html = without_script(page(run(), tmp_path))
     own = [
         "What unblocks it", "What changed since the baseline", "Matrix", "Scores", "Scores over batch sizes", "Curves",
@@ -152,7 +152,7 @@ def test_two_thousand_checks_are_less_than_two_megabytes(tmp_path):
     assert len(html.encode()) < 2e6
 
 
-def test_what_is_worst_is_said(tmp_path):
+def test_captions_and_rows_name_the_worst_check_first(tmp_path):
     bad = check(7, status="fail", score=3e4, failure="numeric", message="it is off", repeat="python -m pytest x")
     nothing = check(8, status="fail", score=math.nan)
     shown = views(run(checks=[check(), bad]))
@@ -192,12 +192,12 @@ def test_a_profile_says_where_the_farthest_element_is():
 @pytest.mark.parametrize(
     "found", [[[math.nan, 0.0]], [[0.0]], [[math.inf] * 90] * 70, []], ids=["nan", "zero", "inf", "none"]
 )
-def test_any_map_is_drawn(found):
+def test_a_profile_with_any_map_is_drawn(found):
     [(figure, _)] = views(run(profiles=[profile(map=found)]))["profiles"]["figures"]
     assert figure.svg.startswith("<svg")
 
 
-def test_what_could_not_be_asked_again_is_named(tmp_path):
+def test_a_leaf_that_could_not_be_evaluated_again_is_named(tmp_path):
     bare = {key: [] for key in ("shape", "edges", "counts", "jax_counts", "map", "block")}
     found = run(profiles=[profile(**bare, failed="it answers no more")])
     assert views(found)["profiles"]["figures"] == []

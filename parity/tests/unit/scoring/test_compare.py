@@ -113,7 +113,7 @@ def test_the_layout_in_memory_changes_nothing(arrays, step):
 
 
 @given(answers(sizes=LARGE))
-def test_threads_change_nothing(arrays):
+def test_threaded_and_single_threaded_comparisons_agree(arrays):
     single = engine._compare_range(*arrays, 0, arrays[0].size)
     threaded = compare(*arrays)
     for side, reference in (("actual", arrays[0]), ("jax", arrays[1])):

@@ -73,7 +73,7 @@ def moved(index, by):
     return move
 
 
-def test_honest_float32_passes():
+def test_correct_float32_passes():
     found = verdicts(OTHER_ORDER)
     assert not np.array_equal(OTHER_ORDER["hidden"], JAX["hidden"])
     assert {leaf: j.status for leaf, j in found.items()} == dict.fromkeys(JAX, records.PASS)
@@ -443,7 +443,7 @@ def oracle_verdicts(changes):
     return {j.leaf: j for j in judge_oracle({**HONEST, **changes}, jax, {**HONEST, **changes}, {})}
 
 
-def test_an_honest_oracle_passes():
+def test_a_correct_oracle_passes():
     assert {leaf: j.status for leaf, j in oracle_verdicts({}).items()} == dict.fromkeys(FINITE, records.PASS)
 
 
