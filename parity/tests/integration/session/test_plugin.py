@@ -92,6 +92,18 @@ def test_such_a_probe_is_selected_by_its_name(project):
     assert {item.runtime for item in found.plan} == {"jax_float64", "tf_graph"}
 
 
+def test_a_panel_that_fails_leaves_summary_record_and_page_and_an_internal_error(project):
+    (project / "broken.py").write_text("ORDER = 45\ndef view(cell): return 1 / 0")
+    panels = f"from parity.report import panels\npanels.__path__.append({str(project)!r})\n"
+    (project / "conftest.py").write_text(panels)
+    done = run(project, *OPTIONS, "--parity-probe=confidence", "--parity-out=out", "test_mine.py")
+    assert done.returncode == pytest.ExitCode.INTERNAL_ERROR, done.stdout + done.stderr
+    assert "are in parity: " in done.stdout
+    assert "The panel broken failed: ZeroDivisionError" in done.stdout
+    assert "The panel broken failed: ZeroDivisionError" in (project / "out" / "index.html").read_text()
+    assert records.read(project / "out").in_order()
+
+
 RAISES = """
 import pytest
 from parity import assert_in_order, score

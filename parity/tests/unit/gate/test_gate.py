@@ -341,7 +341,7 @@ def test_what_cannot_be_compared():
         (run(checks=[], plan=[]), newer(), "no checks"),
         (run(), newer(checks=[], plan=[]), "no checks"),
         (run(checks=[run().checks[3]]), newer(), "TensorFlow answered nothing"),
-        (run(checks=[samples.check(item="other")], plan=[]), newer(), "no question in common"),
+        (run(checks=[samples.check(item="other")], plan=[]), newer(), "no item in common"),
     ):
         with pytest.raises(NotComparableError, match=why) as error:
             judge(candidate, baseline)
