@@ -6,7 +6,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from parity.cli.options import CASE, SEVERAL
+from parity.cli import quiet
+from parity.cli.options import CASE, QUIET, SEVERAL
 
 
 def add(commands: Any) -> None:
@@ -15,7 +16,7 @@ def add(commands: Any) -> None:
         "export",
         help="train a case and export it into a bundle",
         description="Write a bundle: SavedModels, inputs, JAX's answers, the float64 oracle and budgets. "
-        "parity verify replays it where JAX is not installed.",
+        f"parity verify replays it where JAX is not installed. {QUIET}",
     )
     export.add_argument(
         "bundle",
@@ -36,9 +37,9 @@ def main(arguments: Namespace, further: list[str]) -> int:
     """Train a case and write a bundle."""
     from parity.session.exporting import export_case
 
-    export_case(
-        arguments.case, tuple(arguments.batch_size), arguments.bundle, arguments.readable_by, arguments.training
-    )
+    sizes = tuple(arguments.batch_size)
+    with quiet.frameworks():
+        export_case(arguments.case, sizes, arguments.bundle, arguments.readable_by, arguments.training)
     print(f"Bundle: {arguments.bundle}. Check it anywhere: parity verify {arguments.bundle}")
     if arguments.training:
         print(f"Hand-over: {arguments.bundle / 'handover'}. Whether it is right: parity run --probe trajectory")

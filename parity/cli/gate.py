@@ -27,7 +27,12 @@ def add(commands: Any) -> None:
         help="the candidate measured again; a step that takes longer blocks only if every repeat says so too "
         "(parity upgrade makes none, so there it only warns)",
     )
-    gate.add_argument("--policy", metavar="FILE", type=Path, help="what blocks and what warns (default: the package's)")
+    gate.add_argument(
+        "--policy", metavar="FILE", type=Path, help="what blocks and what warns, in place of the package's"
+    )
+    gate.add_argument(
+        "--allow-downgrade", action="store_true", help="only warn where the candidate's releases are older"
+    )
     gate.add_argument("--markdown", metavar="FILE", type=Path, help="append it for a CI summary, $GITHUB_STEP_SUMMARY")
     gate.add_argument("--junit", metavar="FILE", type=Path, help="write it as JUnit XML")
     gate.add_argument("--json", metavar="FILE", type=Path, help="write everything that was found")
@@ -41,6 +46,8 @@ def main(arguments: Namespace, further: list[str]) -> int:
     gc.disable()  # one pass over two records, kept to the end: nothing to collect
     import sys
 
+    import msgspec
+
     from parity import gate
     from parity.core.errors import NotComparableError
     from parity.gate import outputs
@@ -49,6 +56,8 @@ def main(arguments: Namespace, further: list[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no crash
 
     policy = gate.load_policy(arguments.policy)
+    if arguments.allow_downgrade:
+        policy = msgspec.structs.replace(policy, downgrade="advisory")
     baseline, candidate = gate.read(arguments.baseline), gate.read(arguments.candidate)
     if arguments.baseline.resolve() == arguments.candidate.resolve():
         raise NotComparableError(f"{baseline.source} is given twice. Expected an old and a new record.")

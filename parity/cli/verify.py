@@ -6,7 +6,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from parity.cli.options import KNOWN_ISSUES
+from parity.cli import quiet
+from parity.cli.options import KNOWN_ISSUES, QUIET
 
 
 def add(commands: Any) -> None:
@@ -14,7 +15,7 @@ def add(commands: Any) -> None:
     verify = commands.add_parser(
         "verify",
         help="check this TensorFlow against a bundle; needs no JAX",
-        description="Replay a bundle in this TensorFlow and judge the answers by the budgets in it.",
+        description=f"Replay a bundle in this TensorFlow and judge the answers by the budgets in it. {QUIET}",
     )
     verify.add_argument("bundle", metavar="BUNDLE", type=Path, help="a folder or file written by parity export")
     verify.add_argument("--out", metavar="DIR", type=Path, help="also write run.json and index.html into this folder")
@@ -31,7 +32,9 @@ def main(arguments: Namespace, further: list[str]) -> int:
 
     if arguments.out is not None:
         storage.output_folder(arguments.out)
-    done = verify_bundle(arguments.bundle, arguments.out, arguments.cell, arguments.remedied, arguments.known_issues)
+    options = arguments.out, arguments.cell, arguments.remedied, arguments.known_issues
+    with quiet.frameworks():
+        done = verify_bundle(arguments.bundle, *options)
     for check in done.all_checks():
         if check.status not in records.IN_ORDER:
             print(f"{check.status} {check.item} {check.leaf}: {check.message}")

@@ -63,3 +63,9 @@ class RemedyError(ParityError):
     """A remedy cannot be applied, because this jax is another than those for which it was written."""
 
     exit_code = 1
+
+
+class PanelError(ParityError):
+    """A panel of a report failed; the page was written, with a line about it in place of the panel."""
+
+    exit_code = 70

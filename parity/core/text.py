@@ -26,13 +26,13 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     return f"{text[:-1]}\\x3a" if text.endswith(":") else text  # a colon of ours may follow
 
 
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
-
-
 def plural(n: int, word: str, several: str = "") -> str:
     """Return a count with its noun: `1 check`, `2,190 checks`; `several` is an irregular plural."""
     return f"{n:,} {word if n == 1 else several or f'{word}s'}"
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
 
 
 def one_stop(text: str) -> str:

@@ -1,6 +1,6 @@
 """Baselines: what is kept of a run that was in order, to hold later runs against, small and made to be diffed.
 
-A file is one JSON object, a question a line: by status its leaves, each with its score. Scores, budgets and powers
+A file is one JSON object, an item a line: by status its leaves, each with its score. Scores, budgets and powers
 are rounded up to the next of 1, 2, 5, 10, 20, 50, …, and scores up to 1, which is as good as JAX itself, are 1: so a
 run on another machine or another day, whose last bits differ, moves few lines, and since a baseline is never lower than
 what was measured, rounding alone makes no check look worse. There are no bits, machines, times or elements in it.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from parity.core.errors import NotComparableError, NotInOrderError, RecordError, UsageError
-from parity.core.text import one_line
+from parity.core.text import one_line, plural
 from parity.gate import outputs
 from parity.gate.checks import digits, disorder
 from parity.gate.decision import is_power, judge
@@ -50,8 +50,9 @@ def accept(run: Side) -> Side:
     if bad:
         check, why = bad[0]
         raise NotInOrderError(
-            f"{run.source} can be no baseline: {len(bad):,} of {len(run.checks):,} checks are not in order, such as "
-            f"{one_line(check.leaf)} of {one_line(check.item)}, which {why}. Mend them, or list them as known issues."
+            f"{run.source} can be no baseline: {len(bad):,} of {plural(len(run.checks), 'check')} not in order, such "
+            f"as {one_line(check.leaf)} of {one_line(check.item)}, which {why}. Mend them, or list them as known "
+            "issues."
         )
     return run
 
@@ -155,7 +156,7 @@ def _plain(value: float | str) -> float | str:
 def difference(path: Path, run: Side, text: str) -> str:
     """Return what changes when `text`, the baseline of `run`, takes the place of the one in `path`, if there is one."""
     if not path.is_file():
-        return f"There is no baseline {path} yet; this one has {len(run.checks):,} checks."
+        return f"There is no baseline {path} yet; this one has {plural(len(run.checks), 'check')}."
     try:
         old = read(path)
         lines = [outputs.terminal(judge(old, run, load_policy()))]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from parity.core.errors import NotComparableError
-from parity.core.text import one_line
-from parity.gate import latency, machines, measures, verdict
+from parity.core.text import one_line, plural
+from parity.gate import latency, machines, measures, releases, verdict
 from parity.gate.checks import Pair, compare, differing_pairs
-from parity.gate.policy import Policy
+from parity.gate.policy import ADVISORY, Policy
 from parity.gate.side import PACKAGES, PAIR, Side
 from parity.gate.verdict import BLOCK, NOTE, STAY, UPGRADE, WARN, WITH_REMEDY, Finding, Verdict
 from parity.records.rows import Place
@@ -40,6 +39,7 @@ def judge(baseline: Side, candidate: Side, policy: Policy, repeats: Sequence[Sid
     pairs = list(differing_pairs(baseline.checks, candidate.checks, policy.drift))
     found = [
         *_of_runs(baseline, candidate),
+        *_of_releases(baseline, candidate, policy),
         *_of_checks(baseline, candidate, pairs, policy),
         *measures.compare_powers(baseline, candidate, policy),
         *measures.compare_budgets(baseline, candidate, policy.drift),
@@ -79,7 +79,7 @@ def _require_comparable(baseline: Side, candidate: Side) -> None:
         )
     if candidate.complete() and candidate.places.keys().isdisjoint(item for item, _ in baseline.checks):
         raise NotComparableError(
-            f"{baseline.source} and {candidate.source} have no question in common (their modes: "
+            f"{baseline.source} and {candidate.source} have no item in common (their modes: "
             f"{baseline.mode}, {candidate.mode}). Expected runs of the same case in the same mode."
         )
 
@@ -93,26 +93,33 @@ def _of_runs(baseline: Side, candidate: Side) -> Iterator[Finding]:
         yield Finding(BLOCK, verdict.INCOMPLETE, "", f"the candidate's run was {candidate.state}")
     elif not candidate.compared():
         yield Finding(BLOCK, verdict.INCOMPLETE, "", "TensorFlow answered nothing in the candidate")
-    if why := _swapped(baseline, candidate):
-        yield Finding(WARN, verdict.SWAPPED, "", f"the candidate is older than the baseline, {why}: are they swapped?")
     if baseline.mode != candidate.mode:
-        reason = f"the baseline's mode is {baseline.mode}, the candidate's {candidate.mode}, which asks other questions"
+        reason = f"the baseline's mode is {baseline.mode}, the candidate's {candidate.mode}, which has other items"
         yield Finding(NOTE, verdict.MODE, "", reason)
 
 
-def _swapped(baseline: Side, candidate: Side) -> str:
-    """Return in what the candidate is older than the baseline; empty where it is not."""
-    pairs = {name: (baseline.versions.get(name), candidate.versions.get(name)) for name in PAIR}
-    moved = {name: (_numbers(new), _numbers(old)) for name, (old, new) in pairs.items() if old and new and old != new}
-    if moved:
-        return f"by its {' and '.join(moved)}" if all(new < old for new, old in moved.values()) else ""
-    if baseline.started_at and candidate.started_at and candidate.started_at < baseline.started_at:
-        return "by the time of its run"
-    return ""
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", version)]
+def _of_releases(baseline: Side, candidate: Side, policy: Policy) -> Iterator[Finding]:
+    """Yield what says that the sides are swapped; where no release moved, the time of the runs may say it."""
+    moved = releases.moved(baseline.versions, candidate.versions)
+    older, newer, unordered = (
+        [name for name, direction in moved.items() if direction == wanted]
+        for wanted in (releases.OLDER, releases.NEWER, releases.UNORDERED)
+    )
+    if unordered:
+        what = f"the order of the releases of {' and '.join(unordered)} is not known"
+        yield Finding(WARN, verdict.UNORDERED, "", what)
+    if older and newer:
+        what = f"the candidate has older releases of {' and '.join(older)}, newer ones of {' and '.join(newer)}"
+        yield Finding(WARN, verdict.OLDER, "", what)
+    elif older:
+        hard = policy.downgrade != ADVISORY
+        what = f"the candidate has older releases than the baseline, of {' and '.join(older)}"
+        question = "are the two swapped? A downgrade on purpose is allowed by --allow-downgrade"
+        excuse = "" if hard else "the policy allows a downgrade"
+        level = BLOCK if hard else WARN
+        yield Finding(level, verdict.SWAPPED, "", what, detail=question if hard else "", excuse=excuse)
+    elif not moved and candidate.started_at and candidate.started_at < (baseline.started_at or ""):
+        yield Finding(WARN, verdict.SWAPPED, "", "the candidate ran before the baseline: are the two swapped?")
 
 
 def _of_checks(baseline: Side, candidate: Side, pairs: Iterable[Pair], policy: Policy) -> Iterator[Finding]:
@@ -143,26 +150,27 @@ def _decide(found: list[Finding], groups: list[verdict.Group], compared: int, ca
     if blocks:
         more = sum(group.count for group in blocks[1:])
         first = blocks[0].sentence.removesuffix(".")
-        return STAY, f"{first}{f'; {more:,} more findings block' if more else ''}."
+        others = f"; {plural(more, 'more finding blocks', 'more findings block')}" if more else ""
+        return STAY, f"{first}{others}."
     mended = [finding for finding in found if finding.kind == verdict.REMEDIED and not finding.excuse]
     total, warned = compared, sum(group.count for group in groups if group.level == WARN)
     excused = sum(bool(finding.excuse) and finding.kind != verdict.REMEDIED for finding in found)
     warned -= excused + sum(finding.level == WARN for finding in mended)
-    advisory = f"{excused:,} {'finding is' if excused == 1 else 'findings are'} advisory" if excused else ""
+    advisory = f"{plural(excused, 'finding is', 'findings are')} advisory" if excused else ""
     still = sum(group.count for group in groups if group.kind == verdict.STILL)
-    beside = "".join([
-        f", {warned:,} {'warning' if warned == 1 else 'warnings'}" if warned else "",
+    further = "".join([
+        f", {plural(warned, 'warning')}" if warned else "",
         f", {still:,} failed in both" if still else "",
     ])  # fmt: skip
     if mended:
-        beside = f"{advisory and f', {advisory}'}{beside}"
+        further = f"{advisory and f', {advisory}'}{further}"
         return (
             WITH_REMEDY,
-            f"{len(mended):,} of {total:,} checks pass only {_remedy(mended, candidate)}{beside}.",
+            f"{len(mended):,} of {plural(total, 'check')} pass only {_remedy(mended, candidate)}{further}.",
         )
     added = len(candidate.checks) - total
-    new = f", and {added:,} are new" if added else ""
-    return UPGRADE, f"{advisory or 'nothing got worse'} in {total:,} checks{new}{beside}."
+    new = f", and {added:,} {'is' if added == 1 else 'are'} new" if added else ""
+    return UPGRADE, f"{advisory or 'nothing got worse'} in {plural(total, 'check')}{new}{further}."
 
 
 def _remedy(mended: list[Finding], candidate: Side) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from parity.core.text import one_line
+from parity.core.text import one_line, plural
 from parity.gate.side import Side
 from parity.gate.text import markdown, workflow_command
 from parity.gate.verdict import BLOCK, LEVELS, NOTE, WARN, Group, Verdict
@@ -31,13 +31,13 @@ def terminal(verdict: Verdict, width: int = 80) -> str:
             lines += textwrap.wrap(group.sentence, width, initial_indent="- ", subsequent_indent="  ")
         if left := groups[SHOWN:]:
             lines.append(f"- and {_cut(left)}")
-    compared = f"{verdict.compared:,} checks of {verdict.baseline} compared with {verdict.candidate}."
+    compared = f"{plural(verdict.compared, 'check')} of {verdict.baseline} compared with {verdict.candidate}."
     return "\n".join([*lines, "", *textwrap.wrap(compared, width)])
 
 
 def summary(verdict: Verdict) -> str:
     """Return the verdict as Markdown of less than a mebibyte."""
-    tail = f"\n{verdict.compared:,} checks of {verdict.baseline} compared with {verdict.candidate}.\n"
+    tail = f"\n{plural(verdict.compared, 'check')} of {verdict.baseline} compared with {verdict.candidate}.\n"
     parts = [f"**{markdown(verdict.sentence)}**\n"]
     size, left = MARKDOWN_BYTES - 1024 - len(parts[0].encode()), []
     for level in LEVELS:
@@ -114,4 +114,4 @@ def as_json(verdict: Verdict, baseline: Side, candidate: Side) -> str:
 
 def _cut(groups: list[Group]) -> str:
     count = sum(group.count for group in groups)
-    return f"{count:,} more {'finding' if count == 1 else 'findings'} cut here; --json FILE has all of them."
+    return f"{plural(count, 'more finding')} cut here; --json FILE has all of them."

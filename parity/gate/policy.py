@@ -52,9 +52,10 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `policy.toml` says."""
+    """What `policy.toml` says; `downgrade` is the level of a candidate whose releases are all older."""
 
     drift: Drift
+    downgrade: Level = "hard"
     rule: tuple[Rule, ...] = ()
 
     def excuse(self, case: str, probe: str, runtime: str) -> str:
@@ -97,7 +98,9 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_policy(path: Path | None = None) -> Policy:
-    """Return the policy in `path`, or the one that ships with the package.
+    """Return the policy that ships with the package, with what the one in `path` has in place of it.
+
+    `path` overrides it key by key, and in the table `drift` too; rules are one key: those of `path` replace all.
 
     Raises:
         UsageError: it cannot be read, is not TOML, or says something else than the shipped one's kind of thing.
@@ -105,15 +108,19 @@ def load_policy(path: Path | None = None) -> Policy:
     path = Path(path or SHIPPED)
     shown = one_line(str(path))
     try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), type=Policy)
+        shipped, own = (tomllib.loads(each.read_text(encoding="utf-8")) for each in (SHIPPED, path))
+        if isinstance(own.get("drift"), dict):
+            own["drift"] = {**shipped["drift"], **own["drift"]}
+        return msgspec.convert({**shipped, **own}, type=Policy)
     except OSError as error:
         raise UsageError(f"cannot read the policy {shown}: {error.strerror}. Expected a file like {SHIPPED}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{shown} is not TOML: {one_line(str(error))}. Expected a file like {SHIPPED}.") from None
     except (msgspec.ValidationError, ValueError) as error:
         raise UsageError(
-            f"the policy {shown} cannot be used: {one_line(str(error))}. Expected a table `drift` with {_FACTORS}, and "
-            f"tables `rule` with level (hard or advisory), reason, and patterns case, probe, runtime, as in {SHIPPED}."
+            f"the policy {shown} cannot be used: {one_line(str(error))}. Expected any of: a table `drift` with any of "
+            f"{_FACTORS}; `downgrade` (hard or advisory); tables `rule` with level (hard or advisory), reason, and "
+            f"patterns case, probe, runtime; as in {SHIPPED}."
         ) from None
 
 

@@ -20,10 +20,12 @@ WORSE, OVER, POWERLESS, FIXED, LIMIT = "worse", "over the limit", "powerless", "
 UNMEASURED, NEW_BAD = "not measured", "new and not in order"
 REMEDIED, DRIFT, BITS, BUDGET, POWER = "remedied", "drift", "bits", "budget", "power"
 DEPRECATION, LATENCY, FOOTPRINT = "deprecation", "latency", "footprint"
-SWAPPED, MODE, STILL, REPAIRED, LISTED, NEW = "swapped", "mode", "still failing", "repaired", "listed", "new"
+SWAPPED, OLDER, UNORDERED = "swapped", "partly older", "unordered"
+MODE, STILL, REPAIRED, LISTED, NEW = "mode", "still failing", "repaired", "listed", "new"
 KINDS = (
-    INCOMPLETE, CRASH, TIMEOUT, ERROR, MISSING, WORSE, OVER, POWERLESS, FIXED, LIMIT, UNMEASURED, NEW_BAD,
-    REMEDIED, DRIFT, BITS, BUDGET, POWER, DEPRECATION, LATENCY, FOOTPRINT, SWAPPED, MODE, STILL, REPAIRED, LISTED, NEW,
+    INCOMPLETE, SWAPPED, CRASH, TIMEOUT, ERROR, MISSING, WORSE, OVER, POWERLESS, FIXED, LIMIT, UNMEASURED, NEW_BAD,
+    REMEDIED, DRIFT, BITS, BUDGET, POWER, DEPRECATION, LATENCY, FOOTPRINT, OLDER, UNORDERED, MODE, STILL,
+    REPAIRED, LISTED, NEW,
 )  # fmt: skip
 """The most telling first: in this order they are shown."""
 
@@ -120,7 +122,7 @@ def _sentence(findings: list[Finding]) -> str:
     excuse = f" (advisory: {one_line(first.excuse)})" if first.excuse else ""
     detail = one_line(first.detail, 240).rstrip(".")
     if not first.noun:
-        return f"{': '.join(filter(None, (first.what, detail)))}."
+        return f"{': '.join(filter(None, (first.what, detail)))}{excuse}."
     many = len(findings) > 1
     subject = f"{len(findings):,} {first.noun}{'s' * many}"
     subject += "".join(

@@ -147,12 +147,12 @@ def _to_json(training: Training) -> dict[str, Any]:
 
     Such a training has no Keras counterpart, so it goes on by the exported update, which needs neither.
     """
-    told = asdict(training)
+    fields = asdict(training)
     try:
-        declared = json.loads(json.dumps({name: told[name] for name in DECLARED}, default=_number))
+        declared = json.loads(json.dumps({name: fields[name] for name in DECLARED}, default=_number))
     except TypeError:
         declared = dict.fromkeys(DECLARED)
-    return {**told, **declared}
+    return {**fields, **declared}
 
 
 def _number(value: Any) -> Any:
@@ -162,12 +162,12 @@ def _number(value: Any) -> Any:
     raise TypeError(f"{value!r} is no number")
 
 
-def _training(told: dict[str, Any]) -> Training:
+def _training(fields: dict[str, Any]) -> Training:
     """Invert `_to_json`."""
-    optimizer, schedule = (one and {**one, "options": _options(one["options"])} for one in map(told.get, DECLARED))
+    optimizer, schedule = (one and {**one, "options": _options(one["options"])} for one in map(fields.get, DECLARED))
     return Training(
         **{
-            **told,
+            **fields,
             "optimizer": Optimizer(**optimizer) if optimizer else Optimizer(make=_not_written),
             "schedule": Schedule(**schedule) if schedule else None,
         }

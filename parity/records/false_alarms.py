@@ -1,4 +1,4 @@
-"""The false-alarm study, joined: what honest releases score, the limit that follows, and what it still catches.
+"""The false-alarm study, joined: what sound releases score, the limit that follows, and what it still catches.
 
 `parity study false-alarms run` measures one pair of releases; here several measurements become `false-alarms.json`.
 """
@@ -22,7 +22,7 @@ from parity.records.numbers import rows_text, short
 SCHEMA = 1
 DATA = "false-alarms.json"
 MARGIN = 1.25
-"""How far above the highest honest score the limit must stay: another machine's kernels add in another order."""
+"""How far above the highest sound score the limit must stay: another machine's kernels add in another order."""
 BINS_PER_DOUBLING = 2
 """Of the histogram of scores."""
 
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 
 def limit_for(highest: float) -> float:
-    """Return the limit that follows from the highest honest score: the next power of two, `MARGIN` included."""
+    """Return the limit that follows from the highest sound score: the next power of two, `MARGIN` included."""
     return 2.0 ** math.ceil(math.log2(MARGIN * highest))
 
 
@@ -68,13 +68,13 @@ def join(studies: dict[str, Row], limit: float) -> Row:
         NotComparableError: there is no score to take a limit from.
     """
     checks = [{"cell": cell, **row} for cell, study in studies.items() for row in study["checks"]]
-    honest = [row for row in checks if row["score"] is not None and math.isfinite(row["score"])]
+    scored = [row for row in checks if row["score"] is not None and math.isfinite(row["score"])]
     powers = list(_by_weight([row for study in studies.values() for row in study["powers"]], limit))
-    if not any(row["score"] for row in honest):
+    if not any(row["score"] for row in scored):
         raise NotComparableError(
             "no check has a finite score over 0, and no limit follows. Measure: parity study false-alarms."
         )
-    highest = max(honest, key=lambda row: row["score"])
+    highest = max(scored, key=lambda row: row["score"])
     alarms = [row for row in checks if row["status"] != PASS or not (row["score"] or 0.0) <= limit]
     return {
         "schema": SCHEMA,
@@ -86,20 +86,20 @@ def join(studies: dict[str, Row], limit: float) -> Row:
         "false_alarms": [_place(row) for row in alarms],
         "kinks": [_place(row) for row in checks if row.get("kink")],
         "highest": _place(highest),
-        "held_out": _held_out(honest),
+        "held_out": _held_out(scored),
         "pairs": [_pair(cell, study, checks) for cell, study in studies.items()],
-        "scores": list(_by_probe(honest)),
-        "histogram": _histogram(honest),
+        "scores": list(_by_probe(scored)),
+        "histogram": _histogram(scored),
         "power": list(_powers(powers)),
         "weights": [{**row, "smallest_relative_error": short(row["smallest_relative_error"])} for row in powers],
     }
 
 
-def _held_out(honest: list[Row]) -> Row:
+def _held_out(scored: list[Row]) -> Row:
     """Return the limit that follows from even seeds alone, and how many other trainings would raise an alarm."""
-    known = limit_for(max(row["score"] for row in honest if row["seed"] % 2 == 0) or 1.0)
+    known = limit_for(max(row["score"] for row in scored if row["seed"] % 2 == 0) or 1.0)
     others: dict[tuple[str, int], float] = {}
-    for row in honest:
+    for row in scored:
         if row["seed"] % 2:
             key = row["cell"], row["seed"]
             others[key] = max(row["score"], others.get(key, 0.0))
@@ -122,9 +122,9 @@ def _pair(cell: str, study: Row, checks: list[Row]) -> Row:
     }  # fmt: skip
 
 
-def _by_probe(honest: list[Row]) -> Iterator[Row]:
-    for probe, runtime, size in sorted({(r["probe"], r["runtime"], r["batch_size"]) for r in honest}):
-        own = [r for r in honest if (r["probe"], r["runtime"], r["batch_size"]) == (probe, runtime, size)]
+def _by_probe(scored: list[Row]) -> Iterator[Row]:
+    for probe, runtime, size in sorted({(r["probe"], r["runtime"], r["batch_size"]) for r in scored}):
+        own = [r for r in scored if (r["probe"], r["runtime"], r["batch_size"]) == (probe, runtime, size)]
         values = sorted(r["score"] for r in own)
         yield {
             "probe": probe, "runtime": runtime, "batch_size": size, "checks": len(own),
@@ -137,11 +137,11 @@ def _quantile(ordered: Sequence[float], q: float) -> float:
     return ordered[max(math.ceil(q * len(ordered)) - 1, 0)]
 
 
-def _histogram(honest: Iterable[Row]) -> list[Row]:
+def _histogram(scored: Iterable[Row]) -> list[Row]:
     """Return how many scores lie in each bin; a score of 0 has a bin of its own."""
     counts = Counter(
         (row["runtime"], math.ceil(BINS_PER_DOUBLING * math.log2(row["score"])) if row["score"] else None)
-        for row in honest
+        for row in scored
     )
     return [
         {"runtime": runtime, "up_to": 0.0 if edge is None else short(2 ** (edge / BINS_PER_DOUBLING)), "checks": n}
@@ -187,6 +187,6 @@ def sentence(study: Row) -> str:
     alarms = len(study["false_alarms"])
     return (
         f"{alarms:,} false alarms in {study['checks']:,} checks of {trainings:,} trainings over {len(study['pairs'])} "
-        f"pairs that agree; the highest honest score is {study['highest']['score']:.3g}, the limit {study['limit']:g}. "
+        f"pairs that agree; the highest sound score is {study['highest']['score']:.3g}, the limit {study['limit']:g}. "
         f"{len(study['kinks']):,} of the checks passed at a kink, where a gradient jumps."
     )

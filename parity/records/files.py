@@ -23,6 +23,8 @@ from parity.records.statuses import SCHEMA
 SEALED, STREAM = "run.json", "run.jsonl"
 PREVIOUS = {SEALED: "run.previous.json", STREAM: "run.previous.jsonl"}
 """Where the record of the run before lies until the next one is sealed."""
+PAGE, PREVIOUS_PAGE = "index.html", "index.previous.html"
+"""The page of a record goes where the record goes; it is written after the record is sealed."""
 T = TypeVar("T")
 Buffer = bytes | mmap.mmap
 _HEAD = ("schema", "cell", "mode", "inputs", "started_at", "environment")
@@ -35,15 +37,16 @@ def now() -> str:
 
 
 def begin(folder: Path) -> None:
-    """Move the record that `folder` holds aside, to `run.previous.json`, before a run that will write there starts.
+    """Move the record that `folder` holds and its page aside, before a run that will write there starts.
 
-    A run can end before its plan, and then writes no record: the old one must not be taken for its own.
+    They become `run.previous.json` and `index.previous.html`. A run can end before its plan, and then writes no record:
+    the old one must not be taken for its own.
 
     Raises:
         UsageError: `folder` is a file.
         StorageError: the record cannot be moved.
     """
-    for name, previous in PREVIOUS.items():
+    for name, previous in (*PREVIOUS.items(), (PAGE, PREVIOUS_PAGE)):
         path = output_folder(folder) / name
         try:
             if path.exists():
@@ -110,10 +113,10 @@ def dumps(run: Run) -> str:
 
 
 def seal(folder: Path, run: Run) -> Path:
-    """Write `run` as the sealed record in `folder`, in place of what is there; return its path."""
+    """Write `run` as the sealed record in `folder`, in place of what is there, without a page; return its path."""
     path = output_folder(folder) / SEALED
     write_atomically(path, dumps(run))
-    for name in (STREAM, *PREVIOUS.values()):
+    for name in (STREAM, PAGE, PREVIOUS_PAGE, *PREVIOUS.values()):
         (folder / name).unlink(missing_ok=True)
     return path
 

@@ -168,9 +168,9 @@ class Run(msgspec.Struct):
 
     def in_order(self) -> bool:
         """Return whether the run is complete, compared TensorFlow with JAX, and found nothing out of order."""
-        asked = self.compared() or self.mode == EXPORT
+        compared_any = self.compared() or self.mode == EXPORT
         ended = self.state == COMPLETE and self.stopped is None
-        return ended and asked and all(c.status in IN_ORDER for c in self.all_checks())
+        return ended and compared_any and all(c.status in IN_ORDER for c in self.all_checks())
 
     def compared(self) -> bool:
         """Return whether TensorFlow answered anything; without that, passing says nothing about the pair."""
@@ -194,8 +194,8 @@ class Run(msgspec.Struct):
         if stopped:
             return f"No verdict on {self._pair()}.{stopped} {plural(total, 'check')} passed until then."
         if not self.compared():
-            asked = any(check.tf_device != NO_DEVICE for check in self.all_checks())
-            silent = "answered nothing" if asked else "was not asked"
+            on_tensorflow = any(check.tf_device != NO_DEVICE for check in self.all_checks())
+            silent = "answered nothing" if on_tensorflow else "was not asked"
             return f"No verdict on {self._pair()}: TensorFlow {silent}. {plural(total, 'check')} in order."
         return self._in_parity(total, counts[KNOWN])
 

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from parity.core.errors import UsageError
+from parity.core.errors import PanelError, UsageError
 from parity.core.storage import write_atomically
+from parity.core.text import one_line
 from parity.gate import Verdict
 from parity.records import Run
 from parity.report.numbers import listed
+
+if TYPE_CHECKING:
+    from parity.report.panels import Cell
 
 NEEDED = ("jinja2", "vl_convert", "itables")
 
@@ -47,6 +53,7 @@ def write_if_installed(runs: Sequence[Run], path: Path) -> str:
 
     Raises:
         StorageError: the file cannot be written.
+        PanelError: a panel failed; the page is written.
     """
     text = missing()
     return f"No report was written: {text}" if text else f"Report: {write(runs, path)}"
@@ -58,6 +65,7 @@ def write(runs: Sequence[Run], path: Path, verdicts: Sequence[Verdict | None] = 
     Raises:
         UsageError: a library of the report is not installed.
         StorageError: the file cannot be written.
+        PanelError: a panel failed; the page is written, and has a line about it in place of the panel.
     """
     require()
     from parity.report import panels
@@ -66,8 +74,29 @@ def write(runs: Sequence[Run], path: Path, verdicts: Sequence[Verdict | None] = 
         panels.Cell(run, verdict, number, run.all_checks())
         for number, (run, verdict) in enumerate(zip_longest(runs, verdicts))
     ]
-    write_atomically(path, render("cell.html.j2", cells=[(cell, panels.views(cell)) for cell in cells]))
+    failures: dict[str, str] = {}
+    write_atomically(path, render("cell.html.j2", cells=[(cell, list(_panels(cell, failures))) for cell in cells]))
+    if failures:
+        raise PanelError(f"{' '.join(failures.values())} The rest of the page is in {path}.")
     return path
+
+
+def _panels(cell: Cell, failures: dict[str, str]) -> Iterator[Any]:
+    """Yield the HTML of every panel that has something to show; add to `failures`, by name, what went wrong."""
+    from markupsafe import Markup
+
+    from parity.report import panels
+
+    for name, module in panels.modules().items():
+        try:
+            view = module.view(cell)
+            if view is not None:
+                yield Markup(render("panel.html.j2", cell=cell, name=name, view=view))
+        except Exception as error:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(frame.filename).name}, line {frame.lineno}"
+            failures[name] = f"The panel {name} failed: {one_line(f'{type(error).__name__}: {error}', 400)} ({where})."
+            yield Markup('<p class="fail">✗ {}</p>').format(failures[name])
 
 
 def _headings(html: str) -> list[tuple[Any, Any]]:
@@ -84,6 +113,11 @@ def render(template: str, **values: Any) -> str:
         UsageError: a library of the report is not installed.
     """
     require()
+    return _environment().get_template(template).render(values)
+
+
+@cache
+def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     from parity.report import facts, numbers, tables
@@ -98,4 +132,4 @@ def render(template: str, **values: Any) -> str:
         "headings": _headings,
     }
     jinja.globals.update(signs=facts.SIGNS, script=tables.script)
-    return jinja.get_template(template).render(values)
+    return jinja

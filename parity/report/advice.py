@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from parity.compat import known_issues
 from parity.core.failures import REMEDIABLE, RESOLVER
+from parity.core.text import plural
 from parity.records import COMPLETE, FIXED, IN_ORDER, JOINT, KNOWN, MISSING, SPLIT, Check, Run
 from parity.records import atlas as atlases
 from parity.records.atlas import AGREES, WITH_REMEDY, Atlas, Row
 from parity.report.atlas_text import outcome
 from parity.report.facts import severity
-from parity.report.numbers import listed, plural
+from parity.report.numbers import listed
 
 EXPORT_FOR = """\
 import parity

@@ -96,11 +96,24 @@ def matrix(checks: Sequence[Check]) -> list[Row]:
 
 
 def runtimes(items: Iterable[Check | PlanItem]) -> list[str]:
-    """Return the runtimes in the order in which `items` first name them; those without TensorFlow come first."""
+    """Return the runtimes in the order in which they are declared, as far as `items` show it.
+
+    Those without TensorFlow come first. The items of one test are planned in the order of declaration, and tests in
+    that of their files: the test on the most runtimes decides, and others add what is missing, before its successor.
+    """
     with_tensorflow: dict[str, bool] = {}
+    by_test: dict[tuple[str, str], dict[str, None]] = {}
     for item in items:
         with_tensorflow[item.runtime] = with_tensorflow.get(item.runtime, False) or on_tensorflow(item)
-    return sorted(with_tensorflow, key=with_tensorflow.__getitem__)
+        by_test.setdefault((item.case, item.test), {})[item.runtime] = None
+    ordered: list[str] = []
+    for names in sorted(by_test.values(), key=len, reverse=True):
+        place = len(ordered)
+        for name in reversed(names):
+            if name not in ordered:
+                ordered.insert(place, name)
+            place = ordered.index(name)
+    return sorted(ordered, key=with_tensorflow.__getitem__)
 
 
 def on_tensorflow(item: Check | PlanItem) -> bool:

@@ -99,7 +99,7 @@ def _figure(metric: Metric, points: list[Point]) -> Any:
         pairs.setdefault((point.jax, point.tensorflow), {})[point.runtime] = point
     columns = ("jax", "tensorflow", *runtimes)
     rows = [(*pair, *(_text(metric, found.get(name)) for name in runtimes)) for pair, found in pairs.items()]
-    return charts.figure(metric.title, _conclusion(metric, points), _spec(metric, points, runtimes), columns, rows)
+    return charts.figure(metric.title, _caption(metric, points), _spec(metric, points, runtimes), columns, rows)
 
 
 def _text(metric: Metric, point: Point | None) -> str:
@@ -109,7 +109,7 @@ def _text(metric: Metric, point: Point | None) -> str:
     return metric.format(point.value) + interval
 
 
-def _conclusion(metric: Metric, points: list[Point]) -> str:
+def _caption(metric: Metric, points: list[Point]) -> str:
     """Return what changed most from the first to the last jax with one tensorflow; `points` are in order."""
     series: dict[tuple[str, str], list[Point]] = {}
     for point in points:

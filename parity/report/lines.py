@@ -27,7 +27,7 @@ def curves(recorded: list[Curve]) -> list[Figure]:
 
 def _figure(title: str, series: list[Curve]) -> Figure:
     columns = (series[0].x_label, *(curve.series for curve in series))
-    return charts.figure(title, _conclusion(series), _spec(series), columns, _rows(series))
+    return charts.figure(title, _caption(series), _spec(series), columns, _rows(series))
 
 
 def _rows(series: list[Curve]) -> list[tuple[str, ...]]:
@@ -43,7 +43,7 @@ def _handovers(series: list[Curve]) -> list[float]:
     return sorted({curve.handover for curve in series if curve.handover is not None})
 
 
-def _conclusion(series: list[Curve]) -> str:
+def _caption(series: list[Curve]) -> str:
     points = [(y, x, c) for c in series for x, y in zip(c.x, c.y, strict=False)]
     limit = series[0].limit
     if not points:

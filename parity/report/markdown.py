@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from parity.core.text import plural
 from parity.gate import Verdict
 from parity.gate.outputs import MARKDOWN_BYTES, TITLES
 from parity.gate.text import markdown
 from parity.gate.verdict import LEVELS
 from parity.records import IN_ORDER, Check, Run
 from parity.report import advice, facts
-from parity.report.numbers import exact, number, plural
+from parity.report.numbers import exact, number
 
 ROOM = MARKDOWN_BYTES - 4096
 WORST, FAILURES, GROUPS = 10, 50, 20

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from parity.core import text
+from parity.core.text import plural  # noqa: F401 - a filter
 
 _DURATIONS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 MIB = float(1 << 20)
-plural = text.plural
 FILTERS = ("number", "exact", "count", "duration", "memory", "times", "plural", "rank")
 """Functions of templates."""
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -11,17 +14,57 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.core.ledger import OWN_CODE
-from parity.core.text import one_line
+from parity.core.text import one_line, plural
 from parity.records import IN_ORDER, PASS, Check, Run, Timing
 from parity.records import atlas as atlases
 from parity.report import advice, atlas_text, facts, handover
-from parity.report.numbers import count, duration, exact, number, plural, times
+from parity.report.numbers import count, duration, exact, number, times
 
 WORST = 5
 """Leaves that `show` lists."""
 NARROWEST = 60
 CROWDED = 8
 """A table of so many columns has one space between them, and not two."""
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A table of texts; one wider than the terminal is shown as several, each with the first `keys` columns.
+
+    No word is broken, unless the first columns and one more are wider than the terminal.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    keys: int = 1
+
+    def tables(self, console: Console) -> list[Table]:
+        """Return as few tables as fit `console`, with equally many columns in each."""
+        keys, others = range(self.keys), range(self.keys, len(self.columns))
+        parts: list[list[int]] = []
+        for tables in range(1, len(others) + 1):
+            size = math.ceil(len(others) / tables)
+            parts = [[*keys, *others[first : first + size]] for first in range(0, len(others), size)]
+            if all(self._width(part, console) <= console.width for part in parts):
+                break
+        return [self._table(part) for part in parts]
+
+    def _width(self, columns: Sequence[int], console: Console) -> int:
+        return console.measure(self._table(columns), options=console.options.update(width=10**6)).maximum
+
+    def _table(self, columns: Sequence[int]) -> Table:
+        padding = (0, int(len(self.columns) < CROWDED), 0, 0)
+        table = Table(box=box.SIMPLE_HEAD, padding=padding, show_edge=False, pad_edge=False)
+        for nth in columns:
+            justify = "left" if nth < self.keys else "right"
+            table.add_column(Text(self.columns[nth]), justify=justify, overflow="fold")  # type: ignore[arg-type]
+        for row in self.rows:
+            if any(row[nth] for nth in columns[self.keys :]):
+                table.add_row(*(Text(one_line(row[nth])) for nth in columns))
+        return table
+
+
+_Part = RenderableType | _Grid
 
 
 def failure(bad: list[Check], total: int) -> str:
@@ -32,10 +75,10 @@ def failure(bad: list[Check], total: int) -> str:
         total: how many checks it has.
     """
     item = bad[0]
+    devices = f"JAX on {item.jax_device}, TensorFlow on {item.tf_device}"
     lines = [
         f"{item.probe} of {item.case} on {item.runtime} at batch size {item.batch_size}",
-        f"JAX on {item.jax_device}, TensorFlow on {item.tf_device}: {len(bad)} of {plural(total, 'check')} "
-        "not in order",
+        f"{devices}: {len(bad):,} of {plural(total, 'check')} not in order",
     ]
     for check in bad:
         lines += ["", f"  {check.leaf}: {check.message or check.status}"]
@@ -67,12 +110,13 @@ def summary(run: Run, width: int, report: str = "") -> list[str]:
 
 def show(run: Run, width: int = 80) -> str:
     """Return the verdict, what unblocks the run, its matrix, its worst leaves, and latencies if there are any."""
-    parts: list[RenderableType] = [_text(f"{'✓' if run.in_order() else '✗'} {run.verdict()}")]
+    parts = [_text(f"{'✓' if run.in_order() else '✗'} {run.verdict()}")]
     lines = _rendered(parts, width)
     for each in advice.blocking(run):
         lines += ["", *_rendered([_text(each.text)], width)]
         lines += [f"    {line}" for line in facts.code_lines(each.code)]  # never wrapped, because it is to be copied
-    return "\n".join([*lines, *_rendered([*_matrix(run), *_worst(run.all_checks()), *_latency(run)], width)])
+    lines += [*_rendered(_matrix(run), width), *_worst(run.all_checks(), max(width, NARROWEST))]
+    return "\n".join([*lines, *_rendered(_latency(run), width)])
 
 
 def atlas(made: atlases.Atlas, width: int) -> str:
@@ -82,14 +126,18 @@ def atlas(made: atlases.Atlas, width: int) -> str:
          f"{sum(row['seconds'].values()):.0f}")
         for row in made.cells
     ]  # fmt: skip
-    return "\n".join(_rendered([_table(("cell", "", "outcome", "worst score", "seconds"), rows, left=3)], width))
+    return "\n".join(_rendered([_Grid(("cell", "", "outcome", "worst score", "seconds"), rows, keys=3)], width))
 
 
-def _rendered(parts: Iterable[RenderableType], width: int) -> list[str]:
+def _rendered(parts: Iterable[_Part], width: int) -> list[str]:
     out = io.StringIO()
     console = Console(file=out, width=max(width, NARROWEST), color_system=None, legacy_windows=False)
     for part in parts:
-        console.print(part)
+        if not isinstance(part, _Grid):
+            console.print(part)
+            continue
+        for nth, table in enumerate(part.tables(console)):
+            console.print(*([""] if nth else []), table, sep="\n")
     return [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
 
 
@@ -98,32 +146,21 @@ def _text(text: str) -> Text:
     return Text(facts.plain(text))
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:
-    """Return a table whose first `left` columns are to the left, and the others to the right."""
-    lines = [[one_line(value) for value in row] for row in rows]
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, int(len(columns) < CROWDED), 0, 0), show_edge=False, pad_edge=False)
-    for nth, name in enumerate(columns):
-        table.add_column(Text(name), justify="left" if nth < left else "right", overflow="fold")
-    for line in lines:
-        table.add_row(*map(Text, line))
-    return table
+def _section(title: str, grid: _Grid) -> list[_Part]:
+    return [Text(), Text(title), grid] if grid.rows else []
 
 
-def _section(title: str, table: Table) -> list[RenderableType]:
-    return [Text(), Text(title), table] if table.row_count else []
-
-
-def _matrix(run: Run) -> list[RenderableType]:
+def _matrix(run: Run) -> list[_Part]:
     title = "Worst score of each test on each runtime; 1 is as accurate as JAX"
-    return _section(title, matrix(run, run.all_checks()))
+    return _section(title, _scores(run, run.all_checks()))
 
 
-def _latency(run: Run) -> list[RenderableType]:
+def _latency(run: Run) -> list[_Part]:
     title = "Latency at the largest batch size; ~ where the interval did not become narrow"
-    return _section(title, latency(run.timings))
+    return _section(title, _timings(run.timings))
 
 
-def matrix(run: Run, checks: Sequence[Check]) -> Table:
+def _scores(run: Run, checks: Sequence[Check]) -> _Grid:
     """Return a row for each test, and one for all powers: the worst score by runtime, the limit, how many checks."""
     names = facts.runtimes([*run.plan, *checks])
     by_label: dict[str, list[Check]] = {}
@@ -133,7 +170,7 @@ def matrix(run: Run, checks: Sequence[Check]) -> Table:
     for label, found in by_label.items():
         cells = [_cell([c for c in found if c.runtime == name]) for name in names]
         rows.append((label, *cells, _limits(found), count(len(found))))
-    return _table(("test", *(one_line(name).replace("_", "\n") for name in names), "limit", "checks"), rows)
+    return _Grid(("test", *(one_line(name).replace("_", "\n") for name in names), "limit", "checks"), rows)
 
 
 def _cell(checks: list[Check]) -> str:
@@ -153,16 +190,19 @@ def _limits(checks: list[Check]) -> str:
     return " to ".join(exact(limit) for limit in dict.fromkeys([*found[:1], *found[-1:]]))
 
 
-def _worst(checks: Iterable[Check]) -> list[RenderableType]:
-    rows = [
-        (c.leaf, f"{facts.row_name(c)}, {c.runtime}", facts.size(c.batch_size), number(c.score), exact(c.limit),
-         f"{facts.sign(c.status)} {c.status}")
-        for c in facts.worst_leaves(checks)[:WORST]
-    ]  # fmt: skip
-    return _section("Worst leaves", _table(("leaf", "of", "batch", "score", "limit", "status"), rows, left=2))
+def _worst(checks: Iterable[Check], width: int) -> list[str]:
+    """Return two lines for each of the worst leaves, of which a longer one is broken after a slash."""
+    lines = ["", "Worst leaves"]
+    for c in facts.worst_leaves(checks)[:WORST]:
+        lines += [line.replace("/ ", "/") for line in textwrap.wrap(one_line(c.leaf).replace("/", "/ "), width)]
+        where = f"{facts.row_name(c)} on {c.runtime}, {facts.size_words(c.batch_size)}"
+        score = "" if c.score is None else f", score {number(c.score)}, limit {exact(c.limit)}"
+        what = f"{where}: {facts.sign(c.status)} {c.status}{score}"
+        lines += [f"  {line}" for line in _rendered([_text(what)], width - 2)]
+    return lines if lines[2:] else []
 
 
-def latency(timings: list[Timing]) -> Table:
+def _timings(timings: list[Timing]) -> _Grid:
     """Return a row for each step and runtime, at the largest batch size of the step."""
     largest: dict[tuple[str, str, str], Timing] = {}
     for timing in timings:
@@ -176,7 +216,7 @@ def latency(timings: list[Timing]) -> Table:
          "-" if t.ratio_low is None else f"{number(t.ratio_low)} to {number(t.ratio_high)}")
         for t in largest.values()
     ]  # fmt: skip
-    return _table(("step", "runtime", "batch", "median", "to JAX", "interval"), rows, left=2)
+    return _Grid(("step", "runtime", "batch", "median", "to JAX", "interval"), rows, keys=2)
 
 
 def _powers(run: Run) -> Iterator[str]:

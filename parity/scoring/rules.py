@@ -300,7 +300,10 @@ def _real(value: np.generic) -> float:
 
 
 def about(result: LeafResult, runtime: str) -> LeafResult:
-    """Return a result whose message names a runtime that is not TensorFlow's."""
+    """Return a result whose message names a runtime that is not TensorFlow's; beside JAX itself there is no other."""
+    text, separator, moved = (result.message or "").rpartition("; ")
+    if runtime == JAX.lower() and moved in _MOVED:
+        return replace(result, message=text if moved == NEITHER else f"{text}{separator}{runtime} moved")
     return replace(result, message=result.message and result.message.replace("TensorFlow moved", f"{runtime} moved"))
 
 
@@ -309,11 +312,16 @@ def limit_of(own: float | None) -> float:
     return LIMIT if own is None else own
 
 
+BOTH, JAX_MOVED, NEITHER = "both moved", "JAX moved", "neither moved"
+TENSORFLOW_MOVED = "TensorFlow moved, JAX is where it should be"
+_MOVED = (BOTH, JAX_MOVED, NEITHER, TENSORFLOW_MOVED)
+
+
 def attribution(score: float, jax_score: float, limit: float) -> str:
     """Return which side moved away from the oracle."""
     if not jax_score <= limit:
-        return "both moved" if not score <= limit else "JAX moved"
-    return "TensorFlow moved, JAX is where it should be" if not score <= limit else "neither moved"
+        return BOTH if not score <= limit else JAX_MOVED
+    return TENSORFLOW_MOVED if not score <= limit else NEITHER
 
 
 def judge_accuracy(actual: Answer, jax: Answer, oracle: Answer, batch_size: int, ambiguous: int) -> LeafResult:

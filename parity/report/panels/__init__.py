@@ -6,11 +6,13 @@ found in this folder and sorted by `ORDER`; to add one, add the two files. The f
 
 from __future__ import annotations
 
+import math
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 from parity.gate import Verdict
@@ -55,12 +57,19 @@ class Cell:
 
 @cache
 def modules() -> dict[str, Any]:
-    """Return the panels by name, in their order."""
-    found = {info.name: import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)}
+    """Return the panels by name, in their order; one that cannot be imported stands last, and its `view` raises."""
+    found = {info.name: _panel(info.name) for info in pkgutil.iter_modules(__path__)}
     return dict(sorted(found.items(), key=lambda panel: panel[1].ORDER))
 
 
-def views(cell: Cell) -> dict[str, Any]:
-    """Return the view of every panel that has something to show, by name and in order."""
-    found = {name: module.view(cell) for name, module in modules().items()}
-    return {name: view for name, view in found.items() if view is not None}
+def _panel(name: str) -> Any:
+    try:
+        module = import_module(f"{__name__}.{name}")
+        assert isinstance(module.ORDER, (int, float)), f"ORDER is {module.ORDER!r}. Expected a number."
+    except Exception as error:
+        return SimpleNamespace(ORDER=math.inf, view=partial(_raise, error))
+    return module
+
+
+def _raise(error: Exception, cell: Cell) -> None:
+    raise error

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from parity.core.text import plural
 from parity.records import IN_ORDER, Check
 from parity.report import facts
-from parity.report.numbers import plural
 from parity.report.panels import Cell
 
 ORDER = 130

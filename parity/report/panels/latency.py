@@ -81,7 +81,7 @@ def _ratios(timings: Sequence[Timing]) -> charts.Figure | None:
         return None
     step = _steps(known)
     rows = [
-        (step(t), size(t.batch_size), t.runtime, *map(times, (t.ratio, t.ratio_low, t.ratio_high)), _beside(t))
+        (step(t), size(t.batch_size), t.runtime, *map(times, (t.ratio, t.ratio_low, t.ratio_high)), _relative_to_jax(t))
         for t in known
     ]
     points = [
@@ -94,7 +94,7 @@ def _ratios(timings: Sequence[Timing]) -> charts.Figure | None:
     one = {"mark": rule, "encoding": {"y": {"datum": 1}}}
     columns = ("step", "batch size", "runtime", "ratio to JAX", "from", "to", "than JAX")
     spec = _spec(known, points, _placed(known), y, one)
-    return charts.figure("Latency beside JAX", _conclusion(known), spec, columns, rows)
+    return charts.figure("Latency beside JAX", _caption(known), spec, columns, rows)
 
 
 def _steps(timings: Sequence[Timing]) -> Callable[[Timing], str]:
@@ -109,9 +109,9 @@ def _names(footprints: Sequence[Footprint]) -> Callable[[Footprint], str]:
     return lambda found: f"{found.case}: {found.runtime}" if several else found.runtime
 
 
-def _conclusion(known: Sequence[Timing]) -> str:
+def _caption(known: Sequence[Timing]) -> str:
     step = _steps(known)
-    slower, faster = ([t for t in known if _beside(t) == word] for word in ("slower", "faster"))
+    slower, faster = ([t for t in known if _relative_to_jax(t) == word] for word in ("slower", "faster"))
     most, least = (choose(known, key=lambda t: t.ratio or 0.0) for choose in (max, min))
 
     def text(t: Timing) -> str:
@@ -124,7 +124,7 @@ def _conclusion(known: Sequence[Timing]) -> str:
     )
 
 
-def _beside(timing: Timing) -> str:
+def _relative_to_jax(timing: Timing) -> str:
     if timing.ratio_low is not None and timing.ratio_low > 1:
         return "slower"
     return "faster" if timing.ratio_high is not None and timing.ratio_high < 1 else "neither"

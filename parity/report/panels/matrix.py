@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from parity.core.text import plural
 from parity.records import IN_ORDER, Check
 from parity.report import facts
-from parity.report.numbers import exact, number, plural
+from parity.report.numbers import exact, number
 from parity.report.panels import Cell
 
 ORDER = 40
@@ -21,7 +22,7 @@ def view(cell: Cell) -> dict[str, Any] | None:
     runtimes = facts.runtimes([*cell.run.plan, *cell.checks])
     sizes = sorted({check.batch_size for check in cell.checks})
     return {
-        "caption": _conclusion(cell.checks),
+        "caption": _caption(cell.checks),
         "runtimes": runtimes,
         "sizes": [facts.size_words(size) for size in sizes],
         "rows": [(row.label, [_worst(cell, row.at(name)) for name in runtimes]) for row in rows],
@@ -42,7 +43,7 @@ def _worst(cell: Cell, checks: Sequence[Check]) -> dict[str, Any] | None:
     return {"status": worst.status, "score": worst.score, "row": cell.row(worst), "text": text}
 
 
-def _conclusion(checks: Sequence[Check]) -> str:
+def _caption(checks: Sequence[Check]) -> str:
     bad = sum(check.status not in IN_ORDER for check in checks)
     order = f"{bad:,} of {plural(len(checks), 'check')} are not in order" if bad else "Every check is in order"
     scored = [check for check in checks if check.score is not None and facts.on_tensorflow(check)]

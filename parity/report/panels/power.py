@@ -23,10 +23,10 @@ def view(cell: Cell) -> dict[str, Any] | None:
     for (case, probe, size), powers in grouped.items():
         ordered = sorted(powers, key=lambda p: p.smallest_relative_error)
         rows.append({"probe": cell.label(case, probe), "size": size, "best": ordered[0], "worst": ordered[-1]})
-    return {"rows": rows, "caption": _conclusion(cell.run.powers)}
+    return {"rows": rows, "caption": _caption(cell.run.powers)}
 
 
-def _conclusion(powers: list[Power]) -> str:
+def _caption(powers: list[Power]) -> str:
     """Return the smallest error that is caught, without probes that compare exactly: they catch any."""
     measured = [power for power in powers if power.smallest_relative_error]
     if not measured:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from parity.core.text import plural
 from parity.records import Profile
 from parity.report import charts, facts
 from parity.report.charts import JAX, TENSORFLOW
-from parity.report.numbers import exact, number, plural, rank
+from parity.report.numbers import exact, number, rank
 from parity.report.panels import Cell
 
 ORDER = 90
@@ -45,10 +46,10 @@ def _figure(profile: Profile, limit: float | None) -> charts.Figure:
         "spacing": 40,
         "resolve": {"scale": {"color": "independent", "opacity": "independent"}},
     }
-    return charts.figure(_title(profile), _conclusion(profile, limit), spec, columns, rows)
+    return charts.figure(_title(profile), _caption(profile, limit), spec, columns, rows)
 
 
-def _conclusion(profile: Profile, limit: float | None) -> str:
+def _caption(profile: Profile, limit: float | None) -> str:
     total = sum(profile.counts)
     farthest = max((i for i, n in enumerate(profile.jax_counts) if n), default=-1)
     beyond = sum(profile.counts[farthest + 1 :])

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from parity.core.text import plural
 from parity.records import Check
 from parity.report import charts, facts
 from parity.report.charts import HIGHEST, JAX, LOWEST, TENSORFLOW
-from parity.report.numbers import exact, number, plural
+from parity.report.numbers import exact, number
 from parity.report.panels import Cell
 
 ORDER = 50
@@ -28,7 +29,7 @@ def view(cell: Cell) -> dict[str, Any] | None:
         for check, jax in leaves
     ]  # fmt: skip
     columns = ("leaf", "test", "JAX's score", "TensorFlow's", "limit", "worst on", "at")
-    return {"figure": charts.figure("Scores of every leaf", _conclusion(leaves), _spec(cell, leaves), columns, rows)}
+    return {"figure": charts.figure("Scores of every leaf", _caption(leaves), _spec(cell, leaves), columns, rows)}
 
 
 def _label(cell: Cell, check: Check) -> str:
@@ -48,7 +49,7 @@ def _leaves(checks: Sequence[Check]) -> list[Leaf]:
     return sorted(worst, key=lambda leaf: facts.severity(leaf[0]))
 
 
-def _conclusion(leaves: list[Leaf]) -> str:
+def _caption(leaves: list[Leaf]) -> str:
     worst, _ = leaves[0]
     own = [jax for _, jax in leaves if jax is not None]
     low = sum(check.score is not None and check.score < LOWEST for check, _ in leaves)

@@ -22,7 +22,7 @@ def view(cell: Cell) -> dict[str, Any] | None:
         (p["probe"], p["series"], facts.size_words(p["size"]), number(p["highest"]), exact(p["limit"])) for p in points
     ]
     columns = ("test", "side", "batch size", "highest score", "limit")
-    return {"figure": charts.figure("Scores over batch sizes", _conclusion(points), _spec(points), columns, rows)}
+    return {"figure": charts.figure("Scores over batch sizes", _caption(points), _spec(points), columns, rows)}
 
 
 def _points(row: facts.Row) -> list[dict[str, Any]]:
@@ -43,7 +43,7 @@ def _points(row: facts.Row) -> list[dict[str, Any]]:
     return points
 
 
-def _conclusion(points: list[dict[str, Any]]) -> str:
+def _caption(points: list[dict[str, Any]]) -> str:
     own = [p for p in points if p["series"] == TENSORFLOW]
     worst = max(own, key=lambda p: rank(p["highest"]))
     by_size = [

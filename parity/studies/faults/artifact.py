@@ -17,7 +17,7 @@ from parity.studies.faults.plants import grouped, on_disk
 
 DATA, INDEX = "variables/variables.data-00000-of-00001", "variables/variables.index"
 GRAPH = "saved_model.pb"
-ASKS = ("predict", "eval_loss", "artifact")
+TESTS = ("predict", "eval_loss", "artifact")
 
 
 def _old_export(*models: str) -> Plant:
@@ -64,22 +64,22 @@ def _flip(folder: Path) -> None:
 
 FAULTS = grouped(
     "artifact",
-    Fault("an old export served", "saved_model/, inference/", _old_export("saved_model", "inference"), ASKS),
-    Fault("the server's copy older than the trainer's", "inference/", _old_export("inference"), ASKS),
+    Fault("an old export served", "saved_model/, inference/", _old_export("saved_model", "inference"), TESTS),
+    Fault("the server's copy older than the trainer's", "inference/", _old_export("inference"), TESTS),
     Fault(
         "a signature that gives probabilities", "inference/, serving_default",
-        _signed(lambda module: lambda data: {k: tf.exp(v) for k, v in outputs(module.predict(data)).items()}), ASKS,
+        _signed(lambda module: lambda data: {k: tf.exp(v) for k, v in outputs(module.predict(data)).items()}), TESTS,
     ),
     Fault(
         "a signature that names its output otherwise", "inference/, serving_default",
-        _signed(lambda module: lambda data: {"logits": module.predict(data)}), ASKS,
+        _signed(lambda module: lambda data: {"logits": module.predict(data)}), TESTS,
     ),
-    Fault("no signature to call", "inference/, serving_default", _signed(lambda module: None), ASKS),
+    Fault("no signature to call", "inference/, serving_default", _signed(lambda module: None), TESTS),
     Fault(
-        "the file of the weights missing", f"saved_model/{DATA}", on_disk(_remove(f"saved_model/{DATA}")), ASKS,
+        "the file of the weights missing", f"saved_model/{DATA}", on_disk(_remove(f"saved_model/{DATA}")), TESTS,
         quick=True,
     ),
-    Fault("the index of the weights missing", f"inference/{INDEX}", on_disk(_remove(f"inference/{INDEX}")), ASKS),
-    Fault("the graph cut off", f"saved_model/{GRAPH}", on_disk(_cut), ASKS),
-    Fault("one bit of the weights altered", f"saved_model/{DATA}", on_disk(_flip), ASKS),
+    Fault("the index of the weights missing", f"inference/{INDEX}", on_disk(_remove(f"inference/{INDEX}")), TESTS),
+    Fault("the graph cut off", f"saved_model/{GRAPH}", on_disk(_cut), TESTS),
+    Fault("one bit of the weights altered", f"saved_model/{DATA}", on_disk(_flip), TESTS),
 )  # fmt: skip

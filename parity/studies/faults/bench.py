@@ -1,4 +1,4 @@
-"""The bench: one trained case and one reloaded artifact, honest until a fault is planted, and the suite to ask."""
+"""The bench: one trained case and one reloaded artifact, without a fault until one is planted, and the suite to ask."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Bench:
 
     @cached_property
     def study(self) -> PowerStudy:
-        """The power of the probes of the honest case."""
+        """The power of the probes of the case without a fault."""
         return PowerStudy(self._sound)
 
     def sound(self, items: list[PlanItem]) -> Run:
@@ -121,7 +121,7 @@ class Bench:
 
     @property
     def signature(self) -> Signature:
-        """The honest artifact's."""
+        """That of the artifact without a fault."""
         return self._model.signature
 
     def items(self, fault: Fault, quick: bool = False) -> list[PlanItem]:

@@ -14,8 +14,8 @@ RATE = 0.3
 """Of the reference case."""
 
 
-def _other_draw(honest: Any, params: Any, other: Any, rng: Any, *arguments: Any) -> Any:
-    return honest(params, other, jax.random.fold_in(rng, 1), *arguments)
+def _other_draw(original: Any, params: Any, other: Any, rng: Any, *arguments: Any) -> Any:
+    return original(params, other, jax.random.fold_in(rng, 1), *arguments)
 
 
 def _key_kept(artifact: Any, data: Any, labels: Any) -> Any:

@@ -16,27 +16,27 @@ from parity.studies.faults.bench import Bench
 from parity.studies.faults.plants import LOSSES, ONE_SIZE, function, grouped, inside, loss, with_cotangent
 
 KERNEL = "Conv_0/kernel"
-ASKS = ("eval_loss", "train_loss", "eval_gradient", "train_gradient", "batch_stats")
+TESTS = ("eval_loss", "train_loss", "eval_gradient", "train_gradient", "batch_stats")
 
 
 def _flowing(change: Any, *leaves: str) -> Any:
     """`change` applied to the gradients of these leaves, or of all, on their way back."""
 
-    def faulty(honest: Any, params: Any, *arguments: Any) -> Any:
+    def faulty(original: Any, params: Any, *arguments: Any) -> Any:
         def through(path: Any, value: Any) -> Any:
             return with_cotangent(change)(value) if not leaves or leaf_name(path) in leaves else value
 
-        return honest(jax.tree_util.tree_map_with_path(through, params), *arguments)
+        return original(jax.tree_util.tree_map_with_path(through, params), *arguments)
 
     return loss(faulty)
 
 
-def _summed(honest: Any, params: Any, other: Any, rng: Any, data: Any, *arguments: Any) -> Any:
+def _summed(original: Any, params: Any, other: Any, rng: Any, data: Any, *arguments: Any) -> Any:
     through = with_cotangent(lambda cotangent: cotangent * jnp.float32(data.shape[0]))
-    return honest(jax.tree_util.tree_map(through, params), other, rng, data, *arguments)
+    return original(jax.tree_util.tree_map(through, params), other, rng, data, *arguments)
 
 
-def _swapped(honest: Any, params: Any, *arguments: Any) -> Any:
+def _swapped(original: Any, params: Any, *arguments: Any) -> Any:
     @jax.custom_vjp
     def crossed(one: Any, other: Any) -> Any:
         return one, other
@@ -44,7 +44,7 @@ def _swapped(honest: Any, params: Any, *arguments: Any) -> Any:
     crossed.defvjp(lambda one, other: ((one, other), None), lambda _, cotangents: cotangents[::-1])
     dense, norm = crossed(params["Dense_0"]["bias"], params["BatchNorm_1"]["bias"])
     changed = {"Dense_0": {**params["Dense_0"], "bias": dense}, "BatchNorm_1": {"bias": norm}}
-    return honest({**params, **changed}, *arguments)
+    return original({**params, **changed}, *arguments)
 
 
 def _disconnected(bench: Bench) -> Any:
@@ -60,8 +60,8 @@ def _disconnected(bench: Bench) -> Any:
     return bench.replaced({name: getattr(exported, name) for name in LOSSES})
 
 
-def _stopped(honest: Any) -> Any:
-    return lambda *args, **kwargs: jax.lax.stop_gradient(honest(*args, **kwargs))
+def _stopped(original: Any) -> Any:
+    return lambda *args, **kwargs: jax.lax.stop_gradient(original(*args, **kwargs))
 
 
 def _statistics_trainable(bench: Bench) -> Any:
@@ -72,21 +72,21 @@ def _statistics_trainable(bench: Bench) -> Any:
 
 FAULTS = grouped(
     "gradients",
-    Fault("one leaf missing", "Exported._trees", _disconnected, ASKS, quick=True),
-    Fault("one leaf zero", KERNEL, _flowing(jnp.zeros_like, KERNEL), ASKS),
-    Fault("one leaf of the opposite sign", KERNEL, _flowing(jnp.negative, KERNEL), ASKS),
-    Fault("one leaf off by 1 %", KERNEL, _flowing(lambda g: 1.01 * g, KERNEL), ASKS),
-    Fault("all leaves off by 1e-4 relative", "jax.grad", _flowing(lambda g: (1 + 1e-4) * g), ASKS),
-    Fault("all leaves rounded to bfloat16", "jax.grad", _flowing(lambda g: jax.lax.reduce_precision(g, 8, 7)), ASKS),
-    Fault("clipped at 0.001", "jax.grad", _flowing(lambda g: jnp.clip(g, -1e-3, 1e-3)), ASKS),
-    Fault("two leaves of equal shape swapped", "Dense_0/bias, BatchNorm_1/bias", loss(_swapped), ASKS),
-    Fault("summed over the batch", "jax.grad", loss(_summed), ASKS),
+    Fault("one leaf missing", "Exported._trees", _disconnected, TESTS, quick=True),
+    Fault("one leaf zero", KERNEL, _flowing(jnp.zeros_like, KERNEL), TESTS),
+    Fault("one leaf of the opposite sign", KERNEL, _flowing(jnp.negative, KERNEL), TESTS),
+    Fault("one leaf off by 1 %", KERNEL, _flowing(lambda g: 1.01 * g, KERNEL), TESTS),
+    Fault("all leaves off by 1e-4 relative", "jax.grad", _flowing(lambda g: (1 + 1e-4) * g), TESTS),
+    Fault("all leaves rounded to bfloat16", "jax.grad", _flowing(lambda g: jax.lax.reduce_precision(g, 8, 7)), TESTS),
+    Fault("clipped at 0.001", "jax.grad", _flowing(lambda g: jnp.clip(g, -1e-3, 1e-3)), TESTS),
+    Fault("two leaves of equal shape swapped", "Dense_0/bias, BatchNorm_1/bias", loss(_swapped), TESTS),
+    Fault("summed over the batch", "jax.grad", loss(_summed), TESTS),
     Fault(
         "stopped at the batch's statistics", "flax.linen.BatchNorm",
-        inside(function(normalization, "_compute_stats", _stopped), "train_loss"), ASKS,
+        inside(function(normalization, "_compute_stats", _stopped), "train_loss"), TESTS,
     ),
     Fault(
-        "statistics take part in the update", "Signature.state", _statistics_trainable, ASKS,
+        "statistics take part in the update", "Signature.state", _statistics_trainable, TESTS,
     ),
     sizes=ONE_SIZE,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Faults in parity itself. The artifact is honest: what must turn red is what proves that parity can see."""
+"""Faults in parity itself. The artifact has no fault: what must turn red is what proves that parity can see."""
 
 from __future__ import annotations
 
@@ -96,22 +96,22 @@ def _without_first(actual: Answer, jax: Answer, oracle: Answer) -> list[Answer]:
     return [{leaf: array for leaf, array in answer.items() if leaf != first} for answer in (actual, jax, oracle)]
 
 
-def _empty(honest: Any) -> Any:
+def _empty(unchanged: Any) -> Any:
     def compute(self: Any, *arguments: Any) -> dict[str, Answer]:
-        return {probe: {} for probe in honest(self, *arguments)}
+        return {probe: {} for probe in unchanged(self, *arguments)}
 
     return compute
 
 
-def _no_rows(honest: Any) -> Any:
+def _no_rows(unchanged: Any) -> Any:
     def compute(self: Any, *arguments: Any) -> dict[str, Answer]:
-        answers = honest(self, *arguments)
+        answers = unchanged(self, *arguments)
         return {p: {leaf: a[:0] if a.ndim else a for leaf, a in answer.items()} for p, answer in answers.items()}
 
     return compute
 
 
-def _in_float32(honest: Any) -> Any:
+def _in_float32(unchanged: Any) -> Any:
     """Compute the oracle by JAX in float32, and write its numbers as float64."""
     narrow: dict[int, Any] = {}
 
@@ -126,25 +126,25 @@ def _in_float32(honest: Any) -> Any:
     return compute_at
 
 
-def _own_state_in_float32(honest: Any) -> Any:
-    at = _in_float32(honest)
+def _own_state_in_float32(unchanged: Any) -> Any:
+    at = _in_float32(unchanged)
     return lambda self, evaluation, batch, device: at(self, flatten(self.state), evaluation, batch, device)
 
 
-def _inflated(honest: Any) -> Any:
+def _inflated(unchanged: Any) -> Any:
     def budget(self: Any, *arguments: Any) -> Any:
-        found = honest(self, *arguments)
+        found = unchanged(self, *arguments)
         return replace(found, rms=1e6 * found.rms, max=1e6 * found.max)
 
     return budget
 
 
-def _cached(honest: Any) -> Any:
+def _cached(unchanged: Any) -> Any:
     kept: dict[str, Any] = {}
 
     def compute(self: Any, evaluation: str, *arguments: Any) -> Any:
         if evaluation not in kept:
-            kept[evaluation] = honest(self, evaluation, *arguments)
+            kept[evaluation] = unchanged(self, evaluation, *arguments)
         return kept[evaluation]
 
     return compute
@@ -164,8 +164,8 @@ def _untrained(bench: Bench) -> Iterator[None]:
     yield
 
 
-def _not_asked(honest: Any) -> Any:
-    return lambda self, probe: [] if probe.name == "batch_stats" else honest(self, probe)
+def _not_planned(unchanged: Any) -> Any:
+    return lambda self, probe: [] if probe.name == "batch_stats" else unchanged(self, probe)
 
 
 def _failing(artifact: Any, data: Any) -> Any:
@@ -176,10 +176,10 @@ def _failing(artifact: Any, data: Any) -> Any:
 def _swallowed(bench: Bench) -> Iterator[None]:
     """Plant a runtime that raises, and a score that is then empty."""
 
-    def swallow(honest: Any) -> Any:
+    def swallow(unchanged: Any) -> Any:
         def results(self: Any, *arguments: Any) -> Any:
             try:
-                return honest(self, *arguments)
+                return unchanged(self, *arguments)
             except Exception:
                 return []
 
@@ -189,7 +189,7 @@ def _swallowed(bench: Bench) -> Iterator[None]:
         yield
 
 
-def _forgetting(*patches: tuple[Any, str, Any]) -> Plant:
+def _dropping(*patches: tuple[Any, str, Any]) -> Plant:
     """Functions of parity patched that what is kept of JAX and the oracle is made with, so it is made anew."""
 
     @contextmanager
@@ -203,7 +203,7 @@ def _forgetting(*patches: tuple[Any, str, Any]) -> Plant:
 
 def _everywhere(change: Any) -> Plant:
     """Answers of TensorFlow, of JAX and of the oracle changed alike."""
-    return _forgetting(
+    return _dropping(
         (TensorFlowRuntime, "compute", change),
         *((runtime, name, change) for runtime in (Jax, JaxFloat64) for name in ("compute", "compute_at")),
     )
@@ -241,23 +241,23 @@ FAULTS = grouped(
     Fault("answers of no rows", "every runtime", _everywhere(_no_rows), ("predict",), SIZES),
     Fault(
         "the oracle equal to JAX", "JaxFloat64",
-        _forgetting((JaxFloat64, "compute_at", _in_float32), (JaxFloat64, "compute", _own_state_in_float32)),
+        _dropping((JaxFloat64, "compute_at", _in_float32), (JaxFloat64, "compute", _own_state_in_float32)),
         ALL, SIZES,
     ),
     Fault("an infinite limit", "Subject.limit", _limitless, (*ALL, "power"), SIZES),
     Fault(
-        "budgets a million times too large", "Ensemble._budget", _forgetting((Ensemble, "_budget", _inflated)),
+        "budgets a million times too large", "Ensemble._budget", _dropping((Ensemble, "_budget", _inflated)),
         (*ALL, "power"), SIZES,
     ),
     Fault(
         "only the first call recorded", "runtimes.CALLS",
-        _forgetting(*((module, "CALLS", _first_call) for module in (jax, jax_float64, _module))),
+        _dropping(*((module, "CALLS", _first_call) for module in (jax, jax_float64, _module))),
         ("train_loss", "batch_stats"),
         SIZES,
     ),
     Fault("a runtime's error swallowed", "Scores.results", _swallowed, ("predict",), SIZES),
     Fault(
-        "a probe no longer asked", "Planner.items", patched((Planner, "items", _not_asked)),
+        "a probe no longer asked", "Planner.items", patched((Planner, "items", _not_planned)),
         ("batch_stats", "predict"), SIZES,
     ),
     Fault("a model that was not trained", "training.train", _untrained, ("training",)),

@@ -15,49 +15,49 @@ WHERE = "optax.softmax_cross_entropy"
 
 
 def _row_losses(change: Any) -> Patch:
-    """`change(honest, logits, labels)` gives the loss per row, of which the case takes the mean."""
+    """`change(original, logits, labels)` gives the loss per row, of which the case takes the mean."""
     return function(
-        optax, "softmax_cross_entropy", lambda honest: lambda logits, labels: change(honest, logits, labels)
+        optax, "softmax_cross_entropy", lambda original: lambda logits, labels: change(original, logits, labels)
     )
 
 
-def _sum(honest: Any, logits: Any, labels: Any) -> Any:
-    rows = honest(logits, labels)
+def _sum(original: Any, logits: Any, labels: Any) -> Any:
+    rows = original(logits, labels)
     return jnp.broadcast_to(rows.sum(), rows.shape)
 
 
-def _smoothed(honest: Any, logits: Any, labels: Any) -> Any:
-    return honest(logits, optax.smooth_labels(labels, 0.01))
+def _smoothed(original: Any, logits: Any, labels: Any) -> Any:
+    return original(logits, optax.smooth_labels(labels, 0.01))
 
 
-def _over_rows(honest: Any, logits: Any, labels: Any) -> Any:
+def _over_rows(original: Any, logits: Any, labels: Any) -> Any:
     return -jnp.sum(labels * jax.nn.log_softmax(logits, axis=0), axis=-1)
 
 
-def _partial(honest: Any, logits: Any, labels: Any) -> Any:
+def _partial(original: Any, logits: Any, labels: Any) -> Any:
     """Rows beyond the last whole 4 left out of the sum and the count."""
-    rows = honest(logits, labels)
+    rows = original(logits, labels)
     whole = jnp.maximum(jnp.int32(rows.shape[0]) // 4 * 4, 1)
     counted = jnp.where(jnp.arange(rows.shape[0]) < whole, rows, 0)
     return counted * (jnp.float32(rows.shape[0]) / whole)
 
 
-def _nominal(honest: Any, logits: Any, labels: Any) -> Any:
-    rows = honest(logits, labels)
+def _nominal(original: Any, logits: Any, labels: Any) -> Any:
+    rows = original(logits, labels)
     return rows * (jnp.float32(rows.shape[0]) / 256)
 
 
-def _clipped(honest: Any, logits: Any, labels: Any) -> Any:
+def _clipped(original: Any, logits: Any, labels: Any) -> Any:
     """From probabilities, clipped as a loss that is not given logits does."""
     return -jnp.sum(labels * jnp.log(jnp.clip(jax.nn.softmax(logits), 1e-3, 1 - 1e-3)), axis=-1)
 
 
-def _twice(honest: Any, logits: Any, labels: Any) -> Any:
-    return honest(jax.nn.softmax(logits), labels)
+def _twice(original: Any, logits: Any, labels: Any) -> Any:
+    return original(jax.nn.softmax(logits), labels)
 
 
-def _decay(honest: Any, params: Any, *arguments: Any) -> Any:
-    value, other = honest(params, *arguments)
+def _decay(original: Any, params: Any, *arguments: Any) -> Any:
+    value, other = original(params, *arguments)
     return value + 1e-6 * sum(jnp.sum(leaf**2) for leaf in jax.tree_util.tree_leaves(params)), other
 
 

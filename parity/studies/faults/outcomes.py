@@ -50,7 +50,7 @@ class Outcome:
         group: of `GROUPS`.
         where: what is wrong.
         verdict: `CAUGHT`, `BELOW_POWER` or `NOT_CAUGHT`.
-        asked: checks in all.
+        checks: checks in all.
         red: those not in order.
         probes: the probes that have some.
         check: plan item of the red check that is farthest over its limit; if none is red, of the highest score.
@@ -68,7 +68,7 @@ class Outcome:
     group: str
     where: str
     verdict: str
-    asked: int
+    checks: int
     red: int
     probes: list[str]
     check: str
@@ -88,12 +88,12 @@ class Outcome:
         return self.verdict == CAUGHT or (self.verdict == BELOW_POWER and self.group != HARNESS)
 
 
-def verdict_on(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
-    """Return the verdict on a fault from `run`, made with the fault planted, and `honest`, made without."""
+def verdict_on(fault: Fault, run: Run, bench: Bench, original: Run) -> Outcome:
+    """Return the verdict on a fault from `run`, made with the fault planted, and `original`, made without."""
     checks = run.all_checks()
     red = [check for check in checks if check.status not in records.IN_ORDER]
     if not red and fault.group == HARNESS:
-        red = _blocking(honest, run, bench.items(fault))
+        red = _blocking(original, run, bench.items(fault))
     shortfalls = [] if red else list(_shortfalls(fault, run, bench))
     below = bool(shortfalls) and all(s.error < s.smallest_caught for s in shortfalls)
     strongest = max(red or checks, key=lambda check: _over(check) or -math.inf)
@@ -101,7 +101,7 @@ def verdict_on(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
     return Outcome(
         fault=fault.name, group=fault.group, where=fault.where,
         verdict=CAUGHT if red else BELOW_POWER if below else NOT_CAUGHT,
-        asked=len(checks), red=len(red), probes=sorted({check.probe for check in red}),
+        checks=len(checks), red=len(red), probes=sorted({check.probe for check in red}),
         check=strongest.item, test=strongest.test, batch_size=strongest.batch_size, leaf=strongest.leaf,
         status=strongest.status,
         score=short(strongest.score) if over is not None else None,
@@ -112,15 +112,15 @@ def verdict_on(fault: Fault, run: Run, bench: Bench, honest: Run) -> Outcome:
     )  # fmt: skip
 
 
-def _blocking(honest: Run, run: Run, plan: list[PlanItem]) -> list[Check]:
+def _blocking(original: Run, run: Run, plan: list[PlanItem]) -> list[Check]:
     """Return the checks over which the gate blocks: those of the sound run that this run lacks or has worse."""
     items = {item.item for item in plan}
     baseline = msgspec.structs.replace(
-        honest,
-        cell="honest",
+        original,
+        cell="no fault",
         state=records.COMPLETE,
         plan=plan,
-        checks=[c for c in honest.checks if c.item in items],
+        checks=[c for c in original.checks if c.item in items],
     )
     before, after = (from_run(side, side.cell) for side in (baseline, run))
     findings = judge(before, after, load_policy(None)).findings

@@ -64,27 +64,27 @@ def inside(patch: Patch, *functions: str) -> Plant:
 
         return faulty
 
-    def change(honest: Case) -> Case:
+    def change(original: Case) -> Case:
         return replace(
-            honest, loss=within(honest.loss), predict=within(honest.predict), accuracy=within(honest.accuracy)
+            original, loss=within(original.loss), predict=within(original.predict), accuracy=within(original.accuracy)
         )
 
     return case(change, *(functions or FUNCTIONS))
 
 
 def loss(change: Callable[..., Any], *functions: str) -> Plant:
-    """`change(honest_loss, params, other, rng, data, labels, train)` instead of the case's loss."""
-    return case(lambda honest: replace(honest, loss=partial(change, honest.loss)), *(functions or LOSSES))
+    """`change(original_loss, params, other, rng, data, labels, train)` instead of the case's loss."""
+    return case(lambda original: replace(original, loss=partial(change, original.loss)), *(functions or LOSSES))
 
 
 def predict(change: Callable[..., Any]) -> Plant:
-    """`change(honest_predict, state, data)` instead of the case's predict."""
-    return case(lambda honest: replace(honest, predict=partial(change, honest.predict)), "predict")
+    """`change(original_predict, state, data)` instead of the case's predict."""
+    return case(lambda original: replace(original, predict=partial(change, original.predict)), "predict")
 
 
 def accuracy(change: Callable[..., Any]) -> Plant:
-    """`change(honest_case, state, data, labels)` instead of the case's accuracy."""
-    return case(lambda honest: replace(honest, accuracy=partial(change, honest)), "accuracy")
+    """`change(original_case, state, data, labels)` instead of the case's accuracy."""
+    return case(lambda original: replace(original, accuracy=partial(change, original)), "accuracy")
 
 
 def module(name: str, change: Callable[..., Any]) -> Plant:
@@ -99,7 +99,7 @@ def module(name: str, change: Callable[..., Any]) -> Plant:
 
 
 def layer(kind: type, change: Callable[..., Any]) -> Patch:
-    """`change(layer, honest_call, *inputs)` instead of calling a Flax layer of that kind."""
+    """`change(layer, original_call, *inputs)` instead of calling a Flax layer of that kind."""
 
     def intercept(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
         if isinstance(context.module, kind) and context.method_name == "__call__":
@@ -111,8 +111,8 @@ def layer(kind: type, change: Callable[..., Any]) -> Patch:
 
 def attribute(kind: str, **changed: Any) -> Patch:
     """Flax layers of that kind made with other attributes."""
-    honest = getattr(nn, kind)
-    return lambda: mock.patch.object(nn, kind, lambda **given: honest(**{**given, **changed}))
+    original = getattr(nn, kind)
+    return lambda: mock.patch.object(nn, kind, lambda **given: original(**{**given, **changed}))
 
 
 def function(target: Any, name: str, make: Callable[[Any], Any]) -> Patch:
@@ -126,12 +126,12 @@ def patched(*patches: tuple[Any, str, Callable[[Any], Any]]) -> Plant:
     Raises:
         AttributeError: there is none of that name.
     """
-    honest = [getattr(target, name) for target, name, _ in patches]
+    original = [getattr(target, name) for target, name, _ in patches]
 
     @contextmanager
     def plant(bench: Bench) -> Iterator[None]:
         with ExitStack() as stack:
-            for (target, name, make), function in zip(patches, honest, strict=True):
+            for (target, name, make), function in zip(patches, original, strict=True):
                 stack.enter_context(mock.patch.object(target, name, make(function)))
             yield
 

@@ -21,8 +21,8 @@ MATMUL, CONVOLUTION, EVERYWHERE = ("dot_general",), ("conv_general_dilated",), (
 def _operands(bits: int, *operations: str) -> Patch:
     """Both operands of products rounded to that many bits, products and sums in float32, as matrix units do."""
 
-    def make(honest: Any) -> Callable[..., Any]:
-        return lambda one, other, *args, **kwargs: honest(rounded(bits)(one), rounded(bits)(other), *args, **kwargs)
+    def make(original: Any) -> Callable[..., Any]:
+        return lambda one, other, *args, **kwargs: original(rounded(bits)(one), rounded(bits)(other), *args, **kwargs)
 
     @contextmanager
     def patch() -> Iterator[None]:
@@ -46,14 +46,14 @@ def _fast_exponential(x: Any) -> Any:
     return y
 
 
-def _fast_softmax(honest: Any, state: Any, data: Any) -> Any:
-    out = honest(state, data)
+def _fast_softmax(original: Any, state: Any, data: Any) -> Any:
+    out = original(state, data)
     return out - jnp.log(jnp.sum(_fast_exponential(out), axis=-1, keepdims=True))
 
 
-def _estimate(honest: Any) -> Callable[[Any], Any]:
+def _estimate(original: Any) -> Callable[[Any], Any]:
     """Return a reciprocal square root of 12 bits, as RSQRTPS gives without a Newton step."""
-    return lambda x: rounded(11)(honest(x))
+    return lambda x: rounded(11)(original(x))
 
 
 def _three_products_as_weight_error(leaves: dict[str, Any]) -> dict[str, float]:

@@ -56,7 +56,7 @@ def run(faults: Sequence[Fault], quick: bool) -> tuple[list[Outcome], dict[str, 
         "batch_sizes": list(SIZES),
         "limit": subject.limit,
         "versions": {name: session.run.environment["versions"].get(name) for name in PACKAGES},
-        "honest": {"asked": sound, "red": 0},
+        "no_fault": {"checks": sound, "red": 0},
     }
 
 
@@ -83,26 +83,26 @@ def plant(
     """
     chosen = list(faults)
     every = list(dict.fromkeys(q for fault in chosen for q in bench.items(fault, quick)))
-    honest = _honest(bench, every, "before any fault was planted")
+    original = _original(bench, every, "before any fault was planted")
     outcomes = []
     for done, fault in enumerate(chosen):
         progress(fault.name, done, len(chosen))
-        outcomes.append(verdict_on(fault, bench.run(fault, quick), bench, honest))
-    progress("honest again", len(chosen), len(chosen))
-    again = _honest(bench, every, "after the last fault was undone")
-    if moved := sorted(_rows(again) ^ _rows(honest)):
+        outcomes.append(verdict_on(fault, bench.run(fault, quick), bench, original))
+    progress("no fault, again", len(chosen), len(chosen))
+    again = _original(bench, every, "after the last fault was undone")
+    if moved := sorted(_rows(again) ^ _rows(original)):
         raise SoundCheckError(
             f"a fault was not undone: {len(moved)} checks of the sound artifact differ from those before the "
             f"first fault, such as {moved[0]}."
         )
-    return outcomes, len(honest.checks)
+    return outcomes, len(original.checks)
 
 
 def _rows(run: Run) -> set[tuple[str, str, str]]:
     return {(check.item, check.leaf, f"{check.score}") for check in run.checks}
 
 
-def _honest(bench: Bench, items: list[PlanItem], when: str) -> Run:
+def _original(bench: Bench, items: list[PlanItem], when: str) -> Run:
     run = bench.sound(items)
     red = [check for check in run.all_checks() if check.status not in records.IN_ORDER]
     if red or not run.checks:

@@ -41,9 +41,9 @@ def _two_channels(value: Any) -> Any:
     return value
 
 
-def _unbiased(honest: Any, params: Any, other: Any, rng: Any, data: Any, labels: Any, train: bool) -> Any:
+def _unbiased(original: Any, params: Any, other: Any, rng: Any, data: Any, labels: Any, train: bool) -> Any:
     """Multiply what the batch adds to the running variance by n / (n - 1), as other frameworks do."""
-    value, updated = honest(params, other, rng, data, labels, train)
+    value, updated = original(params, other, rng, data, labels, train)
     if not train:
         return value, updated
 
@@ -55,8 +55,8 @@ def _unbiased(honest: Any, params: Any, other: Any, rng: Any, data: Any, labels:
     return value, tree_util.tree_map_with_path(corrected, updated, other)
 
 
-def _not_updated(honest: Any, params: Any, other: Any, *arguments: Any) -> Any:
-    return honest(params, other, *arguments)[0], other
+def _not_updated(original: Any, params: Any, other: Any, *arguments: Any) -> Any:
+    return original(params, other, *arguments)[0], other
 
 
 def _updated_in_evaluation(artifact: Any, data: Any, labels: Any) -> Any:

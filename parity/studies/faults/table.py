@@ -43,7 +43,7 @@ def _check(outcome: Outcome) -> str:
 
 
 def _red(outcome: Outcome) -> str:
-    return f"{outcome.red}/{outcome.asked}"
+    return f"{outcome.red}/{outcome.checks}"
 
 
 def _scores(outcome: Outcome) -> tuple[str, str]:

@@ -20,33 +20,33 @@ BINS = 8.0
 class _Shifted(tf.keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A schedule asked about another step than the one it is at."""
 
-    def __init__(self, honest: Any, steps: int) -> None:
+    def __init__(self, original: Any, steps: int) -> None:
         super().__init__()
-        self._honest, self._steps = honest, steps
+        self._original, self._steps = original, steps
 
     def __call__(self, step: Any) -> Any:
-        return self._honest(step + self._steps)
+        return self._original(step + self._steps)
 
 
-def _late(honest: Any) -> Any:
-    return lambda *arguments: _Shifted(honest(*arguments), -1)
+def _late(original: Any) -> Any:
+    return lambda *arguments: _Shifted(original(*arguments), -1)
 
 
-def _smooth(honest: Any) -> Any:
+def _smooth(original: Any) -> Any:
     return lambda training, steps: OPTIMISER.schedules.ExponentialDecay(
         training.learning_rate, decay_steps=steps, decay_rate=training.decay, staircase=False
     )
 
 
-def _restarted(honest: Any) -> Any:
+def _restarted(original: Any) -> Any:
     def finetune(subject: Any, steps: int) -> Any:
-        return honest(subject, 0)
+        return original(subject, 0)
 
     return finetune
 
 
-def _without_last(honest: Any) -> Any:
-    class Forgetful(honest):  # type: ignore[misc]
+def _without_last(original: Any) -> Any:
+    class Forgetful(original):  # type: ignore[misc]
         def apply_gradients(self, pairs: Any, **options: Any) -> Any:
             return super().apply_gradients(list(pairs)[:-1], **options)
 
@@ -54,27 +54,27 @@ def _without_last(honest: Any) -> Any:
 
 
 def _adam(**changed: Any) -> Plant:
-    return patched((OPTIMISER, "Adam", lambda honest: lambda rate: honest(rate, **changed)))
+    return patched((OPTIMISER, "Adam", lambda original: lambda rate: original(rate, **changed)))
 
 
-def _last_of_ties(honest: Any, state: Any, data: Any, labels: Any) -> Any:
+def _last_of_ties(original: Any, state: Any, data: Any, labels: Any) -> Any:
     """Choose the last class among those whose log-probabilities are equal when rounded, instead of the first.
 
     Rounded, because those of the reference never tie exactly: what is caught is both.
     """
-    coarse = jnp.round(honest.predict(state, data) / BINS)
+    coarse = jnp.round(original.predict(state, data) / BINS)
     last = coarse.shape[1] - 1 - jnp.argmax(coarse[:, ::-1], axis=-1)
     return jnp.mean((last == jnp.argmax(labels, axis=-1)).astype(jnp.float32))
 
 
-def _top_two(honest: Any, state: Any, data: Any, labels: Any) -> Any:
-    scores = honest.predict(state, data)
+def _top_two(original: Any, state: Any, data: Any, labels: Any) -> Any:
+    scores = original.predict(state, data)
     better = jnp.sum(scores > jnp.sum(scores * labels, axis=-1, keepdims=True), axis=-1)
     return jnp.mean((better < 2).astype(jnp.float32))
 
 
-def _one_more(honest: Any, state: Any, data: Any, labels: Any) -> Any:
-    return honest.accuracy(state, data, labels) - 1 / jnp.float32(data.shape[0])
+def _one_more(original: Any, state: Any, data: Any, labels: Any) -> Any:
+    return original.accuracy(state, data, labels) - 1 / jnp.float32(data.shape[0])
 
 
 FAULTS = grouped(

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from parity import records
-from parity.tests.support import standings
+from parity.tests.support import gate_runs
 from parity.tests.support.samples import planned
 
 CHECKS, LEAVES, ROUNDS = 50_000, 4, 9
@@ -25,20 +25,20 @@ MOST_MS, MOST_RATIO = 300, 0.5
 
 def record():
     """A run of 50,000 checks, as long as those of real runs: 36 MB."""
-    asked, checks = [], []
+    items, checks = [], []
     for number in range(CHECKS // LEAVES):
         name = f"test_train_gradient[reference-saved_model_fresh-b13-cpu1-{number}]"
-        asked.append(planned(item=name, probe="train_gradient", runtime="saved_model_fresh"))
+        items.append(planned(item=name, probe="train_gradient", runtime="saved_model_fresh"))
         for leaf in range(LEAVES):
             checks.append(records.Check(
-                **msgspec.structs.asdict(asked[-1]), leaf=f"call_1/BatchNorm_{leaf}/bias", status="pass",
+                **msgspec.structs.asdict(items[-1]), leaf=f"call_1/BatchNorm_{leaf}/bias", status="pass",
                 score=1 + number % 700 / 100 + leaf,
                 jax_score=0.9581234, limit=64.0, max_abs_diff=1.862645149230957e-09, max_ulp=3, bits_equal=False,
                 worst=records.Worst([0, 3, 17], -0.0001234567, -0.0001234565, -0.0001234566),
                 repeat=".tox/py311-jax0.9.2-tf2.20.0/bin/python -m pytest --pyargs "
                 f"'parity.suites.test_gradient::{name}'",
             ))  # fmt: skip
-    return standings.run(plan=asked, checks=checks)
+    return gate_runs.run(plan=items, checks=checks)
 
 
 def moved(check):

@@ -48,10 +48,10 @@ class Visit:
         self.page.set_default_navigation_timeout(60_000)
         self.wrong = []
         address = path.as_uri()
-        self.page.on("console", lambda said: self.wrong.append(f"console: {said.text}"))
+        self.page.on("console", lambda output: self.wrong.append(f"console: {output.text}"))
         self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
         self.page.on("dialog", self._dialog)
-        self.page.on("request", lambda asked: asked.url.partition("#")[0] == address or self.wrong.append(asked.url))
+        self.page.on("request", lambda items: items.url.partition("#")[0] == address or self.wrong.append(items.url))
         self.page.goto(address + fragment)
         if ready and context.get("java_script_enabled", True):
             self.page.wait_for_selector("html[data-ready]")
@@ -64,7 +64,7 @@ class Visit:
         """The texts of the rows that a table shows."""
         return self.page.locator(f"#{table} tbody tr").all_inner_texts()
 
-    def said(self, table):
+    def output(self, table):
         """What a table says of its rows, such as `1 to 25 of 60`."""
         return self.page.locator(f"#{table}_info").inner_text()
 
@@ -74,11 +74,11 @@ class Visit:
     def choose(self, table, column, value):
         self.page.locator(f"#{table}_wrapper .tools").get_by_label(column, exact=True).select_option(value)
 
-    def sort(self, table, column, way):
+    def sort(self, table, column, method):
         """Click on a header, and wait until it says which way the rows are sorted."""
         head = self.page.locator(f"#{table} thead th").nth(column)
         head.get_by_role("button").click()
-        self.page.locator(f"#{table} thead th:nth-child({column + 1})[aria-sort={way}]").wait_for()
+        self.page.locator(f"#{table} thead th:nth-child({column + 1})[aria-sort={method}]").wait_for()
 
     def wide(self):
         """How much wider the page is than its window, in pixels."""
@@ -110,8 +110,8 @@ class Visit:
         from axe_playwright_python.sync_playwright import Axe
 
         self.page.evaluate(FEW)
-        asked = {"runOnly": list(rules)} if rules else {}
-        found = Axe().run(self.page, options={"resultTypes": ["violations"], **asked}).response["violations"]
+        items = {"runOnly": list(rules)} if rules else {}
+        found = Axe().run(self.page, options={"resultTypes": ["violations"], **items}).response["violations"]
         grave = [rule for rule in found if rule["impact"] in ("serious", "critical")]
         return [f"{rule['id']}: {node['html'][:200]}" for rule in grave for node in rule["nodes"]]
 

@@ -11,25 +11,25 @@ RUNTIMES = ("tf_graph", "tf_xla", "saved_model", "saved_model_fresh")
 PROBES = ("predict", "eval_loss", "train_loss", "eval_gradient", "train_gradient")
 LEAVES = ("Conv_0/kernel", "Conv_0/bias", "BatchNorm_0/scale", "BatchNorm_0/bias", "Dense_0/kernel")
 SIZES = (1, 13, 64, 256, 500, 1024)
-QUESTIONS = [(p, r, n, leaf) for p in PROBES for r in RUNTIMES for n in SIZES for leaf in LEAVES]
+PLACES = [(p, r, n, leaf) for p in PROBES for r in RUNTIMES for n in SIZES for leaf in LEAVES]
 STEPS = ("predict", "eval", "forward-backward", "train step")
 
 
-def runs(jax=JAX, tensorflow=TENSORFLOW, questions=QUESTIONS):
+def runs(jax=JAX, tensorflow=TENSORFLOW, places=PLACES):
     """A run per pair; one check in twenty fails with the newest jax, and the scores are as varied as measured ones."""
     chance = random.Random(0)
-    return [_run(one, other, questions, chance) for one in jax for other in tensorflow]
+    return [_run(one, other, places, chance) for one in jax for other in tensorflow]
 
 
-def _run(jax, tensorflow, questions, chance):
+def _run(jax, tensorflow, places, chance):
     made = []
-    for probe, runtime, size, leaf in questions:
+    for probe, runtime, size, leaf in places:
         score = chance.lognormvariate(0, 1.2)
         bad = jax == JAX[-1] and chance.random() < 0.05
-        asked = {"item": f"test_{probe}[reference-{runtime}-b{size}]", "probe": probe, "runtime": runtime}
+        items = {"item": f"test_{probe}[reference-{runtime}-b{size}]", "probe": probe, "runtime": runtime}
         judged = {"status": "fail" if bad else "pass", "score": 1000 * score if bad else score}
         known = {"batch_size": size, "leaf": leaf, "jax_score": chance.lognormvariate(0, 0.4), "limit": 64.0}
-        made.append(samples.check(**asked, **judged, **known, bits_equal=False))
+        made.append(samples.check(**items, **judged, **known, bits_equal=False))
     versions = {"jax": jax, "tensorflow": tensorflow, "flax": "0.12.0", "numpy": "2.3.4"}
     environment = {"versions": versions, "machine": {"python": "3.12.1"}, "prediction": {"status": "pass"}}
     cell = f"py312-jax{jax}-tf{tensorflow}"
@@ -70,11 +70,11 @@ def _latency(chance):
     return {"batch_size": 256, "ratios": ratios, "median_ns": medians}
 
 
-def write(folder, **asked):
+def write(folder, **items):
     """Write the page of the large atlas into `folder`, with places for the pages of its cells; returns its path."""
     from parity.report import atlas as page
 
-    made = runs(**asked)
+    made = runs(**items)
     for run in made:
         (folder / run.cell).mkdir(parents=True, exist_ok=True)
         (folder / run.cell / page.PAGE).write_text("<!doctype html><title>A cell</title>", encoding="utf-8")

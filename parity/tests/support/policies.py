@@ -4,5 +4,5 @@ DRIFT = "[drift]\nfloor = 1\nscore = 2\nbudget = 4\npower = 4\nlatency = 1.5\nme
 
 
 def rule(level="advisory", **where):
-    said = {"level": level, "reason": "it is known", **where}
-    return "[[rule]]\n" + "".join(f'{name} = "{value}"\n' for name, value in said.items())
+    output = {"level": level, "reason": "it is known", **where}
+    return "[[rule]]\n" + "".join(f'{name} = "{value}"\n' for name, value in output.items())

@@ -7,8 +7,8 @@ from parity.records import Curve, Footprint, Profile
 from parity.report import panels
 from parity.tests.support import samples
 
-ASKED = {"runtime": "tf_xla", "case": "reference", "probe": "predict"}
-SAID = {
+ITEM = {"runtime": "tf_xla", "case": "reference", "probe": "predict"}
+NUMBERS = {
     0.0: "0", 1.0: "1.00", 0.9999: "1.00", 12345.6: "12,300", 999_999.0: "1.00e+06", 999.96: "1,000",
     0.00123456: "0.00123", 0.000999999: "0.00100", 0.00099: "9.90e-04",
     1.5e-9: "1.50e-09", -2.0: "-2.00", math.inf: "∞", math.nan: "NaN",
@@ -19,7 +19,7 @@ def check(nth=0, size=13, **changes):
     """One of many distinct checks."""
     item = f"test_predict[reference-tf_xla-b{size}]"
     known = {"item": item, "batch_size": size, "leaf": f"Dense_{nth}/kernel", "limit": 128.0}
-    return samples.check(**{**ASKED, **known, "score": 1.0, "jax_score": 0.5, **changes})
+    return samples.check(**{**ITEM, **known, "score": 1.0, "jax_score": 0.5, **changes})
 
 
 def timings():
@@ -31,7 +31,7 @@ def timings():
 
 
 def profile(**changes):
-    known = {"item": check().item, "leaf": check().leaf, "shape": [4, 4], "block": [2, 2], **ASKED, "batch_size": 13}
+    known = {"item": check().item, "leaf": check().leaf, "shape": [4, 4], "block": [2, 2], **ITEM, "batch_size": 13}
     spread = {"edges": [0.1, 1.0, 10.0, 100.0], "counts": [8, 6, 2], "jax_counts": [10, 6, 0]}
     return Profile(**{**known, **spread, "map": [[0.5, 0.2], [0.1, 42.0]], **changes})
 

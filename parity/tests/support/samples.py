@@ -10,7 +10,7 @@ from pathlib import Path
 from parity import records
 from parity.records import Check, Footprint, PlanItem, Run, Timing
 
-ASKED = {
+ITEM = {
     "item": "test_predict[reference-tf_xla-b13]",
     "test": "predict",
     "case": "reference",
@@ -23,7 +23,7 @@ ASKED = {
 
 
 def planned(**changes):
-    return PlanItem(**{**ASKED, **changes})
+    return PlanItem(**{**ITEM, **changes})
 
 
 def item(probe, runtime, batch_size=13, jax_device="cpu:0", tf_device="cpu:0", case="tiny"):
@@ -35,7 +35,7 @@ def item(probe, runtime, batch_size=13, jax_device="cpu:0", tf_device="cpu:0", c
 
 
 def check(**changes):
-    return Check(**{**ASKED, "leaf": "output", "status": records.PASS, **changes})
+    return Check(**{**ITEM, "leaf": "output", "status": records.PASS, **changes})
 
 
 def timing(**changes):
@@ -62,16 +62,16 @@ def inside(*arguments, cwd):
     """`parity` with these arguments, in this process: for what is not about processes, where imports are most of it."""
     from parity.cli import main as cli
 
-    said, before = io.StringIO(), Path.cwd()
+    output, before = io.StringIO(), Path.cwd()
     os.chdir(cwd)
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             code = cli.main([str(argument) for argument in arguments])
     except SystemExit as error:
         code = error.code
     finally:
         os.chdir(before)
-    return subprocess.CompletedProcess(arguments, code, said.getvalue(), "")
+    return subprocess.CompletedProcess(arguments, code, output.getvalue(), "")
 
 
 def python(*arguments, **options):

@@ -118,8 +118,8 @@ def main(name, reports, notes, *options):
     from parity import records
     from parity.tests.support import samples
 
-    told = [option.partition("=")[2] for option in options if option.startswith("--reports=")]
-    reports, notes = Path([reports, *told][-1]), Path(notes)
+    reported = [option.partition("=")[2] for option in options if option.startswith("--reports=")]
+    reports, notes = Path([reports, *reported][-1]), Path(notes)
     with (notes / f"{name}.runs").open("a") as runs:
         runs.write(f"{os.getpid()}\n")
     begun, go_on = notes / f"{name}.begun", notes / f"{name}.go_on"

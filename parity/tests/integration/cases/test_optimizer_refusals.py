@@ -20,27 +20,30 @@ def without(leaf):
     return lambda state: {n: a for n, a in state.items() if n != leaf}
 
 
-def instead(leaf, value):
+def replacement(leaf, value):
     return lambda state: {**state, leaf: value}
 
 
 FIRST = "0/mu/Dense_0/bias"
 UNCARRIED = {
     "another shape": (
-        instead(FIRST, np.zeros((7, 1), "f")),
+        replacement(FIRST, np.zeros((7, 1), "f")),
         r"moment 0/mu/Dense_0/bias is float32\[7, 1\], expected .*\[7\]",
     ),
-    "another dtype": (instead(FIRST, np.zeros(7)), r"moment 0/mu/Dense_0/bias is float64\[7\], expected float32\[7\]"),
+    "another dtype": (
+        replacement(FIRST, np.zeros(7)),
+        r"moment 0/mu/Dense_0/bias is float64\[7\], expected float32\[7\]",
+    ),
     "no moment for a slot": (without(FIRST), "gets no moment: mu/Dense_0/bias"),
-    "no slot for a moment": (instead("0/mu/Dense_1/bias", np.zeros(7, "f")), "takes the moment 0/mu/Dense_1/bias"),
+    "no slot for a moment": (replacement("0/mu/Dense_1/bias", np.zeros(7, "f")), "takes the moment 0/mu/Dense_1/bias"),
     "no slot of this kind": (
-        instead("0/trace/Dense_0/bias", np.zeros(7, "f")),
+        replacement("0/trace/Dense_0/bias", np.zeros(7, "f")),
         "takes the moment 0/trace/Dense_0/bias",
     ),
-    "a moment twice": (instead("1/mu/Dense_0/bias", np.zeros(7, "f")), "takes the moment 1/mu/Dense_0/bias"),
-    "neither moment nor count": (instead("1/scale", np.zeros((), "f")), "takes the moment 1/scale"),
-    "counts differ": (instead("1/count", np.int32(29)), "1/count is 29, expected 30, the steps taken in JAX"),
-    "a count of another dtype": (instead("1/count", np.float32(30)), "1/count is 30.0, expected 30"),
+    "a moment twice": (replacement("1/mu/Dense_0/bias", np.zeros(7, "f")), "takes the moment 1/mu/Dense_0/bias"),
+    "neither moment nor count": (replacement("1/scale", np.zeros((), "f")), "takes the moment 1/scale"),
+    "counts differ": (replacement("1/count", np.int32(29)), "1/count is 29, expected 30, the steps taken in JAX"),
+    "a count of another dtype": (replacement("1/count", np.float32(30)), "1/count is 30.0, expected 30"),
     "no count": (lambda state: without("0/count")(without("1/count")(state)), "has no count, expected 30"),
 }
 

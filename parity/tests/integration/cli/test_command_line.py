@@ -72,7 +72,7 @@ def test_no_other_command_imports_the_studies():
     assert samples.python("-c", code).stdout == "[]\n"
 
 
-def test_the_version_is_told():
+def test_the_version_option_prints_the_version():
     assert parity("--version").stdout == "parity 0.1.0\n"
 
 
@@ -154,11 +154,11 @@ def test_every_string_of_a_record_is_in_the_hostile_one():
             assert any(HOSTILE in getattr(row, field) for row in getattr(run, name)), (name, field)
 
 
-def assert_exits(code, done, *said):
+def assert_exits(code, done, *output):
     assert done.returncode == code, done.stderr
     assert done.stderr.startswith("parity: ")
     assert len(done.stderr.splitlines()) == 1
-    for words in said:
+    for words in output:
         assert words in done.stderr
 
 

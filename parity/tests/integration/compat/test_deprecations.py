@@ -42,28 +42,28 @@ def test_a_deprecation_names_its_package_and_no_path(text, filename, package, me
     assert message in (None, found.message)
 
 
-def test_warnings_and_logs_are_heard_and_nothing_else():
-    heard = []
-    with collecting(heard.append):
+def test_deprecations_in_warnings_and_logs_are_reported_and_nothing_else():
+    collected = []
+    with collecting(collected.append):
         warnings.warn("jax.a is deprecated", DeprecationWarning, stacklevel=1)
         warnings.warn("jax.b is slow", UserWarning, stacklevel=1)
         logging.getLogger("tensorflow").warning("tf.c is deprecated and will be removed")
         logging.getLogger("tensorflow").warning("tf.d is slow")
     logging.getLogger("tensorflow").warning("tf.e is deprecated, after the end")
-    said = {"jax.a is deprecated": "jax", "tf.c is deprecated and will be removed": "tensorflow"}
-    assert {d.message: d.package for d in heard} == said
+    output = {"jax.a is deprecated": "jax", "tf.c is deprecated and will be removed": "tensorflow"}
+    assert {d.message: d.package for d in collected} == output
 
 
-def test_a_failure_inside_loses_nothing_that_was_heard():
-    heard, before = [], list(logging.getLogger("tensorflow").handlers)
+def test_deprecations_before_an_exception_are_reported():
+    collected, before = [], list(logging.getLogger("tensorflow").handlers)
 
     def fail():
         warnings.warn("jax.a is deprecated", DeprecationWarning, stacklevel=1)
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), collecting(heard.append):
+    with pytest.raises(ZeroDivisionError), collecting(collected.append):
         fail()
-    assert heard == [Deprecation("jax", "jax.a is deprecated")]
+    assert collected == [Deprecation("jax", "jax.a is deprecated")]
     assert logging.getLogger("tensorflow").handlers == before
 
 
@@ -71,10 +71,10 @@ def test_a_run_records_what_was_said_while_it_imported_and_while_it_asked_once_e
     from parity import records
 
     (tmp_path / "old.py").write_text(CASE)
-    asked = ["--case", "old.py:case", "--runtime", "jax", "--probe", "predict", "--batch-size", "1", "--out", "out"]
-    done = samples.inside("run", *asked, cwd=tmp_path)
+    items = ["--case", "old.py:case", "--runtime", "jax", "--probe", "predict", "--batch-size", "1", "--out", "out"]
+    done = samples.inside("run", *items, cwd=tmp_path)
     found = records.read(tmp_path / "out").deprecations
     ours = [d for d in found if "old_" in d.message]
-    said = {Deprecation("jax", "jax.old_import is deprecated"), Deprecation("jax", "jax.old_call is deprecated")}
-    assert set(ours) == said, done.stdout
+    output = {Deprecation("jax", "jax.old_import is deprecated"), Deprecation("jax", "jax.old_call is deprecated")}
+    assert set(ours) == output, done.stdout
     assert len(found) == len(set(found))

@@ -43,8 +43,8 @@ def folder(tmp_path_factory):
 def done(folder, frameworks):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "200")
-        asked = ("--case", "skewed.py:case", "--batch-size", 13, "--probe", "predict")
-        return samples.inside("run", *asked, "--out", "out", cwd=folder)
+        items = ("--case", "skewed.py:case", "--batch-size", 13, "--probe", "predict")
+        return samples.inside("run", *items, "--out", "out", cwd=folder)
 
 
 def test_every_check_of_tensorflow_is_remedied_and_none_of_jax(folder, done):
@@ -75,10 +75,10 @@ def test_the_remedy_is_said_in_the_verdict_and_on_the_page(folder, done):
 
 
 def test_the_doctor_foretells_it(folder, done):
-    told = samples.inside("doctor", "--case", "skewed.py:case", cwd=folder)
-    assert told.returncode == 1
-    assert "vhlo.composite_v2" in told.stdout
-    assert REMEDY in told.stdout
+    reported = samples.inside("doctor", "--case", "skewed.py:case", cwd=folder)
+    assert reported.returncode == 1
+    assert "vhlo.composite_v2" in reported.stdout
+    assert REMEDY in reported.stdout
     assert records.read(folder / "out").environment["prediction"]["status"] == records.REMEDIED
 
 
@@ -97,8 +97,8 @@ def test_a_bundle_has_both_exports_and_the_one_that_works_is_asked(folder, frame
 
 
 def test_an_unknown_reader_is_refused_before_any_work(folder):
-    asked = ("--case", "skewed.py:case", "--readable-by", "tensorflow==1.15.0")
-    refused = samples.inside("export", "never", *asked, cwd=folder)
+    items = ("--case", "skewed.py:case", "--readable-by", "tensorflow==1.15.0")
+    refused = samples.inside("export", "never", *items, cwd=folder)
     assert refused.returncode == 2
     assert "tensorflow==1.15.0" in refused.stdout
     assert not (folder / "never").exists()

@@ -174,12 +174,12 @@ newer_convention = pytest.mark.skipif(
 def outlived():
     """Refused clearly, and nothing is left changed."""
 
-    def check(said):
+    def check(output):
         before = _export.hlo if hasattr(_export, "hlo") else None
         options = [getattr(jax.config, option) for option in OPTIONS]
         with pytest.raises(RemedyError) as caught, readable_by("tensorflow==2.17.1"):
             pytest.fail("the block was entered")
-        assert said in str(caught.value)
+        assert output in str(caught.value)
         assert str(caught.value).startswith(f"the remedy does not fit jax {jax.__version__}: ")
         assert "Expected jax 0.4.30 to 0.12; export with one of those" in str(caught.value)
         assert (_export.hlo if hasattr(_export, "hlo") else None) is before
@@ -188,23 +188,23 @@ def outlived():
     return check
 
 
-def test_an_exporter_without_the_dialect_is_told(monkeypatch, outlived):
+def test_an_export_module_without_the_dialect_raises_remedy_error(monkeypatch, outlived):
     monkeypatch.delattr(_export, "hlo")
     outlived("no longer chooses a StableHLO version through `hlo`")
 
 
-def test_an_exporter_that_is_elsewhere_is_told(monkeypatch, outlived):
+def test_a_moved_export_module_raises_remedy_error(monkeypatch, outlived):
     monkeypatch.delattr(jax._src.export, "_export")
     monkeypatch.setitem(sys.modules, "jax._src.export._export", None)
     outlived("import of jax._src.export._export halted")
 
 
-def test_a_dialect_that_lost_its_choosers_is_told(monkeypatch, outlived):
+def test_a_dialect_without_version_choosers_raises_remedy_error(monkeypatch, outlived):
     monkeypatch.setattr(_export, "hlo", Dialect(**dict.fromkeys(CHOOSERS)))
     outlived("no longer chooses a StableHLO version through `hlo`")
 
 
-def test_an_exporter_that_ignores_the_cap_is_told(monkeypatch, outlived):
+def test_an_exporter_that_ignores_the_version_limit_raises_remedy_error(monkeypatch, outlived):
     """It asks another dialect than the one that it shows."""
     serialise, own = _export._module_to_bytecode, writer.describe().stablehlo
 
@@ -219,19 +219,19 @@ def test_an_exporter_that_ignores_the_cap_is_told(monkeypatch, outlived):
     outlived(f"it still writes StableHLO {own} in calling convention 9, expected at most 1.1.1 and 9")
 
 
-def test_a_program_that_names_no_version_is_told(monkeypatch, outlived):
+def test_a_program_without_a_version_raises_remedy_error(monkeypatch, outlived):
     serialise = _export._module_to_bytecode
     monkeypatch.setattr(_export, "_module_to_bytecode", lambda m: serialise(m).replace(b"StableHLO_v", b"StableHLO  "))
     outlived("what it writes names no StableHLO version")
 
 
 @newer_convention
-def test_an_exporter_that_ignores_the_option_is_told(monkeypatch, outlived):
+def test_an_exporter_that_ignores_the_option_raises_remedy_error(monkeypatch, outlived):
     monkeypatch.setattr(jax, "config", Config(update=lambda option, value: None))
     outlived("it still writes StableHLO 1.1.1 in calling convention 10, expected at most 1.1.1 and 9")
 
 
-def test_a_chooser_that_is_called_otherwise_is_told(monkeypatch, outlived):
+def test_a_version_chooser_with_another_signature_raises_remedy_error(monkeypatch, outlived):
     def fails(*arguments, **named):
         raise TypeError("takes 3 arguments")
 
@@ -241,7 +241,7 @@ def test_a_chooser_that_is_called_otherwise_is_told(monkeypatch, outlived):
 
 @newer_convention
 @pytest.mark.parametrize("option", OPTIONS)
-def test_an_option_that_is_gone_is_told(monkeypatch, option):
+def test_a_jax_without_the_option_raises_remedy_error(monkeypatch, option):
     monkeypatch.setattr(jax, "config", Config(**{option: None}))
     with pytest.raises(RemedyError, match=f"an option is not there: {option}"), readable_by("tensorflow==2.17.1"):
         pytest.fail("the block was entered")
@@ -320,7 +320,7 @@ def test_the_oldest_release_reads_least():
         assert limits.calling_convention <= other.calling_convention
 
 
-def test_the_table_has_what_the_installed_tensorflow_says_of_itself():
+def test_the_table_of_readers_agrees_with_the_installed_tensorflow():
     from parity.compat import reader
 
     says, has = reader.describe(), limits_of(f"tensorflow=={tf.__version__}")

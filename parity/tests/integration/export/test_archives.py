@@ -216,7 +216,7 @@ def test_a_line_is_added_after_one_that_does_not_end(archive):
     assert set(archives.listed(archive)) == {"0.9.2", "0.10.2"}
 
 
-def test_a_bundle_is_held_against_the_list_beside_it(archive):
+def test_a_bundle_is_verified_against_its_list_of_checksums(archive):
     archives.require_unaltered(archive / NAME)
     sums = archive / "SHA256SUMS"
     sums.write_text(f"{DIGEST}  {NAME}\n")
@@ -262,8 +262,8 @@ def test_every_jax_that_the_atlas_exports_is_archived_within_two_megabytes_and_s
             assert (bundle.signature.case, bundle.versions["jax"], bundle.batch_sizes) == ("miniature", jax, (1, 13))
             assert bundle.readable_by == "tensorflow==2.16.2"
             assert len(bundle.signature.probes) == 8
-            said = b"".join(p.read_bytes() for p in bundle.path.rglob("*") if p.is_file())
-            assert not re.findall(rb"site-packages|/(?:tmp|home|root|Users)/", said)
+            output = b"".join(p.read_bytes() for p in bundle.path.rglob("*") if p.is_file())
+            assert not re.findall(rb"site-packages|/(?:tmp|home|root|Users)/", output)
 
 
 @pytest.mark.skipif(not OURS.is_dir(), reason="parity is installed without its project")

@@ -47,7 +47,7 @@ def batches(tiny_subject):
     return list(tiny_subject.pipeline.epoch(4))
 
 
-def beside_kink(batch, params, ulp):
+def at_kink(batch, params, ulp):
     """`batch` with a first example that puts the unit so many ulp beside zero."""
     kernel, bias = params["hidden"]["kernel"], params["hidden"]["bias"]
     data = batch.data.copy()
@@ -64,7 +64,7 @@ def kinked(reference, batches, number, fault=lambda number, found: found):
     """Trainings on either side of a kink at a step, followed on batches that lead there."""
     before = [*reference.jax_alone(batches[: number - 1])]
     params = (before[-1][1] if before else reference.begin).state.params
-    near, far = (beside_kink(batches[number - 1], params, side * FAR) for side in (1, -1))
+    near, far = (at_kink(batches[number - 1], params, side * FAR) for side in (1, -1))
     shown = [*batches[: number - 1], near, *batches[number:]]
     beyond = InJax(reference, lambda now, batch: far if now == number else batch, fault)
     return follow(reference, shown, near=InJax(reference), far=beyond)
@@ -131,7 +131,7 @@ def test_of_every_leaf_the_worst_up_to_the_deviation_is_kept(reference, batches)
     assert [j.leaf for j in wrong.results() if j.status != PASS] == ["trajectory", "parameters/output"]
 
 
-def test_the_first_rung_of_the_ladder_is_named_even_if_another_scores_more(reference, batches):
+def test_the_first_stage_over_its_limit_is_named_even_if_a_later_one_scores_more(reference, batches):
     def fault(number, found):
         return {**found, "parameters/output": found["parameters/output"] * 2, LOSS: found[LOSS] * np.float32(1.001)}
 

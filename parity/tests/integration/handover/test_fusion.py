@@ -146,7 +146,7 @@ def test_a_layer_that_always_trains(judged):
     assert {"predict/logits", "predict/key", "predict/batch_stats/mean"} == set(wrong)
 
 
-def test_a_keras_that_fails_is_said_to(judged):
+def test_an_exception_in_keras_is_an_error_with_its_message(judged):
     def raising(keras, path):
         raise ValueError("planted")
 
@@ -154,13 +154,13 @@ def test_a_keras_that_fails_is_said_to(judged):
     assert (found.leaf, found.status, found.message) == ("keras3/*", ERROR, "ValueError: planted")
 
 
-def test_a_keras_that_is_not_here_or_of_another_release_is_said_to_be_left_out(monkeypatch):
+def test_a_missing_or_other_keras_is_left_out_with_a_reason(monkeypatch):
     assert "keras3" not in keras_head.left_out()
     monkeypatch.setitem(keras_head.KERASES, "keras2", "keras_of_no_release")
     line = ".".join(tf.__version__.split(".")[:2])
     wanted = f"'keras_of_no_release=={line}.*'"
-    said = keras_head.left_out()["keras2"]
-    assert said == f"fusion: keras2 left out, keras_of_no_release is not installed: pip install --no-deps {wanted}"
+    output = keras_head.left_out()["keras2"]
+    assert output == f"fusion: keras2 left out, keras_of_no_release is not installed: pip install --no-deps {wanted}"
     monkeypatch.setitem(keras_head.KERASES, "keras2", "pytest")
     assert f"keras2 left out, pytest {pytest.__version__}: " in keras_head.left_out()["keras2"]
     assert keras_head.usable() == ["keras3"]

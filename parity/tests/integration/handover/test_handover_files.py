@@ -65,7 +65,7 @@ def test_what_was_written_is_read(handover, trajectories):
         {"optimizer": Optimizer("sgd", {"momentum": 0.9, "nesterov": True})},
     ],
 )
-def test_a_declared_optimizer_is_built_of_what_is_told(handover, tmp_path, changes):
+def test_a_declared_optimizer_is_built_from_its_declaration(handover, tmp_path, changes):
     training = replace(handover.training, **changes)
     _, found = rewritten(handover, tmp_path / "h", training=training)
     mine, own = keras_optimizer(found.training, 5), keras_optimizer(training, 5)
@@ -83,7 +83,7 @@ def test_a_declared_optimizer_is_built_of_what_is_told(handover, tmp_path, chang
         {"optimizer": Optimizer("adamw", {"mask": lambda params: params})},
     ],
 )
-def test_an_optimizer_of_ones_own_is_not_told_and_not_carried(handover, tmp_path, changes):
+def test_an_own_optimizer_has_no_keras_counterpart_and_is_not_carried(handover, tmp_path, changes):
     training = replace(handover.training, **changes)
     assert why_not_carried(tiny_training.case(training=training))
     assert CARRIED not in methods(tiny_training.case(training=training))
@@ -176,15 +176,15 @@ def test_missing_arrays_are_an_error(handover, tmp_path):
 
 @given(st.data())
 def test_a_damaged_manifest_is_an_error(handover, tmp_path_factory, data):
-    told = json.loads((handover.path / MANIFEST).read_text())
-    part = data.draw(st.sampled_from([told, told["training"], told["signature"]]))
+    reported = json.loads((handover.path / MANIFEST).read_text())
+    part = data.draw(st.sampled_from([reported, reported["training"], reported["signature"]]))
     key = data.draw(st.sampled_from(sorted(part)))
     if data.draw(st.booleans()):
         del part[key]
     else:
         part[key] = data.draw(st.sampled_from([{}, [None], "-", -1.5]))
     folder = tmp_path_factory.mktemp("damaged")
-    (folder / MANIFEST).write_text(json.dumps(told))
+    (folder / MANIFEST).write_text(json.dumps(reported))
     with contextlib.suppress(RecordError):
         read(folder)  # another value may be as good
 

@@ -156,17 +156,17 @@ class WithoutMoments(ExportedContinuation):
 
 
 @pytest.mark.parametrize("continuation", [EXPORTED], indirect=True)
-def test_moments_that_a_checkpoint_misses_are_told(continuation, begun, tmp_path):
+def test_moments_missing_in_a_checkpoint_are_named(continuation, begun, tmp_path):
     batches = begun.trajectories.setup.batches
-    forgetful = WithoutMoments(continuation.handover, continuation.module)
+    lossy = WithoutMoments(continuation.handover, continuation.module)
     for batch in batches[:3]:
-        forgetful.step(batch)
-    checkpoints.save(forgetful, tmp_path / "checkpoint")
-    uninterrupted = forgetful.step(batches[3])
+        lossy.step(batch)
+    checkpoints.save(lossy, tmp_path / "checkpoint")
+    uninterrupted = lossy.step(batches[3])
     begun.trainings[EXPORTED].rewind()
-    checkpoints.restore(forgetful, tmp_path / "checkpoint")
-    forgetful.step(batches[3])
-    found = judge(forgetful.state(), uninterrupted, EXPORTED)
+    checkpoints.restore(lossy, tmp_path / "checkpoint")
+    lossy.step(batches[3])
+    found = judge(lossy.state(), uninterrupted, EXPORTED)
     assert [j.leaf for j in found if j.status == FAIL] == [f"{EXPORTED}/{MOMENTS}", f"{EXPORTED}/parameters"]
     message = next(j.message for j in found if j.status == FAIL)
     assert message.startswith("moments/0/count must equal training without an interruption to the bit")
@@ -174,7 +174,7 @@ def test_moments_that_a_checkpoint_misses_are_told(continuation, begun, tmp_path
 
 @pytest.mark.parametrize("continuation", [EXPORTED], indirect=True)
 @pytest.mark.parametrize("lost", [*STATE, "moments/0/mu/output"])
-def test_a_stage_or_a_leaf_that_does_not_arrive_is_told(continuation, lost):
+def test_a_missing_stage_or_leaf_is_named(continuation, lost):
     state = continuation.state()
     arrived = {leaf: array for leaf, array in state.items() if lost not in (leaf, stage(leaf))}
     assert [j.leaf for j in judge(arrived, state, EXPORTED) if j.status != PASS] == [f"{EXPORTED}/{stage(lost)}"]

@@ -54,25 +54,25 @@ class PlainEpsilon(updates.Adam):
 class Early(counterparts.schedules.LearningRateSchedule):
     """A Keras schedule that is `by` steps early."""
 
-    def __init__(self, honest, by):
-        self.honest, self.by = honest, by
+    def __init__(self, original, by):
+        self.original, self.by = original, by
 
     def __call__(self, step):
-        return self.honest(step + tf.cast(self.by, step.dtype))
+        return self.original(step + tf.cast(self.by, step.dtype))
 
 
 class Knobs(KerasContinuation):
     """A Keras optimizer whose schedule may be early, fed with gradients that may be scaled."""
 
     def __init__(self, handover, module):
-        self.gain, self.by, honest = tf.Variable(1.0), tf.Variable(0), module.train_loss
+        self.gain, self.by, original = tf.Variable(1.0), tf.Variable(0), module.train_loss
         made = counterparts.keras_schedule
 
         @tf.custom_gradient
         def gained(loss):
             return loss, lambda upstream: upstream * self.gain
 
-        module.train_loss = lambda data, labels: gained(honest(data, labels))
+        module.train_loss = lambda data, labels: gained(original(data, labels))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(counterparts, "keras_schedule", lambda *args: Early(made(*args), self.by))
             super().__init__(handover, module)
@@ -126,9 +126,9 @@ def remade(trajectories):
 @pytest.fixture(scope="module")
 def followed(begun):
     planted = {
-        f"{fault.__name__}, {way}": begun.trainings[way].with_fault(fault)
+        f"{fault.__name__}, {method}": begun.trainings[method].with_fault(fault)
         for fault, (ways, _, _) in FAULTS.items()
-        for way in ways
+        for method in ways
     }
     batches = begun.trajectories.setup.batches
     swapped = {2: batches[2], 3: batches[1]}
@@ -144,10 +144,10 @@ def deviates(found, step, leaf):
     return deviation is not None and deviation.step == BEGIN + step and re.fullmatch(leaf, deviation.result.leaf)
 
 
-@pytest.mark.parametrize("way", [CARRIED, EXPORTED, RETURNED])
-def test_a_hand_over_without_a_fault_follows_the_reference(begun, way):
-    found = begun.trajectories.comparison(way).outcome(way)
-    assert {j.status for j in begun.trajectories.results(way)} == {PASS}
+@pytest.mark.parametrize("method", [CARRIED, EXPORTED, RETURNED])
+def test_a_hand_over_without_a_fault_follows_the_reference(begun, method):
+    found = begun.trajectories.comparison(method).outcome(method)
+    assert {j.status for j in begun.trajectories.results(method)} == {PASS}
     assert found.kink is None
     assert found.steps == [BEGIN + i for i in range(1, planting.STEPS + 1)]
     assert 0 < max(max(scores) for scores in found.scores.values()) < 10
@@ -156,7 +156,7 @@ def test_a_hand_over_without_a_fault_follows_the_reference(begun, way):
 @pytest.mark.parametrize(
     ("name", "step", "leaf"),
     [
-        *((f"{fault.__name__}, {way}", *where) for fault, (ways, *where) in FAULTS.items() for way in ways),
+        *((f"{fault.__name__}, {method}", *where) for fault, (ways, *where) in FAULTS.items() for method in ways),
         *((name, *where) for name, where in REMADE.items()),
     ],
 )
@@ -174,9 +174,9 @@ def test_what_is_stated_as_power_is_caught_and_much_less_is_not(begun):
     stated = {leaf: error for leaf, error in power(begun.reference, expected).items() if error < 1e-2}
     assert set(stated) == {"hidden/kernel", "norm/bias", "norm/scale", "output"}
     planted = {
-        (leaf, way, times): begun.trainings[way].with_fault(planting.parameter_off(leaf, times * error))
+        (leaf, method, times): begun.trainings[method].with_fault(planting.parameter_off(leaf, times * error))
         for leaf, error in stated.items()
-        for way in BOTH
+        for method in BOTH
         for times in (2, 1 / 50)
     }
     found = begun.follow(planted, steps=1)

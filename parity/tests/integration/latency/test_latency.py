@@ -29,17 +29,17 @@ from parity.records import PlanItem, Timing
 
 TIMES = [100_000, 110_000, 90_000, 105_000, 400_000]
 NAMES = ("jax", "tf_xla")
-ASKED = [
+ITEMS = [
     PlanItem(item=f"test_latency[c-{r}-predict-b1]", test="latency", case="c", probe="latency", variant="predict",
              runtime=r, batch_size=1, jax_device="cpu:0", tf_device="cpu:0")
     for r in NAMES
 ]
 
 
-@pytest.mark.parametrize("asked", [benchmarking.parameter(asked) for asked in ASKED], ids=NAMES)
-def test_replayed(benchmark, request, asked):
-    times = [int(ns * (FACTOR if asked.runtime == "jax" else 2)) for ns in TIMES]
-    found = Timing("c", asked.runtime, "predict", 1, "cpu:0", 1.0, 1.0, 1.0, times, True, 1, ratio=2.0)
+@pytest.mark.parametrize("planned", [benchmarking.parameter(planned) for planned in ITEMS], ids=NAMES)
+def test_replayed(benchmark, request, planned):
+    times = [int(ns * (FACTOR if planned.runtime == "jax" else 2)) for ns in TIMES]
+    found = Timing("c", planned.runtime, "predict", 1, "cpu:0", 1.0, 1.0, 1.0, times, True, 1, ratio=2.0)
     timed = benchmarking.effort(request.config).timed
     benchmarking.replay(request, lambda: found if timed else None)
 
@@ -75,8 +75,8 @@ def replayed(pytester):
 
 def test_pytest_benchmark_shows_stores_and_compares_what_was_measured(replayed):
     kept = ("--benchmark-storage=kept", "--benchmark-max-time=0.01")
-    code, said = replayed("--benchmark-save=old", "--benchmark-json=all.json", *kept)
-    assert code == 0, said
+    code, message = replayed("--benchmark-save=old", "--benchmark-json=all.json", *kept)
+    assert code == 0, message
     found = {b["name"]: b for b in json.loads(Path("all.json").read_text())["benchmarks"]}
     jax = found["test_replayed[jax]"]
     assert jax["stats"]["data"] == [1e-4, 1.1e-4, 9e-5, 1.05e-4, 4e-4]
@@ -86,13 +86,13 @@ def test_pytest_benchmark_shows_stores_and_compares_what_was_measured(replayed):
     assert found["test_of_the_users_own"]["group"] is None
     shown = ("--benchmark-columns=median,rounds", "--benchmark-group-by=group", "--benchmark-disable-gc")
     compared = ("--benchmark-compare", "--benchmark-compare-fail=median:5%", "-k", "replayed[", *shown, *kept)
-    code, said = replayed(*compared)
-    assert code == 0, said
-    assert "'c: predict, batch size 1, cpu:0': 4 tests" in said
-    assert "StdDev" not in said
-    code, said = replayed(*compared, factor=1.1)
+    code, message = replayed(*compared)
+    assert code == 0, message
+    assert "'c: predict, batch size 1, cpu:0': 4 tests" in message
+    assert "StdDev" not in message
+    code, message = replayed(*compared, factor=1.1)
     assert code
-    assert "Performance has regressed" in said
+    assert "Performance has regressed" in message
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def pytest_of_the_suites(cwd, *options):
 def planted(tmp_path_factory):
     """A case that is another program where JAX is timed, beside its SavedModel in a process without jax."""
     folder = tmp_path_factory.mktemp("latency")
-    asked = ("--parity-runtime=jax", "--parity-runtime=saved_model_fresh", "--parity-batch-size=13")
-    options = ("-m", "latency", f"--parity-case={PLANTED}", *asked, *QUICK)
+    items = ("--parity-runtime=jax", "--parity-runtime=saved_model_fresh", "--parity-batch-size=13")
+    options = ("-m", "latency", f"--parity-case={PLANTED}", *items, *QUICK)
     return pytest_of_the_suites(folder, "--parity-out=out", "--benchmark-json=all.json", *options), folder
 
 
@@ -212,8 +212,8 @@ def test_a_footprint_is_that_of_the_runtimes_own_process(planted):
 
 
 def test_what_is_not_wanted_is_left_out_and_says_how_to_ask_also_without_pytest_benchmark(tmp_path, frameworks):
-    asked = ("--case", PLANTED, "--runtime", "jax", "--batch-size", 13, "-k", "predict and b13", "--out", "out")
-    done = samples.inside("run", *asked, "-p", "no:benchmark", cwd=tmp_path)
+    items = ("--case", PLANTED, "--runtime", "jax", "--batch-size", 13, "-k", "predict and b13", "--out", "out")
+    done = samples.inside("run", *items, "-p", "no:benchmark", cwd=tmp_path)
     output = " ".join(done.stdout.split())
     assert "left out" in output
     assert "--parity-latency" in output

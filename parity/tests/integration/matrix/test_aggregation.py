@@ -59,8 +59,8 @@ def leave(reports, name=NAME, **changes):
 
 
 def failed(**changes):
-    said = {"failure": ENTRY["class"], "evidence": EVIDENCE, "message": f"No FFI handler registered for {EVIDENCE}"}
-    return samples.check(leaf="cholesky", status=ERROR, **{**said, **changes})
+    known = {"failure": ENTRY["class"], "evidence": EVIDENCE, "message": f"No FFI handler registered for {EVIDENCE}"}
+    return samples.check(leaf="cholesky", status=ERROR, **{**known, **changes})
 
 
 def contents(folder):
@@ -112,9 +112,9 @@ def test_joining_alone_writes_nothing_and_joining_again_changes_nothing(reports,
     joined = aggregation.join(reports, {})
     assert contents(reports) == before
     aggregation.write(joined, reports, None)
-    settled = contents(reports / NAME)
+    resolved = contents(reports / NAME)
     aggregation.write(aggregation.join(reports, {}), reports, None)
-    assert contents(reports / NAME) == settled
+    assert contents(reports / NAME) == resolved
 
 
 def test_the_page_has_every_check_of_the_records_and_says_so_where_there_are_none(reports):
@@ -146,23 +146,23 @@ def test_an_entry_that_explains_no_failure_is_a_problem(reports, listed):
 
 
 @pytest.fixture
-def said(reports):
+def reader_states(reports):
     """Leaves the record of a reader that says so of itself."""
 
-    def leave_one(release, mode=JOINT, **said):
+    def leave_one(release, mode=JOINT, **states):
         run = samples.run(cell=f"jax0.9.2-tf{release}", mode=mode, checks=[samples.check()])
-        run.environment = {"versions": {"jax": "0.9.2", "tensorflow": release}, "reader": {**said, "more": "unknown"}}
+        run.environment = {"versions": {"jax": "0.9.2", "tensorflow": release}, "reader": {**states, "more": "unknown"}}
         records.seal(reports / run.cell, run)
 
     return leave_one
 
 
-def test_a_limit_that_a_reader_denies_is_a_problem_and_one_that_it_confirms_is_not(reports, said):
+def test_a_limit_that_a_reader_denies_is_a_problem_and_one_that_it_confirms_is_not(reports, reader_states):
     listed = readers.table()["2.21.0"]
-    said("2.21.0", **vars(listed))
+    reader_states("2.21.0", **vars(listed))
     assert aggregation.join(reports, {}).problems() == []
-    said("2.20.0", stablehlo="9.9.9", calling_convention=99)
-    said("9.9.9", stablehlo="9.9.9", calling_convention=99)
+    reader_states("2.20.0", stablehlo="9.9.9", calling_convention=99)
+    reader_states("9.9.9", stablehlo="9.9.9", calling_convention=99)
     joined = aggregation.join(reports, {})
     wrong, absent = joined.problems()
     assert wrong.startswith("readers.toml has Limits(stablehlo='1.12.1'")
@@ -171,8 +171,8 @@ def test_a_limit_that_a_reader_denies_is_a_problem_and_one_that_it_confirms_is_n
 
 
 @pytest.mark.parametrize("silent", [{"stablehlo": None, "calling_convention": 9}, {}])
-def test_a_reader_that_does_not_say_is_not_asked_for(reports, said, silent):
-    said("2.20.0", **silent)
+def test_a_reader_without_versions_adds_no_limits(reports, reader_states, silent):
+    reader_states("2.20.0", **silent)
     assert aggregation.join(reports, {}).limits == {}
 
 
@@ -278,7 +278,7 @@ def test_a_record_that_cannot_be_read_is_a_row_that_says_so_and_the_others_are_j
     assert (reports / name / "run.json").read_text(encoding="utf-8") == text
 
 
-def test_an_atlas_that_cannot_be_read_is_written_anew(reports):
+def test_an_unreadable_atlas_is_replaced(reports):
     leave(reports)
     aggregation.write(aggregation.join(reports, {}), reports, None)
     (reports / "atlas.json").write_text("{", encoding="utf-8")

@@ -77,8 +77,8 @@ def run_cell(cell, tmp_path):
 
     def run(name, *options, **changes):
         with cell(name, *options, **changes) as process:
-            said, _ = process.communicate(timeout=120)
-        return process.returncode, said, records.read(tmp_path / "reports" / name)
+            output, _ = process.communicate(timeout=120)
+        return process.returncode, output, records.read(tmp_path / "reports" / name)
 
     return run
 
@@ -135,12 +135,12 @@ def wait_for(process, words):
 
 
 def test_releases_without_a_common_set_are_an_error_with_the_resolvers_reason_and_an_answer(run_cell, tmp_path):
-    code, said, run = run_cell(APART)
+    code, output, run = run_cell(APART)
     assert (code, run.state) == (1, ABORTED)
     assert (run.stopped.status, run.stopped.failure) == (ERROR, failures.RESOLVER)
     for named in ("jax==3.0", f"{wheels.TENSORFLOW}==1.0", "ml-dtypes>=0.3,<0.5"):
         assert named in run.stopped.evidence
-    assert f"{APART}: error, resolver: Because" in said
+    assert f"{APART}: error, resolver: Because" in output
     assert "No solution found" in (tmp_path / "reports" / APART / "log.txt").read_text(encoding="utf-8")
     assert (tmp_path / "reports" / APART / "index.html").is_file()
     row = cells.row(run)
@@ -174,7 +174,7 @@ def test_an_index_without_any_of_the_packages_is_no_answer_of_a_resolver(run_cel
         def do_GET(self):
             self.send_error(code)
 
-        def log_message(self, *said):
+        def log_message(self, *output):
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Closed) as server:
@@ -189,33 +189,33 @@ def test_an_index_without_any_of_the_packages_is_no_answer_of_a_resolver(run_cel
 
 def test_a_cell_that_could_not_be_fetched_is_run_by_the_next_start(run_cell):
     assert run_cell(LATER, offline=False, UV_DEFAULT_INDEX="http://127.0.0.1:9/simple")[0] == 1
-    code, said, run = run_cell(LATER, planted=PASSES)
+    code, output, run = run_cell(LATER, planted=PASSES)
     assert (code, outcome(run).status, statuses(run)) == (0, PASS, [PASS] * 3)
-    assert f"{LATER}: pass" in said
+    assert f"{LATER}: pass" in output
 
 
 def test_keras_2_comes_with_a_pair_whatever_it_says_it_requires(run_cell, python):
     assert run_cell(PLANTED, "--fresh", planted=PASSES)[0] == 0
-    asked = "from importlib.metadata import version; print(version('tf-keras'))"
-    assert subprocess.check_output([python, "-I", "-c", asked], text=True) == "1.0.5\n"
+    items = "from importlib.metadata import version; print(version('tf-keras'))"
+    assert subprocess.check_output([python, "-I", "-c", items], text=True) == "1.0.5\n"
 
 
 def test_a_framework_that_cannot_be_imported_is_an_error_that_names_what_is_lacking(run_cell, tmp_path):
-    code, said, run = run_cell(BROKEN)
+    code, output, run = run_cell(BROKEN)
     assert code == 1
-    assert "tf-keras==2.0" in said  # which there is not, and which stops nothing
+    assert "tf-keras==2.0" in output  # which there is not, and which stops nothing
     assert (run.stopped.status, run.stopped.failure) == (ERROR, failures.IMPORT)
     assert "libplanted.so.1: cannot open shared object file" in run.stopped.evidence
-    assert "tensorflow cannot be imported" in said
+    assert "tensorflow cannot be imported" in output
     assert run.environment["versions"]["jax"] == run.environment["cell"]["installed"]["jax"] == "2.0"
 
 
 def test_a_native_abort_within_a_run_keeps_what_was_seen_and_its_last_words(run_cell, tmp_path):
     words = "F0000 00:00:17.5 42 array.cc:52] Check failed: rank == 2 (1 vs. 2)"
-    code, said, run = run_cell(PLANTED, planted=f"{BEGUN}\nos.write(2, b'{words}\\n'); os.abort()")
+    code, output, run = run_cell(PLANTED, planted=f"{BEGUN}\nos.write(2, b'{words}\\n'); os.abort()")
     assert (code, statuses(run)) == (1, [PASS, CRASH, MISSING])
     assert run.stopped == Stopped(CRASH, failures.CRASH, "ended by SIGABRT: Check failed: rank == 2 (1 vs. 2)")
-    assert words in said
+    assert words in output
     assert words in (tmp_path / "reports" / PLANTED / "log.txt").read_text(encoding="utf-8")
     code, _, run = run_cell(PLANTED, planted=PASSES)
     assert (code, run.stopped, statuses(run)) == (0, None, [PASS] * 3)
@@ -247,10 +247,10 @@ def test_an_interrupted_cell_is_sealed_as_missing_and_run_by_the_next_start(cell
         for _ in range(times):
             process.send_signal(number)
             time.sleep(0.05)
-        said, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
     # A request that comes when everything is sealed ends the process at once.
     assert process.returncode in (130, -signal.SIGINT)
-    assert said.endswith("parity: interrupted\n") or process.returncode < 0
+    assert output.endswith("parity: interrupted\n") or process.returncode < 0
     run = records.read(tmp_path / "reports" / PLANTED / "run.json")
     assert run.stopped == Stopped(MISSING, "", "interrupted")
     assert statuses(run) == [PASS, MISSING, MISSING]
@@ -282,8 +282,8 @@ def test_an_interrupt_while_releases_are_installed_is_sealed_as_well(cell, tmp_p
         with cell(NOWHERE, offline=False, UV_DEFAULT_INDEX=address, UV_CACHE_DIR=str(tmp_path / "cache")) as process:
             silent.accept()
             process.terminate()
-            said, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, said
+            output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
     run = records.read(tmp_path / "reports" / NOWHERE / "run.json")
     assert run.stopped == Stopped(MISSING, "", "interrupted")
 
@@ -306,9 +306,9 @@ def test_a_cell_that_is_killed_itself_leaves_what_was_seen_and_is_run_by_the_nex
 def test_a_second_start_runs_only_what_has_other_inputs_or_is_asked_for_afresh(run_cell, tmp_path):
     first = run_cell(PLANTED, planted=PASSES)[2]
     before = stamp(tmp_path / "reports" / PLANTED)
-    code, said, _ = run_cell(PLANTED, planted="os.abort()")
+    code, output, _ = run_cell(PLANTED, planted="os.abort()")
     assert (code, stamp(tmp_path / "reports" / PLANTED)) == (0, before)
-    assert f"{PLANTED}: pass" in said
+    assert f"{PLANTED}: pass" in output
     for options in (["--batch-size=20"], ["--fresh"]):
         code, _, run = run_cell(PLANTED, *options, planted=PASSES)
         assert code == 0
@@ -327,8 +327,8 @@ def test_what_is_verified_is_verified_again_when_the_bundle_is_another(cell, tmp
 
     def verify():
         with cell("tf2.0-verify") as process:
-            said, _ = process.communicate(timeout=120)
-        assert process.returncode == 1, said  # the reading for the fleet is never made
+            output, _ = process.communicate(timeout=120)
+        assert process.returncode == 1, output  # the reading for the fleet is never made
         return records.read(split), stamp(split)
 
     run, _ = verify()
@@ -354,8 +354,8 @@ os._exit(0)
 
 def test_what_is_archived_is_replayed_without_any_export_and_never_replaced(cell, run_cell, tmp_path):
     archive = tmp_path / "archive"
-    code, said, run = run_cell("jax1.0-archive", "--archive", archive, planted=ARCHIVES)
-    assert (code, run.mode, outcome(run).status) == (0, records.EXPORT, PASS), said
+    code, output, run = run_cell("jax1.0-archive", "--archive", archive, planted=ARCHIVES)
+    assert (code, run.mode, outcome(run).status) == (0, records.EXPORT, PASS), output
     kept = {path.name: path.read_bytes() for path in archive.iterdir()}
     assert set(kept) == {"jax1.0.tar.xz", "SHA256SUMS"}
     for options in ([], ["--fresh"]):
@@ -364,17 +364,17 @@ def test_what_is_archived_is_replayed_without_any_export_and_never_replaced(cell
         assert process.returncode == 2
     assert {path.name: path.read_bytes() for path in archive.iterdir()} == kept
     with cell("tf2.0-verify", "--archive", archive) as process:
-        said, _ = process.communicate(timeout=120)
-    assert (process.returncode, "archive-jax1.0-tf2.0: error, import: " in said) == (1, True), said
+        output, _ = process.communicate(timeout=120)
+    assert (process.returncode, "archive-jax1.0-tf2.0: error, import: " in output) == (1, True), output
     assert records.read(tmp_path / "reports" / "archive-jax1.0-tf2.0").mode == records.ARCHIVE
 
 
 def test_a_cell_of_another_python_is_refused(cell):
     with cell("py399-jax1.0-tf1.0") as process:
-        said, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "is a cell of Python 3.99" in said
-    assert "tox run -e py399-jax1.0-tf1.0" in said
+    assert "is a cell of Python 3.99" in output
+    assert "tox run -e py399-jax1.0-tf1.0" in output
 
 
 # Which environment
@@ -393,10 +393,10 @@ def versions_in(python):
 def test_nothing_is_installed_into_an_environment_that_was_not_made_for_the_cell(cell, python, tmp_path, changes):
     before = versions_in(python)
     with cell(LATER, planted=PASSES, **changes) as process:
-        said, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert f"tox run -e {LATER}" in said
-    assert "--into-this-environment" in said
+    assert f"tox run -e {LATER}" in output
+    assert "--into-this-environment" in output
     assert versions_in(python) == before
     assert not (tmp_path / "reports").exists()
     with cell(LATER, "--into-this-environment", planted=PASSES, **changes) as process:

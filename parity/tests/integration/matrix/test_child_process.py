@@ -49,13 +49,13 @@ def statuses(run):
     return [check.status for check in run.all_checks()]
 
 
-def asked_when(text, interrupt):
+def requested_when(text, interrupt):
     """Asks for an interrupt once the child has said `text`."""
-    heard = []
+    collected = []
 
-    def show(said):
-        heard.append(said)
-        interrupt.requested = interrupt.requested or text in "".join(heard)
+    def show(output):
+        collected.append(output)
+        interrupt.requested = interrupt.requested or text in "".join(collected)
 
     return show
 
@@ -82,7 +82,7 @@ os.abort()
 """
 
 
-def test_a_native_abort_is_a_crash_of_the_question_in_flight_and_tells_the_last_native_words(run):
+def test_a_native_abort_is_a_crash_of_the_running_item_with_the_last_native_lines(run):
     aborted, _ = run(ABORT)
     assert statuses(aborted) == [PASS, CRASH, MISSING]
     assert aborted.stopped == records.Stopped(
@@ -110,7 +110,7 @@ def test_a_native_abort_is_a_crash_of_the_question_in_flight_and_tells_the_last_
     ],
     ids=["null-pointer", "abort", "bad-alloc", "llvm", "another-signal"],
 )
-def test_a_crash_names_its_signal_and_what_was_said_of_it(run, script, evidence):
+def test_a_crash_names_its_signal_and_the_last_lines(run, script, evidence):
     crashed, _ = run(script)
     assert (crashed.stopped.status, crashed.stopped.failure) == (CRASH, failures.CRASH)
     assert crashed.stopped.evidence == evidence
@@ -137,7 +137,7 @@ def test_memory_that_is_refused_is_an_error_that_says_so(run):
     assert statuses(refused) == [PASS, MISSING, MISSING]
 
 
-def test_a_hang_is_a_timeout_of_the_question_in_flight_and_its_whole_group_is_ended(run, tmp_path):
+def test_a_hang_is_a_timeout_of_the_running_item_and_ends_its_process_group(run, tmp_path):
     script = """
 other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 Path(sys.argv[1], "pid").write_text(str(other.pid))
@@ -210,14 +210,14 @@ def test_a_record_cut_off_within_a_line_keeps_what_stands_before(run):
     assert statuses(torn) == [PASS, MISSING, MISSING]
 
 
-def test_a_record_that_is_none_is_as_good_as_none(run, tmp_path):
+def test_a_damaged_record_of_a_child_is_replaced_by_an_error_record(run, tmp_path):
     damaged, _ = run(
         "Path(sys.argv[1], 'run.jsonl').unlink(); Path(sys.argv[1], 'run.json').write_text('{'); sys.exit(1)"
     )
     assert (damaged.cell, damaged.stopped.status) == ("blank", ERROR)
 
 
-def said(text, code=1):
+def output(text, code=1):
     return f"sys.stdout.write({text!r}); sys.exit({code})"
 
 
@@ -247,12 +247,12 @@ PARITY = (
     ids=["import", "pytest-exit", "skew-in-later-lines", "parity", "last-line", "collection-error"],
 )  # fmt: skip
 def test_a_run_that_gave_up_is_an_error_of_the_class_that_its_log_tells(run, text, code, kind, evidence):
-    failed, _ = run(said(text, code))
+    failed, _ = run(output(text, code))
     assert failed.stopped == records.Stopped(ERROR, kind, evidence)
     assert statuses(failed) == [PASS, MISSING, MISSING]
 
 
-def test_a_run_that_said_nothing_is_told_by_its_code(run):
+def test_a_silent_run_is_classified_by_its_exit_code(run):
     silent, _ = run("import os; os._exit(9)", begun="")
     assert silent.stopped == records.Stopped(ERROR, failures.UNKNOWN, "it ended with code 9 and printed nothing")
 
@@ -276,7 +276,7 @@ print("buffered", end=""); os._exit(0)
     assert (tmp_path / "log.txt").read_text(encoding="utf-8", errors="backslashreplace") == f"before\n{expected}"
 
 
-def test_a_child_is_not_left_running_where_its_words_cannot_be_shown(tmp_path):
+def test_a_child_is_ended_where_its_output_cannot_be_printed(tmp_path):
     def broken(text):
         raise BrokenPipeError
 
@@ -306,7 +306,7 @@ except KeyboardInterrupt:
 
 def test_an_interrupted_child_seals_its_own_record(run):
     interrupt = DeferredInterrupt()
-    stopped, ended = run(SEALS_ITSELF, show=asked_when("ready", interrupt), interrupt=interrupt)
+    stopped, ended = run(SEALS_ITSELF, show=requested_when("ready", interrupt), interrupt=interrupt)
     assert (ended.code, ended.stopped) == (130, INTERRUPTED)
     assert stopped.stopped == records.Stopped(MISSING, "", "interrupted")
     assert statuses(stopped) == [PASS, PASS, MISSING]
@@ -316,7 +316,7 @@ def test_a_child_that_does_not_heed_an_interrupt_is_killed_and_what_it_saw_is_ke
     monkeypatch.setattr(child_process, "PATIENCE_S", 0.3)
     interrupt = DeferredInterrupt()
     deaf = "signal.signal(signal.SIGINT, signal.SIG_IGN); print('ready'); time.sleep(600)"
-    stopped, ended = run(deaf, show=asked_when("ready", interrupt), interrupt=interrupt)
+    stopped, ended = run(deaf, show=requested_when("ready", interrupt), interrupt=interrupt)
     assert (ended.code, ended.stopped) == (-signal.SIGKILL, INTERRUPTED)
     assert stopped.stopped == records.Stopped(MISSING, "", "interrupted")
     assert statuses(stopped) == [PASS, MISSING, MISSING]
@@ -326,7 +326,7 @@ def test_a_child_heeds_interrupts_also_where_this_process_was_started_to_ignore_
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         interrupt = DeferredInterrupt()
-        stopped, ended = run(SEALS_ITSELF, show=asked_when("ready", interrupt), interrupt=interrupt)
+        stopped, ended = run(SEALS_ITSELF, show=requested_when("ready", interrupt), interrupt=interrupt)
     finally:
         signal.signal(signal.SIGINT, before)
     assert ended.code == 130
@@ -336,7 +336,7 @@ def test_a_child_heeds_interrupts_also_where_this_process_was_started_to_ignore_
 def test_a_run_that_ended_before_it_could_be_interrupted_counts(run):
     interrupt = DeferredInterrupt()
     script = f"signal.signal(signal.SIGINT, signal.SIG_IGN); print('ready'); time.sleep(0.3); {SEALED} sys.exit(0)"
-    done, ended = run(script, show=asked_when("ready", interrupt), interrupt=interrupt)
+    done, ended = run(script, show=requested_when("ready", interrupt), interrupt=interrupt)
     assert (ended.stopped, done.stopped) == (INTERRUPTED, None)
 
 
@@ -349,7 +349,7 @@ def test_a_child_that_somebody_else_ends_was_interrupted(run, number):
 
 @pytest.mark.parametrize("words", ["parity: interrupted", "!!!!!!! KeyboardInterrupt !!!!!!!"])
 def test_the_exit_code_of_an_interrupt_is_one_where_the_log_says_so(run, words):
-    stopped, _ = run(said(f"{words}\n", 130))
+    stopped, _ = run(output(f"{words}\n", 130))
     assert stopped.stopped == records.Stopped(MISSING, "", "interrupted")
 
 

@@ -62,12 +62,12 @@ def project(tmp_path):
 
 
 def run(cluster, project, *names, options=()):
-    told = []
-    run_on_cluster(cluster.scheduler_address, project.folder, list(names), list(options), told.append)
-    return told
+    reported = []
+    run_on_cluster(cluster.scheduler_address, project.folder, list(names), list(options), reported.append)
+    return reported
 
 
-def test_a_cell_that_archives_is_refused_before_anybody_is_asked(project):
+def test_an_archiving_cell_is_refused_before_any_worker_is_contacted(project):
     with pytest.raises(UsageError, match=r"writes into the project, which no worker has.*tox run -e"):
         run_on_cluster("tcp://127.0.0.1:9", project.folder, [PAIRS[0], "py311-jax1.0-archive"], [], print)
 
@@ -79,10 +79,10 @@ def test_nothing_is_lost_when_a_worker_is_killed_in_the_middle_of_a_cell(cluster
         worker, cell = project.begun(PAIRS[0])
         os.kill(worker, signal.SIGKILL)
         assert ends(cell), "what the killed worker had started goes on"
-        told = matrix.result(timeout=90)
+        reported = matrix.result(timeout=90)
     left = [*PAIRS[:2], EXPORT, *VERIFIED]
     assert project.outcomes() == dict.fromkeys(left, "pass")
-    assert sorted(told) == sorted(f"{name}: pass" for name in left)
+    assert sorted(reported) == sorted(f"{name}: pass" for name in left)
     assert project.runs(PAIRS[0]) == 2
     assert [project.runs(name) for name in (PAIRS[1], EXPORT, VERIFY)] == [1, 1, 1]
     # Beside the records there is the bundle, and nothing that was on its way.
@@ -93,10 +93,10 @@ def test_nothing_is_lost_when_a_worker_is_killed_in_the_middle_of_a_cell(cluster
 
 def test_a_cell_that_kills_every_worker_is_a_crash_and_the_others_pass(cluster, client, project, monkeypatch):
     monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)
-    told = []
+    reported = []
 
     def show(line):
-        told.append(line)
+        reported.append(line)
         if line.startswith("No worker is left"):  # the other cell may have waited behind the one that kills
             cluster.start()
 
@@ -106,7 +106,7 @@ def test_a_cell_that_kills_every_worker_is_a_crash_and_the_others_pass(cluster, 
     found = records.read(project.reports / PAIRS[0])
     assert found.stopped.evidence.startswith("1 workers were lost while they ran it alone, last tcp://")
     assert found.environment["cell"] == {"jax": "1.0", "tensorflow": "2.0", "python": PAIRS[0][2] + "." + PAIRS[0][3:5]}
-    assert any(f"{PAIRS[0]}: crash, " in line for line in told)
+    assert any(f"{PAIRS[0]}: crash, " in line for line in reported)
 
 
 def test_after_an_interrupt_the_workers_stop_and_nothing_is_sealed(cluster, client, project):
@@ -114,8 +114,8 @@ def test_after_an_interrupt_the_workers_stop_and_nothing_is_sealed(cluster, clie
     matrix = started(project, "-m", "parity", "matrix", PAIRS[0], f"--cluster={cluster.scheduler_address}")
     _, cell = project.begun(PAIRS[0])
     matrix.send_signal(signal.SIGINT)
-    _, said = matrix.communicate(timeout=60)
-    assert (matrix.returncode, said) == (130, "parity: interrupted\n")
+    _, output = matrix.communicate(timeout=60)
+    assert (matrix.returncode, output) == (130, "parity: interrupted\n")
     assert ends(cell)
     assert list(project.reports.iterdir()) == []
     run(cluster, project, PAIRS[0])

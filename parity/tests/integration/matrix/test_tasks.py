@@ -193,11 +193,11 @@ def write_another(path):
 
 @pytest.mark.parametrize("how", SPOILT)
 def test_an_archived_bundle_that_is_not_there_as_it_was_is_never_passed_over(tmp_path, archive, watching, how):
-    spoil, status, said = SPOILT[how]
+    spoil, status, output = SPOILT[how]
     whole = tasks(READER, tmp_path, [], archive)[0]
     spoil(archives.path_of(archive, "0.9.2"))
     [task] = [task for task in tasks(READER, tmp_path, [], archive) if task.name == whole.name]
-    assert (task.stopped.status, said in task.stopped.evidence) == (status, True)
+    assert (task.stopped.status, output in task.stopped.evidence) == (status, True)
     assert task.request != whole.request
     clear(task, tmp_path, "")
     run = make(task, tmp_path, Installed(stopped=task.stopped), watching)
@@ -231,13 +231,13 @@ def test_a_cell_that_archives_replaces_nothing(exported, tmp_path, archive, fres
 def test_what_is_archived_is_listed_and_the_export_of_that_jax_stays(exported, tmp_path, watching):
     exported("jax0.9.2-export")
     elsewhere = write_bundle(tmp_path / "elsewhere" / "jax0.9.2.tar.xz")
-    [asked] = tasks(ARCHIVING, tmp_path, [], tmp_path / "archive")
+    [items] = tasks(ARCHIVING, tmp_path, [], tmp_path / "archive")
     script = (
         "import sys; from pathlib import Path; path = Path(sys.argv[2]); path.parent.mkdir()\n"
         "path.write_bytes(Path(sys.argv[1]).read_bytes())"
     )
-    task = Task(asked.name, asked.mode, tuple(python("-c", script, str(elsewhere), str(asked.archived))), "", ARCHIVING,
-                archived=asked.archived)  # fmt: skip
+    task = Task(items.name, items.mode, tuple(python("-c", script, str(elsewhere), str(items.archived))), "", ARCHIVING,
+                archived=items.archived)  # fmt: skip
     clear(task, tmp_path, "")
     run = make(task, tmp_path, Installed(), watching)
     assert (outcome(run).status, run.environment["bundle"]["versions"]["jax"]) == (PASS, "0.10.2")
@@ -443,7 +443,7 @@ def test_a_record_of_other_inputs_or_an_unsealed_or_damaged_one_is_made_again(ma
     assert up_to_date(other, tmp_path) is None
 
 
-def test_an_export_stands_as_long_as_its_bundle(made, exported, tmp_path):
+def test_an_export_is_up_to_date_only_while_its_bundle_exists(made, exported, tmp_path):
     writer = Cell.parse("jax0.9.2-export")
     exported(writer.name, inputs="these")
     task = Task(writer.name, EXPORT, (), "these", writer)

@@ -99,7 +99,7 @@ def test_an_average_of_the_parameters_beside_them(subject_of):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "output"),
     [
         ({"accuracy": lambda s, x, y: tiny.predict(s, x)}, "expected a float scalar. Take the mean"),
         ({"accuracy": lambda s, x, y: 1 / 0}, "accuracy raised ZeroDivisionError"),
@@ -108,8 +108,8 @@ def test_an_average_of_the_parameters_beside_them(subject_of):
         ({"dataset": lambda: 1 / 0}, "dataset raised ZeroDivisionError"),
     ],
 )
-def test_functions_that_do_not_fit(subject_of, changes, said):
-    assert said in refusal(subject_of, **changes)
+def test_functions_that_do_not_fit(subject_of, changes, output):
+    assert output in refusal(subject_of, **changes)
 
 
 def test_64_bits_are_refused():
@@ -118,7 +118,7 @@ def test_64_bits_are_refused():
 
 
 @pytest.mark.parametrize("given", [{"batch_size": 0}, {"epochs": -1}])
-def test_a_training_that_is_none(given):
+def test_a_batch_size_below_one_is_refused(given):
     with pytest.raises(CaseError, match="expected a batch size of at least 1"):
         Training(**given)
 
@@ -166,14 +166,14 @@ def test_a_batch_larger_than_the_test_set(tiny_subject):
 @pytest.mark.parametrize("runtime", ["jax", "tf_graph", "saved_model"])
 def test_a_runtime_refuses_a_batch_that_does_not_fit(tiny_subject, runtime):
     opened, good = tiny_subject.runtime(runtime), tiny_subject.batch(13)
-    for batch, said in (
+    for batch, output in (
         (dataclasses.replace(good, data=good.data[:, :3]), "expected float32"),
         (dataclasses.replace(good, data=good.data.astype(np.float64)), "Convert it with .astype('float32')"),
         (good.map(lambda a: a[:0]), "is empty. Expected a batch size of at least 1"),
     ):
         with pytest.raises(InputError, match="case 'tiny': data 'data'") as caught:
             opened.evaluate("predict", batch, "cpu:0")
-        assert said in str(caught.value)
+        assert output in str(caught.value)
 
 
 def powerless(subject, probe):

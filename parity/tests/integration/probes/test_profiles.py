@@ -125,7 +125,7 @@ class Reshaped(Failing):
 
 
 @pytest.mark.parametrize("runtime", [Failing, Reshaped])
-def test_what_fails_when_it_is_asked_again_says_how(tiny_subject, runtime):
+def test_a_profile_that_fails_to_evaluate_again_has_the_reason(tiny_subject, runtime):
     checks = checks_of(tiny_subject, item("predict"), item("eval_loss"))
     failing = tiny_subject.with_runtimes({"tf_graph": runtime(tiny_subject.runtime("tf_graph").model)})
     found = list(profiles.of_case(failing, checks))

@@ -258,7 +258,7 @@ ONE = {"a": np.ones(3, np.float32), "b": np.arange(3)}
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "said"),
+    ("change", "status", "output"),
     [
         ({"a": None}, MISSING, "lacks this leaf, which the other's has"),
         ({"a": np.ones(4, np.float32)}, FAIL, "shape (4,), the other's is (3,)"),
@@ -270,12 +270,12 @@ ONE = {"a": np.ones(3, np.float32), "b": np.arange(3)}
         ({"a": np.full(3, 2, np.float32)}, FAIL, "score 100 over the limit 64"),
     ],
 )
-def test_whatever_differs_but_by_rounding_is_out_of_order_and_blames_nobody(change, status, said):
+def test_whatever_differs_but_by_rounding_is_out_of_order_and_blames_nobody(change, status, output):
     changed = {leaf: array for leaf, array in {**ONE, **change}.items() if array is not None}
     found = {r.leaf: r for r in rules.judge_alike(changed, ONE, {"a": Budget(0.01, 0.01)}, 64.0, "the other")}
     [judged] = [r for leaf, r in found.items() if leaf in change]
     assert judged.status == status
-    assert said in judged.message
+    assert output in judged.message
     assert "moved" not in judged.message
     assert judged.jax_score is None
 

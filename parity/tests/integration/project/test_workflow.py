@@ -47,7 +47,7 @@ def test_the_linter_finds_nothing_in_the_workflows():
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_the_linter_finds_a_planted_defect(tmp_path, defect):
-    sound, unsound, said = DEFECTS[defect]
+    sound, unsound, output = DEFECTS[defect]
     copy = tmp_path / ".github"
     (copy / "workflows").mkdir(parents=True)
     (copy / "zizmor.yml").write_bytes((GITHUB / "zizmor.yml").read_bytes())
@@ -56,7 +56,7 @@ def test_the_linter_finds_a_planted_defect(tmp_path, defect):
     (copy / "workflows" / "atlas.yml").write_text(text.replace(sound, unsound), encoding="utf-8")
     done = lint(copy)
     assert done.returncode != 0
-    assert said in done.stdout + done.stderr
+    assert output in done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")

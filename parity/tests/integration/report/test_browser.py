@@ -27,7 +27,7 @@ def browser():
 def pages(tmp_path_factory):
     """The paths of an index of 30 cells, and of a cell's page, by name."""
     folder = tmp_path_factory.mktemp("pages")
-    index = large.write(folder, tensorflow=large.TENSORFLOW[3:], questions=FEW)
+    index = large.write(folder, tensorflow=large.TENSORFLOW[3:], places=FEW)
     made = full_run()
     made.checks += large.runs(large.JAX[-1:], large.TENSORFLOW[-1:], FEW)[0].checks
     cell = report.write([made], folder / "cell.html")
@@ -208,7 +208,7 @@ def test_axe_finds_nothing_serious_in_light_and_dark(visit, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_all_is_said_without_javascript(visit, name):
+def test_the_page_is_complete_without_javascript(visit, name):
     page = visit(name, java_script_enabled=False)
     bare = page.page.locator("body").inner_text()
     live = visit(name)
@@ -269,12 +269,12 @@ def test_a_hostile_record_is_inert(visit, hostile, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_screenshots_are_kept(visit, tmp_path, name):
     folder = browsing.screenshots(tmp_path)
-    asked = folder != tmp_path
-    looks = {"light": {}, **({"dark": {"color_scheme": "dark"}, "phone": {"viewport": PHONE}} if asked else {})}
+    items = folder != tmp_path
+    looks = {"light": {}, **({"dark": {"color_scheme": "dark"}, "phone": {"viewport": PHONE}} if items else {})}
     for look, context in looks.items():
         page = visit(name, **context).page
         page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
-        for i, heading in enumerate(page.locator("h2").all() if asked else ()):
+        for i, heading in enumerate(page.locator("h2").all() if items else ()):
             heading.evaluate("(on) => on.scrollIntoView()")
             page.screenshot(path=folder / f"{name}-{look}-{i:02}.png")
         assert (folder / f"{name}-{look}.png").stat().st_size > 10_000

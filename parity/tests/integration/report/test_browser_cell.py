@@ -7,7 +7,7 @@ import pytest
 from parity import report
 from parity.report import atlas as atlases
 from parity.tests.support import browsing, large, samples
-from parity.tests.support.report_runs import SAID, run
+from parity.tests.support.report_runs import NUMBERS, run
 
 pytestmark = pytest.mark.browser
 
@@ -22,12 +22,12 @@ SORTED = ["-", "-\N{INFINITY}", "-2.00", "0"]
 def paths(tmp_path_factory):
     """The pages of one run: its checks have every kind of score, and half of a character in every name."""
     folder = tmp_path_factory.mktemp("single")
-    asked = [(None, 0), (float("-inf"), 1), *((score, 13) for score in SAID)]
+    items = [(None, 0), (float("-inf"), 1), *((score, 13) for score in NUMBERS)]
     checks = [
         samples.check(
             item=f"test_predict[{HALF}]", leaf=f"{HALF}_{n}/kernel", score=score, jax_score=1.0, batch_size=size
         )
-        for n, (score, size) in enumerate(asked)
+        for n, (score, size) in enumerate(items)
     ]
     made = samples.run(cell=f"cell {HALF}", checks=checks)
     many = run()
@@ -63,7 +63,7 @@ def test_every_number_is_said_and_sorted_alike_on_both_pages(visit, name):
     page = visit(name)
     leaves, scores = (page.column("checks", nth) for nth in COLUMNS[name])
     shown = {int(leaf.rpartition("_")[2].split("/")[0]): score for leaf, score in zip(leaves, scores, strict=True)}
-    assert [shown[n] for n in sorted(shown)] == ["-", "-\N{INFINITY}", *SAID.values()]
+    assert [shown[n] for n in sorted(shown)] == ["-", "-\N{INFINITY}", *NUMBERS.values()]
     page.sort("checks", COLUMNS[name][1] - 1, "ascending")
     rising = page.column("checks", COLUMNS[name][1])
     assert (rising[:4], rising[-2:]) == (SORTED, ["\N{INFINITY}", "NaN"])

@@ -74,7 +74,7 @@ def runs(site, tmp_path_factory):
     return folder, done
 
 
-def test_it_is_planned_for_what_it_declares(runs):
+def test_an_installed_runtime_is_planned_for_the_probes_it_declares(runs):
     folder, _ = runs
     run = records.read(folder / "right")
     mine = [item for item in run.plan if item.runtime == "toy_numpy"]
@@ -107,13 +107,13 @@ def test_without_tensorflow_there_is_no_verdict(site, tmp_path):
     assert {item.test for item in run.plan if item.runtime == "toy_numpy"} == {"predict", "seeded_defects"}
 
 
-def test_it_is_reported(runs):
+def test_the_report_and_the_terminal_name_an_installed_runtime(runs):
     folder, (right, _) = runs
     assert "toy_numpy" in (folder / "right/index.html").read_text()
     assert "toy numpy" in right.stdout.replace("_", " ")
 
 
-def test_it_is_gated(runs, site):
+def test_the_gate_blocks_on_an_installed_runtime_that_fails(runs, site):
     folder, _ = runs
     assert parity(site, "gate", str(folder / "right"), str(folder / "right")).returncode == 3
     gated = parity(site, "gate", str(folder / "right"), str(folder / "wrong"))

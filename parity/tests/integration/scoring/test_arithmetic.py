@@ -103,7 +103,7 @@ def test_rounding_leaves_random_draws_alone():
     assert ((np.asarray(product) == 0) == ~np.asarray(jax.random.bernoulli(key, 0.5, X.shape))).all()
 
 
-def test_rounding_gives_a_structural_zero_what_it_honestly_costs():
+def test_a_structural_zero_gets_the_budget_of_its_rounding():
     """At batch size 1 a batch mean is the value itself, so JAX cancels exactly; other orders of operations do not."""
 
     def centred(x):

@@ -123,7 +123,7 @@ def classes(state, data):
     return tiny.predict(state, data).argmax(-1)
 
 
-def beside(state, data):
+def with_integers(state, data):
     return {"scores": tiny.predict(state, data), "classes": classes(state, data)}
 
 
@@ -147,10 +147,10 @@ def test_an_answer_of_integers_alone_has_neither_power_nor_defects_that_need_a_f
 
 
 def test_one_float_beside_integers_keeps_power_and_every_defect():
-    for changes in ({"predict": beside, "probes": ("predict",)}, {"predict": classes}):
+    for changes in ({"predict": with_integers, "probes": ("predict",)}, {"predict": classes}):
         case = tiny.case(**changes)
         assert planned_defects(case) == (set(defects()), {})
-    made = planner(tiny.case(predict=beside), runtimes=ALL)
+    made = planner(tiny.case(predict=with_integers), runtimes=ALL)
     assert {item.probe for item in made.items(probes()["power"])} == {"predict", "rng"}
 
 

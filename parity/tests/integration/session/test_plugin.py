@@ -92,6 +92,18 @@ def test_such_a_probe_is_selected_by_its_name(project):
     assert {item.runtime for item in found.plan} == {"jax_float64", "tf_graph"}
 
 
+def test_a_panel_that_fails_leaves_summary_record_and_page_and_an_internal_error(project):
+    (project / "broken.py").write_text("ORDER = 45\ndef view(cell): return 1 / 0")
+    panels = f"from parity.report import panels\npanels.__path__.append({str(project)!r})\n"
+    (project / "conftest.py").write_text(panels)
+    done = run(project, *OPTIONS, "--parity-probe=confidence", "--parity-out=out", "test_mine.py")
+    assert done.returncode == pytest.ExitCode.INTERNAL_ERROR, done.stdout + done.stderr
+    assert "are in parity: " in done.stdout
+    assert "The panel broken failed: ZeroDivisionError" in done.stdout
+    assert "The panel broken failed: ZeroDivisionError" in (project / "out" / "index.html").read_text()
+    assert records.read(project / "out").in_order()
+
+
 RAISES = """
 import pytest
 from parity import assert_in_order, score
@@ -198,16 +210,16 @@ def test_a_derivation_that_raises_is_an_error_of_its_own_probe_alone(stumbles):
 
 
 @pytest.mark.parametrize(
-    ("probe", "said"),
+    ("probe", "parts"),
     [
         ("misspelt", ["'misspelt'", "tf_graph", "KeyError", "test_mine.py:13", "misspelt", "predikt"]),
         ("narrow", ["'narrow'", "tf_graph", "ValueError", "float32", "test_mine.py:22"]),
         ("nothing", ["'nothing'", "NoneType"]),
     ],
 )
-def test_its_text_names_the_probe_the_runtime_the_exception_and_the_line(stumbles, probe, said):
+def test_its_text_names_the_probe_the_runtime_the_exception_and_the_line(stumbles, probe, parts):
     [message] = [check.message for check in stumbles[0] if (check.probe, check.runtime) == (probe, "tf_graph")]
-    assert [part for part in said if part not in message] == []
+    assert [part for part in parts if part not in message] == []
 
 
 def test_a_test_that_records_nothing_is_missing_with_the_reason(stumbles):
@@ -255,8 +267,8 @@ def test_a_spec_that_the_model_cannot_take_is_one_error_and_leaves_other_cases_a
     assert len(broken) == len([item for item in found.plan if item.case == "wide"]) > 3
     assert {check.status for check in broken} == {records.ERROR}
     [message] = {check.message for check in broken}
-    said = ("'wide'", "float32[b, 5]", "(5,) and (4,)", "mine.py:16 in predict")
-    assert [part for part in said if part not in message] == []
+    parts = ("'wide'", "float32[b, 5]", "(5,) and (4,)", "mine.py:16 in predict")
+    assert [part for part in parts if part not in message] == []
     assert done.stdout.count("(5,) and (4,)") == 1
 
 

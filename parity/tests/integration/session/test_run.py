@@ -107,7 +107,7 @@ def test_a_failure_says_what_where_who_and_how_to_repeat_it(failing):
     done, folder = failing
     assert done.returncode == 1
     text = done.stdout
-    for said in (
+    for output in (
         "output: score",
         "over the limit 1e-06",
         "worst element [",
@@ -116,7 +116,7 @@ def test_a_failure_says_what_where_who_and_how_to_repeat_it(failing):
         "moved",
         "repeat: python -m pytest",
     ):
-        assert said in text, text
+        assert output in text, text
     found = [c for c in records.read(folder / "out").checks if c.case == "strict"]
     [check] = [c for c in found if c.tf_device == "cpu:0"]
     assert (check.status, check.limit, check.limit_reason) == ("fail", 1e-6, "to see it fail")
@@ -191,7 +191,7 @@ def test_an_interrupt_that_python_loses_stops_the_run_before_the_next_test():
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "output"),
     [
         (["-n", "2"], 2, "in one process, without -n"),
         (["--case", "none.py:case"], 2, "no case file none.py"),
@@ -202,10 +202,10 @@ def test_an_interrupt_that_python_loses_stops_the_run_before_the_next_test():
         (["--probe", "rng", "-k", "nothing_is_called_so"], 3, "deselected"),
     ],
 )
-def test_what_cannot_be_run_is_said(tmp_path, frameworks, options, code, said):
+def test_what_cannot_be_run_is_said(tmp_path, frameworks, options, code, output):
     done = samples.inside("run", "--out", "out", *options, cwd=tmp_path)
     assert done.returncode == code, done.stdout + done.stderr
-    assert said in done.stdout + done.stderr
+    assert output in done.stdout + done.stderr
 
 
 def test_jax_alone_is_no_verdict_and_an_old_report_does_not_stay(tmp_path, frameworks):

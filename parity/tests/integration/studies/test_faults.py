@@ -208,11 +208,11 @@ def test_the_table_fits_80_columns(quick, capsys):
 
 
 @pytest.mark.parametrize(
-    ("groups", "words", "said"),
+    ("groups", "words", "output"),
     [(["weight"], [], "no group 'weight'. Expected one of weights"), ([], ["gremlin"], "no fault has 'gremlin'")],
 )
-def test_a_group_or_name_that_is_not_there_is_refused(groups, words, said):
-    with pytest.raises(UsageError, match=said):
+def test_a_group_or_name_that_is_not_there_is_refused(groups, words, output):
+    with pytest.raises(UsageError, match=output):
         faults.chosen(groups, words, quick=False)
 
 

@@ -40,23 +40,23 @@ def study(*changed):
     )  # fmt: skip
 
 
-BESIDE, WIDE = Trial(1.05, 1.01, 1.09, 16, 1.06), Trial(1.0, 0.949, 1.051, 16, 1.0)
+NEIGHBOUR, WIDE = Trial(1.05, 1.01, 1.09, 16, 1.06), Trial(1.0, 0.949, 1.051, 16, 1.0)
 MISSED = Trial(1.05, 1.0, 1.1, 16, 1.04)
 
 
 def test_a_study_that_holds_breaks_nothing():
     assert list(promises.broken(study())) == []
-    assert list(promises.broken(study(series(odd=[BESIDE] * 5), series(True, SLOWDOWN, odd=[MISSED] * 5)))) == []
+    assert list(promises.broken(study(series(odd=[NEIGHBOUR] * 5), series(True, SLOWDOWN, odd=[MISSED] * 5)))) == []
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "output"),
     [
         (
-            series(odd=[BESIDE] * 6),
+            series(odd=[NEIGHBOUR] * 6),
             "The interval contains 1 in 94 of 100 trials on the machine as it was, expected 95%.",
         ),
-        (series(True, odd=[BESIDE] * 6), "The interval contains 1 in 94 of 100 trials beside a busy process"),
+        (series(True, odd=[NEIGHBOUR] * 6), "The interval contains 1 in 94 of 100 trials beside a busy process"),
         (series(slowdown=SLOWDOWN, odd=[MISSED] * 6), "The interval finds a factor 1.1 in 94 of 100 trials"),
         (series(True, SLOWDOWN, odd=[MISSED] * 6), "The interval finds a factor 1.1 in 94 of 100 trials beside a busy"),
         (series(odd=[WIDE]), "An interval reaches 5.1% to each side on the machine as it was, expected at most 5%."),
@@ -65,12 +65,12 @@ def test_a_study_that_holds_breaks_nothing():
         (series(True, SLOWDOWN, number=0), "0 trials of a factor 1.1 beside a busy process are too few"),
     ],
 )
-def test_every_promise_can_be_broken(changed, said):
+def test_every_promise_can_be_broken(changed, output):
     [found] = promises.broken(study(changed))
-    assert found.startswith(said)
+    assert found.startswith(output)
 
 
-def test_a_study_beside_nothing_that_was_busy_is_none():
+def test_a_timing_study_whose_busy_process_was_idle_breaks_a_promise():
     idle = msgspec.structs.replace(study(), loads={"as it was": [0.1, 0.5], "loaded": [0.5, 0.99]})
     [found] = promises.broken(idle)
     assert found == "The load average beside a busy process was 0.99 in the end, expected 1 or more: nothing was busy."
@@ -84,18 +84,18 @@ def test_width_is_promised_of_steps_over_a_millisecond_and_of_no_planted_slowdow
 
 
 def test_it_is_said_in_a_sentence_and_in_rows():
-    told = study(series(odd=[BESIDE]), series(True, SLOWDOWN, odd=[MISSED] * 2))
-    assert promises.sentence(told) == (
+    reported = study(series(odd=[NEIGHBOUR]), series(True, SLOWDOWN, odd=[MISSED] * 2))
+    assert promises.sentence(reported) == (
         "Of a step measured against itself in another process, given at most 12 s, the interval of the ratio contains "
         "1 in 199 of 200 trials and reaches at most 3.8% to each side, and a planted slowdown of 10% is found in 198 "
         "of 200; half of them are beside a busy process, where the widest reaches 3.0%. Pytest-benchmark's comparison "
         "of plain means of up to as many rounds (mean:5%) raises 1 of 200 false alarms and finds it in 198 of 200."
     )
-    rows = promises.table(told)
+    rows = promises.table(reported)
     assert [(row["loaded"], row["slowdown"], row["held"], row["plain"]) for row in rows] == [
         (False, 1.0, 99, 1), (True, 1.0, 100, 0), (False, 1.1, 100, 100), (True, 1.1, 98, 98),
     ]  # fmt: skip
-    assert all(len(line) <= 80 for line in promises.lines(told))
+    assert all(len(line) <= 80 for line in promises.lines(reported))
 
 
 def test_a_study_is_read_as_it_was_written(tmp_path, monkeypatch):
@@ -164,14 +164,14 @@ def spin(ns):
 def test_a_planted_slowdown_takes_the_time_that_it_says():
     def slower():
         began = time.perf_counter_ns()
-        said = measuring.slowed(lambda: spin(2e6), SLOWDOWN)()
-        return said, time.perf_counter_ns() - began
+        output = measuring.slowed(lambda: spin(2e6), SLOWDOWN)()
+        return output, time.perf_counter_ns() - began
 
     found = [slower() for _ in range(20)]
-    assert all(2.2e6 <= said <= took for said, took in found)
-    assert min(said for said, _ in found) < 2.4e6
-    way = noisy(0)
-    assert measuring.slowed(way, 1.0) is way
+    assert all(2.2e6 <= output <= took for output, took in found)
+    assert min(output for output, _ in found) < 2.4e6
+    method = noisy(0)
+    assert measuring.slowed(method, 1.0) is method
 
 
 def test_the_busy_process_is_busy_and_ends_whatever_happens():

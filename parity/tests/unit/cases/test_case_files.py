@@ -145,7 +145,7 @@ def test_nested_inputs_are_refused():
         made(data={"observation": {"position": Spec("b", 2)}})
 
 
-BESIDE = """\
+NEIGHBOUR = """\
 def width():
     from parity_beside_later import WIDTH
     return WIDTH
@@ -156,7 +156,7 @@ def test_a_file_imports_the_files_beside_it_at_once_and_later(tmp_path):
     """In a process of its own, because the folder stays on the path."""
     folder = tmp_path / "project"
     folder.mkdir()
-    written(folder, BESIDE, "parity_beside.py")
+    written(folder, NEIGHBOUR, "parity_beside.py")
     written(folder, "WIDTH = 2\n", "parity_beside_later.py")
     written(folder, "raise ImportError('in place of the standard library')\n", "colorsys.py")
     written(folder, f"import parity_beside\nimport colorsys\n{GOOD}\nlater = parity_beside.width\n")

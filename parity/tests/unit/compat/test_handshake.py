@@ -14,7 +14,7 @@ SKEW, CONVENTION = failures.STABLEHLO_SKEW, failures.CALLING_CONVENTION
 
 
 @pytest.mark.parametrize(
-    ("reader", "newer", "status", "failure", "said"),
+    ("reader", "newer", "status", "failure", "output"),
     [
         (Reader("1.9.0", 9), [], records.PASS, "", "up to 1.9.0"),
         (Reader("1.10.0", 10), [], records.PASS, "", "up to 1.10.0"),
@@ -28,10 +28,10 @@ SKEW, CONVENTION = failures.STABLEHLO_SKEW, failures.CALLING_CONVENTION
         (Reader("1.9.0", None), None, None, "", "does not say"),
     ],
 )
-def test_the_prediction(reader, newer, status, failure, said):
+def test_the_prediction(reader, newer, status, failure, output):
     found = predict(WRITER, reader, newer)
     assert (found.status, found.failure) == (status, failure)
-    assert said in found.reason
+    assert output in found.reason
 
 
 def test_an_older_calling_convention_is_mended():

@@ -151,12 +151,12 @@ def test_the_right_class_with_other_evidence_is_not_known(listed):
 
 
 @pytest.mark.parametrize("status", [FAIL, ERROR, CRASH, TIMEOUT, PASS, REMEDIED])
-def test_what_was_settled_can_be_held_against_another_list(listed, status):
+def test_applying_known_issues_can_be_reverted(listed, status):
     kind = {FAIL: NUMERIC, CRASH: failures.CRASH, TIMEOUT: failures.TIMEOUT, PASS: None}.get(status, MISSING_FFI)
     check = failed(status=status, failure=kind, message=None)
-    settled = apply(check, ENVIRONMENT, listed({"class": kind or MISSING_FFI}))
-    assert settled.status in (KNOWN, FIXED)
-    assert revert(settled) == check
+    resolved = apply(check, ENVIRONMENT, listed({"class": kind or MISSING_FFI}))
+    assert resolved.status in (KNOWN, FIXED)
+    assert revert(resolved) == check
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_of_two_issues_that_apply_the_one_that_explains_the_failure_is_named(lis
 
 
 @pytest.mark.parametrize("status", [KNOWN, FIXED, MISSING])
-def test_what_is_settled_or_was_not_seen_is_left_alone(listed, status):
+def test_known_fixed_and_missing_checks_are_not_changed_by_known_issues(listed, status):
     check = failed(status=status)
     assert apply(check, ENVIRONMENT, listed({})) is check
 
@@ -324,11 +324,11 @@ def test_an_issue_that_explains_no_failure_of_any_run_is_unmatched(listed):
     assert [issue.id for issue in unmatched(runs, issues)] == ["elsewhere", "otherwise", "passes"]
 
 
-def test_runs_that_are_settled_match_the_same_issues(listed):
+def test_checks_with_known_issues_applied_match_the_same_issues(listed):
     issues = listed({"id": "seen"}, {"id": "passes", "leaf": "erf"})
-    settled = [apply(check, ENVIRONMENT, issues) for check in (failed(), samples.check(leaf="erf"))]
-    assert [check.status for check in settled] == [KNOWN, FIXED]
-    assert [issue.id for issue in unmatched([run(*settled, tensorflow="2.21.0")], issues)] == ["passes"]
+    resolved = [apply(check, ENVIRONMENT, issues) for check in (failed(), samples.check(leaf="erf"))]
+    assert [check.status for check in resolved] == [KNOWN, FIXED]
+    assert [issue.id for issue in unmatched([run(*resolved, tensorflow="2.21.0")], issues)] == ["passes"]
 
 
 def test_a_check_that_passed_explains_nothing_even_with_a_score(listed):

@@ -67,7 +67,7 @@ def test_a_purpose_of_its_own_is_listed(clock):
 
 
 @pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt])
-def test_an_exception_closes_what_it_passes(clock, interruption):
+def test_an_exception_closes_the_spans_it_leaves(clock, interruption):
     ledger = TimeLedger()
 
     def interrupted():

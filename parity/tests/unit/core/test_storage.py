@@ -72,8 +72,8 @@ def limited(folder, act):
 
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     path = old(tmp_path / "run.json")
-    said = limited(tmp_path, 'storage.write_atomically(folder / "run.json", "new" * 10_000)')
-    assert said.startswith(f"cannot write {path}: File too large. ")
+    output = limited(tmp_path, 'storage.write_atomically(folder / "run.json", "new" * 10_000)')
+    assert output.startswith(f"cannot write {path}: File too large. ")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

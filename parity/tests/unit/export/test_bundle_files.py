@@ -42,7 +42,7 @@ def test_a_bundle_comes_back_as_it_was_written(tmp_path, signature):
     assert [p.name for p in path.parent.iterdir()] == ["bundle"]
 
 
-def test_the_inputs_come_back(tmp_path, bundle):
+def test_an_opened_bundle_returns_the_inputs_it_was_written_with(tmp_path, bundle):
     batch = bundles.open_bundle(bundle).batch(3)
     assert_same({"data": batch.data, "labels": batch.labels}, vars(BATCHES["tiny"]))
     batch = bundles.open_bundle(write(tmp_path / "named", NAMED)).batch(3)
@@ -173,15 +173,15 @@ def test_arrays_damaged_after_the_bundle_was_opened_are_named(bundle):
     whole = path.read_bytes()
     damaged = [whole[:cut] for cut in range(0, len(whole), 61)]
     damaged += [whole[:i] + bytes([whole[i] ^ 255]) + whole[i + 1 :] for i in range(0, len(whole), 7)]
-    said = []
+    text = []
     for data in damaged:
         path.write_bytes(data)
         try:
             opened.answer("answers", "predict", 3)
         except RecordError as error:
-            said.append(str(error))
-    assert len(said) > len(damaged) // 2
-    assert all("predict-b3.npz" in message for message in said)
+            text.append(str(error))
+    assert len(text) > len(damaged) // 2
+    assert all("predict-b3.npz" in message for message in text)
 
 
 def test_no_pickle_is_read(bundle):

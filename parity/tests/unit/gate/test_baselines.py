@@ -15,9 +15,9 @@ from parity.core.errors import RecordError
 from parity.gate import baselines
 from parity.gate.side import parse
 from parity.records import Deprecation, Power, Remedy, Stopped
-from parity.tests.support import standings
+from parity.tests.support import gate_runs
+from parity.tests.support.gate_runs import POLICY, as_side, encoded, kinds, newer, run, with_check
 from parity.tests.support.paths import ROOT
-from parity.tests.support.standings import POLICY, encoded, kinds, newer, run, standing, with_check
 
 COMMITTED = sorted((ROOT / "fixtures/baselines").glob("*.json"))
 
@@ -30,67 +30,65 @@ def accepted(tmp_path, capsys):
         (tmp_path / "run.json").write_bytes(encoded(made))
         to = tmp_path / "baselines"
         code = cli.main(["baseline", "accept", str(tmp_path / "run.json"), f"--to={to}", *options])
-        said, complaint = capsys.readouterr()
-        return code, said + complaint, to / f"{made.cell}.json"
+        output, complaint = capsys.readouterr()
+        return code, output + complaint, to / f"{made.cell}.json"
 
     return command
 
 
 def test_a_run_becomes_a_baseline_that_it_and_its_like_are_held_against(accepted):
-    code, said, path = accepted(run(), "--yes")
+    code, output, path = accepted(run(), "--yes")
     assert code == 0
-    assert "There is no baseline" in said
+    assert "There is no baseline" in output
     baseline = gate.read(path)
-    assert kinds(gate.judge(baseline, standing(run()), POLICY)) == [
-        ("note", "latency")
-    ]  # which says that it keeps none
+    assert kinds(gate.judge(baseline, as_side(run()), POLICY)) == [("note", "latency")]  # which says that it keeps none
     for worse, kind in (
         (with_check(1, status="fail"), "worse"), (with_check(1, score=100.0), "over the limit"),
         (with_check(1, limit=65.0), "limit raised"), (with_check(1, score=None), "not measured"),
         (newer(checks=newer().checks[1:]), "missing"), (newer(powers=newer().powers[1:]), "missing"),
     ):  # fmt: skip
-        assert ("block", kind) in kinds(gate.judge(baseline, standing(worse), POLICY))
+        assert ("block", kind) in kinds(gate.judge(baseline, as_side(worse), POLICY))
     for drift, kind in (
         (with_check(1, score=8.1), "drift"),
         (newer(powers=[Power("reference", "predict", 13, w, 0.1) for w in "wv"]), "power"),
         (newer(budgets=[replace(budget, max=1e-6) for budget in run().budgets]), "budget"),
         (newer(deprecations=[Deprecation("jax", "going")]), "deprecation"),
     ):  # fmt: skip
-        assert kinds(gate.judge(baseline, standing(drift), POLICY)) == [("warn", kind), ("note", "latency")]
+        assert kinds(gate.judge(baseline, as_side(drift), POLICY)) == [("warn", kind), ("note", "latency")]
 
 
 def test_bits_and_durations_are_not_gated_against_a_baseline(accepted):
     baseline = gate.read(accepted(run(), "--yes")[2])
     made = with_check(1, bits_equal=False)
     made.timings[0] = replace(made.timings[0], median_ns=1e12)
-    assert kinds(gate.judge(baseline, standing(made), POLICY)) == [("note", "latency")]  # which says that they are not
-    text = baselines.dumps(standing(run()))
+    assert kinds(gate.judge(baseline, as_side(made), POLICY)) == [("note", "latency")]  # which says that they are not
+    text = baselines.dumps(as_side(run()))
     assert not any(word in text for word in ("bits", "timing", "a cpu", "cores", "2026", "python", "worst"))
 
 
 def test_the_same_run_twice_gives_the_same_bytes_and_nothing_is_written(accepted):
     path = accepted(run(), "--yes")[2]
     before = path.read_bytes(), path.stat().st_mtime_ns
-    code, said, _ = accepted(run())
+    code, output, _ = accepted(run())
     assert (code, (path.read_bytes(), path.stat().st_mtime_ns)) == (0, before)
-    assert "The baseline stays as it is." in said
+    assert "The baseline stays as it is." in output
 
 
 def test_the_difference_is_shown_first_and_nothing_is_written_unasked(accepted):
     path = accepted(run(), "--yes")[2]
     before = path.read_bytes()
     made = with_check(1, score=40.0)
-    code, said, _ = accepted(made)
+    code, output, _ = accepted(made)
     assert (code, path.read_bytes()) == (2, before)
-    assert "1 check of reference on tf_graph scored higher" in said
-    assert "test_train_gradient[reference-tf_graph-b13]\n    kernel: 2 -> 50" in said
-    assert "there is no terminal to ask in. Say --yes" in said
+    assert "1 check of reference on tf_graph scored higher" in output
+    assert "test_train_gradient[reference-tf_graph-b13]\n    kernel: 2 -> 50" in output
+    assert "there is no terminal to ask in. Say --yes" in output
     assert accepted(made, "--yes")[0] == 0
     assert path.read_bytes() != before
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 1), ("no", 1)])
-def test_a_terminal_is_asked(accepted, monkeypatch, answer, code):
+def test_accepting_a_baseline_asks_for_confirmation_in_a_terminal(accepted, monkeypatch, answer, code):
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda _: answer)
     found, _, path = accepted(run())
@@ -98,7 +96,7 @@ def test_a_terminal_is_asked(accepted, monkeypatch, answer, code):
 
 
 @pytest.mark.parametrize(
-    ("made", "said", "code"),
+    ("made", "output", "code"),
     [
         (with_check(1, status="fail", message="off"), "such as kernel of test_train_gradient", 1),
         (with_check(1, status="crash"), "which ended in a crash", 1),
@@ -113,10 +111,10 @@ def test_a_terminal_is_asked(accepted, monkeypatch, answer, code):
         (newer(cell="a/b"), "cannot be the name of a file", 4),
     ],
 )
-def test_what_is_not_in_order_is_refused_and_nothing_is_written(accepted, tmp_path, made, said, code):
+def test_what_is_not_in_order_is_refused_and_nothing_is_written(accepted, tmp_path, made, output, code):
     found, complaint, _ = accepted(made, "--yes")
     assert found == code
-    assert said in complaint
+    assert output in complaint
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["run.json"]
 
 
@@ -128,9 +126,9 @@ def test_a_baseline_is_not_accepted_again(accepted, tmp_path):
 def test_a_baseline_that_cannot_be_read_is_said_and_replaced(accepted):
     path = accepted(run(), "--yes")[2]
     path.write_text(path.read_text()[:-20])
-    code, said, _ = accepted(run(), "--yes")
+    code, output, _ = accepted(run(), "--yes")
     assert code == 0
-    assert "The baseline that is there cannot be compared" in said
+    assert "The baseline that is there cannot be compared" in output
     assert gate.read(path).checks
     path.write_bytes(b"\xff")
     assert accepted(run(), "--yes")[0] == 0
@@ -141,32 +139,32 @@ def test_a_remedied_run_and_its_known_issues_are_kept():
     made = with_check(1, status="remedied")
     made.checks[2] = replace(made.checks[2], status="known", score=None)
     made.remedies.append(Remedy("reference", "tensorflow==2.21.0", "stablehlo_skew", "vhlo.custom_call_v2"))
-    kept = parse(baselines.dumps(standing(made)).encode(), "baseline")
+    kept = parse(baselines.dumps(as_side(made)).encode(), "baseline")
     assert [check.status for check in kept.checks.values()].count("remedied") == 1
     assert kept.remedies[0].requirement == "tensorflow==2.21.0"
-    assert gate.judge(kept, standing(made), POLICY).decision == "may upgrade with remedy"
+    assert gate.judge(kept, as_side(made), POLICY).decision == "may upgrade with remedy"
 
 
 def test_the_order_of_rows_does_not_matter():
     made = run()
-    text = baselines.dumps(standing(made))
+    text = baselines.dumps(as_side(made))
     for rows in (made.plan, made.checks, made.powers, made.budgets):
         random.Random(1).shuffle(rows)
-    assert baselines.dumps(standing(made)) == text
+    assert baselines.dumps(as_side(made)) == text
 
 
-def test_a_question_is_a_line():
-    lines = baselines.dumps(standing(run())).splitlines()
+def test_a_baseline_has_one_line_per_item():
+    lines = baselines.dumps(as_side(run())).splitlines()
     assert sum('"item"' in line for line in lines) == 3
     assert max(map(len, lines)) < 400
 
 
-def test_noise_moves_no_line():
+def test_a_baseline_does_not_change_with_noise_in_scores():
     made = newer(started_at="2026-03-03T00:00:00.000Z")
     made.checks = [replace(check, score=check.score * 1.2, bits_equal=False) for check in made.checks]
     made.environment["versions"] = dict(run().environment["versions"])
-    made.environment["machine"] = {**standings.MACHINE, "cpu": "another"}
-    assert baselines.dumps(standing(made)) == baselines.dumps(standing(run()))
+    made.environment["machine"] = {**gate_runs.MACHINE, "cpu": "another"}
+    assert baselines.dumps(as_side(made)) == baselines.dumps(as_side(run()))
 
 
 @given(st.floats(0, 1e300, allow_subnormal=False))
@@ -186,14 +184,14 @@ def test_rounding():
 
 def test_a_rounded_score_is_never_over_the_limit():
     made = with_check(1, score=63.0)
-    kept = parse(baselines.dumps(standing(made)).encode(), "baseline")
+    kept = parse(baselines.dumps(as_side(made)).encode(), "baseline")
     assert 64.0 in [check.score for check in kept.checks.values()]
-    assert kinds(gate.judge(kept, standing(made), POLICY)) == [("note", "latency")]
+    assert kinds(gate.judge(kept, as_side(made), POLICY)) == [("note", "latency")]
 
 
 @pytest.mark.parametrize("key", ["schema", "cell", "mode", "items", "measures", "remedies", "versions"])
 def test_a_baseline_that_was_altered_is_refused(key):
-    found = json.loads(baselines.dumps(standing(run())))
+    found = json.loads(baselines.dumps(as_side(run())))
     for changed in ({**found, key: ["other"]}, {name: value for name, value in found.items() if name != key}):
         with pytest.raises(RecordError):
             parse(json.dumps(changed).encode(), "baseline")
@@ -201,7 +199,7 @@ def test_a_baseline_that_was_altered_is_refused(key):
 
 @pytest.mark.parametrize("rows", ["items", "measures"])
 def test_a_line_that_is_there_twice_is_refused(rows):
-    found = json.loads(baselines.dumps(standing(run())))
+    found = json.loads(baselines.dumps(as_side(run())))
     found[rows].append(found[rows][0])
     with pytest.raises(RecordError, match="2 times"):
         parse(json.dumps(found).encode(), "baseline")

@@ -12,8 +12,8 @@ from parity.core.errors import NotComparableError
 from parity.gate import policy, side
 from parity.gate import verdict as words
 from parity.records import Deprecation, Remedy, Stopped
-from parity.tests.support import samples, standings
-from parity.tests.support.standings import judge, kinds, newer, run, with_check
+from parity.tests.support import gate_runs, samples
+from parity.tests.support.gate_runs import judge, kinds, newer, run, with_check
 
 # By the baseline's status: what the gate makes of each status of the candidate, in the order of COLUMNS.
 COLUMNS = ("pass", "fail", "known", "fixed", "remedied", "error", "crash", "timeout", "missing")
@@ -174,16 +174,16 @@ def test_a_power_that_is_gone_blocks():
 
 
 def power_check(status):
-    question = samples.planned(**standings.item("power[reference-predict-b13]", probe="predict", tf_device="none"))
-    return question, question.check(leaf="power", status=status, message="powerless")
+    planned_item = samples.planned(**gate_runs.item("power[reference-predict-b13]", probe="predict", tf_device="none"))
+    return planned_item, planned_item.check(leaf="power", status=status, message="powerless")
 
 
 @pytest.mark.parametrize("before", ["pass", "fail"])
 def test_a_powerless_probe_blocks_even_if_it_was_so_before(before):
     baseline, made = run(), newer()
     for of, status in ((baseline, before), (made, "fail")):
-        question, check = power_check(status)
-        of.plan.append(question), of.checks.append(check)
+        planned_item, check = power_check(status)
+        of.plan.append(planned_item), of.checks.append(check)
     assert kinds(judge(made, baseline)) == [("block", "powerless")]
 
 
@@ -201,7 +201,7 @@ def test_lost_power_warns():
     assert kinds(judge(newer(powers=nearly))) == []
 
 
-def test_a_budget_that_is_gone_blocks_unless_its_whole_question_is_gone():
+def test_a_missing_budget_blocks_unless_its_item_is_missing_too():
     found = judge(newer(budgets=[]))
     assert kinds(found) == [("block", "missing")]
     assert (found.findings[0].noun, found.findings[0].probe, found.findings[0].leaf) == ("budget", "predict", "output")
@@ -238,7 +238,7 @@ def test_bits_and_latency_are_compared_on_machines_of_one_kind_only(part):
     assert kinds(judge(made)) == [("warn", "bits"), ("warn", "latency")]
     other = {"cpu": "b", "cores": 3, "instruction_sets": [], "architecture": "arm64", "system": "Darwin"}[part]
     for changed in (other, None):
-        made.environment["machine"] = {**standings.MACHINE, part: changed}
+        made.environment["machine"] = {**gate_runs.MACHINE, part: changed}
         found = judge(made)
         assert kinds(found) == [("note", "latency")]
         assert part.replace("_", " ") in found.findings[0].detail
@@ -252,7 +252,7 @@ def test_an_unknown_machine_is_like_no_other():
 
 def test_another_python_is_no_other_machine():
     made = with_check(1, bits_equal=False)
-    made.environment["machine"] = {**standings.MACHINE, "python": "3.12.1"}
+    made.environment["machine"] = {**gate_runs.MACHINE, "python": "3.12.1"}
     assert kinds(judge(made)) == [("warn", "bits")]
 
 
@@ -268,9 +268,9 @@ def test_deprecation_warnings_are_noted_beside_a_record_from_before_there_were_a
     data = {**records.encode(run()), "schema": 1}
     del data["deprecations"]
     baseline = side.parse(msgspec.json.encode(data), "old.json")
-    made = standings.standing(newer(deprecations=[Deprecation("jax", "going")]))
-    assert kinds(gate.judge(baseline, made, standings.POLICY)) == [("note", "deprecation")]
-    assert gate.judge(baseline, standings.standing(newer()), standings.POLICY).findings == []
+    made = gate_runs.as_side(newer(deprecations=[Deprecation("jax", "going")]))
+    assert kinds(gate.judge(baseline, made, gate_runs.POLICY)) == [("note", "deprecation")]
+    assert gate.judge(baseline, gate_runs.as_side(newer()), gate_runs.POLICY).findings == []
 
 
 def test_new_checks_are_noted_and_block_if_out_of_order():
@@ -325,7 +325,7 @@ def test_a_candidate_that_was_stopped_blocks_and_says_by_what():
 
 
 def test_a_candidate_in_which_tensorflow_answered_nothing_blocks_under_any_policy():
-    easy = policy.Policy(standings.POLICY.drift, (policy.Rule("advisory", "anything goes"),))
+    easy = policy.Policy(gate_runs.POLICY.drift, (policy.Rule("advisory", "anything goes"),))
     made = newer(checks=[replace(check, status="known", score=None) for check in run().checks])
     found = judge(made, policy=easy)
     assert found.exit_code == 1
@@ -341,7 +341,7 @@ def test_what_cannot_be_compared():
         (run(checks=[], plan=[]), newer(), "no checks"),
         (run(), newer(checks=[], plan=[]), "no checks"),
         (run(checks=[run().checks[3]]), newer(), "TensorFlow answered nothing"),
-        (run(checks=[samples.check(item="other")], plan=[]), newer(), "no question in common"),
+        (run(checks=[samples.check(item="other")], plan=[]), newer(), "no item in common"),
     ):
         with pytest.raises(NotComparableError, match=why) as error:
             judge(candidate, baseline)
@@ -373,19 +373,65 @@ def test_the_environment_that_is_read_is_the_one_that_is_written():
     assert set(side.PACKAGES) <= set(environment.PACKAGES)
 
 
-def older(**changes):
-    """A run of older releases than those of `run`, on a day before."""
-    environment = {"versions": {"jax": "0.9.1", "tensorflow": "2.19.1"}, "machine": standings.MACHINE}
-    return run(**{"started_at": "2025-12-01T00:00:00.000Z", "environment": environment, **changes})
+def of_releases(**versions):
+    """A run on a day after that of `run`, with these releases."""
+    return newer(environment={"versions": versions, "machine": gate_runs.MACHINE})
 
 
-def test_a_candidate_that_is_older_than_its_baseline_is_said():
-    assert kinds(judge(older())) == [("warn", "swapped")]
+@pytest.mark.parametrize(
+    ("releases", "expected"),
+    [
+        ({"jax": "0.9.1", "tensorflow": "2.19.1"}, ("block", "swapped")),
+        ({"jax": "0.9.1", "tensorflow": "2.20.0"}, ("block", "swapped")),
+        ({"jax": "0.9.2", "tensorflow": "2.20.0rc1"}, ("block", "swapped")),
+        ({"jax": "0.9.2.dev20260101", "tensorflow": "2.20.0"}, ("block", "swapped")),
+        ({"jax": "0.9.1", "tensorflow": None}, ("block", "swapped")),
+        ({"jax": "0.9.1", "tensorflow": "2.21.0"}, ("warn", "partly older")),
+        ({"jax": "nightly", "tensorflow": "2.20.0"}, ("warn", "unordered")),
+    ],
+)
+def test_a_candidate_of_older_releases_only_blocks_and_a_mixed_or_unordered_one_warns(releases, expected):
+    found = judge(of_releases(**releases))
+    assert kinds(found) == [expected]
+    assert found.exit_code == int(expected[0] == "block")
+
+
+@pytest.mark.parametrize(
+    "releases",
+    [
+        {"jax": "0.9.2", "tensorflow": "2.20.0"},
+        {"jax": "0.9.2+local", "tensorflow": "2.20"},
+        {"jax": "0.10.0", "tensorflow": "2.20.0"},
+        {"jax": "0.9.2.post1", "tensorflow": "2.21.0rc0"},
+        {"jax": None, "tensorflow": None},
+    ],
+)
+def test_equal_newer_and_unknown_releases_are_not_taken_for_older(releases):
+    assert kinds(judge(of_releases(**releases))) == []
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), [("0.10", "0.9", ["block"]), ("0.9", "0.10", [])])
+def test_older_releases_of_packages_beside_the_pair_count_too(before, after, expected):
+    versions = {"jax": "0.9.2", "tensorflow": "2.20.0"}
+    baseline = run(environment={"versions": {**versions, "flax": before}, "machine": gate_runs.MACHINE})
+    found = judge(of_releases(**versions, flax=after), baseline)
+    assert [level for level, _ in kinds(found)] == expected
+
+
+def test_equal_releases_that_ran_before_the_baseline_warn():
     assert kinds(judge(run(started_at="2025-12-01T00:00:00.000Z"))) == [("warn", "swapped")]
-    mixed = {"versions": {"jax": "0.9.1", "tensorflow": "2.21.0"}, "machine": standings.MACHINE}
-    assert kinds(judge(older(environment=mixed))) == []
-    tenth = {"versions": {"jax": "0.10.0", "tensorflow": "2.20.0"}, "machine": standings.MACHINE}
-    assert kinds(judge(newer(environment=tenth))) == []
+
+
+def test_swapped_sides_are_the_first_reason_whatever_else_got_worse():
+    made = of_releases(jax="0.9.1", tensorflow="2.19.1")
+    made.checks[1] = replace(made.checks[1], status="crash")
+    assert kinds(judge(made)) == [("block", "swapped"), ("block", "crash")]
+
+
+def test_a_policy_may_allow_a_downgrade(policy):
+    found = judge(of_releases(jax="0.9.1", tensorflow="2.19.1"), policy=policy('downgrade = "advisory"'))
+    assert (found.exit_code, kinds(found)) == (0, [("warn", "swapped")])
+    assert found.findings[0].excuse in found.findings[0].sentence
 
 
 def test_the_sentence_counts_what_was_compared_and_what_is_new():

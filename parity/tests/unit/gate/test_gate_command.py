@@ -11,7 +11,7 @@ from parity.cli import main as cli
 from parity.gate import outputs
 from parity.gate.verdict import Finding, Verdict, grouped
 from parity.tests.support import samples
-from parity.tests.support.standings import encoded, judge, newer, run, standing, with_check
+from parity.tests.support.gate_runs import as_side, encoded, judge, newer, run, with_check
 
 
 @pytest.fixture
@@ -37,29 +37,37 @@ def test_exit_codes(gated):
     assert gated(newer(), "--policy", "none.toml")[0] == 2
 
 
+def test_a_downgrade_blocks_unless_the_option_allows_it(gated):
+    older = run(started_at="2026-03-03T00:00:00.000Z")
+    assert gated(older, baseline=newer())[0] == 1
+    code, output, _ = gated(older, "--allow-downgrade", baseline=newer())
+    assert code == 0
+    assert "Warns (1)" in output
+
+
 def test_the_first_line_is_the_decision_and_nothing_is_wider_than_80_columns(gated):
-    _, said, _ = gated(with_check(1, status="fail", score=100.0))
-    assert said.startswith("Do not upgrade (jax 0.9.2 to 0.10.2, tensorflow 2.20.0 to 2.21.0): 1 check of")
-    assert max(map(len, said.split("\n"))) <= 80
-    assert "Blocks (1):\n- 1 check of reference on tf_graph went from pass to fail" in said
+    _, output, _ = gated(with_check(1, status="fail", score=100.0))
+    assert output.startswith("Do not upgrade (jax 0.9.2 to 0.10.2, tensorflow 2.20.0 to 2.21.0): 1 check of")
+    assert max(map(len, output.split("\n"))) <= 80
+    assert "Blocks (1):\n- 1 check of reference on tf_graph went from pass to fail" in output
 
 
 def test_the_same_sentences_everywhere(gated, tmp_path):
     files = [tmp_path / name for name in ("summary.md", "sub/junit.xml", "verdict.json")]
     options = [f"--{name}={file}" for name, file in zip(("markdown", "junit", "json"), files, strict=True)]
-    _, said, _ = gated(with_check(1, status="fail", score=100.0), *options, "--github")
+    _, output, _ = gated(with_check(1, status="fail", score=100.0), *options, "--github")
     found = judge(with_check(1, status="fail", score=100.0))
     for sentence in (found.sentence, found.groups[0].sentence):
-        assert sentence in " ".join(said.replace("\n  ", " ").split("\n"))
-        assert f"::{sentence}" in said
+        assert sentence in " ".join(output.replace("\n  ", " ").split("\n"))
+        assert f"::{sentence}" in output
         assert sentence in files[0].read_text().replace("\\", "")
         assert sentence in [case.find("failure").text for case in ElementTree.parse(files[1]).iter("testcase")]
         assert sentence in files[2].read_text()
-    assert "::error title=parity gate%3A worse::" in said
-    told = json.loads(files[2].read_text())
-    assert (told["schema"], told["decision"], told["exit_code"]) == (1, "do not upgrade", 1)
-    assert told["counts"] == {"block": 1, "warn": 0, "note": 0}
-    assert told["candidate"]["versions"]["jax"] == "0.10.2"
+    assert "::error title=parity gate%3A worse::" in output
+    reported = json.loads(files[2].read_text())
+    assert (reported["schema"], reported["decision"], reported["exit_code"]) == (1, "do not upgrade", 1)
+    assert reported["counts"] == {"block": 1, "warn": 0, "note": 0}
+    assert reported["candidate"]["versions"]["jax"] == "0.10.2"
 
 
 def test_junit_counts_its_failures():
@@ -97,9 +105,9 @@ def test_no_name_makes_a_workflow_command_of_a_line(name):
     made = with_check(1, status="fail", message=name)
     made.checks[1] = replace(made.checks[1], item=name, leaf=name)
     made.plan.append(samples.planned(item=name, case=name))
-    said = outputs.terminal(judge(made))
-    assert "::" not in said
-    assert "##[" not in said
+    output = outputs.terminal(judge(made))
+    assert "::" not in output
+    assert "##[" not in output
 
 
 def test_a_workflow_command_is_escaped():
@@ -149,17 +157,17 @@ def test_a_baseline_is_not_held_against_itself(tmp_path, capsys):
     from parity.gate.baselines import dumps
 
     path = tmp_path / "old.json"
-    path.write_text(dumps(standing(run())))
+    path.write_text(dumps(as_side(run())))
     assert cli.main(["gate", str(path), str(tmp_path / "." / "old.json")]) == 3
     assert "is given twice" in "".join(capsys.readouterr())
 
 
 def test_ten_times_the_checks():
-    asked = [samples.planned(item=f"test_predict[reference-tf_xla-b{n}]") for n in range(10_000)]
-    checks = [of.check(leaf="output", status="pass", score=1.0, limit=64.0) for of in asked]
+    items = [samples.planned(item=f"test_predict[reference-tf_xla-b{n}]") for n in range(10_000)]
+    checks = [of.check(leaf="output", status="pass", score=1.0, limit=64.0) for of in items]
     baseline, candidate = (
-        run(plan=asked, checks=checks),
-        newer(plan=asked, checks=[replace(c, score=70.0) for c in checks]),
+        run(plan=items, checks=checks),
+        newer(plan=items, checks=[replace(c, score=70.0) for c in checks]),
     )
     found = judge(candidate, baseline)
     assert (found.compared, found.count("block")) == (10_000, 10_000)

@@ -23,7 +23,7 @@ from parity.gate import outputs
 from parity.gate.side import parse
 from parity.records import Deprecation, Power, Remedy, Stopped
 from parity.tests.support import samples
-from parity.tests.support.standings import POLICY, encoded, judge, newer, run, standing
+from parity.tests.support.gate_runs import POLICY, as_side, encoded, judge, newer, run
 
 TRIES = int(os.environ.get("PARITY_FUZZ", "0"))
 fuzz = settings(
@@ -56,15 +56,15 @@ def runs(draw, status=fine, name=plain, score=sizes):
     """Runs of a few items with a few leaves each; TensorFlow has answered the first."""
     plan, checks = [], []
     for number in range(draw(st.integers(1, 4))):
-        asked = samples.planned(
+        items = samples.planned(
             item=f"test_{number}{draw(name)}", case=draw(name), probe=draw(name), runtime=draw(name), tf_device="cpu:0"
         )
-        plan.append(asked)
+        plan.append(items)
         for leaf in range(draw(st.integers(1, 3))):
             now = "pass" if not checks else draw(status)
             found = {"status": now, "score": draw(score), "limit": 64.0, "bits_equal": draw(st.booleans())}
-            told = {name: draw(st.none() | names) for name in ("failure", "evidence", "message")}
-            checks.append(asked.check(leaf=f"{leaf}{draw(name)}", **found, **told))
+            reported = {name: draw(st.none() | names) for name in ("failure", "evidence", "message")}
+            checks.append(items.check(leaf=f"{leaf}{draw(name)}", **found, **reported))
     powers = [Power(draw(name), "predict", 13, f"w{n}", draw(st.floats(0, 1))) for n in range(draw(st.integers(0, 3)))]
     return run(
         plan=plan, checks=checks, powers=powers,
@@ -85,7 +85,7 @@ def verdict(baseline, candidate):
 def tried(data):
     """What became of `data` as a candidate: its verdict, or None where it was refused in the ways that are allowed."""
     try:
-        return gate.judge(standing(run()), parse(data, "some.json"), POLICY)
+        return gate.judge(as_side(run()), parse(data, "some.json"), POLICY)
     except (RecordError, NotComparableError) as error:
         refused(error)
         return None
@@ -128,9 +128,9 @@ PLACES = [path for path in places(json.loads(WHOLE)) if path]
 @given(st.sampled_from(PLACES), st.one_of(st.just(...), values))
 def test_one_value_that_is_deleted_or_of_another_kind_gives_no_crash(path, value):
     tree = json.loads(WHOLE)
-    *way, last = path
+    *method, last = path
     holder = tree
-    for key in way:
+    for key in method:
         holder = holder[key]
     if value is ...:
         del holder[last]
@@ -207,14 +207,14 @@ def test_the_order_of_rows_changes_nothing(one, other, random):
             random.shuffle(rows)
         return made
 
-    def said(baseline, candidate):
+    def output(baseline, candidate):
         try:
             found = verdict(baseline, later(candidate))
         except NotComparableError as error:
             return str(error)
         return outputs.terminal(found), found.findings
 
-    assert said(one, other) == said(shuffled(one), shuffled(other))
+    assert output(one, other) == output(shuffled(one), shuffled(other))
 
 
 @fuzz
@@ -232,13 +232,13 @@ def test_what_gets_better_never_blocks(made, data):
 @fuzz
 @given(runs(statuses, score=st.floats(0, 1e3) | st.none()), runs(statuses))
 def test_what_is_passed_over_quickly_is_what_there_is_nothing_to_say_of(one, other):
-    old, new = standing(one).checks, standing(other).checks
-    told = {
+    old, new = as_side(one).checks, as_side(other).checks
+    reported = {
         (before or after).item + (before or after).leaf
         for before, after in check_rules.differing_pairs(old, new, POLICY.drift)
     }
     for key in old.keys() | new.keys():
-        if "".join(key) not in told:
+        if "".join(key) not in reported:
             assert check_rules.compare(old[key], new[key], POLICY.drift, False, True) == []
 
 
@@ -249,7 +249,7 @@ def test_every_output_is_safe_and_says_the_same(one, other, ended):
     if not ended:
         candidate.stopped = Stopped("crash", HOSTILE[2], HOSTILE[0])
     candidate.checks += [replace(check, item=candidate.plan[0].item) for check in one.checks]
-    candidate.plan += [replace(asked, item=asked.item + "2") for asked in one.plan]
+    candidate.plan += [replace(items, item=items.item + "2") for items in one.plan]
     try:
         found = verdict(one, candidate)
     except (RecordError, NotComparableError) as error:
@@ -271,8 +271,8 @@ def test_every_output_is_safe_and_says_the_same(one, other, ended):
     assert all(line.isprintable() for line in shown.split("\n"))
     tree = ElementTree.fromstring(outputs.junit(found).encode())
     assert [case.find("*").text for case in tree.iter("testcase")] == sentences[: 1 + len(found.groups)]
-    told = json.loads(outputs.as_json(found, standing(one), standing(one)).encode())
-    assert [finding["sentence"] for finding in told["findings"]] == [finding.sentence for finding in found.findings]
+    reported = json.loads(outputs.as_json(found, as_side(one), as_side(one)).encode())
+    assert [finding["sentence"] for finding in reported["findings"]] == [finding.sentence for finding in found.findings]
 
 
 @fuzz
@@ -295,17 +295,17 @@ def test_the_command_line_survives_a_hostile_record(tmp_path):
     one, other = run(), newer()
     for of, status in ((one, "pass"), (other, "fail")):
         for number, name in enumerate(HOSTILE):
-            asked = samples.planned(item=f"{number}{name}", case=name, probe=name, runtime=name)
-            of.plan.append(asked)
-            of.checks.append(asked.check(leaf=name, status=status, score=1.0, limit=64.0, message=name))
+            items = samples.planned(item=f"{number}{name}", case=name, probe=name, runtime=name)
+            of.plan.append(items)
+            of.checks.append(items.check(leaf=name, status=status, score=1.0, limit=64.0, message=name))
     paths = [tmp_path / name for name in ("old.json", "new.json")]
     for path, of in zip(paths, (one, other), strict=True):
         path.write_bytes(encoded(replace(of, cell=HOSTILE[0])))
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
         files = [f"--{name}={tmp_path / name}" for name in ("markdown", "junit", "json")]
         assert main(["gate", *map(str, paths), *files, "--github"]) == 1
-    assert all(line.isprintable() for line in said.getvalue().split("\n"))
+    assert all(line.isprintable() for line in output.getvalue().split("\n"))
     assert len(json.loads((tmp_path / "json").read_text())["findings"]) == len(HOSTILE)
 
 

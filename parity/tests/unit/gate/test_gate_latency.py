@@ -11,12 +11,12 @@ from parity.core.errors import NotComparableError
 from parity.gate import baselines, machines
 from parity.gate.side import parse
 from parity.records.measures import BATCH_SIZES, BETWEEN_PROCESSES
-from parity.tests.support import samples, standings
+from parity.tests.support import gate_runs, samples
+from parity.tests.support.gate_runs import judge, kinds, newer, run
 from parity.tests.support.policies import DRIFT, rule
-from parity.tests.support.standings import judge, kinds, newer, run
 
 DAY = "2026-02-0{}T00:00:00.000Z"
-FACTOR = standings.POLICY.drift.latency
+FACTOR = gate_runs.POLICY.drift.latency
 CONFIRMED = [("block", "latency")]
 
 
@@ -81,7 +81,7 @@ PARTS = {
 def test_on_another_machine_nothing_is_compared_and_that_is_said(part):
     made, again = slower(), slower(day=3)
     for one in (made, again):
-        one.environment["machine"] = {**standings.MACHINE, part: PARTS[part]}
+        one.environment["machine"] = {**gate_runs.MACHINE, part: PARTS[part]}
     found = judge(made, repeats=[again])
     assert kinds(found) == [("note", "latency")]
     assert "differ" in found.findings[0].detail
@@ -91,7 +91,7 @@ def test_on_another_machine_nothing_is_compared_and_that_is_said(part):
 @pytest.mark.parametrize("part", ["affinity", "governor", "max_mhz", "flags"])
 def test_a_record_from_before_latency_was_measured_is_not_comparable_and_that_is_said(part):
     baseline = run()
-    baseline.environment["machine"] = {k: v for k, v in standings.MACHINE.items() if k != part}
+    baseline.environment["machine"] = {k: v for k, v in gate_runs.MACHINE.items() if k != part}
     found = judge(slower(), baseline)
     assert kinds(found) == [("note", "latency")]
     assert "does not say" in found.findings[0].detail
@@ -101,7 +101,7 @@ def test_load_memory_and_python_are_no_other_machine():
     made, again = slower(), slower(day=3)
     for one in (made, again):
         one.environment["machine"] = {
-            **standings.MACHINE, "load": 7.5, "min_mhz": 1, "memory_bytes": 3, "python": "3.12.0",
+            **gate_runs.MACHINE, "load": 7.5, "min_mhz": 1, "memory_bytes": 3, "python": "3.12.0",
         }  # fmt: skip
     assert kinds(judge(made, repeats=[again])) == CONFIRMED
 
@@ -113,12 +113,12 @@ def altered(**changes):
     return made
 
 
-VERSIONS = {"versions": {"jax": "0.10.2", "tensorflow": "2.20.0"}, "machine": standings.MACHINE}
-ELSEWHERE = {"versions": newer().environment["versions"], "machine": {**standings.MACHINE, "affinity": [0]}}
+VERSIONS = {"versions": {"jax": "0.10.2", "tensorflow": "2.20.0"}, "machine": gate_runs.MACHINE}
+ELSEWHERE = {"versions": newer().environment["versions"], "machine": {**gate_runs.MACHINE, "affinity": [0]}}
 
 
 @pytest.mark.parametrize(
-    ("again", "said"),
+    ("again", "output"),
     [
         (slower(), "it is a run that is given already"),
         (run(), "it is a run that is given already"),
@@ -127,8 +127,8 @@ ELSEWHERE = {"versions": newer().environment["versions"], "machine": {**standing
         (altered(state="aborted"), "it did not run to its end"),
     ],
 )
-def test_what_is_no_repeat_is_refused(again, said):
-    with pytest.raises(NotComparableError, match=f"is no repeat of .*: {said}.* parity run -m latency"):
+def test_what_is_no_repeat_is_refused(again, output):
+    with pytest.raises(NotComparableError, match=f"is no repeat of .*: {output}.* parity run -m latency"):
         judge(slower(), repeats=[slower(day=4), again])
 
 
@@ -141,14 +141,14 @@ def test_a_step_that_is_no_longer_measured_warns():
 
 
 def test_an_accepted_baseline_has_no_latencies_and_that_is_said():
-    kept = parse(baselines.dumps(standings.standing(run())).encode(), "kept.json")
+    kept = parse(baselines.dumps(gate_runs.as_side(run())).encode(), "kept.json")
 
     def found(candidate, *repeats):
-        return gate.judge(kept, standings.standing(candidate), standings.POLICY, [*map(standings.standing, repeats)])
+        return gate.judge(kept, gate_runs.as_side(candidate), gate_runs.POLICY, [*map(gate_runs.as_side, repeats)])
 
     assert kinds(found(newer(timings=[]))) == []
-    for told in (found(slower()), found(newer(timings=[]), slower(day=3))):
-        assert kinds(told) == [("note", "latency")]
+    for reported in (found(slower()), found(newer(timings=[]), slower(day=3))):
+        assert kinds(reported) == [("note", "latency")]
 
 
 def test_the_advice_names_cases_and_batch_sizes_that_are_not_the_default():
@@ -166,7 +166,7 @@ def test_the_advice_names_cases_and_batch_sizes_that_are_not_the_default():
 def test_a_cpu_that_is_called_unknown_is_not_known():
     made, baseline = slower(), run()
     for one in (made, baseline):
-        one.environment["machine"] = {**standings.MACHINE, "cpu": "unknown"}
+        one.environment["machine"] = {**gate_runs.MACHINE, "cpu": "unknown"}
     found = judge(made, baseline)
     assert kinds(found) == [("note", "latency")]
     assert found.findings[0].detail.endswith("cpu")
@@ -188,7 +188,7 @@ def test_a_rule_makes_it_advisory(policy):
 @pytest.mark.parametrize(
     ("grown", "factor"),
     [
-        ("peak_memory_bytes", standings.POLICY.drift.memory), ("artifact_bytes", standings.POLICY.drift.artifact),
+        ("peak_memory_bytes", gate_runs.POLICY.drift.memory), ("artifact_bytes", gate_runs.POLICY.drift.artifact),
     ],
 )  # fmt: skip
 def test_memory_and_artifacts_that_grew_warn(grown, factor):
@@ -211,7 +211,7 @@ def test_memory_is_compared_on_one_kind_of_machine_at_one_batch_size_and_artifac
     made.footprints = [replace(grown, batch_size=13)]
     assert kinds(judge(made)) == []
     made.footprints = [replace(grown, artifact_bytes=10**9)]
-    made.environment["machine"] = {**standings.MACHINE, "cores": 64}
+    made.environment["machine"] = {**gate_runs.MACHINE, "cores": 64}
     assert kinds(judge(made)) == [("warn", "footprint"), ("note", "latency")]
     made.footprints = [replace(grown, artifact_bytes=None)]
     assert kinds(judge(made)) == [("note", "latency")]
@@ -220,7 +220,7 @@ def test_memory_is_compared_on_one_kind_of_machine_at_one_batch_size_and_artifac
 def test_the_command_takes_repeats_and_every_output_says_so(tmp_path, capsys):
     names = {"old": run(), "new": slower(), "again": slower(day=3), "once more": slower(1.0, day=4)}
     for name, of in names.items():
-        (tmp_path / f"{name}.json").write_bytes(standings.encoded(of))
+        (tmp_path / f"{name}.json").write_bytes(gate_runs.encoded(of))
     old, new, again, calm = (str(tmp_path / f"{name}.json") for name in names)
     files = [tmp_path / name for name in ("out.md", "out.xml", "verdict.json")]
     options = [f"--{name}={file}" for name, file in zip(("markdown", "junit", "json"), files, strict=True)]

@@ -1,25 +1,28 @@
 """The policy: what it changes, and what of it is refused."""
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from parity import gate
 from parity.core.errors import UsageError
 from parity.gate import policy as policy_module
-from parity.tests.support import samples, standings
+from parity.tests.support import gate_runs, samples
+from parity.tests.support.gate_runs import judge, kinds, with_check
 from parity.tests.support.policies import DRIFT, rule
-from parity.tests.support.standings import judge, kinds, with_check
 
 
 def test_single_operations_are_advisory_and_nothing_else_is():
     shipped = gate.load_policy()
     assert shipped.excuse("operations", "operations", "tf_graph").startswith("single operations are about the pair")
     assert shipped.excuse("reference", "predict", "tf_graph") == ""
-    question = samples.planned(item="test_operations[erf]", case="operations", probe="operations", runtime="tf_graph")
-    baseline, made = standings.run(), standings.newer()
+    planned_item = samples.planned(
+        item="test_operations[erf]", case="operations", probe="operations", runtime="tf_graph"
+    )
+    baseline, made = gate_runs.run(), gate_runs.newer()
     for of, status in ((baseline, "pass"), (made, "error")):
-        of.plan.append(question)
-        of.checks.append(question.check(leaf="erf", status=status))
+        of.plan.append(planned_item)
+        of.checks.append(planned_item.check(leaf="erf", status=status))
     found = judge(made, baseline)
     assert (found.decision, kinds(found)) == ("may upgrade", [("warn", "error")])
     assert found.findings[0].excuse.startswith("single operations")
@@ -34,7 +37,7 @@ def test_single_operations_are_advisory_and_nothing_else_is():
 
 
 def test_no_rule_excuses_a_power_that_is_missing(policy):
-    made = standings.newer(powers=standings.run().powers[:1])
+    made = gate_runs.newer(powers=gate_runs.run().powers[:1])
     assert kinds(judge(made, policy=policy(DRIFT + rule()))) == [("block", "missing")]
 
 
@@ -68,17 +71,17 @@ def test_a_candidate_does_not_move_under_an_easier_rule():
 )
 def test_a_rule_that_matches_nothing_is_refused_and_named(policy, where, named):
     with pytest.raises(UsageError, match=r"rule 1 of the policy .* matches nothing") as error:
-        judge(standings.newer(), policy=policy(DRIFT + rule(**where)))
+        judge(gate_runs.newer(), policy=policy(DRIFT + rule(**where)))
     assert error.value.exit_code == 2
     assert all(name in str(error.value) for name in named)
 
 
 def test_the_shipped_rules_may_match_nothing_and_so_may_copies_of_them(policy):
     text = policy_module.SHIPPED.read_text(encoding="utf-8")
-    assert not any(place.case == "operations" for place in standings.run().plan)
-    assert judge(standings.newer(), policy=policy(text)).exit_code == 0
+    assert not any(place.case == "operations" for place in gate_runs.run().plan)
+    assert judge(gate_runs.newer(), policy=policy(text)).exit_code == 0
     with pytest.raises(UsageError, match="rule 2 of the policy"):
-        judge(standings.newer(), policy=policy(text + rule(case="refrence")))
+        judge(gate_runs.newer(), policy=policy(text + rule(case="refrence")))
 
 
 @pytest.mark.parametrize(
@@ -94,17 +97,35 @@ def test_the_last_matching_rule_decides(policy):
     assert judge(with_check(1, status="fail"), policy=policy(DRIFT + hard + soft)).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("", {}),
+        ("[drift]\nscore = 9\n", {"drift": {"score": 9.0}}),
+        ("[drift]\nscore = 9\nmemory = 3\n", {"drift": {"score": 9.0, "memory": 3.0}}),
+        ("rule = []\n", {"rule": ()}),
+        ('downgrade = "advisory"\n', {"downgrade": "advisory"}),
+    ],
+)
+def test_a_policy_overrides_the_package_s_key_by_key(policy, text, changed):
+    shipped = msgspec.to_builtins(gate.load_policy())
+    drift = {**shipped["drift"], **changed.pop("drift", {})}
+    assert msgspec.to_builtins(policy(text)) == {**shipped, **changed, "drift": drift}
+
+
 def test_the_factors_are_the_policys(policy):
     assert kinds(judge(with_check(1, score=3.1), policy=policy(DRIFT))) == [("warn", "drift")]
     assert kinds(judge(with_check(1, score=3.1))) == []
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "output"),
     [
         ("drift", "is not TOML"),
-        ("", "missing required field `drift`"),
-        (DRIFT.replace("score = 2\n", ""), r"missing required field `score` - at `\$\.drift`"),
+        ("drift = 3", r"Expected `object`, got `int` - at `\$\.drift`"),
+        ("hurry = 2\n", "unknown field `hurry`"),
+        ("[drift]\nhurry = 2\n", r"unknown field `hurry` - at `\$\.drift`"),
+        ('downgrade = "soft"\n', r"'soft' - at `\$\.downgrade`"),
         (DRIFT + "hurry = 2\n", r"unknown field `hurry` - at `\$\.drift`"),
         (DRIFT.replace("score = 2", "score = 0.5"), r">= 1.0 - at `\$\.drift\.score`"),
         (DRIFT.replace("score = 2", 'score = "2"'), r"got `str` - at `\$\.drift\.score`"),
@@ -116,8 +137,8 @@ def test_the_factors_are_the_policys(policy):
         (DRIFT + '[[rule]]\nlevel = "hard"\n', "missing required field `reason`"),
     ],
 )
-def test_what_is_no_policy_is_refused_with_file_key_and_expectation(policy, text, said):
-    with pytest.raises(UsageError, match=rf"(?s)policy\.toml.*{said}.*as in|{said}.*Expected a file like") as error:
+def test_what_is_no_policy_is_refused_with_file_key_and_expectation(policy, text, output):
+    with pytest.raises(UsageError, match=rf"(?s)policy\.toml.*{output}.*as in|{output}.*Expected a file like") as error:
         policy(text)
     assert error.value.exit_code == 2
 
@@ -128,7 +149,7 @@ def test_a_policy_that_is_not_there(tmp_path):
 
 
 def test_lost_power_that_is_advisory_only_warns(policy):
-    made = standings.newer(
-        powers=[replace(power, smallest_relative_error=float("inf")) for power in standings.run().powers]
+    made = gate_runs.newer(
+        powers=[replace(power, smallest_relative_error=float("inf")) for power in gate_runs.run().powers]
     )
     assert kinds(judge(made, policy=policy(DRIFT + rule(probe="predict")))) == [("warn", "powerless")]

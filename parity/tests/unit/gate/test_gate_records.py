@@ -8,11 +8,11 @@ from parity import gate, records
 from parity.core.errors import RecordError
 from parity.gate.side import parse
 from parity.records import Recorder
-from parity.tests.support import standings
+from parity.tests.support import gate_runs
 
 
 def data(**changes):
-    return {**json.loads(records.dumps(standings.run())), **changes}
+    return {**json.loads(records.dumps(gate_runs.run())), **changes}
 
 
 def parsed(found):
@@ -20,7 +20,7 @@ def parsed(found):
 
 
 def test_a_record_a_folder_and_a_record_that_was_never_sealed_are_read(tmp_path):
-    made = standings.run()
+    made = gate_runs.run()
     recorder = Recorder(tmp_path, made)
     for event in (*made.plan, *made.checks, *made.powers):
         recorder._write({"event": {"PlanItem": "planned", "Check": "check", "Power": "power"}[type(event).__name__],
@@ -48,7 +48,7 @@ def test_what_is_not_there(tmp_path):
 
 
 def test_a_record_is_refused_wherever_it_is_cut_off():
-    whole = records.dumps(standings.run()).encode()
+    whole = records.dumps(gate_runs.run()).encode()
     for end in range(len(whole.rstrip())):
         with pytest.raises(RecordError, match="cut off or altered"):
             parse(whole[:end], "some.json")
@@ -97,7 +97,7 @@ def test_what_a_record_must_have(column):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "output"),
     [
         ("checks", "the check test_predict.reference-tf_xla-b13. output 2 times"),
         ("plan", "the item test_predict.reference-tf_xla-b13. 2 times"),
@@ -107,10 +107,10 @@ def test_what_a_record_must_have(column):
         ("footprints", "the footprint reference tf_xla 2 times"),
     ],
 )
-def test_a_row_that_is_there_twice_is_refused_and_named(name, said):
+def test_a_row_that_is_there_twice_is_refused_and_named(name, output):
     found = data()
     found[name].append(found[name][0])
-    with pytest.raises(RecordError, match=said):
+    with pytest.raises(RecordError, match=output):
         parsed(found)
 
 
@@ -124,7 +124,7 @@ def test_what_was_checked_without_a_plan_has_its_place_from_the_check():
 
 
 def test_half_a_surrogate_pair_in_a_file_name_is_no_damage():
-    made = records.dumps(standings.run()).replace('"repeat": null', '"repeat": "python case\\udcff.py"', 1)
+    made = records.dumps(gate_runs.run()).replace('"repeat": null', '"repeat": "python case\\udcff.py"', 1)
     assert len(parse(made.encode(), "some.json").checks) == 4
     with pytest.raises(RecordError, match="NaN is not JSON"):
         parse(made.replace('"score": 1.5', '"score": NaN').encode(), "some.json")

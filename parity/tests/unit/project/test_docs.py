@@ -105,7 +105,7 @@ def run_python(text):
     return subprocess.run([sys.executable, "-c", text + check], capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_some_block_is_run():
+def test_at_least_two_python_blocks_of_the_documents_are_executed():
     blocks = [block for path in DOCUMENTS for block in Document(path).blocks("python")]
     assert len([block for block in blocks if "run" in block.flags]) >= 2
 

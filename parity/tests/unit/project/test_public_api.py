@@ -23,7 +23,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((PACKAGE / "docs").glob("*.md"))]
 EXAMPLES = sorted((ROOT / "fixtures" / "cases").glob("*.py"))
 
 
-def test_the_list_is_held():
+def test_the_public_names_are_exactly_the_documented_ones():
     assert sorted(parity.__all__) == PUBLIC
     assert set(PUBLIC) <= set(dir(parity))
 

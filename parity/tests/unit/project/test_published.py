@@ -36,7 +36,7 @@ def test_the_promises_of_the_timing_calibration_hold():
     assert list(timing_calibration.broken(study)) == []
 
 
-def test_the_panel_shows_them():
+def test_the_trust_panel_shows_every_published_study():
     shown = trust.published_view()
     assert len(shown["timing"]["rows"]) == 8
     assert shown["study"]["figure"].svg.startswith("<svg")
@@ -44,14 +44,14 @@ def test_the_panel_shows_them():
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": 2}'])
-def test_a_measurement_that_is_none_is_refused_by_name(tmp_path, monkeypatch, text):
+def test_a_damaged_published_study_is_refused_by_file_name(tmp_path, monkeypatch, text):
     monkeypatch.setattr(published, "_PLACES", (tmp_path,))
     (tmp_path / "faults.json").write_text(text)
     with pytest.raises(RecordError, match=r"faults\.json"):
         published.load(published.FAULTS)
 
 
-def test_there_may_be_none(tmp_path, monkeypatch):
+def test_without_published_studies_the_trust_panel_is_absent(tmp_path, monkeypatch):
     monkeypatch.setattr(published, "_PLACES", (tmp_path,))
     assert trust.published_view() is None
 
@@ -61,8 +61,8 @@ def test_a_baseline_is_of_this_suite(path):
     baseline = json.loads(path.read_text(encoding="utf-8"))
     assert {row["limit"] for row in baseline["items"]} == {rules.LIMIT}
     assert baseline["deprecations"] is not None
-    asked = {row["probe"] for row in baseline["items"]}
-    assert {"predict", "relations", "seeded_defects", "operations", "finetuning", "artifact", "training"} <= asked
+    items = {row["probe"] for row in baseline["items"]}
+    assert {"predict", "relations", "seeded_defects", "operations", "finetuning", "artifact", "training"} <= items
 
 
 def test_every_supported_cell_has_a_baseline():

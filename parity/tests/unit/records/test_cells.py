@@ -39,7 +39,7 @@ pythons = st.integers(0, 99).map(lambda minor: f"3.{minor}")
 
 
 @given(st.none() | pythons, st.none() | releases_of, st.none() | releases_of)
-def test_a_name_holds_what_a_cell_is_of(python, jax, tensorflow):
+def test_a_cell_name_round_trips_python_jax_and_tensorflow(python, jax, tensorflow):
     prefix = f"py{python.replace('.', '')}-" if python else ""
     if jax is None and tensorflow is None:
         assert Cell.parse(LATEST) == Cell(LATEST, None, None, None)

@@ -190,10 +190,10 @@ def test_a_killed_run_loses_at_most_the_check_in_flight(tmp_path):
         while process.stdout.readline() != "20\n":
             assert process.poll() is None
         process.kill()
-        told = [20, *map(int, process.stdout.read().split())]
+        reported = [20, *map(int, process.stdout.read().split())]
     assert process.returncode == -signal.SIGKILL
     seen = records.read(tmp_path)
-    assert told[-1] + 1 <= len(seen.checks) <= told[-1] + 2
+    assert reported[-1] + 1 <= len(seen.checks) <= reported[-1] + 2
     assert [c.item for c in seen.checks] == [f"item {i}" for i in range(len(seen.checks))]
     assert seen.counts() == {records.PASS: len(seen.checks), records.MISSING: 10_000 - len(seen.checks)}
     assert seen.state == records.ABORTED
@@ -359,14 +359,22 @@ def test_a_run_that_ends_before_its_plan_leaves_no_record_to_be_taken_for_its_ow
     recorder = Recorder(tmp_path, samples.run(checks=[samples.check()]))
     if sealed:
         recorder.seal(records.COMPLETE, {})
+    (tmp_path / "index.html").write_text("of the run before")
     records.begin(tmp_path)
     for read in (records.read, gate.read):
         with pytest.raises(RecordError, match=r"ended before its plan.* run\.previous\.json") as error:
             read(tmp_path)
         assert error.value.exit_code == 4
-    [previous] = tmp_path.iterdir()
+    page, previous = sorted(tmp_path.iterdir())
+    assert (page.name, page.read_text()) == ("index.previous.html", "of the run before")
     assert records.read(previous).environment == recorder.run.environment
     Recorder(tmp_path, samples.run()).seal(records.COMPLETE, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_sealed_record_has_no_page_of_another_run_beside_it(tmp_path):
+    (tmp_path / "index.html").write_text("of the run before")
+    records.seal(tmp_path, samples.run())
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 

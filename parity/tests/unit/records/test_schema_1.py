@@ -44,7 +44,7 @@ def row(item, probe, runtime, case=CASE, **more):
 
 
 @pytest.mark.parametrize(("old", "new"), ITEMS.items(), ids=[item for item, *_ in ITEMS])
-def test_an_item_says_what_its_id_said(old, new):
+def test_a_schema_1_item_becomes_test_probe_and_variant(old, new):
     found = schema_1.upgrade_place(row(*old))
     test, probe, variant, rest = new
     assert (found["test"], found["probe"], found["variant"]) == (test, probe, variant)

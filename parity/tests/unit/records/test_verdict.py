@@ -58,12 +58,12 @@ def test_an_interrupted_run_has_no_verdict():
 
 def test_an_interrupted_run_still_tells_its_failures():
     run = samples.run(checks=[samples.check(status=records.FAIL)], state=records.INTERRUPTED)
-    assert "1 fail, of 1 check" in run.verdict()
+    assert "1 fail, of 1 check." in run.verdict()
     assert "interrupted" in run.verdict()
 
 
 def test_the_verdict_names_what_is_not_installed():
-    run = samples.run(environment={"versions": {"jax": None}}, checks=[Check(**samples.ASKED, leaf="*", status="pass")])
+    run = samples.run(environment={"versions": {"jax": None}}, checks=[Check(**samples.ITEM, leaf="*", status="pass")])
     assert "JAX (not installed) and TensorFlow (not installed)" in run.verdict()
 
 
@@ -74,7 +74,7 @@ def test_the_verdict_counts_in_words_that_agree(number):
     alone = [samples.check(item=f"{nth}", tf_device=records.NO_DEVICE) for nth in range(number)]
     bad = [samples.check(item=f"{nth}", status=records.FAIL) for nth in range(number)]
     runs = [{"checks": checks}, {"checks": checks, "state": records.ABORTED}, {"checks": alone}, {"checks": bad}]
-    said = " ".join(samples.run(**changes).verdict() for changes in runs)
-    assert said.count("check" if number == 1 else "checks") == len(runs)
-    assert ("checks" in said) is (number > 1)
-    assert "all 1" not in said
+    text = " ".join(samples.run(**changes).verdict() for changes in runs)
+    assert text.count("check" if number == 1 else "checks") == len(runs)
+    assert ("checks" in text) is (number > 1)
+    assert "all 1" not in text

@@ -29,8 +29,8 @@ def written(tmp_path):
 def test_the_page_says_what_became_of_every_cell_in_words(written):
     text = Page(written(*KINDS.values())).text()
     assert atlas_text.verdict(of(*KINDS.values())) in text
-    for said, cell in KINDS.items():
-        assert text.count(said) >= 2, said
+    for output, cell in KINDS.items():
+        assert text.count(output) >= 2, output
         assert cell["cell"] in text
     assert 'with parity.readable_by("tensorflow==2.17.1"):' in text
     assert "score 18.3, bit-exact" in text
@@ -48,7 +48,7 @@ def test_modes_have_grids_of_their_own_with_the_same_columns(written):
     assert found.text().count("2.20.0 2.21.0") == 4
 
 
-def test_a_cell_without_releases_stands_beside_the_grid(written):
+def test_a_cell_without_releases_is_listed_outside_the_grid(written):
     assert "its releases are not known: latest ? not run ." in Page(written(row(), latest="")).text()
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 import typing
 
 import msgspec
@@ -12,10 +13,10 @@ from parity import gate, records
 from parity.cli import main as cli
 from parity.gate.verdict import BLOCK, Group, Verdict
 from parity.records import Curve, Remedy, Stopped
-from parity.report import advice, charts, markdown, numbers, terminal
+from parity.report import advice, charts, markdown, numbers, panels, terminal
 from parity.tests.support import large, samples
 from parity.tests.support.pages import HOSTILE, Page, assert_links_lead_somewhere, full_run, without_script
-from parity.tests.support.report_runs import SAID, check, page, profile, run, timings, views
+from parity.tests.support.report_runs import NUMBERS, check, page, profile, run, timings, views
 from parity.tests.support.samples import parity
 
 CONTROL = "##[\x1b[31m\x00\r\n::error::\u202e\ud800\u2028```\t|"
@@ -23,7 +24,36 @@ FAILED = {"status": "fail", "score": 3e4, "message": "it is off", "repeat": "pyt
 SKEW = {"failure": "stablehlo_skew", "evidence": "vhlo.custom_call_v2 in StableHLO 1.18.0"}
 
 
-def test_the_order_of_the_page(tmp_path):
+BROKEN_PANELS = {
+    "view_raises": "ORDER = 5\ndef view(cell): return {}[cell.run.cell]",
+    "no_template": "ORDER = 45\ndef view(cell): return {}",
+    "no_order": "def view(cell): return None",
+    "no_view": "ORDER = 45",
+    "no_python": "ORDER =",
+    "no_import": "import nowhere_to_be_found",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_PANELS)
+def test_a_panel_that_fails_is_named_on_the_page_and_by_the_exit_code(name, tmp_path, monkeypatch, capsys):
+    (tmp_path / "panels").mkdir()
+    (tmp_path / "panels" / f"{name}.py").write_text(BROKEN_PANELS[name])
+    (tmp_path / "run.json").write_text(records.dumps(run()), encoding="utf-8")
+    monkeypatch.setattr(panels, "__path__", [*panels.__path__, str(tmp_path / "panels")])
+    panels.modules.cache_clear()
+    try:
+        assert cli.main(["report", str(tmp_path)]) == 70
+    finally:
+        panels.modules.cache_clear()
+        sys.modules.pop(f"{panels.__name__}.{name}", None)
+    assert f"The panel {name} failed: " in capsys.readouterr().err
+    html = without_script((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert html.count(f"The panel {name} failed: ") == html.count(" failed: ") == 1
+    assert {"Matrix", "Environment", "Every check"} <= set(re.findall(r"<h2[^>]*>([^<]*)", html))
+    assert_links_lead_somewhere(html)
+
+
+def test_the_sections_of_the_page_are_in_order(tmp_path):
     html = without_script(page(run(), tmp_path))
     own = [
         "What unblocks it", "What changed since the baseline", "Matrix", "Scores", "Scores over batch sizes", "Curves",
@@ -102,9 +132,9 @@ def test_no_number_of_a_record_breaks_a_panel(value, monkeypatch):
 def test_no_string_breaks_the_texts(text):
     made = full_run(text)
     shown = [terminal.show(made, 80), markdown.summary([(made, Verdict("stay", text, [], [], text, text, 1))])]
-    for said in shown:
-        assert not [char for char in said if not (char.isprintable() or char == "\n")]
-        assert not re.search(r"^\s*::|##\[", said, re.MULTILINE)
+    for output in shown:
+        assert not [char for char in output if not (char.isprintable() or char == "\n")]
+        assert not re.search(r"^\s*::|##\[", output, re.MULTILINE)
     prose = "\n".join(line for line in shown[1].splitlines() if not line.startswith("    "))
     assert "<" not in prose
     assert not re.search(r"(?<!\\)[`~]", prose.replace("`parity report RUN --summary --baseline FILE`", ""))
@@ -114,7 +144,7 @@ def test_two_thousand_checks_are_less_than_two_megabytes(tmp_path):
     made = large.runs(
         large.JAX[:1],
         large.TENSORFLOW[:1],
-        [(p, r, n, f"{leaf}/{k}") for p, r, n, leaf in large.QUESTIONS for k in range(4)],
+        [(p, r, n, f"{leaf}/{k}") for p, r, n, leaf in large.PLACES for k in range(4)],
     )[0]
     html = page(made, tmp_path)
     assert len(made.checks) == 2400
@@ -122,7 +152,7 @@ def test_two_thousand_checks_are_less_than_two_megabytes(tmp_path):
     assert len(html.encode()) < 2e6
 
 
-def test_what_is_worst_is_said(tmp_path):
+def test_captions_and_rows_name_the_worst_check_first(tmp_path):
     bad = check(7, status="fail", score=3e4, failure="numeric", message="it is off", repeat="python -m pytest x")
     nothing = check(8, status="fail", score=math.nan)
     shown = views(run(checks=[check(), bad]))
@@ -162,12 +192,12 @@ def test_a_profile_says_where_the_farthest_element_is():
 @pytest.mark.parametrize(
     "found", [[[math.nan, 0.0]], [[0.0]], [[math.inf] * 90] * 70, []], ids=["nan", "zero", "inf", "none"]
 )
-def test_any_map_is_drawn(found):
+def test_a_profile_with_any_map_is_drawn(found):
     [(figure, _)] = views(run(profiles=[profile(map=found)]))["profiles"]["figures"]
     assert figure.svg.startswith("<svg")
 
 
-def test_what_could_not_be_asked_again_is_named(tmp_path):
+def test_a_leaf_that_could_not_be_evaluated_again_is_named(tmp_path):
     bare = {key: [] for key in ("shape", "edges", "counts", "jax_counts", "map", "block")}
     found = run(profiles=[profile(**bare, failed="it answers no more")])
     assert views(found)["profiles"]["figures"] == []
@@ -228,38 +258,38 @@ def test_a_baseline_says_what_changed_as_the_gate_says_it(pair, tmp_path, capsys
     text = " ".join(Page((tmp_path / "page.html").read_text(encoding="utf-8")).text.split())
     assert all(group.sentence in text for group in verdict.groups)
     assert cli.main(["report", str(new), "--baseline", str(old), "--summary"]) == 0
-    said = capsys.readouterr().out.replace("\\", "")
-    assert all(group.sentence in said for group in verdict.groups)
+    output = capsys.readouterr().out.replace("\\", "")
+    assert all(group.sentence in output for group in verdict.groups)
     assert cli.main(["report", str(new), "--summary"]) == 0
     assert "No baseline was given" in capsys.readouterr().out
 
 
 def test_markdown_has_the_verdict_the_matrix_and_the_failures():
     bad = check(7, **FAILED)
-    said = markdown.summary([(run(checks=[check(), bad]), None)])
-    assert run(checks=[check(), bad]).verdict() in said.replace("\\", "")
-    assert "| predict | ✗ fail 30,000 |" in said
-    assert "| ✗ fail | Dense\\_7/kernel |" in said
-    assert "it is off" in said
-    assert "\n    python -m pytest 'x::y[1]'\n" in said
+    output = markdown.summary([(run(checks=[check(), bad]), None)])
+    assert run(checks=[check(), bad]).verdict() in output.replace("\\", "")
+    assert "| predict | ✗ fail 30,000 |" in output
+    assert "| ✗ fail | Dense\\_7/kernel |" in output
+    assert "it is off" in output
+    assert "\n    python -m pytest 'x::y[1]'\n" in output
 
 
 def test_markdown_of_200_000_checks_is_under_a_mebibyte():
     failed = {"status": "fail", "message": "<x>" * 400, "repeat": "y" * 3000}
     checks = [check(n, item=f"test_predict[{n}]", **(failed if n % 2 else {})) for n in range(200)] * 1000
-    said = markdown.summary([(samples.run(checks=checks), None)])
-    assert "And 50 items more." in said
+    output = markdown.summary([(samples.run(checks=checks), None)])
+    assert "And 50 items more." in output
     many = [(samples.run(checks=checks[:200]), None)] * 20
     cut = markdown.summary(many)
-    assert len(said.encode()) < len(cut.encode()) < 1 << 20
+    assert len(output.encode()) < len(cut.encode()) < 1 << 20
     assert re.search(r"\n[\d,]+ lines more did not fit\.\n$", cut)
 
 
 def test_the_terminal_is_80_columns_wide():
-    said = {"score": 1e9, "message": "off " * 200, "repeat": "python -m pytest 'x'" * 9}
-    long = check(1, leaf="layer/" * 40, item="test_predict[x]", status="fail", **said)
+    output = {"score": 1e9, "message": "off " * 200, "repeat": "python -m pytest 'x'" * 9}
+    long = check(1, leaf="layer/" * 40, item="test_predict[x]", status="fail", **output)
     made = run(checks=[check(), long, check(2, runtime="a_runtime_with_a_long_name", case="another")])
-    assert f"\n    {said['repeat']}\n" in terminal.show(made), "to be copied as it is"
+    assert f"\n    {output['repeat']}\n" in terminal.show(made), "to be copied as it is"
     for shown in (terminal.show(made), terminal.show(run())):
         assert max(len(line) for line in shown.splitlines() if not line.startswith("    ")) <= 80
     assert re.search(r"^predict +1\.00 +128 +6$", terminal.show(run()), re.MULTILINE)
@@ -278,14 +308,14 @@ def test_show_is_quick_to_start_and_its_exit_code_is_the_verdict(pair, tmp_path)
     assert parity("show", tmp_path / "nowhere").returncode == 4
 
 
-@pytest.mark.parametrize("value", SAID, ids=str)
+@pytest.mark.parametrize("value", NUMBERS, ids=str)
 def test_a_number_has_three_digits(value):
-    assert numbers.number(value) == SAID[value]
+    assert numbers.number(value) == NUMBERS[value]
 
 
 def test_units_are_such_that_people_can_compare():
-    said = [numbers.duration(ns) for ns in (0.5, 812, 999.9, 1234, 1.5e6, 2.5e9, 7.2e12, None)]
-    assert said == ["0.500 ns", "812 ns", "1.00 µs", "1.23 µs", "1.50 ms", "2.50 s", "7,200 s", "-"]
+    output = [numbers.duration(ns) for ns in (0.5, 812, 999.9, 1234, 1.5e6, 2.5e9, 7.2e12, None)]
+    assert output == ["0.500 ns", "812 ns", "1.00 µs", "1.23 µs", "1.50 ms", "2.50 s", "7,200 s", "-"]
     assert [numbers.memory(size) for size in (300 << 20, 1 << 10)] == ["300 MiB", "9.77e-04 MiB"]
     assert (numbers.exact(128.0), numbers.exact(0.5), numbers.exact(None)) == ("128", "0.5", "-")
 

@@ -1,5 +1,6 @@
 """What the panels of a page say in words: of what is exact, of several cases, of what was not measured or not known."""
 
+import itertools
 import math
 import re
 
@@ -19,15 +20,15 @@ def power(error, weight="Dense_0/kernel", probe="predict"):
 
 
 @pytest.mark.parametrize(
-    ("powers", "said"),
+    ("powers", "output"),
     [
         ([power(0.0, "key", "rng"), power(1e-4)], "A relative error of 1.00e-04 in Dense_0/kernel would be caught."),
         ([power(0.0, "key", "rng")], "Every comparison is exact: any error would be caught."),
         ([power(0.0, "key"), power(math.inf)], "No probe would catch an error in any weight."),
     ],
 )
-def test_what_is_compared_exactly_is_no_measured_power(powers, said, tmp_path):
-    assert views(run(powers=powers))["power"]["caption"] == said
+def test_what_is_compared_exactly_is_no_measured_power(powers, output, tmp_path):
+    assert views(run(powers=powers))["power"]["caption"] == output
     html = page(run(powers=powers), tmp_path)
     assert '<td class="n">any</td>' in html
     [section] = re.findall(r'id="power".*?</table>', html, re.DOTALL)
@@ -67,7 +68,7 @@ def test_a_batch_size_of_0_is_the_test_set_everywhere(tmp_path):
     made = run(checks=[check(0, 0), check(1, 13)])
     html = page(made, tmp_path)
     assert '<td data-order="0.0">test set<' in html.replace('data-order="0"', 'data-order="0.0"')
-    assert re.search(r"test set +1\.00", terminal.show(made))
+    assert "on tf_xla, test set: " in terminal.show(made)
 
 
 def test_whose_value_an_element_has_is_said():
@@ -82,16 +83,16 @@ def test_what_is_not_known_is_not_said_to_be_none(tmp_path):
     made = run(checks=[skewed, known], remedies=[Remedy("other", "tensorflow==2.21.0", "stablehlo_skew", "")])
     stopped = run(stopped=Stopped("crash", "crash", ""), checks=[])
     for one in (made, stopped):
-        said = [terminal.show(one), markdown.summary([(one, None)]), *(each.text for each in advice.blocking(one))]
-        said.append(Page(without_script(page(one, tmp_path)).partition("</head>")[2]).text)
-        assert not [text for text in said if re.search(r"\bNone\b|, \.|\(\)", text)]
+        output = [terminal.show(one), markdown.summary([(one, None)]), *(each.text for each in advice.blocking(one))]
+        output.append(Page(without_script(page(one, tmp_path)).partition("</head>")[2]).text)
+        assert not [text for text in output if re.search(r"\bNone\b|, \.|\(\)", text)]
 
 
 def test_the_verdict_on_every_run_stands_first():
     long = run(checks=[check(n, status="fail", message="off " * 900, item=f"test_predict[{n}]") for n in range(900)])
     runs = [samples.run(cell=f"cell{n}") if n % 2 else long for n in range(9)]
-    said = markdown.summary([(one, None) for one in runs]).replace("\\", "")
-    first = said.partition("\n## ")[0]
+    output = markdown.summary([(one, None) for one in runs]).replace("\\", "")
+    first = output.partition("\n## ")[0]
     assert all(one.verdict() in first for one in runs)
 
 
@@ -134,6 +135,46 @@ def test_runtimes_come_in_the_order_of_the_plan_and_those_of_jax_first():
     heads = terminal.show(made).partition("\ntest ")[2].partition("\n")[0]
     assert heads.split() == ["own", "b", "a", "z", "limit", "checks"]
     assert "| test | jax\\_own | b | a | z |" in markdown.summary([(made, None)])
+
+
+def test_runtimes_are_shown_as_declared_whichever_test_is_planned_first():
+    tests = {"defects": ["tf_graph", "jax"], "artifact": ["loaded"], "predict": ["jax", "oracle", "tf_graph", "loaded"]}
+    devices = {"jax": records.NO_DEVICE, "oracle": records.NO_DEVICE}
+    plan = [
+        samples.planned(item=f"{test} {name}", test=test, runtime=name, tf_device=devices.get(name, "cpu:0"))
+        for test, names in tests.items()
+        for name in names
+    ]
+    for order in itertools.permutations(tests):
+        sorted_plan = sorted(plan, key=lambda item: order.index(item.test))
+        assert facts.runtimes(sorted_plan) == ["jax", "oracle", "tf_graph", "loaded"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_terminal_breaks_no_name(width):
+    names = ["jax", *(f"remote_inferenceserver_{n}" for n in range(9))]
+    leaf = "batch_stats/BatchNorm_1/variance"
+    checks = [
+        check(item=f"{test} {name}", test=test, runtime=name, status=status, leaf=leaf, score=None)
+        for test, status in (("train_gradient", "error"), ("seeded_defects", "pass"))
+        for name in names
+    ]
+    timings = [samples.timing(runtime=name, case=case) for name in names for case in ("reference", "ratings")]
+    shown = terminal.show(run(checks=checks, timings=timings), width)
+    assert max(map(len, shown.splitlines())) <= width
+    words = shown.split()
+    assert words.count("inferenceserver") == words.count("remote") == 9
+    assert words.count("error") == 10 + 5
+    assert words.count(leaf) == 5 + 1
+    assert min(words.count(word) for word in ("train_gradient", "seeded_defects", "limit", "checks")) >= 1
+    assert all(words.count(name) >= 2 for name in names[1:])
+
+
+def test_a_leaf_wider_than_the_terminal_is_broken_after_a_slash():
+    leaf = "/".join(f"Encoder_{n}" for n in range(10))
+    shown = terminal.show(run(checks=[check(leaf=leaf)])).partition("Worst leaves\n")[2].splitlines()
+    assert "".join(itertools.takewhile(lambda line: not line.startswith(" "), shown)) == leaf
+    assert shown[0].endswith("/")
 
 
 def test_the_terminal_names_the_worst_status_and_every_limit():

@@ -74,7 +74,7 @@ def moved(index, by):
     return move
 
 
-def test_honest_float32_passes():
+def test_correct_float32_passes():
     found = verdicts(OTHER_ORDER)
     assert not np.array_equal(OTHER_ORDER["hidden"], JAX["hidden"])
     assert {leaf: j.status for leaf, j in found.items()} == dict.fromkeys(JAX, records.PASS)
@@ -215,6 +215,27 @@ def test_a_move_of_both_is_named(by):
     assert found.jax_score == found.score > LIMIT
 
 
+@pytest.mark.parametrize("by", [1e-3, np.nan, np.inf])
+def test_a_result_on_jax_itself_names_jax_alone(by):
+    found = verdicts(broken(by), jax=broken(by))["hidden"]
+    assert rules.about(found, "jax").message.endswith("; jax moved")
+    assert rules.about(found, "toy_numpy").message == found.message
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (f"no; {TENSORFLOW_MOVED}", "no; jax moved"),
+        ("no; JAX moved", "no; jax moved"),
+        ("no; neither moved", "no"),
+        ("shape (2,); expected (3,)", "shape (2,); expected (3,)"),
+        (None, None),
+    ],
+)
+def test_on_jax_itself_every_attribution_is_to_jax_or_absent(message, expected):
+    assert rules.about(rules.LeafResult("leaf", records.FAIL, message=message), "jax").message == expected
+
+
 @pytest.mark.parametrize("by", [np.nan, np.inf])
 def test_a_move_of_jax_is_named(by):
     found = verdicts(OTHER_ORDER, jax=broken(by))["hidden"]
@@ -241,7 +262,7 @@ def test_a_nan_is_found_beside_an_infinity_that_is_due():
 
 
 @pytest.mark.parametrize(
-    ("score", "jax_score", "said"),
+    ("score", "jax_score", "output"),
     [
         (1, 1, "neither moved"),
         (LIMIT, LIMIT, "neither moved"),
@@ -253,8 +274,8 @@ def test_a_nan_is_found_beside_an_infinity_that_is_due():
         (math.nan, math.nan, "both moved"),
     ],
 )
-def test_attribution(score, jax_score, said):
-    assert rules.attribution(score, jax_score, LIMIT) == said
+def test_attribution(score, jax_score, output):
+    assert rules.attribution(score, jax_score, LIMIT) == output
 
 
 ONE = {"leaf": np.ones(3, np.float32)}
@@ -423,7 +444,7 @@ def oracle_verdicts(changes):
     return {j.leaf: j for j in judge_oracle({**HONEST, **changes}, jax, {**HONEST, **changes}, {})}
 
 
-def test_an_honest_oracle_passes():
+def test_a_correct_oracle_passes():
     assert {leaf: j.status for leaf, j in oracle_verdicts({}).items()} == dict.fromkeys(FINITE, records.PASS)
 
 

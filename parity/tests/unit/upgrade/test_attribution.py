@@ -187,7 +187,7 @@ def test_programs_without_a_record_are_unknown():
     assert (found.moved, found.reason, found.facts) == (None, Reason.NO_PROGRAMS, {"jax": NEW.jax})
 
 
-def score_beside_the_new_jax(rms):
+def score_with_the_new_jax(rms):
     """TensorFlow scores ten times more on what the new jax exports, where the budget of that leaf is `rms`."""
 
     def change(runs):
@@ -199,7 +199,7 @@ def score_beside_the_new_jax(rms):
 
 
 def test_a_score_that_rose_because_its_budget_shrank_is_no_side_moving():
-    found = score_beside_the_new_jax(1e-8)
+    found = score_with_the_new_jax(1e-8)
     assert sides(found) == {PROGRAM}
     assert found[CONVERTED].reason is Reason.BUDGET_MOVED
     score, budget, distance = found[CONVERTED].changes
@@ -209,7 +209,7 @@ def test_a_score_that_rose_because_its_budget_shrank_is_no_side_moving():
 
 
 def test_tensorflow_that_answers_only_the_new_program_worse_is_named_as_such():
-    found = score_beside_the_new_jax(1e-7)
+    found = score_with_the_new_jax(1e-7)
     assert sides(found) == {CONVERTED, PROGRAM}
     assert found[CONVERTED].reason is Reason.SCORES_MOVED
     assert found[CONVERTED].changes[0].what == "predict output"

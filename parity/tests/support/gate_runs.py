@@ -23,19 +23,19 @@ def item(name, **changes):
 
 def run(checks=None, **changes):
     """A run that is in order: two questions on TensorFlow, one on JAX; `checks` replaces its checks."""
-    asked = [
+    items = [
         samples.planned(**item("predict[reference-tf_xla-b13]")),
         samples.planned(**item("train_gradient[reference-tf_graph-b13]", runtime="tf_graph")),
         samples.planned(**item("predict[reference-jax-b13]", runtime="jax", tf_device="none")),
     ]
     leaves = (("output",), ("kernel", "bias"), ("output",))
     made = [
-        question.check(leaf=leaf, status="pass", score=1.5, limit=64.0, bits_equal=True)
-        for question, names in zip(asked, leaves, strict=True)
+        planned_item.check(leaf=leaf, status="pass", score=1.5, limit=64.0, bits_equal=True)
+        for planned_item, names in zip(items, leaves, strict=True)
         for leaf in names
     ]
     given = {
-        "plan": asked,
+        "plan": items,
         "checks": made if checks is None else checks,
         "powers": [Power("reference", "predict", 13, weight, error) for weight, error in (("w", 1e-4), ("v", 1e-3))],
         "budgets": [records.BudgetRecord("reference", "predict", 13, "output", 1e-7, 2e-7, "8 evaluations")],
@@ -65,12 +65,12 @@ def encoded(run):
     return records.dumps(run).encode("utf-8", ESCAPED)
 
 
-def standing(run):
+def as_side(run):
     return parse(encoded(run), "run.json")
 
 
 def judge(candidate, baseline=None, policy=POLICY, repeats=()):
-    return gate.judge(standing(baseline or run()), standing(candidate), policy, [standing(one) for one in repeats])
+    return gate.judge(as_side(baseline or run()), as_side(candidate), policy, [as_side(one) for one in repeats])
 
 
 def kinds(verdict):
