@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from parity import records, report
 from parity.core import environment
 from parity.core.errors import UsageError
@@ -105,7 +107,9 @@ def _install(cell: Cell, watching: Watch) -> Installed:
         ended = watching(installation.install_command(cell), Path(scratch) / LOG)
         log, versions = ended.log, {}
         # An install that was ended from outside says nothing about the pair.
-        stopped = replace(ended.stopped, status=MISSING) if ended.stopped else installation.refusal(ended.code, log)
+        stopped = (
+            structs.replace(ended.stopped, status=MISSING) if ended.stopped else installation.refusal(ended.code, log)
+        )
         if stopped is None:
             importlib.invalidate_caches()
             if not cell.role:  # where there is no Keras 2 for this release, the run says what it lacks

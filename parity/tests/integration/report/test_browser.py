@@ -51,19 +51,19 @@ def visit(browser, pages):
 def test_a_choice_leaves_the_rows_that_have_it(visit):
     index = visit("index")
     index.choose("cells", "tensorflow", "2.19.1")
-    assert index.said("cells") == "1 to 10 of 10 (all: 30)"
+    assert index.output("cells") == "1 to 10 of 10 (all: 30)"
     assert all("2.19.1" in row for row in index.rows("cells"))
     index.choose("cells", "jax", "0.9.2")
     assert len(index.rows("cells")) == 1
     index.choose("cells", "tensorflow", "")
-    assert index.said("cells") == "1 to 3 of 3 (all: 30)"
+    assert index.output("cells") == "1 to 3 of 3 (all: 30)"
 
 
 def test_a_search_has_every_word(visit):
     index = visit("index")
     index.search("checks", "jax0.9.2 KERNEL 2.21")
     index.page.wait_for_function("document.querySelector('#checks_info').innerText.includes('all')")
-    assert index.said("checks") == "1 to 20 of 20 (all: 1,500)"
+    assert index.output("checks") == "1 to 20 of 20 (all: 1,500)"
     assert all("jax0.9.2-tf2.21.0" in row and "kernel" in row for row in index.rows("checks"))
     index.search("checks", "nowhere")
     index.page.wait_for_selector("#checks td.dt-empty")
@@ -104,7 +104,7 @@ def test_what_is_not_in_order_stands_first(visit):
     failed = ["fail" in row for row in index.rows("checks")]
     assert failed[0]
     assert failed == sorted(failed, reverse=True)
-    assert index.said("checks") == "1 to 25 of 1,500"
+    assert index.output("checks") == "1 to 25 of 1,500"
 
 
 def test_the_address_opens_the_same_view(visit):
@@ -118,12 +118,12 @@ def test_the_address_opens_the_same_view(visit):
     again = visit("index", "#" + index.page.url.partition("#")[2])
     for table in ("cells", "checks"):
         assert again.rows(table) == index.rows(table)
-        assert again.said(table) == index.said(table)
+        assert again.output(table) == index.output(table)
     assert again.page.locator("#checks_wrapper input[type=search]").input_value() == "bias"
     assert "numeric" in again.rows("cells")[0]
     again.page.evaluate("history.replaceState(null, '', '#?')")
     again.page.evaluate("dispatchEvent(new Event('hashchange'))")
-    assert again.said("checks") == "1 to 25 of 1,500"
+    assert again.output("checks") == "1 to 25 of 1,500"
 
 
 def test_a_link_in_the_grid_leads_to_its_row(visit):

@@ -94,7 +94,7 @@ def test_the_checks_of_a_cell_are_filtered_searched_and_sorted(visit):
     cell = visit("many")
     cell.choose("checks", "runtime", "tf_graph")
     cell.choose("checks", "batch size", "1,024")
-    assert cell.said("checks") == "1 to 25 of 25 (all: 606)"
+    assert cell.output("checks") == "1 to 25 of 25 (all: 606)"
     assert {row.split("\t")[2] for row in cell.rows("checks")} == {"tf_graph"}
     cell.search("checks", "Dense_0 gradient")
     cell.page.wait_for_function("document.querySelector('#checks_info').innerText.startsWith('1 to 2 ')")
@@ -133,7 +133,7 @@ def test_back_to_no_address_is_the_page_as_it_was(visit):
     cell.page.wait_for_function("document.querySelector('#checks_info').innerText.includes('all')")
     cell.page.go_back()
     cell.page.wait_for_function("!document.querySelector('#checks_info').innerText.includes('all')")
-    assert cell.said("checks") == "1 to 25 of 606"
+    assert cell.output("checks") == "1 to 25 of 606"
 
 
 def test_a_section_is_where_its_link_leads(visit):
