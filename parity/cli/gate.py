@@ -46,8 +46,6 @@ def main(arguments: Namespace, further: list[str]) -> int:
     gc.disable()  # one pass over two records, kept to the end: nothing to collect
     import sys
 
-    import msgspec
-
     from parity import gate
     from parity.core.errors import NotComparableError
     from parity.gate import outputs
@@ -57,7 +55,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
 
     policy = gate.load_policy(arguments.policy)
     if arguments.allow_downgrade:
-        policy = msgspec.structs.replace(policy, downgrade="advisory")
+        policy = policy.with_downgrade()
     baseline, candidate = gate.read(arguments.baseline), gate.read(arguments.candidate)
     if arguments.baseline.resolve() == arguments.candidate.resolve():
         raise NotComparableError(f"{baseline.source} is given twice. Expected an old and a new record.")

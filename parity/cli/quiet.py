@@ -49,7 +49,7 @@ class _Filtered:
 @contextmanager
 def frameworks() -> Iterator[None]:
     """Drop log lines of the frameworks from standard error in the block, unless the user has set `WANTED`."""
-    if WANTED in os.environ:
+    if WANTED in os.environ or not _is_open(2):
         yield
         return
     sys.stderr.flush()
@@ -72,6 +72,14 @@ def frameworks() -> Iterator[None]:
             process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return sys.stderr is not None
 
 
 def _is_descriptor(stream: Any) -> bool:

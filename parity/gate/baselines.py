@@ -159,7 +159,7 @@ def difference(path: Path, run: Side, text: str) -> str:
         return f"There is no baseline {path} yet; this one has {plural(len(run.checks), 'check')}."
     try:
         old = read(path)
-        lines = [outputs.terminal(judge(old, run, load_policy()))]
+        lines = [outputs.terminal(judge(old, run, load_policy().with_downgrade()))]
     except (RecordError, NotComparableError) as error:
         return f"The baseline that is there cannot be compared: {error}"
     if path.read_bytes() == text.encode():

@@ -79,9 +79,18 @@ def _require_comparable(baseline: Side, candidate: Side) -> None:
         )
     if candidate.complete() and candidate.places.keys().isdisjoint(item for item, _ in baseline.checks):
         raise NotComparableError(
-            f"{baseline.source} and {candidate.source} have no item in common (their modes: "
-            f"{baseline.mode}, {candidate.mode}). Expected runs of the same case in the same mode."
+            f"{baseline.source} and {candidate.source} have no item in common: {_about(baseline)} in one, "
+            f"{_about(candidate)} in the other. Expected runs of the same case, probes, batch sizes and mode."
         )
+
+
+def _about(side: Side) -> str:
+    """Return what a run is about: its mode, cases, probes and batch sizes."""
+    places = list(side.places.values())
+    sizes = [f"batch size {p.batch_size or 'of the test set'}" for p in places]
+    columns = ([p.case for p in places], [p.probe for p in places], sizes)
+    listed = "; ".join(", ".join(map(one_line, sorted(set(names)))) for names in columns)
+    return f"mode {side.mode} ({listed})"
 
 
 def _of_runs(baseline: Side, candidate: Side) -> Iterator[Finding]:
@@ -101,6 +110,8 @@ def _of_runs(baseline: Side, candidate: Side) -> Iterator[Finding]:
 def _of_releases(baseline: Side, candidate: Side, policy: Policy) -> Iterator[Finding]:
     """Yield what says that the sides are swapped; where no release moved, the time of the runs may say it."""
     moved = releases.moved(baseline.versions, candidate.versions)
+    if any(name in moved for name in PAIR):  # jax and tensorflow decide; others follow them
+        moved = {name: direction for name, direction in moved.items() if name in PAIR}
     older, newer, unordered = (
         [name for name, direction in moved.items() if direction == wanted]
         for wanted in (releases.OLDER, releases.NEWER, releases.UNORDERED)

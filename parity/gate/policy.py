@@ -52,11 +52,15 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `policy.toml` says; `downgrade` is the level of a candidate whose releases are all older."""
+    """What `policy.toml` says; `downgrade` is the level of a candidate with older releases."""
 
     drift: Drift
     downgrade: Level = "hard"
     rule: tuple[Rule, ...] = ()
+
+    def with_downgrade(self) -> Policy:
+        """Return the policy that only warns of older releases: for who asks for a downgrade, and for named releases."""
+        return msgspec.structs.replace(self, downgrade=ADVISORY)
 
     def excuse(self, case: str, probe: str, runtime: str) -> str:
         """Return why a finding there is advisory; empty where it is hard. The last rule that matches decides."""

@@ -122,7 +122,8 @@ def _sentence(findings: list[Finding]) -> str:
     excuse = f" (advisory: {one_line(first.excuse)})" if first.excuse else ""
     detail = one_line(first.detail, 240).rstrip(".")
     if not first.noun:
-        return f"{': '.join(filter(None, (first.what, detail)))}{excuse}."
+        text = f"{': '.join(filter(None, (first.what, detail)))}{excuse}"
+        return text if text.endswith("?") else f"{text}."
     many = len(findings) > 1
     subject = f"{len(findings):,} {first.noun}{'s' * many}"
     subject += "".join(

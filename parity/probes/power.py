@@ -3,14 +3,13 @@
 Each element of one weight tensor is multiplied by 1 + d or 1 - d, signs drawn at random (a uniform factor would be
 cancelled by a batch normalisation behind it). The change of the answer, in float64, is compared with the budget: with
 response r at a small d, an error of d * limit / r reaches the limit. `MOST_TENSORS` tensors are moved, one at a time,
-whatever the size of the model; of their answers a number is kept.
+whatever the size of the model, and then all others together. Of an answer a number is kept.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +35,11 @@ MOST_TENSORS = 12
 
 
 class PowerStudy:
-    """The power of the probes of one subject; what they share is computed once."""
+    """The power of the probes of one subject; what they share is computed once.
+
+    Attributes:
+        leaves: by the name of a row, the weight tensors that are moved together: one, or all that are left.
+    """
 
     def __init__(self, subject: Subject) -> None:
         import jax
@@ -46,37 +49,40 @@ class PowerStudy:
         self._subject, self._reference = subject, subject.reference
         state = subject.trained.state
         names = [s.leaf for s in state_leaves(state) if s.trainable]
-        self._weights = chosen(dict(zip(names, map(np.size, jax.tree_util.tree_leaves(state.params)), strict=True)))
-        self._smallest: dict[tuple[str, int], list[ByProbe[float]]] = {}
+        picked = chosen(dict(zip(names, map(np.size, jax.tree_util.tree_leaves(state.params)), strict=True)))
+        others = frozenset(names) - frozenset(picked)
+        self.leaves = {name: frozenset([name]) for name in picked}
+        if others:
+            self.leaves[f"{len(others)} other tensors together"] = others
+        self._smallest: dict[tuple[str, int, str], ByProbe[float]] = {}
 
     def of(self, probe: str, size: int) -> list[Power]:
-        """Return the power of `probe` at a batch size, a row per weight tensor.
+        """Return the power of `probe` at a batch size, a row per weight tensor that is moved.
 
         `rng` has one row for the key: it is exact, so any error is caught, unless the key does not move at all.
         """
         size, case = self._subject.batch(size).size, self._subject.case.name
         if probe == "rng":
             return [Power(case, probe, size, "key", self._key(size))]
-        smallest = self._discrete(size) if probe == rules.ACCURACY else self._continuous(probe, size)
-        return [Power(case, probe, size, *row) for row in zip(self._weights, smallest, strict=True)]
+        smallest = self._discrete if probe == rules.ACCURACY else self._continuous
+        return [Power(case, probe, size, name, smallest(probe, size, name)) for name in self.leaves]
 
     def _key(self, size: int) -> float:
         keys = self._reference.answers(self._reference.jax, "train", size)["rng"].values()
         distinct = {self._subject.trained.state.rng.tobytes(), *(key.tobytes() for key in keys)}
         return 0.0 if len(distinct) == len(keys) + 1 else math.inf
 
-    def _continuous(self, probe: str, size: int) -> list[float]:
-        """Return the smallest error by weight tensor; one evaluation of a moved tensor serves all its probes."""
-        key = (EVALUATION_OF[probe], size)
+    def _continuous(self, probe: str, size: int, name: str) -> float:
+        """Return the smallest error that reaches the limit; one evaluation of a moved tensor serves all its probes."""
+        key = (EVALUATION_OF[probe], size, name)
         if key not in self._smallest:
-            self._smallest[key] = [self._with_moved(weight, *key) for weight in self._weights]
-        return [found[probe] for found in self._smallest[key]]
+            self._smallest[key] = self._with_moved(*key)
+        return self._smallest[key][probe]
 
-    def _with_moved(self, weight: str, evaluation: str, size: int) -> ByProbe[float]:
-        """Return the smallest error in `weight` that reaches the limit, by probe of an evaluation."""
+    def _with_moved(self, evaluation: str, size: int, name: str) -> ByProbe[float]:
         reference, batch = self._reference, self._subject.batch(size)
         oracle, budgets = reference.answers(reference.oracle, evaluation, size), reference.budgets(evaluation, size)
-        moved = reference.at(reference.oracle, self.moved(weight, PROBED_WITH), evaluation, batch)
+        moved = reference.at(reference.oracle, self.moved(name, PROBED_WITH), evaluation, batch)
 
         def smallest(probe: str) -> float:
             scores = (rules.score(distance(moved[probe][x], oracle[probe][x]), b) for x, b in budgets[probe].items())
@@ -88,23 +94,19 @@ class PowerStudy:
             found.make(probe, smallest)
         return found
 
-    def _discrete(self, size: int) -> list[float]:
-        return [self._discrete_of(weight, size) for weight in self._weights]
-
-    def _discrete_of(self, weight: str, size: int) -> float:
-        probe = rules.ACCURACY
+    def _discrete(self, probe: str, size: int, name: str) -> float:
         before = float(self._reference.answers(self._reference.oracle, probe, size)[probe][probe]) * size
         ambiguous = self._reference.ambiguous_rows(size)
         for error in ERRORS:
-            batch, moved = self._subject.batch(size), self.moved(weight, error)
+            batch, moved = self._subject.batch(size), self.moved(name, error)
             answers = self._reference.at(self._reference.jax, moved, probe, batch)
             if round(abs(float(answers[probe][probe]) * size - before)) > ambiguous:
                 return error
         return math.inf
 
-    def moved(self, weight: str, error: float) -> State:
-        """Return the trained state with one weight tensor off by `error`, its signs drawn at random."""
-        return _move(self._subject.trained.state, weight, error)
+    def moved(self, name: str, error: float) -> State:
+        """Return the trained state with what a row of power names off by `error`, its signs drawn at random."""
+        return _move(self._subject.trained.state, self.leaves[name], error)
 
 
 def chosen(sizes: Mapping[str, int]) -> list[str]:
@@ -121,21 +123,20 @@ def chosen(sizes: Mapping[str, int]) -> list[str]:
     return [name for name in names if name in kept]
 
 
-def _move(state: State, weight: str, error: float) -> State:
+def _move(state: State, weights: Collection[str], error: float) -> State:
     import jax
 
     from parity.cases.case import State
     from parity.export.conversion import state_leaves
 
-    index = [s.leaf for s in state_leaves(state)].index(weight)
-    rng = np.random.default_rng(index)
-    counter = itertools.count()
+    names = enumerate(s.leaf for s in state_leaves(state) if s.trainable)
 
     def move(array: np.ndarray) -> np.ndarray:
-        if next(counter) != index:
+        index, name = next(names)
+        if name not in weights:
             return array
         wide = array.astype(np.float64) if error < ERRORS[0] else np.asarray(array)
-        signs = 2 * rng.integers(0, 2, array.shape, dtype=np.int8) - 1
+        signs = 2 * np.random.default_rng(index).integers(0, 2, array.shape, dtype=np.int8) - 1
         return np.asarray(wide * (1 + error * signs)).astype(wide.dtype)
 
     return State(jax.tree_util.tree_map(move, state.params), state.other, state.rng)

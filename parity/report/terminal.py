@@ -225,9 +225,11 @@ def _powers(run: Run) -> Iterator[str]:
         best: dict[str, float] = {}
         for power in run.powers:
             if power.case == case and power.smallest_relative_error:
-                best[power.probe] = min(best.get(power.probe, float("inf")), power.smallest_relative_error)
+                best[power.probe] = min(best.get(power.probe, math.inf), power.smallest_relative_error)
         if best:
-            texts = ", ".join(f"{probe} {error:.1g}" for probe, error in best.items())
+            texts = ", ".join(
+                f"{probe} {f'{error:.1g}' if error < math.inf else 'none'}" for probe, error in best.items()
+            )
             yield f"{case}: smallest relative error in a weight that is caught: {texts}"
 
 

@@ -18,7 +18,7 @@ from parity.core.failures import REMEDIABLE, Failure, classify
 from parity.core.ledger import FRAMEWORKS, IMPORTING, TimeLedger
 from parity.export import archives, bundles
 from parity.export.bundles import Bundle
-from parity.records import PlanItem, Remedy, Run
+from parity.records import FAIL, PASS, PlanItem, Remedy, Run
 from parity.runtimes import registry
 from parity.runtimes.base import EVALUATION_OF, EVALUATIONS, FIRST_CPU, Model, Runtime, failures
 from parity.scoring import rules
@@ -196,4 +196,14 @@ def _score(bundle: Bundle, probe: str, size: int, answer: Answer) -> list[LeafRe
         scores, budgets = bundle.answer("oracle", "predict", size), bundle.budget("predict", size)
         ambiguous = max((rules.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in budgets), default=0)
         return [rules.judge_accuracy(answer, jax, oracle, size, ambiguous)]
-    return rules.judge(answer, jax, oracle, bundle.budget(probe, size), limit)
+    results = rules.judge(answer, jax, oracle, bundle.budget(probe, size), limit)
+    return [_with_jax(result, limit) for result in results]
+
+
+def _with_jax(result: LeafResult, limit: float) -> LeafResult:
+    """Fail a leaf of which JAX's own answer, in the bundle, is off: here nothing else judges it."""
+    if result.status != PASS or result.jax_score is None or result.jax_score <= limit:
+        return result
+    moved = rules.attribution(result.score or 0.0, result.jax_score, limit)
+    message = f"JAX's answer in the bundle scores {result.jax_score:.3g}, over the limit {limit:g}; {moved}"
+    return replace(result, status=FAIL, message=message)

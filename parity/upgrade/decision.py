@@ -156,7 +156,7 @@ def _verdict(old: CellRecord | None, new: CellRecord | None, rules: gate.Policy)
     if old is None or new is None:
         return None, f"the {'old' if old is None else 'new'} pair has no record"
     try:
-        return gate.judge(_side(old), _side(new), rules), ""
+        return gate.judge(_side(old), _side(new), rules.with_downgrade()), ""
     except NotComparableError as error:
         return None, str(error)
 

@@ -205,6 +205,23 @@ def test_dead_units_are_powerless(subject_of):
     assert powerless(subject, "eval_gradient")
 
 
+def test_a_weight_among_many_that_are_not_used_gives_power(subject_of):
+    """More tensors than are moved one at a time, of which those that count are none."""
+    unused = {f"a{number:02}": np.ones(2 + number, np.float32) for number in range(60)}
+
+    def init(rng):
+        params, other = tiny.init(rng)
+        return {**unused, **params, "z": np.ones(100, np.float32)}, other
+
+    subject = subject_of(tiny.case(init=init))
+    study = power.PowerStudy(subject)
+    rows = study.of("predict", 13)
+    alone = [row for row in rows if len(study.leaves[row.weight]) == 1]
+    assert len(alone) == power.MOST_TENSORS
+    assert [row.weight for row in rows if row not in alone] == ["52 other tensors together"]
+    assert not powerless(subject, "predict")
+
+
 def test_an_untrained_model_fails(subject_of):
     found = {r.leaf: r for r in training.results(subject_of(tiny.case(training=Training(0, 1, 16))).trained)}
     assert found["evaluation_loss"].status == found["state"].status == FAIL

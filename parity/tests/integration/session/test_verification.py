@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from parity import records
+from parity.core import storage
 from parity.export import bundles
 from parity.tests.support import samples
 
@@ -61,6 +63,27 @@ def test_a_bundle_from_before_says_that_its_accuracy_cannot_be_verified_and_veri
     assert done.returncode == 1, done.stdout
     assert (checks["accuracy"].status, checks["eval_loss"].status) == (records.ERROR, records.PASS)
     assert "oracle" in checks["accuracy"].message
+
+
+def test_an_answer_of_jax_that_is_off_in_the_bundle_fails(folder):
+    """Nothing else judges it here: the artifact may be right, and what it is to agree with wrong."""
+    path = folder / "sparse"
+    manifest = json.loads((path / bundles.MANIFEST).read_text())
+    name = "answers/eval_loss-b13.npz"
+    kept, described = (path / name).read_bytes(), dict(manifest["files"][name])
+    with np.load(path / name) as stored:
+        np.savez(path / name, **{leaf: (array * np.float32(1.1)).astype(array.dtype) for leaf, array in stored.items()})
+    manifest["files"][name] |= {"sha256": storage.sha256(path / name), "bytes": (path / name).stat().st_size}
+    (path / bundles.MANIFEST).write_text(json.dumps(manifest))
+    try:
+        done, checks = verified(folder, "sparse")
+    finally:
+        (path / name).write_bytes(kept)
+        manifest["files"][name] = described
+        (path / bundles.MANIFEST).write_text(json.dumps(manifest))
+    assert done.returncode == 1, done.stdout
+    assert checks["eval_loss"].status == records.FAIL
+    assert checks["eval_loss"].score <= checks["eval_loss"].limit < checks["eval_loss"].jax_score
 
 
 def test_predictions_of_integers_alone_are_verified_exactly(folder):

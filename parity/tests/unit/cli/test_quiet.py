@@ -67,3 +67,8 @@ def test_the_frameworks_may_go_on_logging_after_the_block():
     code, found = lines("    work()\nlogging.getLogger('tensorflow').error('later')\nprint('end', file=sys.stderr)")
     assert code == 0
     assert set(found) == {*KEPT, "ERROR:tensorflow:later", "end"}
+
+
+def test_a_closed_standard_error_is_left_closed():
+    done = samples.python("-c", f"import os; os.close(2)\n{BEGIN}    print('done')")
+    assert (done.returncode, done.stdout) == (0, "done\n")

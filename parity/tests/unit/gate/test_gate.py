@@ -386,6 +386,7 @@ def of_releases(**versions):
         ({"jax": "0.9.2", "tensorflow": "2.20.0rc1"}, ("block", "swapped")),
         ({"jax": "0.9.2.dev20260101", "tensorflow": "2.20.0"}, ("block", "swapped")),
         ({"jax": "0.9.1", "tensorflow": None}, ("block", "swapped")),
+        ({"jax": "0.9.1", "tensorflow": "2.20.0", "numpy": "9.0"}, ("block", "swapped")),
         ({"jax": "0.9.1", "tensorflow": "2.21.0"}, ("warn", "partly older")),
         ({"jax": "nightly", "tensorflow": "2.20.0"}, ("warn", "unordered")),
     ],
