@@ -110,7 +110,7 @@ def _not_in_order(run: Run, bad: list[Check]) -> Iterator[Advice]:
         first = (said or missing)[0]
         such = f"{plural(len(missing), 'planned item')} gave no answer, such as {first.item}"
         why = f": {(first.message or 'no reason is known').rstrip('.')}." if said else ". Run again."
-        yield Advice(f"{such}{why}", first.repeat or "", first)
+        yield Advice(f"{such}{why}", "", first)
 
 
 def known(run: Run, checks: Iterable[Check]) -> list[Advice]:

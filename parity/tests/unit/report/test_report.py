@@ -238,9 +238,9 @@ def test_only_a_command_that_is_there_is_announced():
 
 
 def test_the_reason_that_a_record_knows_for_a_missing_answer_is_shown():
-    skipped = check(item="test_skipped", leaf=records.WHOLE, status="missing", message="its test was skipped: no GPU")
+    skipped = check(item="test_skipped", leaf=records.WHOLE, status="missing", message="skipped: no GPU", repeat="x")
     [missing] = blocking(plan=[samples.planned(item="test_never")], checks=[skipped])
-    assert missing.check == skipped
+    assert (missing.check, missing.code) == (skipped, "")
     assert "2 planned items" in missing.text
     assert skipped.message in missing.text
 
