@@ -3,6 +3,7 @@
 import pytest
 
 from parity import records
+from parity.session.recording import RunRecord
 from parity.tests.support import samples
 
 pytestmark = pytest.mark.slow
@@ -146,3 +147,15 @@ def test_an_expected_failure_is_not_called_skipped(shared):
     assert "xfail" in message
     assert "upstream" in message
     assert "skipped" not in message
+
+
+@pytest.mark.parametrize("before", [records.KNOWN, records.MISSING])
+def test_an_error_of_a_second_test_is_recorded_unless_the_item_is_not_in_order_already(before):
+    record = RunRecord(samples.run(plan=[samples.planned()]), ())
+    record.add(samples.check(leaf=records.WHOLE, status=before))
+    for _ in range(2):
+        record.error(samples.planned(), RuntimeError("broken"), None, "", None)
+        record.missing(samples.planned(), "its test was skipped", "")
+    known = [(records.WHOLE, records.KNOWN), (records.WHOLE_AGAIN, records.ERROR)]
+    expected = known if before == records.KNOWN else [(records.WHOLE, records.MISSING)]
+    assert [(check.leaf, check.status) for check in record.run.checks] == expected
