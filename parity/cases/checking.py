@@ -15,7 +15,7 @@ from parity.cases.functions import leaf_name
 from parity.cases.keys import is_typed_key
 from parity.cases.specs import Batch, described, outputs, validate
 from parity.core.errors import CaseError
-from parity.core.tracebacks import line_of_user
+from parity.core.tracebacks import raised
 
 
 def check_optimizer(optimizer: optax.GradientTransformation, params: Any) -> None:
@@ -124,8 +124,8 @@ def _check_functions(case: Case, state: State, batch: Batch) -> None:
         except Exception as error:
             specs = f"data {described(case.data)} and labels {described(case.labels)}"
             raise CaseError(
-                f"case {case.name!r}: {name} raised {type(error).__name__}: {str(error).rstrip('.')}, of {specs} with "
-                f"b={batch.size}, at {line_of_user(error)}. Correct the spec and the data, or the function."
+                f"case {case.name!r}: {name} {raised(error)}, of {specs} with "
+                f"b={batch.size}. Correct the spec and the data, or the function."
             ) from error
 
     for train in (False, True):

@@ -15,8 +15,9 @@ from parity.cases.case import Case, Dataset, State, Training
 from parity.cases.checking import check, check_optimizer, require_finite, require_numbers, traced
 from parity.cases.functions import leaf_name
 from parity.cases.specs import MOST_BYTES, Batch
-from parity.core.errors import CaseError
+from parity.core.errors import CaseError, ParityError
 from parity.core.progress import Report, silent
+from parity.core.tracebacks import raised
 
 
 class Batches(Protocol):
@@ -183,6 +184,21 @@ def compile_training(case: Case, steps_per_epoch: int) -> Compiled:
     return Compiled(update, jax.jit(_train_step(case, update)), jax.jit(_evaluation(case)))
 
 
+def examples(case: Case) -> Dataset:
+    """Return the examples of the case.
+
+    Raises:
+        CaseError: `dataset` raises.
+    """
+    try:
+        return case.dataset()
+    except ParityError:
+        raise
+    except Exception as error:
+        text = f"case {case.name!r}: dataset {raised(error)}. Correct the function, or what it reads."
+        raise CaseError(text) from error
+
+
 def begin(case: Case) -> State:
     """Return the state before training, from the case's seed.
 
@@ -193,7 +209,7 @@ def begin(case: Case) -> State:
     try:
         params, other = case.init(init_key)
     except Exception as error:
-        raise CaseError(f"case {case.name!r}: init raised {type(error).__name__}: {error}") from error
+        raise CaseError(f"case {case.name!r}: init {raised(error)}. Correct the function.") from error
     for path, leaf in jax.tree_util.tree_flatten_with_path((params, other))[0]:
         require_numbers(case, leaf_name(path[1:]), leaf)
     return State(*jax.tree_util.tree_map(np.asarray, (params, other, rng)))

@@ -20,7 +20,7 @@ def check(name: str) -> None:
         UsageError: the case cannot be found, read or used; the message is that of a run.
     """
     case = load(name)
-    training.check(case, training.begin(case), case.dataset())
+    training.check(case, training.begin(case), training.examples(case))
     try:
         list(exported(case))
     except Exception as error:

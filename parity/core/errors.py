@@ -9,9 +9,15 @@ from parity.core.text import one_stop
 
 
 class ParityError(Exception):
-    """The base of all errors of this package; `exit_code` is that of a command that it ends."""
+    """The base of all errors of this package.
+
+    Attributes:
+        exit_code: that of a command that it ends.
+        alike: what the errors of several plan items with one cause have in common; empty where there is no such thing.
+    """
 
     exit_code = 70
+    alike = ""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(one_stop(message))

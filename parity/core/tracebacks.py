@@ -26,5 +26,11 @@ def line_of_user(error: BaseException) -> str:
     return f"{shown}:{frame.lineno} in {frame.name}: {frame.line}"
 
 
+def raised(error: BaseException) -> str:
+    """Return what a user's function raised, and where: `raised KeyError: 'x', at model.py:3 in predict: d["x"]`."""
+    where = line_of_user(error)
+    return f"raised {type(error).__name__}: {str(error).rstrip('.')}{where and f', at {where}'}"
+
+
 def _is_installed(filename: str) -> bool:
     return filename.startswith(("<", _PACKAGE + os.sep, *(f"{folder}{os.sep}" for folder in _INSTALLED)))

@@ -44,6 +44,7 @@ from parity.records.statuses import (
     MISSING,
     MODES,
     NO_DEVICE,
+    NOUNS,
     PASS,
     REMEDIED,
     SCHEMA,
@@ -51,4 +52,6 @@ from parity.records.statuses import (
     STATES,
     STATUSES,
     TIMEOUT,
+    WHOLE,
+    WHOLE_AGAIN,
 )

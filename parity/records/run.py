@@ -35,8 +35,10 @@ from parity.records.statuses import (
     KNOWN,
     MISSING,
     NO_DEVICE,
+    NOUNS,
     REMEDIED,
     SCHEMA,
+    WHOLE,
     Mode,
     State,
 )
@@ -159,7 +161,7 @@ class Run(msgspec.Struct):
         """Return the checks, and one `missing` for every planned item of which nothing was seen."""
         seen = {check.item for check in self.checks}
         why = "planned, and not seen in this run"
-        missing = [item.check(leaf="*", status=MISSING, message=why) for item in self.plan if item.item not in seen]
+        missing = [item.check(leaf=WHOLE, status=MISSING, message=why) for item in self.plan if item.item not in seen]
         return self.checks + missing
 
     def counts(self) -> Counter[str]:
@@ -189,8 +191,8 @@ class Run(msgspec.Struct):
         if not total:
             return f"Nothing was checked.{stopped}"
         if bad:
-            listed = ", ".join(f"{n:,} {s}" for s, n in sorted(bad.items()))
-            return f"{self._pair()} are not in order: {listed}, of {plural(total, 'check')}.{stopped}"
+            listed = ", ".join(plural(n, *NOUNS[s]) for s, n in sorted(bad.items()))
+            return f"{self._culprits()} not in order: {listed}, of {plural(total, 'check')}.{stopped}"
         if stopped:
             return f"No verdict on {self._pair()}.{stopped} {plural(total, 'check')} passed until then."
         if not self.compared():
@@ -214,6 +216,14 @@ class Run(msgspec.Struct):
             f"{first.failure}, {first.evidence}. Export under "
             f'parity.readable_by("{first.requirement}").'
         )
+
+    def _culprits(self) -> str:
+        """Return who is not in order, with the verb: the pair, or runtimes without TensorFlow where only they are."""
+        bad = [check for check in self.all_checks() if check.status not in IN_ORDER]
+        if any(check.tf_device != NO_DEVICE for check in bad):
+            return f"{self._pair()} are"
+        *names, last = dict.fromkeys(check.runtime for check in bad)
+        return f"With {self._pair()}, {', '.join(names)} and {last} are" if names else f"With {self._pair()}, {last} is"
 
     def _pair(self) -> str:
         versions = self.environment.get("versions", {})

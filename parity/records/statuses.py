@@ -19,6 +19,20 @@ IN_ORDER = (PASS, KNOWN, REMEDIED)
 ANSWERED = (PASS, REMEDIED, FAIL, FIXED)
 """The statuses of a check whose runtime gave an answer."""
 
+NOUNS = {
+    FAIL: ("failure", "failures"),
+    FIXED: ("fixed issue", "fixed issues"),
+    ERROR: ("error", "errors"),
+    CRASH: ("crash", "crashes"),
+    TIMEOUT: ("timeout", "timeouts"),
+    MISSING: ("missing answer", "missing answers"),
+}
+"""What one check and several of a status are called, of those that are not in order."""
+
+WHOLE = "*"
+WHOLE_AGAIN = "* (again)"
+"""The leaf of a check that is about a whole plan item; and of a second one of the item, after one in order."""
+
 JOINT = "joint"
 SPLIT = "split"
 FLEET = "fleet"

@@ -12,7 +12,7 @@ from parity.records import COMPLETE, FIXED, IN_ORDER, JOINT, KNOWN, MISSING, SPL
 from parity.records import atlas as atlases
 from parity.records.atlas import AGREES, WITH_REMEDY, Atlas, Row
 from parity.report.atlas_text import outcome
-from parity.report.facts import severity
+from parity.report.facts import leaf, severity, whole
 from parity.report.numbers import listed
 
 EXPORT_FOR = """\
@@ -94,9 +94,10 @@ def _not_in_order(run: Run, bad: list[Check]) -> Iterator[Advice]:
     if failed:
         first = failed[0]
         reason = f": {first.message or first.evidence}" if first.message or first.evidence else ""
+        repeats = " This command repeats it:" if first.repeat else ""
         yield Advice(
-            f"No remedy is known for {plural(len(failed), 'check')} not in order. The worst is {first.leaf} of "
-            f"{first.item}{reason.rstrip('.')}. This command repeats it:",
+            f"No remedy is known for {plural(len(failed), 'check')} not in order. The worst is {leaf(first)}"
+            f"{' ' if whole(first) else ' of '}{first.item}{reason.rstrip('.')}.{repeats}",
             first.repeat or "",
             first,
         )
@@ -104,10 +105,12 @@ def _not_in_order(run: Run, bad: list[Check]) -> Iterator[Advice]:
         names = listed(sorted({check.known_issue or "an issue" for check in fixed}))
         yield Advice(f"{names} is listed as a known issue and passes: remove or narrow the entry in the list.")
     if missing and run.state == COMPLETE:
-        first = missing[0]
-        yield Advice(
-            f"{plural(len(missing), 'planned item')} gave no answer, such as {first.item}. Run again.", "", first
-        )
+        known = {id(check) for check in run.checks}
+        said = [check for check in missing if id(check) in known]
+        first = (said or missing)[0]
+        such = f"{plural(len(missing), 'planned item')} gave no answer, such as {first.item}"
+        why = f": {(first.message or 'no reason is known').rstrip('.')}." if said else ". Run again."
+        yield Advice(f"{such}{why}", "", first)
 
 
 def known(run: Run, checks: Iterable[Check]) -> list[Advice]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from parity.core.text import one_line
-from parity.records import IN_ORDER, NO_DEVICE, Check, PlanItem
+from parity.records import IN_ORDER, NO_DEVICE, WHOLE, WHOLE_AGAIN, Check, PlanItem
 from parity.report.numbers import number
 
 SIGNS = {"pass": "✓", "known": "◇", "remedied": "⚒", "fixed": "!", "missing": "?"}
@@ -30,6 +30,16 @@ def code_lines(text: str) -> list[str]:
 def sign(status: str) -> str:
     """Return one character for a status."""
     return SIGNS.get(status, "✗")
+
+
+def whole(check: Check) -> bool:
+    """Return whether a check is about its whole item."""
+    return check.leaf in (WHOLE, WHOLE_AGAIN)
+
+
+def leaf(check: Check) -> str:
+    """Return the leaf of a check in words."""
+    return "the whole item" if whole(check) else check.leaf
 
 
 def severity(check: Check) -> tuple[bool, float]:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from parity.core.ledger import OWN_CODE
 from parity.core.text import one_line, plural
-from parity.records import IN_ORDER, PASS, Check, Run, Timing
+from parity.records import IN_ORDER, NO_DEVICE, PASS, Check, Run, Timing
 from parity.records import atlas as atlases
 from parity.report import advice, atlas_text, facts, handover
 from parity.report.numbers import count, duration, exact, number, times
@@ -75,13 +75,14 @@ def failure(bad: list[Check], total: int) -> str:
         total: how many checks it has.
     """
     item = bad[0]
-    devices = f"JAX on {item.jax_device}, TensorFlow on {item.tf_device}"
+    devices = f"JAX on {item.jax_device}"
+    devices += "" if item.tf_device == NO_DEVICE else f", TensorFlow on {item.tf_device}"
     lines = [
         f"{item.probe} of {item.case} on {item.runtime} at batch size {item.batch_size}",
         f"{devices}: {len(bad):,} of {plural(total, 'check')} not in order",
     ]
     for check in bad:
-        lines += ["", f"  {check.leaf}: {check.message or check.status}"]
+        lines += ["", f"  {facts.leaf(check)}: {check.message or check.status}"]
         if check.score is not None:
             own = "" if check.jax_score is None else f"; JAX's own {number(check.jax_score)}"
             lines.append(f"    score {number(check.score)}, limit {exact(check.limit)}{own}")
@@ -194,7 +195,7 @@ def _worst(checks: Iterable[Check], width: int) -> list[str]:
     """Return two lines for each of the worst leaves, of which a longer one is broken after a slash."""
     lines = ["", "Worst leaves"]
     for c in facts.worst_leaves(checks)[:WORST]:
-        lines += [line.replace("/ ", "/") for line in textwrap.wrap(one_line(c.leaf).replace("/", "/ "), width)]
+        lines += [line.replace("/ ", "/") for line in textwrap.wrap(one_line(facts.leaf(c)).replace("/", "/ "), width)]
         where = f"{facts.row_name(c)} on {c.runtime}, {facts.size_words(c.batch_size)}"
         score = "" if c.score is None else f", score {number(c.score)}, limit {exact(c.limit)}"
         what = f"{where}: {facts.sign(c.status)} {c.status}{score}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from parity.core.errors import ParityError, RuntimeFailureError, UsageError
-from parity.runtimes.by_probe import ByProbe, foreign, require_arrays
+from parity.runtimes.by_probe import EXPECTED, ByProbe, foreign, require_arrays
 
 if TYPE_CHECKING:
     from parity.cases.case import Case, State
@@ -215,7 +215,7 @@ class Runtime(ABC):
         except Exception as error:
             raise foreign(what, error) from error
         if not isinstance(answers, Mapping):
-            raise RuntimeFailureError(f"{what} returned a {type(answers).__name__}, expected answers by probe.")
+            raise RuntimeFailureError(f"{what} returned {type(answers).__name__}, expected {EXPECTED}.")
         checked = {probe: require_arrays(answer, f"{what} for {probe!r}") for probe, answer in answers.items()}
         return with_derived(evaluation, checked, self.shown())
 
@@ -277,10 +277,10 @@ def with_derived(evaluation: str, answers: Answers, runtime: str) -> ByProbe[Ans
         what = f"probe {probe!r} on {runtime}: derive"
         try:
             found[probe] = require_arrays(function(answers), what)
-        except ParityError as error:
-            found.fail(probe, error)
         except Exception as error:
-            found.fail(probe, foreign(what, error))
+            failure = error if isinstance(error, ParityError) else foreign(what, error)
+            failure.alike = f"{probe}: {str(failure).removeprefix(what)}"
+            found.fail(probe, failure)
     return found
 
 

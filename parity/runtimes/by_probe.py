@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from parity.core.errors import ParityError, RuntimeFailureError
-from parity.core.tracebacks import line_of_user
+from parity.core.tracebacks import raised
 
 if TYPE_CHECKING:
     from parity.cases.specs import Answer
 
 T = TypeVar("T")
+EXPECTED = 'numpy arrays by leaf, such as {"output": array}'
 
 
 class ByProbe(dict[str, T]):
@@ -54,7 +55,7 @@ class ByProbe(dict[str, T]):
 
 def foreign(what: str, error: Exception) -> RuntimeFailureError:
     """Return the failure that an exception out of a user's function is; `what` names the function."""
-    return RuntimeFailureError(f"{what} raised {type(error).__name__}: {error} ({line_of_user(error)})")
+    return RuntimeFailureError(f"{what} {raised(error)}")
 
 
 def require_arrays(answer: Any, what: str) -> Answer:
@@ -66,11 +67,11 @@ def require_arrays(answer: Any, what: str) -> Answer:
     import numpy as np
 
     if not isinstance(answer, Mapping):
-        raise RuntimeFailureError(f"{what} returned a {type(answer).__name__}, expected numpy arrays by leaf.")
+        raise RuntimeFailureError(f"{what} returned {type(answer).__name__}, expected {EXPECTED}.")
     for leaf, array in answer.items():
         if not isinstance(array, (np.ndarray, np.generic)) or array.dtype.kind in "OSUMm":
             raise RuntimeFailureError(
-                f"{what} returned a {type(array).__name__} for {leaf!r}, expected a numpy array of numbers. "
+                f"{what} returned {type(array).__name__} for {leaf!r}, expected a numpy array of numbers. "
                 "Convert it with numpy.asarray."
             )
     return dict(answer)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from parity.core.environment import versions
-from parity.core.errors import CaseError, InputError, ParityError, RuntimeFailureError
+from parity.core.errors import InputError, ParityError, RuntimeFailureError
 from parity.core.failures import REMEDIABLE, Failure, classify
 from parity.core.ledger import FRAMEWORKS, TRAINING, TimeLedger
 from parity.core.progress import Report, silent
@@ -150,13 +150,10 @@ class Subject:
         return self._workdir
 
     def _make_dataset(self) -> Dataset:
+        from parity.cases.training import examples
+
         with self.ledger.spend(TRAINING):
-            try:
-                return self.case.dataset()
-            except ParityError:
-                raise
-            except Exception as error:
-                raise CaseError(f"case {self.case.name!r}: dataset raised {type(error).__name__}: {error}") from error
+            return examples(self.case)
 
     def _make_pipeline(self) -> Pipeline:
         from parity.cases.pipeline import Pipeline

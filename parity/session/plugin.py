@@ -236,9 +236,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     if any("benchmark" in getattr(item, "fixturenames", ()) for item in planned.values()):
         require_benchmarks(session.config)
-    places = {found.item: where(item) for found, item in planned.items() if isinstance(item, pytest.Function)}
     try:
-        _session(session.config).begin(list(planned), places)
+        _session(session.config).begin(list(planned))
     except ParityError as error:
         _exit(error)
     interrupts.remember(session.config)
@@ -254,8 +253,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    """Record the error of a case that an earlier test has shown to be unusable, in place of running the test."""
+    """Note which test runs; of a case that an earlier one has shown to be unusable, record the error in its place."""
     found = plan_item(item)
+    if found is not None and isinstance(item, pytest.Function):
+        _session(item.config).begin_test(found, where(item))
     if found is None or "subject" not in getattr(item, "fixturenames", ()):
         return None
     return _session(item.config).record_if_unusable(found) or None
@@ -268,19 +269,26 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     found = plan_item(item)
     before = item.stash.get(BEFORE, 0)
     if found is not None and report.skipped:
-        _session(item.config).record_if_unchecked(found, f"its test was skipped: {_reason(report)}", before)
+        why = "is expected to fail (xfail)" if hasattr(report, "wasxfail") else "was skipped"
+        _session(item.config).record_if_unchecked(found, f"its test {why}: {_reason(report)}", before)
     elif found is not None and call.when == "call" and report.passed:
         why = "its test ended and recorded no check. Call record(results) in it, as record(score(...))."
         if _session(item.config).record_if_unchecked(found, why, before):
-            report.outcome, report.longrepr = "failed", f"{found.item}: {why}"
+            report.outcome, report.longrepr = "failed", f"{item.name}: {why}"
     if found is not None and call.excinfo is not None and report.failed:
         error, session = call.excinfo.value, _session(item.config)
         if isinstance(error, StorageError):
             _exit(error)
         session.record_error(found, error)
         if isinstance(error, ParityError):
-            report.longrepr = f"{found.item}: {error}\nrepeat: {session.repeat(found)}"
+            report.longrepr = f"{item.name}: {error}\nrepeat: {session.repeat(found)}"
+            report.said_before = session.said_before(found, error)
     return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
+    """Count a failure that an earlier item has shown, and do not show it again."""
+    return ("failed alike", "F", "FAILED") if getattr(report, "said_before", False) else None
 
 
 def _reason(report: Any) -> str:
@@ -318,8 +326,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         from parity.report import terminal
 
         terminalreporter.section("parity")
-        for case, count in session.not_repeated.items():
-            terminalreporter.write_line(f"{case}: the error above is that of {plural(count, 'further item')} as well.")
+        for first, count in session.not_repeated.items():
+            terminalreporter.write_line(f"{first}: the error above is that of {plural(count, 'further item')} as well.")
         for line in terminal.summary(session.run, terminalreporter._tw.fullwidth, session.report):
             terminalreporter.write_line(line)
 

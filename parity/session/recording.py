@@ -12,7 +12,7 @@ from parity import records
 from parity.compat import known_issues
 from parity.compat.handshake import Prediction
 from parity.core.failures import CRASH, NUMERIC, Failure, classify
-from parity.records import NO_DEVICE, Check, Deprecation, PlanItem, Recorder, Remedy, Run
+from parity.records import NO_DEVICE, WHOLE, WHOLE_AGAIN, Check, Deprecation, PlanItem, Recorder, Remedy, Run
 from parity.scoring.rules import LeafResult
 
 
@@ -72,20 +72,29 @@ class RunRecord:
 
     def error(self, item: PlanItem, error: BaseException, note: str | None, repeat: str, remedy: Remedy | None) -> None:
         """Record that an item ended in `error`, unless a check says so already; `note` says why no remedy helped."""
-        if any(check.item == item.item and check.status not in records.IN_ORDER for check in self.run.checks):
+        before = [check for check in self.run.checks if check.item == item.item]
+        if any(check.status not in records.IN_ORDER for check in before):
             return
         status = getattr(error, "status", records.ERROR)
         message = "\n".join(filter(None, (str(error) or type(error).__name__, note)))
         failure = Failure(CRASH, message) if status == records.CRASH else classify(f"{type(error).__name__}: {error}")
         check = item.check(
-            leaf="*", status=status, failure=failure.kind, evidence=failure.evidence,
+            leaf=WHOLE, status=status, failure=failure.kind, evidence=failure.evidence,
             message=message, repeat=repeat or None,
         )  # fmt: skip
-        self.add(self._final(check, remedy))
+        self._add_whole(self._final(check, remedy))
 
     def missing(self, item: PlanItem, why: str, repeat: str) -> None:
-        """Record that nothing was checked for an item, and why."""
-        self.add(item.check(leaf="*", status=records.MISSING, message=why, repeat=repeat or None))
+        """Record that nothing was checked for an item, and why, unless a check of the whole item is not in order."""
+        self._add_whole(item.check(leaf=WHOLE, status=records.MISSING, message=why, repeat=repeat or None))
+
+    def _add_whole(self, check: Check) -> None:
+        """Add a check of a whole item, which several tests may have: the first, and the first that is not in order."""
+        whole = [c for c in self.run.checks if c.item == check.item and c.leaf in (WHOLE, WHOLE_AGAIN)]
+        if not whole:
+            self.add(check)
+        elif check.status not in records.IN_ORDER and all(c.status in records.IN_ORDER for c in whole):
+            self.add(msgspec.structs.replace(check, leaf=WHOLE_AGAIN))
 
     def _final(self, check: Check, remedy: Remedy | None) -> Check:
         if remedy is not None and check.tf_device != NO_DEVICE:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from parity import records
 from parity.compat import deprecations, known_issues
-from parity.core.errors import ParityError
+from parity.core.errors import ParityError, UsageError
 from parity.core.ledger import FRAMEWORKS, TimeLedger
 from parity.probes import registry
 from parity.probes.declaration import Probe
@@ -56,7 +56,8 @@ class RunSession:
         self.probes: dict[str, Probe] = {}
         self.report = ""
         self._out = out
-        self._where: Mapping[str, str] = {}
+        self._where: dict[str, str] = {}
+        self._recorded_by: dict[tuple[str, str], str] = {}
         self._environment: environment.Environment | None = None
         self._planner: Planner | None = None
         self._listener: deprecations.LogCollector | None = None
@@ -64,6 +65,7 @@ class RunSession:
         self._prepared: set[str] = set(self._subjects)
         self._budgets: set[tuple[str, str, int]] = set()
         self._unusable: dict[str, ParityError] = {}
+        self._shown: dict[str, str] = {}
         self.not_repeated: dict[str, int] = {}
         self._resources: dict[Any, Any] = {}
 
@@ -103,14 +105,16 @@ class RunSession:
             self._planner = Planner(self.selection, gpus, lambda name: self.subject(name).dataset.test.size)
         return self._planner
 
-    def begin(self, plan: list[PlanItem], where: Mapping[str, str]) -> None:
-        """Record the plan; `where` has the id of the test of each item."""
-        self.plan, self._where = plan, where
+    def begin(self, plan: list[PlanItem]) -> None:
+        """Record the plan."""
+        self.plan = plan
         self.run.environment |= self.environment.facts
         self.run.environment["left_out"] = list(self.planner.left_out.values())
-        if self._out is not None:
-            (self._out / "index.html").unlink(missing_ok=True)  # it is about another run
         self.record.begin(self._out, plan)
+
+    def begin_test(self, item: PlanItem, where: str) -> None:
+        """Note that the test with the id `where` runs now; several tests of one probe have the same plan items."""
+        self._where[item.item] = where
 
     def subject(self, case: str) -> Subject:
         """Return the subject of a case."""
@@ -132,9 +136,9 @@ class RunSession:
             return
         subject, first = self.subject(item.case), item.case not in self._prepared
         self._prepared.add(item.case)
-        if first:
-            subject.announce(i for i in self.plan if i.case == item.case and i.test in EVALUATION_OF)
         try:
+            if first:
+                subject.announce(i for i in self.plan if i.case == item.case and i.test in EVALUATION_OF)
             trained = subject.trained
         except ParityError as error:
             self._unusable[item.case] = error
@@ -153,13 +157,24 @@ class RunSession:
     def record_if_unusable(self, item: PlanItem) -> bool:
         """Record the error of an item whose case an earlier one has shown to be unusable; return whether it is so.
 
-        `not_repeated` counts such items by case: a failure for each would say the same again.
+        `not_repeated` counts such items: a failure for each would say the same again.
         """
         error = self._unusable.get(item.case)
         if error is None or self.probe_of(item).about_pair:
             return False
         self.record_error(item, error)
         self.not_repeated[item.case] = self.not_repeated.get(item.case, 0) + 1
+        return True
+
+    def said_before(self, item: PlanItem, error: ParityError) -> bool:
+        """Return whether an earlier test has failed alike; `not_repeated` counts such items by the first one."""
+        if not error.alike:
+            return False
+        test = self._where.get(item.item, item.item)
+        first = self._shown.setdefault(error.alike, test)
+        if first == test:
+            return False
+        self.not_repeated[first] = self.not_repeated.get(first, 0) + 1
         return True
 
     def record_if_unchecked(self, item: PlanItem, why: str, since: int) -> bool:
@@ -196,7 +211,12 @@ class RunSession:
             item: what was asked.
             results: one for each leaf.
             remedy: of a probe about the pair of releases; that of the subject's export otherwise.
+
+        Raises:
+            UsageError: a leaf of the item has a check already; nothing is recorded then.
         """
+        results = list(results)
+        self._require_once(item, results)
         if self.probe_of(item).about_pair:
             return self.record.checks(item, results, item.batch_size, self.repeat(item), remedy, LIMIT)
         subject, size = self.subject(item.case), self.size(item)
@@ -205,6 +225,21 @@ class RunSession:
         if item.tf_device == NO_DEVICE:
             results = [rules.about(result, item.runtime) for result in results]
         return self.record.checks(item, results, size, self.repeat(item), subject.remedy, subject.limit, reason)
+
+    def _require_once(self, item: PlanItem, results: Iterable[LeafResult]) -> None:
+        """Refuse results that would give a leaf of an item two checks: the gate compares by item and leaf."""
+        test, new = self._where.get(item.item, item.item), dict[tuple[str, str], str]()
+        for result in results:
+            key = (item.item, result.leaf)
+            before = self._recorded_by.get(key) or new.get(key)
+            if before is not None:
+                tests = f"by {before} and by {test}" if before != test else f"by {test}"
+                raise UsageError(
+                    f"leaf {result.leaf!r} of {item.item} is recorded twice, {tests}. Expected one check of each leaf: "
+                    "record it once, name one of the leaves or defects otherwise, or give the test a probe of its own."
+                )
+            new[key] = test
+        self._recorded_by |= new
 
     def _record_budgets(self, item: PlanItem, subject: Subject, size: int) -> None:
         probe, key = self.probe_of(item), (item.case, item.probe, size)

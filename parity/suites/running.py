@@ -27,7 +27,20 @@ def run(options: list[str]) -> int:
             "the suites need pytest, which is not installed. Install it: pip install 'parity[test,report]'"
         ) from None
     isolated = [
-        f"-c{os.devnull}", f"--rootdir={Path(__file__).parents[2]}", "-pno:cacheprovider", "--no-header", "--tb=short",
+        f"-c{os.devnull}", f"--rootdir={_root(options)}", "-pno:cacheprovider", "--no-header", "--tb=short",
         "-Wignore::pytest.PytestAssertRewriteWarning",
     ]  # fmt: skip
     return PYTEST_TO_EXIT.get(int(pytest.main([*isolated, "--pyargs", "parity.suites", *options])), 70)
+
+
+def _root(options: list[str]) -> str:
+    """Return the folder that holds the package and the files of tests that `options` name.
+
+    pytest leaves out the file in the name of a test that lies outside of its root.
+    """
+    package = str(Path(__file__).absolute().parents[2])
+    named = [path for option in options if (path := Path(option.partition("::")[0]).absolute()).is_file()]
+    try:
+        return os.path.commonpath([package, *(path.parent for path in named)])
+    except ValueError:  # on another drive
+        return package

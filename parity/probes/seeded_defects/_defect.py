@@ -80,13 +80,17 @@ def seeded_defect(
             write to the arrays. Its name is that of the defect.
 
     Returns:
-        One result for `record`; none where the runtime is JAX or the oracle, which others are compared with.
+        One result for `record`. It passes where the runtime is JAX or the oracle: the defect is planted in the others,
+        which are compared with them.
 
     Raises:
         ParityError: a runtime failed, or the answer cannot be derived from the wrong ones.
     """
+    name = getattr(change, "__name__", "change")
+    leaf = f"seeded_defect/{name}"
     if runtime.role != CANDIDATE:
-        return []
+        why = f"planted in what is compared with {runtime.runtime} alone"
+        return [LeafResult(leaf, PASS, message=why)]
     setting = Setting(subject, runtime, probe, size)
     setting.budgets()  # before the defect is there, which could enter them
     derived = DERIVED.get(EVALUATION_OF[probe], {})
@@ -94,8 +98,7 @@ def seeded_defect(
     wrong = FixedAnswers(subject.runtime(runtime.runtime), change(own))
     results = setting.results(subject.with_runtimes({runtime.runtime: wrong}))
     found = any(result.status not in IN_ORDER for result in results)
-    name = getattr(change, "__name__", "change")
-    return [rules.pass_or_fail(f"seeded_defect/{name}", None if found else f"blind: {name} is not seen in {probe}")]
+    return [rules.pass_or_fail(leaf, None if found else f"blind: {name} is not seen in {probe}")]
 
 
 def probes_with_defects(probes: Sequence[str], runtime: str) -> list[str]:

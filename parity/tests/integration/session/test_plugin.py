@@ -272,6 +272,19 @@ def test_a_spec_that_the_model_cannot_take_is_one_error_and_leaves_other_cases_a
     assert done.stdout.count("(5,) and (4,)") == 1
 
 
+@pytest.mark.parametrize("function", ["dataset", "init"])
+def test_a_function_of_a_case_that_raises_is_shown_once_with_its_line(tmp_path, function):
+    text = CASE.replace("case = ", f"def {function}(*key):\n    raise KeyError('no file')\n\n\ncase = ")
+    (tmp_path / "mine.py").write_text(text.replace('name="mine"', f'name="mine", {function}={function}'))
+    done = run(tmp_path, "--pyargs", "parity.suites", *OPTIONS, "--parity-probe=predict", "--parity-out=out")
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    found = records.read(tmp_path / "out")
+    assert len(found.checks) == len(found.plan) > 1
+    [message] = {check.message for check in found.checks}
+    assert f"{function} raised KeyError: 'no file', at mine.py:6 in {function}" in message
+    assert done.stdout.count("raised KeyError") == 1
+
+
 def test_a_probe_with_the_name_of_another_is_a_usage_error(project):
     (project / "test_mine.py").write_text(PROBES.replace("confidence", "predict"))
     done = run(project, *OPTIONS, "test_mine.py")

@@ -33,7 +33,21 @@ def test_one_bad_status_is_not_in_order(status):
     run = samples.run(checks=[*PASSED, samples.check(status=status)])
     assert not run.in_order()
     assert "in parity" not in run.verdict()
-    assert f"1 {status}, of 4 checks" in run.verdict()
+    one, several = records.NOUNS[status]
+    assert f"1 {one}, of 4 checks" in run.verdict()
+    run.checks.append(samples.check(status=status))
+    assert f"2 {several}, of 5 checks" in run.verdict()
+
+
+def test_runtimes_without_tensorflow_that_alone_are_not_in_order_are_named():
+    alone = {"tf_device": records.NO_DEVICE, "status": records.FAIL}
+    bad = [samples.check(runtime=name, **alone) for name in ("toy_numpy", "toy_numpy", "jax")]
+    one, two = (samples.run(checks=[*PASSED, *bad[:n]]) for n in (2, 3))
+    assert "toy_numpy is not in order: 2 failures, of 5 checks" in one.verdict()
+    assert "toy_numpy and jax are not in order: 3 failures, of 6 checks" in two.verdict()
+    assert not one.in_order()
+    both = samples.run(checks=[*bad, samples.check(status=records.FAIL)])
+    assert both.verdict().startswith("JAX 0.10.2 and TensorFlow 2.21.0 are not in order: 4 failures")
 
 
 def test_what_was_planned_and_not_seen_is_missing():
@@ -41,7 +55,7 @@ def test_what_was_planned_and_not_seen_is_missing():
     missing = run.all_checks()[-1]
     assert (missing.item, missing.probe, missing.leaf, missing.status) == ("other", "rng", "*", records.MISSING)
     assert not run.in_order()
-    assert "1 missing, of 4 checks" in run.verdict()
+    assert "1 missing answer, of 4 checks" in run.verdict()
 
 
 def test_nothing_checked_is_not_in_order():
@@ -58,7 +72,7 @@ def test_an_interrupted_run_has_no_verdict():
 
 def test_an_interrupted_run_still_tells_its_failures():
     run = samples.run(checks=[samples.check(status=records.FAIL)], state=records.INTERRUPTED)
-    assert "1 fail, of 1 check." in run.verdict()
+    assert "1 failure, of 1 check." in run.verdict()
     assert "interrupted" in run.verdict()
 
 

@@ -230,6 +230,33 @@ def test_what_unblocks_it_is_code_to_copy():
     assert (missing.check.item, missing.check.status) == ("test_never", "missing")
 
 
+def test_only_a_command_that_is_there_is_announced():
+    bad = check(status="fail", score=200.0, message="off")
+    texts = [blocking(checks=[msgspec.structs.replace(bad, repeat=repeat)])[0].text for repeat in ("x", None)]
+    assert texts[0].startswith(texts[1])
+    assert [text.endswith(":") for text in texts] == [True, False]
+
+
+def test_the_reason_that_a_record_knows_for_a_missing_answer_is_shown():
+    skipped = check(item="test_skipped", leaf=records.WHOLE, status="missing", message="skipped: no GPU", repeat="x")
+    [missing] = blocking(plan=[samples.planned(item="test_never")], checks=[skipped])
+    assert (missing.check, missing.code) == (skipped, "")
+    assert "2 planned items" in missing.text
+    assert skipped.message in missing.text
+
+
+def test_a_check_of_a_whole_item_has_no_star_in_its_text():
+    bad = check(leaf=records.WHOLE, status="error", message="off")
+    texts = [blocking(checks=[bad])[0].text, terminal.failure([bad], 1), terminal.show(run(checks=[bad]))]
+    assert [text for text in texts if "*" in text] == []
+
+
+def test_a_failure_beside_tensorflow_names_no_device_of_it():
+    bad = check(status="error", message="off")
+    assert "TensorFlow on cpu:0" in terminal.failure([bad], 1)
+    assert "TensorFlow" not in terminal.failure([msgspec.structs.replace(bad, tf_device=records.NO_DEVICE)], 1)
+
+
 def test_a_known_issue_does_not_block():
     made = run(checks=[check(), check(1, status="known", known_issue="cholesky-on-cpu")])
     assert advice.blocking(made) == []

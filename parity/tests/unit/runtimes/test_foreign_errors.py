@@ -56,6 +56,15 @@ def test_a_failure_of_its_own_kind_stays_as_it_is():
         ask(failing)
 
 
+def test_the_full_stop_of_an_exception_is_not_kept_inside_the_message():
+    def failing():
+        raise ValueError("No beads.")
+
+    with pytest.raises(RuntimeFailureError) as caught:
+        ask(failing)
+    assert "No beads, at " in str(caught.value)
+
+
 @pytest.fixture
 def derived(monkeypatch):
     """A derivation that fails, and one that does not."""
@@ -73,6 +82,18 @@ def test_a_derivation_that_fails_keeps_the_others(derived):
     for read in (lambda: answers["failing"], lambda: answers.get("failing", {})):
         with pytest.raises(RuntimeFailureError, match=r"'failing' on abacus.*KeyError: 'predikt'.*test_foreign_errors"):
             read()
+
+
+def test_failures_of_a_derivation_on_several_runtimes_are_alike_and_others_are_not(derived):
+    class Slate(Abacus):
+        name = "slate"
+
+    found = [kind(lambda: RIGHT).evaluate("predict", BATCHES["tiny"]).failed["failing"] for kind in (Abacus, Slate)]
+    assert len({str(error) for error in found}) == 2
+    assert len({error.alike for error in found} - {""}) == 1
+    with pytest.raises(RuntimeFailureError) as caught:
+        ask(missing_key)
+    assert caught.value.alike == ""
 
 
 def test_what_stands_in_for_a_runtime_derives_anew_and_keeps_its_name(derived):
