@@ -192,7 +192,7 @@ class Run(msgspec.Struct):
             return f"Nothing was checked.{stopped}"
         if bad:
             listed = ", ".join(plural(n, *NOUNS[s]) for s, n in sorted(bad.items()))
-            return f"{self._culprits()} not in order: {listed}, of {plural(total, 'check')}.{stopped}"
+            return f"{self._subject()} not in order: {listed}, of {plural(total, 'check')}.{stopped}"
         if stopped:
             return f"No verdict on {self._pair()}.{stopped} {plural(total, 'check')} passed until then."
         if not self.compared():
@@ -217,7 +217,7 @@ class Run(msgspec.Struct):
             f'parity.readable_by("{first.requirement}").'
         )
 
-    def _culprits(self) -> str:
+    def _subject(self) -> str:
         """Return who is not in order, with the verb: the pair, or runtimes without TensorFlow where only they are."""
         bad = [check for check in self.all_checks() if check.status not in IN_ORDER]
         if any(check.tf_device != NO_DEVICE for check in bad):

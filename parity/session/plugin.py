@@ -282,13 +282,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         session.record_error(found, error)
         if isinstance(error, ParityError):
             report.longrepr = f"{item.name}: {error}\nrepeat: {session.repeat(found)}"
-            report.said_before = session.said_before(found, error)
+            report.shown_before = session.shown_before(found, error)
     return report
 
 
 def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
     """Count a failure that an earlier item has shown, and do not show it again."""
-    return ("failed alike", "F", "FAILED") if getattr(report, "said_before", False) else None
+    return ("failed alike", "F", "FAILED") if getattr(report, "shown_before", False) else None
 
 
 def _reason(report: Any) -> str:

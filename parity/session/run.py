@@ -166,7 +166,7 @@ class RunSession:
         self.not_repeated[item.case] = self.not_repeated.get(item.case, 0) + 1
         return True
 
-    def said_before(self, item: PlanItem, error: ParityError) -> bool:
+    def shown_before(self, item: PlanItem, error: ParityError) -> bool:
         """Return whether an earlier test has failed alike; `not_repeated` counts such items by the first one."""
         if not error.alike:
             return False
