@@ -25,8 +25,25 @@ def remember(config: pytest.Config) -> None:
 
     signal.signal(signal.SIGINT, interrupt)
     config.add_cleanup(restore)
+    config.pluginmanager.register(_Shown())
 
 
 def seen(config: pytest.Config) -> bool:
     """Return whether there was an interrupt."""
     return config.stash.get(_SEEN, False)
+
+
+class _Shown:
+    """Lets pytest show an interrupt that met code without a line number, as `with` has: pytest raises TypeError."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Leave out the entries of the traceback that have no line."""
+        excinfo.traceback = excinfo.traceback.filter(_has_line)
+
+
+def _has_line(entry: Any) -> bool:
+    try:
+        return entry.lineno is not None
+    except TypeError:  # pytest 9 subtracts 1 from None
+        return False
