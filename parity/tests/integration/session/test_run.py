@@ -178,7 +178,9 @@ def test_an_interrupt_that_python_loses_stops_the_run_before_the_next_test():
         def __del__(self):
             signal.raise_signal(signal.SIGINT)
 
-    config = SimpleNamespace(stash=pytest.Stash(), add_cleanup=lambda undo: None)
+    config = SimpleNamespace(
+        stash=pytest.Stash(), add_cleanup=lambda undo: None, pluginmanager=pytest.PytestPluginManager()
+    )
     before = signal.getsignal(signal.SIGINT)
     try:
         interrupts.remember(config)
