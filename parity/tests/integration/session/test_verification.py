@@ -1,6 +1,8 @@
 """Bundles whose case leaves a probe out that another one needs, and answers that have no budget."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,19 +49,20 @@ def test_accuracy_is_verified_without_the_probe_predict(folder):
         assert bundle.budget("predict", 13)
 
 
+def altered(folder, name, file, change):
+    """A copy of the bundle `sparse` in which `change` has altered a file, or removed it; the manifest agrees."""
+    copy = shutil.copytree(folder / "sparse", folder / name)
+    manifest = json.loads((copy / bundles.MANIFEST).read_text())
+    change(copy / file)
+    manifest["files"].pop(file)
+    if (copy / file).exists():
+        manifest["files"][file] = {"sha256": storage.sha256(copy / file), "bytes": (copy / file).stat().st_size}
+    (copy / bundles.MANIFEST).write_text(json.dumps(manifest))
+    return verified(folder, name)
+
+
 def test_a_bundle_from_before_says_that_its_accuracy_cannot_be_verified_and_verifies_the_rest(folder):
-    path = folder / "sparse"
-    manifest = json.loads((path / bundles.MANIFEST).read_text())
-    name = "oracle/predict-b13.npz"
-    kept, described = (path / name).read_bytes(), manifest["files"].pop(name)
-    (path / name).unlink()
-    (path / bundles.MANIFEST).write_text(json.dumps(manifest))
-    try:
-        done, checks = verified(folder, "sparse")
-    finally:
-        (path / name).write_bytes(kept)
-        manifest["files"][name] = described
-        (path / bundles.MANIFEST).write_text(json.dumps(manifest))
+    done, checks = altered(folder, "older", "oracle/predict-b13.npz", Path.unlink)
     assert done.returncode == 1, done.stdout
     assert (checks["accuracy"].status, checks["eval_loss"].status) == (records.ERROR, records.PASS)
     assert "oracle" in checks["accuracy"].message
@@ -67,20 +70,13 @@ def test_a_bundle_from_before_says_that_its_accuracy_cannot_be_verified_and_veri
 
 def test_an_answer_of_jax_that_is_off_in_the_bundle_fails(folder):
     """Nothing else judges it here: the artifact may be right, and what it is to agree with wrong."""
-    path = folder / "sparse"
-    manifest = json.loads((path / bundles.MANIFEST).read_text())
-    name = "answers/eval_loss-b13.npz"
-    kept, described = (path / name).read_bytes(), dict(manifest["files"][name])
-    with np.load(path / name) as stored:
-        np.savez(path / name, **{leaf: (array * np.float32(1.1)).astype(array.dtype) for leaf, array in stored.items()})
-    manifest["files"][name] |= {"sha256": storage.sha256(path / name), "bytes": (path / name).stat().st_size}
-    (path / bundles.MANIFEST).write_text(json.dumps(manifest))
-    try:
-        done, checks = verified(folder, "sparse")
-    finally:
-        (path / name).write_bytes(kept)
-        manifest["files"][name] = described
-        (path / bundles.MANIFEST).write_text(json.dumps(manifest))
+
+    def raise_by_a_tenth(path):
+        with np.load(path) as stored:
+            arrays = {leaf: (array * np.float32(1.1)).astype(array.dtype) for leaf, array in stored.items()}
+        np.savez(path, **arrays)
+
+    done, checks = altered(folder, "moved", "answers/eval_loss-b13.npz", raise_by_a_tenth)
     assert done.returncode == 1, done.stdout
     assert checks["eval_loss"].status == records.FAIL
     assert checks["eval_loss"].score <= checks["eval_loss"].limit < checks["eval_loss"].jax_score

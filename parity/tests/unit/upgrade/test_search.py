@@ -48,8 +48,10 @@ def search(runner, machine, index, history):
         search = Search.plan(package, good, bad, other, runner, only, remedied)
         steps = []
         boundary = search.run(lambda *step: steps.append(step))
-        inside = {release for release, _, left in steps if left is not None}
-        assert inside == {*search.records, *search.skipped} & inside
+        inside = [release for release, _, left in steps if left is not None]
+        assert len(inside) == len(set(inside))
+        ends = {search.names[0], search.names[-1]}
+        assert search.records.keys() - ends <= set(inside) <= {*search.records, *search.skipped} - ends
         for line in rendering.boundary_lines(search, boundary):
             assert line.isprintable()
             assert all(len(part) <= 80 for part in rendering.wrapped(line).splitlines())
