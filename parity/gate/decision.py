@@ -126,7 +126,7 @@ def _of_releases(baseline: Side, candidate: Side, policy: Policy) -> Iterator[Fi
         hard = policy.downgrade != ADVISORY
         what = f"the candidate has older releases than the baseline, of {' and '.join(older)}"
         question = "are the two swapped? A downgrade on purpose is allowed by --allow-downgrade"
-        excuse = "" if hard else "the policy allows a downgrade"
+        excuse = "" if hard else "a downgrade is allowed here"
         level = BLOCK if hard else WARN
         yield Finding(level, verdict.SWAPPED, "", what, detail=question if hard else "", excuse=excuse)
     elif not moved and candidate.started_at and candidate.started_at < (baseline.started_at or ""):
