@@ -6,6 +6,7 @@ from argparse import Namespace
 from typing import Any
 
 from parity.cli.options import CASE, KNOWN_ISSUES, SEVERAL
+from parity.records.levels import LEVELS
 
 
 def add(commands: Any) -> None:
@@ -24,6 +25,8 @@ def add(commands: Any) -> None:
     run.add_argument(
         "--latency", action="store_true", help="also time every step on every runtime, each in a separate process"
     )
+    levels = "how much to run: quick to write a case, standard (default) to gate an upgrade, full for everything"
+    run.add_argument("--level", choices=LEVELS, help=levels)
     run.add_argument("--known-issues", metavar="FILE", help=KNOWN_ISSUES)
     run.add_argument("--cell", metavar="NAME", help="name of this environment in the record (default: tox's)")
 
@@ -37,7 +40,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
         options += [f"--parity-{name.replace('_', '-')}={value}" for value in getattr(arguments, name)]
     if arguments.latency:
         options.append("--parity-latency")
-    for name in ("known_issues", "cell"):
+    for name in ("level", "known_issues", "cell"):
         if value := getattr(arguments, name):
             options.append(f"--parity-{name.replace('_', '-')}={value}")
     return running.run([*options, *further])

@@ -23,7 +23,7 @@ from parity.gate.checks import digits, disorder
 from parity.gate.decision import is_power, judge
 from parity.gate.policy import load_policy
 from parity.gate.side import PACKAGES, PAIR, Side, read
-from parity.records import Check
+from parity.records import FULL, Check
 from parity.records.numbers import rows_text
 from parity.records.statuses import IN_ORDER, SCHEMA
 
@@ -94,7 +94,7 @@ def rounded(value: float | str, floor: float = 0.0) -> float | str:
 def dumps(run: Side) -> str:
     """`run` as the text of a baseline; the same for every order of its rows."""
     head = {
-        "schema": SCHEMA, "kind": "baseline", "cell": run.cell, "mode": run.mode,
+        "schema": SCHEMA, "kind": "baseline", "cell": run.cell, **_level(run.level), "mode": run.mode,
         "versions": {name: run.versions.get(name) for name in PACKAGES},
     }  # fmt: skip
     remedies = sorted({(r.case, r.requirement, r.failure) for r in run.remedies})
@@ -125,8 +125,13 @@ def _items(run: Side) -> Iterator[dict[str, Any]]:
         names = {"test": place.test if place.test != place.probe else "", "variant": place.variant}
         yield {
             "item": item, "case": place.case, "probe": place.probe, **{name: of for name, of in names.items() if of},
-            "runtime": place.runtime, "tf_device": place.tf_device, "limit": json.loads(limit), "leaves": leaves,
+            "runtime": place.runtime, "tf_device": place.tf_device, "limit": json.loads(limit),
+            **_level(run.level_of(item)), "leaves": leaves,
         }  # fmt: skip
+
+
+def _level(level: str) -> dict[str, str]:
+    return {} if level == FULL else {"level": level}
 
 
 def _kept(check: Check) -> float | str | None:
@@ -138,12 +143,13 @@ def _kept(check: Check) -> float | str | None:
 
 
 def _measures(run: Side) -> Iterator[dict[str, Any]]:
-    for case, probe, size in sorted({key[:3] for key in (*run.budgets, *run.powers)}):
+    levels = run.measure_levels()
+    for case, probe, size in sorted(levels):
         of = (case, probe, size)
         budgets = {k[3]: [rounded(v) for v in b] for k, b in sorted(run.budgets.items()) if k[:3] == of}
         powers = {k[3]: rounded(p) for k, p in sorted(run.powers.items()) if k[:3] == of}
         kept = {name: rows for name, rows in (("budgets", budgets), ("powers", powers)) if rows}
-        yield {"case": case, "probe": probe, "batch_size": size, **kept}
+        yield {"case": case, "probe": probe, "batch_size": size, **_level(levels[of]), **kept}
 
 
 def _plain(value: float | str) -> float | str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from parity.core.errors import NotComparableError
 from parity.core.text import one_line, plural
-from parity.gate import latency, machines, measures, releases, verdict
+from parity.gate import latency, levels, machines, measures, releases, verdict
 from parity.gate.checks import Pair, compare, differing_pairs
 from parity.gate.policy import ADVISORY, Policy
 from parity.gate.side import PACKAGES, PAIR, Side
@@ -36,8 +36,11 @@ def judge(baseline: Side, candidate: Side, policy: Policy, repeats: Sequence[Sid
     if policy.own_rules():
         policy.require_matches(baseline.names() | candidate.names())
     latency.require_repeats(baseline, candidate, repeats)
+    of_levels = list(levels.compare_levels(baseline, candidate))
+    baseline, candidate = levels.common(baseline, candidate)
     pairs = list(differing_pairs(baseline.checks, candidate.checks, policy.drift))
     found = [
+        *of_levels,
         *_of_runs(baseline, candidate),
         *_of_releases(baseline, candidate, policy),
         *_of_checks(baseline, candidate, pairs, policy),

@@ -102,8 +102,8 @@ def as_json(verdict: Verdict, baseline: Side, candidate: Side) -> str:
         "schema": 1, "kind": "verdict", "decision": verdict.decision, "exit_code": verdict.exit_code,
         "sentence": verdict.sentence, "compared": verdict.compared,
         "counts": {level: verdict.count(level) for level in LEVELS},
-        "baseline": fields(baseline, "cell", "mode", "versions"),
-        "candidate": fields(candidate, "cell", "mode", "versions"),
+        "baseline": fields(baseline, "cell", "level", "mode", "versions"),
+        "candidate": fields(candidate, "cell", "level", "mode", "versions"),
         "groups": [fields(g, "level", "kind", "count", "case", "runtime", "sentence") for g in verdict.groups],
         "findings": [
             fields(f, "level", "kind", "item", "leaf", "case", "probe", "runtime", "sentence")

@@ -15,6 +15,7 @@ from parity.core.errors import RecordError
 from parity.core.text import one_line
 from parity.gate.baseline_file import BaselineFile
 from parity.records import Check, Deprecation, Footprint, Machine, PlanItem, Remedy, Run, Stopped, Timing, files
+from parity.records.levels import FULL, LEVELS
 from parity.records.rows import Place
 from parity.records.statuses import ANSWERED, COMPLETE, NO_DEVICE, State
 
@@ -45,6 +46,8 @@ class Side(msgspec.Struct, gc=False):
         stopped: what stopped the run from outside.
         started_at: None for a baseline.
         machine: empty for a baseline.
+        level: one of `records.LEVELS`.
+        levels: by case, probe and batch size, the lowest level that measures it, of a baseline; a run has its plan.
     """
 
     source: str
@@ -63,11 +66,26 @@ class Side(msgspec.Struct, gc=False):
     stopped: Stopped | None = None
     started_at: str | None = None
     machine: Machine = {}
+    level: str = FULL
+    levels: Mapping[tuple[str, str, int], str] = {}
 
     @property
     def name(self) -> str:
         """The cell, safe to print."""
         return one_line(self.cell)
+
+    def level_of(self, item: str) -> str:
+        """Return the lowest level that has an item; what is not in the plan belongs to the highest alone."""
+        return getattr(self.places[item], "level", FULL)
+
+    def measure_levels(self) -> Mapping[tuple[str, str, int], str]:
+        """Return by case, probe and batch size the lowest level that measures powers and budgets there."""
+        found = dict.fromkeys((key[:3] for key in (*self.budgets, *self.powers)), FULL)
+        for item, place in self.places.items():
+            key = (place.case, place.probe, place.batch_size)
+            if key in found:
+                found[key] = min(found[key], self.level_of(item), key=LEVELS.index)
+        return {**found, **self.levels}
 
     def complete(self) -> bool:
         """Return whether the run ended by itself."""
@@ -155,6 +173,7 @@ def from_run(run: Run, name: str) -> Side:
         places=places, checks=checks, powers=powers, budgets=budgets, timings=timings, footprints=footprints,
         remedies=run.remedies, deprecations=None if run.deprecations is None else set(run.deprecations),
         state=run.state, stopped=run.stopped, started_at=run.started_at, machine=environment.get("machine", {}),
+        level=run.level,
     )  # fmt: skip
 
 
@@ -173,12 +192,13 @@ def _from_baseline(file: BaselineFile, name: str) -> Side:
         raise _twice(name, "line of measures", [key for key, _ in measures])
     return Side(
         source=name, cell=file.cell, mode=file.mode, versions=file.versions,
-        places={check.item: check for check in checks},
+        places={row.item: row.place() for row in file.items},
         checks=keyed,
         powers={(*key, weight): error for key, row in measures for weight, error in row.powers.items()},
         budgets={(*key, leaf): budget for key, row in measures for leaf, budget in row.budgets.items()},
         timings={}, footprints={}, remedies=file.remedies,
         deprecations=None if file.deprecations is None else set(file.deprecations),
+        level=file.level, levels={key: row.level for key, row in measures},
     )  # fmt: skip
 
 

@@ -20,11 +20,11 @@ WORSE, OVER, POWERLESS, FIXED, LIMIT = "worse", "over the limit", "powerless", "
 UNMEASURED, NEW_BAD = "not measured", "new and not in order"
 REMEDIED, DRIFT, BITS, BUDGET, POWER = "remedied", "drift", "bits", "budget", "power"
 DEPRECATION, LATENCY, FOOTPRINT = "deprecation", "latency", "footprint"
-SWAPPED, OLDER, UNORDERED = "swapped", "partly older", "unordered"
+SWAPPED, OLDER, UNORDERED, LEVEL = "swapped", "partly older", "unordered", "level"
 MODE, STILL, REPAIRED, LISTED, NEW = "mode", "still failing", "repaired", "listed", "new"
 KINDS = (
-    INCOMPLETE, SWAPPED, CRASH, TIMEOUT, ERROR, MISSING, WORSE, OVER, POWERLESS, FIXED, LIMIT, UNMEASURED, NEW_BAD,
-    REMEDIED, DRIFT, BITS, BUDGET, POWER, DEPRECATION, LATENCY, FOOTPRINT, OLDER, UNORDERED, MODE, STILL,
+    INCOMPLETE, LEVEL, SWAPPED, CRASH, TIMEOUT, ERROR, MISSING, WORSE, OVER, POWERLESS, FIXED, LIMIT, UNMEASURED,
+    NEW_BAD, REMEDIED, DRIFT, BITS, BUDGET, POWER, DEPRECATION, LATENCY, FOOTPRINT, OLDER, UNORDERED, MODE, STILL,
     REPAIRED, LISTED, NEW,
 )  # fmt: skip
 """The most telling first: in this order they are shown."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -83,9 +84,16 @@ class HandoverSetup:
     @cached_property
     def batches(self) -> list[Batch]:
         """The batches after the hand-over, in order."""
+        return list(self._batches())
+
+    def first(self, steps: int) -> list[Batch]:
+        """Return the batches of the first steps after the hand-over."""
+        return list(islice(self._batches(), steps))
+
+    def _batches(self) -> Iterator[Batch]:
         training, pipeline = self.case.training, self.subject.pipeline
-        epochs = range(training.epochs, training.epochs + training.epochs_after)
-        return [batch for epoch in epochs for batch in pipeline.epoch(epoch)]
+        for epoch in range(training.epochs, training.epochs + training.epochs_after):
+            yield from pipeline.epoch(epoch)
 
     @cached_property
     def train_state(self) -> TrainState:
@@ -99,7 +107,7 @@ class HandoverSetup:
     @cached_property
     def _compiled(self) -> CompiledStep:
         step = stepping(self.case, self.subject.pipeline.steps_per_epoch)
-        return CompiledStep(step, self.train_state, self.batches[0])
+        return CompiledStep(step, self.train_state, self.first(1)[0])
 
     def reference(self) -> ReferenceTrajectory:
         """Return a new reference trajectory from where JAX hands over."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from parity.cases.case import Case
 from parity.core.errors import ParityError
 from parity.handover import CARRIED, EXPORTED
 from parity.handover.continuing import Continuation
@@ -14,10 +15,35 @@ from parity.handover.train_state import TrainState
 from parity.handover.trajectory import Comparison, Trainer, compare, half
 from parity.scoring.rules import LeafResult
 
-STEPS, NARROW_STEPS = 12, 4
-"""How far a trajectory goes; a long hand-over goes to the end of training."""
+STEPS, NARROW_STEPS, FIRST_STEPS = 12, 4, 4
+"""How far a trajectory goes: in float32, in bfloat16, and at first. A long hand-over goes to the end."""
 RETURN_AFTER = 6
 """Steps in TensorFlow before training returns to JAX; half of what there is, if fewer."""
+
+
+def first_steps(setup: HandoverSetup) -> Comparison:
+    """Compare the first steps of every method that goes on in TensorFlow to the end."""
+    trainings, failed = _resumed(setup)
+    found = compare(setup.reference(), trainings, setup.first(FIRST_STEPS))
+    found.outcomes |= failed
+    return found
+
+
+def _resumed(setup: HandoverSetup) -> tuple[dict[str, Continuation], dict[str, ParityError]]:
+    """Return by method the training that goes on in TensorFlow to the end, and the error of those that cannot."""
+    trainings: dict[str, Continuation] = {}
+    failed: dict[str, ParityError] = {}
+    for method in resumable(setup.case):
+        try:
+            trainings[method] = setup.resume(method)
+        except ParityError as error:
+            failed[method] = error
+    return trainings, failed
+
+
+def resumable(case: Case) -> list[str]:
+    """Return the methods that apply to a case and go on in TensorFlow to the end."""
+    return [method for method in methods(case) if method in (CARRIED, EXPORTED)]
 
 
 class Trajectories:
@@ -37,7 +63,7 @@ class Trajectories:
     @cached_property
     def resumable(self) -> list[str]:
         """The methods that apply to the case and go on in TensorFlow to the end."""
-        return [method for method in methods(self.case) if method in (CARRIED, EXPORTED)]
+        return resumable(self.case)
 
     @cached_property
     def jax_alone(self) -> tuple[list[float], TrainState]:
@@ -48,12 +74,8 @@ class Trajectories:
     @cached_property
     def compared(self) -> Comparison:
         """Every method but the one in bfloat16."""
-        setup, failed = self.setup, {}
-        for method in self.resumable:
-            try:
-                self.trainings[method] = setup.resume(method)
-            except ParityError as error:
-                failed[method] = error
+        setup = self.setup
+        self.trainings, failed = _resumed(setup)
         trainings: dict[str, Trainer] = dict(self.trainings)
         reference = setup.reference()
         if EXPORTED in trainings:

@@ -19,8 +19,6 @@ from parity.matrix.child_process import python
 from parity.records import CRASH, ERROR, FLEET, JOINT, MISSING, PASS, SPLIT, TIMEOUT, Run, Stopped, cells
 from parity.records.cells import ARCHIVE, EXPORT, LATEST, VERIFY, Cell
 
-SIZES = ("1", "13", "256")
-"""The batch sizes of a cell: one, an odd one, and that of the training."""
 BUNDLE_SIZES = ("1", "13")
 BUNDLES = "bundles"
 ARCHIVED_CASE = "--case=miniature"
@@ -70,15 +68,12 @@ def tasks(cell: Cell, reports: Path, options: list[str], archive: Path | None = 
             raise UsageError(f"{cell.name} writes into an archive. Name its folder with --archive.")
         path = archives.path_of(archive, cell.jax)
         return [replace(_export(cell, path, ARCHIVED_CASE), archived=path)]
-    sizes = [] if "--batch-size" in " ".join(options) else [f"--batch-size={size}" for size in SIZES]
-    selected = any(option.startswith(("-k", "-m", "--probe")) for option in options)
-    run_options = [*sizes, *([] if selected else ["--latency"]), *options]
     where = (f"--out={reports / cell.name}", f"--cell={cell.name}")
     # pytest would otherwise capture what native code prints, and lose it where that aborts.
-    command = python("-m", "parity", "run", *where, "--capture=sys", *run_options)
+    command = python("-m", "parity", "run", *where, "--capture=sys", *options)
     # Other releases may be the newest tomorrow.
     day = [records.now().partition("T")[0]] if cell.name == LATEST else []
-    return [Task(cell.name, JOINT, tuple(command), fingerprint.of_request(cell, [*run_options, *day]), cell)]
+    return [Task(cell.name, JOINT, tuple(command), fingerprint.of_request(cell, [*options, *day]), cell)]
 
 
 def _export(cell: Cell, path: Path, *case: str) -> Task:

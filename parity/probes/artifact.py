@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from parity.core.errors import RuntimeFailureError
 from parity.probes.declaration import Probe, one_per_case
+from parity.records import QUICK
 from parity.scoring.rules import LeafResult, pass_or_fail
 
 if TYPE_CHECKING:
@@ -91,4 +92,4 @@ def serve(module: Any, batch: Batch) -> dict[str, Any] | None:
     return {k: v.numpy() for k, v in signature(**{n: tf.constant(a) for n, a in by_name(batch.data).items()}).items()}
 
 
-PROBE = Probe(name="artifact", plan=one_per_case(lambda scope: scope.reader))
+PROBE = Probe(name="artifact", plan=one_per_case(lambda scope: scope.reader), level=QUICK)

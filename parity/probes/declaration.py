@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from parity.cases.case import TEST_SET, Case
 from parity.cases.specs import Answer
-from parity.records import NO_DEVICE, PlanItem
+from parity.records import NO_DEVICE, QUICK, STANDARD, PlanItem
 from parity.runtimes import registry
 from parity.runtimes.base import ARTIFACT, FIRST_CPU, REFERENCE, VIRTUAL_CPUS, Answers, Capabilities, Runtime
 
@@ -36,8 +36,9 @@ class Probe:
         about_pair: whether it is about the pair of releases, and asked once beside the reference case.
         always_included: whether it follows the other selected probes, as power does, whatever `--probe` selects.
         selected_by: the probe that `--probe` names to select it as well; None for itself.
-        mark: the pytest mark without which it is left out, such as `long`; None if it belongs to every run.
-        left_out: what the summary says where it is left out for its mark.
+        level: the lowest level that has it, one of `parity.records.LEVELS`; an option that names the probe has it too.
+        mark: a pytest mark of its tests beside that of their level; None for none.
+        left_out: for a probe that no level has: what the summary says where its mark is not in -m.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Probe:
     about_pair: bool = False
     always_included: bool = False
     selected_by: str | None = None
+    level: str = STANDARD
     mark: str | None = None
     left_out: str = ""
 
@@ -63,6 +65,8 @@ class Scope:
         runtimes: the selected runtimes.
         probes: the names of the selected probes.
         sizes: the batch sizes, `TEST_SET` (0) for the whole test set.
+        levels: by batch size, the lowest level that has it; `QUICK` where it is not listed.
+        named: whether an option names the probe: it then has all of its items at every level.
         gpus: pairs of devices where either framework sees a GPU.
         timed_sizes: the batch sizes at which latency is measured.
         left_out: by name, what of the plan is left out, in words; probes add to it.
@@ -73,6 +77,8 @@ class Scope:
     runtimes: Sequence[type[Runtime]]
     probes: Sequence[str]
     sizes: Sequence[int]
+    levels: Mapping[int, str] = field(default_factory=dict)
+    named: bool = False
     gpus: Sequence[Devices] = ()
     timed_sizes: Sequence[int] = ()
     left_out: dict[str, str] = field(default_factory=dict)
@@ -108,8 +114,12 @@ class Scope:
         variant: str = "",
         devices: Devices = FIRST,
         case: str | None = None,
+        level: str = QUICK,
     ) -> PlanItem:
-        """Return a plan item of the test function `test_<test>`, with `ident` in the brackets of its pytest id."""
+        """Return a plan item of the test function `test_<test>`, with `ident` in the brackets of its pytest id.
+
+        `level` is the lowest that has the item, where that is higher than the probe's.
+        """
         if not registry.require(runtime).capabilities.in_tensorflow:
             devices = (devices[0], NO_DEVICE)
         return PlanItem(
@@ -122,6 +132,7 @@ class Scope:
             batch_size=size,
             jax_device=devices[0],
             tf_device=devices[1],
+            level=level,
         )
 
     def variants(self, probe: Probe, named: Iterable[tuple[str, str]]) -> Iterator[PlanItem]:
@@ -144,7 +155,8 @@ def every_runtime(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
         for devices in _devices(scope, probe, can):
             for size in _sizes(scope.sizes, devices):
                 ident = size_id(f"{scope.case.name}-{runtime.name}", size, devices)
-                yield scope.item(probe.name, probe.name, runtime.name, size, ident=ident, devices=devices)
+                level = scope.levels.get(size, QUICK)
+                yield scope.item(probe.name, probe.name, runtime.name, size, ident=ident, devices=devices, level=level)
 
 
 def one_per_case(runtimes: Callable[[Scope], list[str]]) -> Callable[[Scope, Probe], Iterator[PlanItem]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from parity.probes.declaration import Probe, Scope, one_per_case
 from parity.probes.training import metric_curves
-from parity.records import Curve, PlanItem
+from parity.records import FULL, Curve, PlanItem
 from parity.scoring import rules
 from parity.scoring.rules import UNIT_ROUNDOFF, LeafResult, pass_or_fail
 
@@ -109,4 +109,4 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
         scope.left_out[f"{scope.case.name}-carried"] = f"{scope.case.name}: a Keras optimizer left out: {refused}"
 
 
-PROBE = Probe(name="finetuning", plan=_plan)
+PROBE = Probe(name="finetuning", plan=_plan, level=FULL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from parity.probes.declaration import Probe, Scope, one_per_case
-from parity.records import PlanItem
+from parity.records import FULL, PlanItem
 
 
 def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
@@ -18,4 +18,4 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
         yield from one_per_case(lambda scope: scope.reader)(scope, probe)
 
 
-PROBE = Probe(name="fusion", plan=_plan)
+PROBE = Probe(name="fusion", plan=_plan, level=FULL)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from parity.probes.declaration import Probe, Scope
 from parity.probes.trajectory import planned_methods
-from parity.records import PlanItem
+from parity.records import FULL, PlanItem
 
 
 def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
@@ -19,6 +19,7 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
 PROBE = Probe(
     name="long_handover",
     plan=_plan,
+    level=FULL,
     mark="long",
     left_out="the whole hand-over, to the end of training from five seeds, left out; run it with -m long",
 )

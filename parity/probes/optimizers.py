@@ -25,7 +25,7 @@ from parity.handover.setup import why_not_carried
 from parity.handover.train_state import TrainState, stepping
 from parity.handover.trajectory import Comparison, compare
 from parity.probes.declaration import Probe, Scope
-from parity.records import PlanItem, Remedy
+from parity.records import FULL, PlanItem, Remedy
 from parity.runtimes.subject import Subject
 from parity.scoring.rules import LeafResult
 
@@ -157,4 +157,4 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
             yield scope.item(probe.name, probe.name, runtime, BATCH_SIZE, variant=name, ident=name, case=RECORDED_AS)
 
 
-PROBE = Probe(name="optimizers", plan=_plan, about_pair=True)
+PROBE = Probe(name="optimizers", plan=_plan, about_pair=True, level=FULL)

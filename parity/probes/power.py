@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parity.probes.declaration import Probe, Scope, size_id
-from parity.records import FAIL, PASS, PlanItem, Power
+from parity.records import FAIL, PASS, QUICK, PlanItem, Power
 from parity.runtimes import registry
 from parity.runtimes.base import EVALUATION_OF, ORACLE
 from parity.runtimes.by_probe import ByProbe
@@ -172,7 +172,8 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
         for name in (name for name in names if name not in discrete):
             for size in scope.sizes:
                 ident = size_id(f"{scope.case.name}-{name}", size, ("cpu:0", "cpu:0"))
-                yield scope.item(probe.name, name, oracle, size, ident=ident)
+                level = scope.levels.get(size, QUICK)
+                yield scope.item(probe.name, name, oracle, size, ident=ident, level=level)
 
 
 PROBE = Probe(name="power", plan=_plan, always_included=True)

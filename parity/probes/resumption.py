@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from parity.probes.declaration import Probe, Scope, reads_artifact_alone
 from parity.probes.trajectory import planned_methods
-from parity.records import PlanItem
+from parity.records import FULL, PlanItem
 
 
 def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
@@ -16,4 +16,4 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
             yield scope.item(probe.name, probe.name, runtime, size, ident=scope.case.name)
 
 
-PROBE = Probe(name="resumption", plan=_plan)
+PROBE = Probe(name="resumption", plan=_plan, level=FULL)

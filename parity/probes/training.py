@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parity.probes.declaration import Probe, one_per_case
-from parity.records import Curve
+from parity.records import QUICK, Curve
 from parity.scoring.rules import LeafResult, pass_or_fail
 
 if TYPE_CHECKING:
@@ -59,4 +59,4 @@ def metric_curves(case: str, series: str, metrics: object, steps: int, epochs: i
     return [c for c in found if c.y and not math.isnan(c.y[-1])]
 
 
-PROBE = Probe(name="training", plan=one_per_case(lambda scope: scope.reference))
+PROBE = Probe(name="training", plan=one_per_case(lambda scope: scope.reference), level=QUICK)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from parity.probes.declaration import Probe, Scope
-from parity.records import PlanItem
+from parity.records import FULL, PlanItem
 
 if TYPE_CHECKING:
     from parity.handover.events import HandoverEvents
+    from parity.handover.trajectory import Comparison
     from parity.runtimes.subject import Subject
 
 
@@ -21,8 +23,16 @@ class Handover:
         from parity.handover.setup import HandoverSetup
         from parity.handover.trajectories import Trajectories
 
-        self.trajectories = Trajectories(HandoverSetup(subject))
+        self.setup = HandoverSetup(subject)
+        self.trajectories = Trajectories(self.setup)
         self.events: HandoverEvents = HandoverEvents(self.trajectories)
+
+    @cached_property
+    def first_steps(self) -> Comparison:
+        """The first steps of every method that goes on in TensorFlow."""
+        from parity.handover.trajectories import first_steps
+
+        return first_steps(self.setup)
 
     def close(self) -> None:
         """Remove files, and end processes."""
@@ -50,4 +60,4 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
             )  # fmt: skip
 
 
-PROBE = Probe(name="trajectory", plan=_plan)
+PROBE = Probe(name="trajectory", plan=_plan, level=FULL)

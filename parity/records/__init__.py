@@ -8,6 +8,7 @@ and "-inf"; times are ISO 8601 in UTC; unknown keys are ignored; an older schema
 
 # ruff: noqa: F401 - these are the names of the room
 from parity.records.files import Recorder, begin, dumps, now, read, seal
+from parity.records.levels import FULL, LEVELS, QUICK, STANDARD
 from parity.records.numbers import encode, number
 from parity.records.rows import (
     BudgetRecord,

@@ -27,7 +27,7 @@ PAGE, PREVIOUS_PAGE = "index.html", "index.previous.html"
 """The page of a record goes where the record goes; it is written after the record is sealed."""
 T = TypeVar("T")
 Buffer = bytes | mmap.mmap
-_HEAD = ("schema", "cell", "mode", "inputs", "started_at", "environment")
+_HEAD = ("schema", "cell", "level", "mode", "inputs", "started_at", "environment")
 _MALFORMED = (msgspec.MsgspecError, ValueError, RecursionError)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 from parity.core.failures import CLASSES
+from parity.records.levels import FULL, Level
 from parity.records.numbers import Count, Number, Size
 from parity.records.statuses import NO_DEVICE, Status
 
@@ -49,11 +50,17 @@ class Place(Row, frozen=True, gc=False, kw_only=True):
 
 
 class PlanItem(Place, frozen=True, gc=False, kw_only=True):
-    """One item of the plan."""
+    """One item of the plan.
+
+    Attributes:
+        level: The lowest level that has it; full in records from before there were levels.
+    """
+
+    level: Level = FULL
 
     def check(self, **found: Any) -> Check:
         """Return a check of this item; `found` are its other fields, and replacements."""
-        return Check(**{**msgspec.structs.asdict(self), **found})
+        return Check(**{**{name: getattr(self, name) for name in Place.__struct_fields__}, **found})
 
 
 class Worst(Row, frozen=True, gc=False):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 import msgspec
 
 from parity.core.text import plural
+from parity.records.levels import FULL, Level
 from parity.records.numbers import Number
 from parity.records.rows import (
     BudgetRecord,
@@ -78,7 +79,7 @@ class Environment(TypedDict, total=False):
         prediction: What follows from the two: status, class of failure, evidence, and a sentence.
         cell: What the matrix asked for: releases, Python, and where it ran.
         bundle: Of a run that exports: versions of what wrote the bundle, and what JAX writes.
-        left_out: What of the default plan was left out, and why.
+        left_out: What of the suite was left out, and why: by the level, or because it does not apply.
         known_issues: The file of known issues of the project, as it was given.
     """
 
@@ -108,6 +109,7 @@ class Run(msgspec.Struct):
         cell: Name of the environment.
         started_at: When the run began; ISO 8601, UTC.
         environment: What the run ran on.
+        level: How much of the suite was planned; full in records from before there were levels, and of bundles.
         mode: Both frameworks in one environment, a bundle verified without JAX, the bundle for all readers, a bundle
             kept from a past release, or an export.
         inputs: Fingerprint of what the run was made from; empty where none was made.
@@ -133,6 +135,7 @@ class Run(msgspec.Struct):
     cell: str
     started_at: Time
     environment: Facts
+    level: Level = FULL
     mode: Mode = JOINT
     inputs: str = ""
     schema: Annotated[int, msgspec.Meta(extra_json_schema={"const": SCHEMA})] = SCHEMA

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from parity.core.errors import UsageError
-from parity.records import PlanItem
+from parity.records import FULL, LEVELS, STANDARD, PlanItem
 
 if TYPE_CHECKING:
     from parity.probes.declaration import Probe
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 PROBE = "parity_probe"
 """The mark that connects a test with its probe: by name, or as a `Probe` that is declared beside the test."""
-OPTIONAL = ("long", "latency")
-"""Marks of probes that are left out unless they are asked for."""
+LONG, LATENCY = "long", "latency"
+"""Marks beside those of levels: of what no level has, and runs where -m names the mark; and of what times steps."""
 
 
 def plan_item(item: pytest.Item) -> PlanItem | None:
@@ -59,7 +59,7 @@ def parameter(metafunc: pytest.Metafunc, probe: Probe, item: PlanItem) -> Any:
     """Return the value of the parameter `item` of a test, with the marks of its probe."""
     from parity.latency import benchmarking
 
-    marks = [getattr(pytest.mark, probe.mark)] if probe.mark else []
+    marks = [getattr(pytest.mark, name) for name in (item.level, probe.mark) if name]
     if "benchmark" in metafunc.fixturenames and not benchmarking.missing(metafunc.config):
         return pytest.param(*benchmarking.parameter(item).values, marks=[*marks, *benchmarking.parameter(item).marks])
     return pytest.param(item, marks=marks)
@@ -86,17 +86,33 @@ def why_left_out(session: RunSession, item: Any) -> tuple[str, str] | None:
     if found is None:
         return None
     probe = session.probe_of(found)
-    if probe.mark in OPTIONAL and not _wanted(item.config, probe.mark, probe.selected_by or probe.name):
-        return probe.mark, probe.left_out
+    if probe.mark == LONG and not _in_mark_expression(item.config, LONG):
+        return LONG, probe.left_out
+    named = probe.name in session.selection.named or LATENCY in session.selection.named
+    if "benchmark" in item.fixturenames and benchmarking.missing(item.config) and not named:
+        return LATENCY, "a first look at latency left out: pytest-benchmark is not installed, or is blocked"
     option = benchmarking.skipped_by(item.config, item)
     return (option, f"tests that {option} skips, left out") if option else None
 
 
-def _wanted(config: pytest.Config, mark: str, probe: str) -> bool:
-    """Return whether an optional probe is asked for, or its mark is in -m: pytest then does as it is told."""
-    named = probe in config.getoption("--parity-probe") and mark == "latency"
-    latency = mark == "latency" and config.getoption("--parity-latency")
-    return named or latency or re.search(rf"\b{mark}\b", config.option.markexpr) is not None
+def level(config: pytest.Config) -> str:
+    """Return the level that is planned: everything where -m names levels, since pytest then selects among it."""
+    return config.getoption("--parity-level") or (FULL if level_by_marks(config) else STANDARD)
+
+
+def level_by_marks(config: pytest.Config) -> bool:
+    """Return whether -m names levels, and no option does."""
+    return not config.getoption("--parity-level") and any(_in_mark_expression(config, name) for name in LEVELS)
+
+
+def also(config: pytest.Config) -> list[str]:
+    """Return the marks of probes that are planned at every level: as -m names them, and latency by its option."""
+    wanted = {LATENCY: config.getoption("--parity-latency")}
+    return [mark for mark in (LATENCY, LONG) if wanted.get(mark) or _in_mark_expression(config, mark)]
+
+
+def _in_mark_expression(config: pytest.Config, mark: str) -> bool:
+    return re.search(rf"\b{mark}\b", config.option.markexpr) is not None
 
 
 def where(item: pytest.Function) -> str:

@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from parity.cases.case import TEST_SET, Case
 from parity.core.errors import ParityError, UsageError
 from parity.probes import registry
-from parity.probes.declaration import FIRST, Devices, Probe, Scope
-from parity.records import PlanItem
+from parity.probes.declaration import FIRST, Devices, Probe, Scope, is_first
+from parity.records import FULL, LEVELS, QUICK, STANDARD, PlanItem
+from parity.records.levels import highest, includes
 from parity.records.measures import BATCH_SIZES as TIMED_SIZES
+from parity.runtimes import registry as runtimes
+from parity.runtimes.base import ORACLE, REFERENCE
 from parity.session.selection import Selection
 
 REFERENCE_CASE = "reference"
 """The case beside which probes about the pair of releases are asked."""
 
 
+SIZE_LEVELS = {1: STANDARD, 13: QUICK, 20: FULL, 256: STANDARD, TEST_SET: FULL}
+"""The default batch sizes, each with the lowest level that has it."""
+
+
 @dataclass
 class Planner:
-    """Plans the items of probes.
+    """Plans the items of probes: those that the level has, and those that options name.
 
     Args:
         selection: what options select.
@@ -28,12 +37,14 @@ class Planner:
 
     Attributes:
         left_out: by name, what of the plan is left out, in words.
+        above: what belongs to a higher level: probes, batch sizes, devices and runtimes.
     """
 
     selection: Selection
     gpus: list[Devices]
     test_size: Callable[[str], int]
     left_out: dict[str, str] = field(default_factory=dict)
+    above: dict[str, None] = field(default_factory=dict)
     _without_floats: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def items(self, probe: Probe) -> list[PlanItem]:
@@ -41,17 +52,61 @@ class Planner:
         names = self.selection.probes
         if names and not probe.always_included and (probe.selected_by or probe.name) not in names:
             return []
-        if probe.about_pair:
-            case = self.selection.cases.get(REFERENCE_CASE)
-            return list(probe.plan(self._scope(case), probe)) if case is not None else []
-        return [item for case in self.selection.cases.values() for item in probe.plan(self._scope(case), probe)]
+        if not (self._named(probe) or self._has(probe.level)):
+            self.above.setdefault(probe.selected_by or probe.name)
+            return []
+        selected = self.selection.cases.items()
+        cases = [case for name, case in selected if not probe.about_pair or name == REFERENCE_CASE]
+        planned = [item for case in cases for item in probe.plan(self._scope(case, probe), probe)]
+        found = []
+        for item in planned:
+            levels = self._levels(item, probe)
+            if missed := [what for what, level in levels.items() if not self._has(level)]:
+                self.above.setdefault(missed[0])
+            else:
+                found.append(msgspec.structs.replace(item, level=highest(*levels.values())))
+        return found
 
-    def _scope(self, case: Case) -> Scope:
+    def _has(self, level: str) -> bool:
+        """Return whether this run has what belongs to `level`."""
+        return includes(self.selection.level, level)
+
+    def left_out_by_level(self) -> str:
+        """Return in one line what the level leaves out; empty where that is nothing."""
+        if not self.above:
+            return ""
+        higher = LEVELS[LEVELS.index(self.selection.level) + 1 :]
+        return (
+            f"level {self.selection.level} leaves out: {', '.join(self.above)}; see --level {' and '.join(higher)} "
+            "(in pytest --parity-level)"
+        )
+
+    def _named(self, probe: Probe) -> bool:
+        """Return whether an option names the probe."""
+        return not self.selection.named.isdisjoint([probe.selected_by or probe.name, probe.mark])
+
+    def _levels(self, item: PlanItem, probe: Probe) -> dict[str, str]:
+        """Return by everything that an item belongs to the lowest level that has it, under the options of this run."""
+        runtime, size = runtimes.require(item.runtime), item.batch_size
+        in_all = runtime.capabilities.role in (REFERENCE, ORACLE) or runtime is runtimes.reader()
+        of_size = self.selection.default_sizes and SIZE_LEVELS.get(size) == item.level
+        name = f"batch size {size}" if size != TEST_SET else "the whole test set"
+        return {
+            probe.selected_by or probe.name: QUICK if self._named(probe) else probe.level,
+            "further runtimes": QUICK if in_all or self.selection.given_runtimes else STANDARD,
+            "further devices": QUICK if is_first((item.jax_device, item.tf_device)) else FULL,
+            name if of_size else f"most of {item.test}": item.level,
+        }
+
+    def _scope(self, case: Case, probe: Probe) -> Scope:
+        sizes = self._sizes(case)
         return Scope(
             case=case,
             runtimes=self.selection.runtimes,
             probes=self.selection.probes or tuple(registry.probes()),
-            sizes=self._sizes(case),
+            sizes=tuple(sizes),
+            levels=sizes,
+            named=self._named(probe),
             gpus=self.gpus,
             timed_sizes=self._timed_sizes(case),
             left_out=self.left_out,
@@ -65,20 +120,20 @@ class Planner:
             self._without_floats[case.name] = discrete_probes(case)
         return self._without_floats[case.name]
 
-    def _sizes(self, case: Case) -> tuple[int, ...]:
-        """Return the selected batch sizes; of the default ones, those that the test set of `case` can fill."""
-        selected = self.selection.sizes
+    def _sizes(self, case: Case) -> dict[int, str]:
+        """Return the batch sizes with their levels; of the default ones, those that the test set of `case` can fill."""
         if not self.selection.default_sizes:
-            return selected
+            return dict.fromkeys(self.selection.sizes, QUICK)
         try:
             examples = self.test_size(case.name)
         except ParityError:
-            return selected  # raised again by each test of the case
-        too_large = ", ".join(str(size) for size in selected if size > examples)
+            return SIZE_LEVELS  # raised again by each test of the case
+        too_large = [size for size, level in SIZE_LEVELS.items() if size > examples and self._has(level)]
         if too_large:
-            why = f"the test set has {examples} examples"
-            self.left_out[case.name] = f"{case.name}: batch size {too_large} left out, {why}"
-        return tuple(size for size in selected if size <= examples)
+            listed, why = ", ".join(map(str, too_large)), f"the test set has {examples} examples"
+            self.left_out[case.name] = f"{case.name}: batch size {listed} left out, {why}"
+        found = {size: level for size, level in SIZE_LEVELS.items() if size <= examples}
+        return found if QUICK in found.values() else {**found, TEST_SET: QUICK}
 
     def _timed_sizes(self, case: Case) -> list[int]:
         """Return the batch sizes at which latency is measured; a larger one than the test set repeats examples."""

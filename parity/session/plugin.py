@@ -22,12 +22,16 @@ from parity.core.errors import PanelError, ParityError, StorageError, UsageError
 from parity.core.ledger import IMPORTING, TimeLedger
 from parity.core.text import plural
 from parity.records import Deprecation, PlanItem
+from parity.records.levels import highest
 from parity.session import interrupts
 from parity.session.collecting import (
     PROBE,
+    also,
     declared,
     explain_nothing,
     has_probe,
+    level,
+    level_by_marks,
     parameter,
     plan_item,
     require_benchmarks,
@@ -35,7 +39,7 @@ from parity.session.collecting import (
     why_left_out,
 )
 
-CASES, SIZES = ("reference",), "1, 13, 20, 256, and the whole test set"
+CASES, SIZES = ("reference",), "13; at standard also 1 and 256; at full also 20 and the whole test set"
 SESSION = pytest.StashKey[Any]()
 REFUSED = pytest.StashKey[Exception]()
 BEFORE = pytest.StashKey[int]()
@@ -54,6 +58,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"only this batch size, or 'test' for the whole test set; may be given several times (default: {SIZES})",
     )  # fmt: skip
     group.addoption("--parity-latency", action="store_true", help="also time every step on every runtime")
+    group.addoption(
+        "--parity-level", choices=records.LEVELS,
+        help="how much to run: quick to write a case, standard (default) to gate an upgrade, full for everything",
+    )  # fmt: skip
     group.addoption("--parity-out", metavar="DIR", help="write run.json and index.html into this folder")
     group.addoption("--parity-cell", metavar="NAME", help="name of this environment in the record (default: tox's)")
     group.addoption("--parity-known-issues", metavar="FILE", help="known issues of your project, beside the package's")
@@ -73,8 +81,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register marks, and refuse an unusable output folder before any work is done."""
     config.addinivalue_line("markers", f"{PROBE}(probe): the probe of a test, by name or as its declaration")
+    for name in records.LEVELS:
+        config.addinivalue_line("markers", f"{name}: the lowest level that has the test, see --parity-level")
     config.addinivalue_line("markers", "long: takes minutes, and runs with -m long alone")
-    config.addinivalue_line("markers", "latency: times steps, and runs with -m latency or --parity-latency")
+    config.addinivalue_line("markers", "latency: times steps; all of them run with -m latency or --parity-latency")
     out = config.getoption("--parity-out")
     try:
         if out:
@@ -138,7 +148,9 @@ def _session(config: pytest.Config) -> Any:
             listed = known_issues.load(Path(issues) if issues else None)
             options = [config.getoption(f"--parity-{name}") for name in ("case", "runtime", "batch-size")]
             with deprecations.collecting(deprecated.append):
-                selection = select(options[0] or CASES, options[1], _probes(config), options[2], LEDGER)
+                selection = select(
+                    options[0] or CASES, options[1], _probes(config), options[2], LEDGER, level(config), also(config)
+                )
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None
         except ParityError as error:
@@ -237,7 +249,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if any("benchmark" in getattr(item, "fixturenames", ()) for item in planned.values()):
         require_benchmarks(session.config)
     try:
-        _session(session.config).begin(list(planned))
+        chosen = highest(*(item.level for item in planned)) if level_by_marks(session.config) else None
+        _session(session.config).begin(list(planned), chosen)
     except ParityError as error:
         _exit(error)
     interrupts.remember(session.config)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from parity.cases.case import TEST_SET
 from parity.probes.declaration import Probe
-from parity.records import PlanItem
+from parity.records import FULL, PlanItem
 from parity.session.selection import Selection
 
 
@@ -26,6 +26,7 @@ def command(item: PlanItem, probe: Probe, where: str, selection: Selection, know
     extra = [] if case == "reference" else [f"--parity-case={case}"]
     if not (selection.default_sizes or probe.about_pair):
         extra.append(f"--parity-batch-size={'test' if item.batch_size == TEST_SET else item.batch_size}")
+    extra += [f"--parity-level={FULL}"] if FULL in (probe.level, item.level) and not probe.mark else []
     extra += ["-m", probe.mark] if probe.mark else []
     extra += [f"--parity-known-issues={known_issues}"] if known_issues else []
     found = [] if ".py::" in where else ["--pyargs"]

@@ -105,11 +105,13 @@ class RunSession:
             self._planner = Planner(self.selection, gpus, lambda name: self.subject(name).dataset.test.size)
         return self._planner
 
-    def begin(self, plan: list[PlanItem]) -> None:
-        """Record the plan."""
+    def begin(self, plan: list[PlanItem], level: str | None = None) -> None:
+        """Record the plan, and its level, where that is not the selected one."""
         self.plan = plan
         self.run.environment |= self.environment.facts
-        self.run.environment["left_out"] = list(self.planner.left_out.values())
+        by_level = self.planner.left_out_by_level()
+        self.run.environment["left_out"] = [*filter(None, [by_level]), *self.planner.left_out.values()]
+        self.run.level = level or self.selection.level
         self.record.begin(self._out, plan)
 
     def begin_test(self, item: PlanItem, where: str) -> None:

@@ -10,6 +10,7 @@ from parity.cases.case import BATCH_SIZES, TEST_SET, Case
 from parity.cases.loading import load
 from parity.core.errors import NotComparableError, UsageError
 from parity.core.ledger import IMPORTING, TimeLedger
+from parity.records import FULL
 from parity.runtimes import registry
 from parity.runtimes.base import VIRTUAL_CPUS, Runtime
 
@@ -24,6 +25,9 @@ class Selection:
         probes: names of probes; empty for all.
         sizes: batch sizes, `TEST_SET` for the whole test set.
         default_sizes: whether nothing else was given; sizes that a test set cannot fill are then left out.
+        level: one of `records.LEVELS`; what options name is planned at every level.
+        given_runtimes: whether options name the runtimes.
+        named: the probes that options name, by their name or mark.
     """
 
     cases: dict[str, Case]
@@ -31,6 +35,9 @@ class Selection:
     probes: tuple[str, ...]
     sizes: tuple[int, ...]
     default_sizes: bool = False
+    level: str = FULL
+    given_runtimes: bool = False
+    named: frozenset[str] = frozenset()
 
     def name_of(self, case: str) -> str:
         """Return the name under which the case named `case` was given."""
@@ -38,9 +45,24 @@ class Selection:
 
 
 def select(
-    cases: Iterable[str], runtimes: Sequence[str], probes: Sequence[str], sizes: Sequence[str], ledger: TimeLedger
+    cases: Iterable[str],
+    runtimes: Sequence[str],
+    probes: Sequence[str],
+    sizes: Sequence[str],
+    ledger: TimeLedger,
+    level: str = FULL,
+    also: Iterable[str] = (),
 ) -> Selection:
-    """Return the selection that options make; what is not given is everything.
+    """Return the selection that options make; what is not given is everything that the level has.
+
+    Args:
+        cases: as options give them, like the next three.
+        runtimes: by name.
+        probes: by name.
+        sizes: batch sizes.
+        ledger: books the time of imports.
+        level: one of `records.LEVELS`.
+        also: marks of further probes that options name.
 
     Raises:
         UsageError: a name or number is not one of those expected.
@@ -59,7 +81,10 @@ def select(
         loaded = {name: load(name) for name in dict.fromkeys(cases)}
     if len({case.name for case in loaded.values()}) < len(loaded):
         raise UsageError("two of the cases have the same name. Rename one: ids and records go by it.")
-    return Selection(loaded, chosen, tuple(probes), numbers, default_sizes=not sizes)
+    return Selection(
+        loaded, chosen, tuple(probes), numbers, default_sizes=not sizes, level=level, given_runtimes=bool(runtimes),
+        named=frozenset([*probes, *also]),
+    )  # fmt: skip
 
 
 def not_installed(framework: str, error: Exception) -> NotComparableError:

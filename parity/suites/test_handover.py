@@ -12,6 +12,14 @@ from parity.session.asserting import Recording, assert_in_order
 from parity.session.run import RunSession
 
 
+@pytest.mark.parity_probe("first_steps")
+def test_first_steps(item: PlanItem, subject: Subject, record: Recording) -> None:
+    """The first steps of a training that was handed over lie on JAX's own trajectory, in every stage."""
+    with subject.ledger.spend(TRAINING):
+        results = subject.shared(Handover).first_steps.results(item.variant)
+    assert_in_order(record(results))
+
+
 @pytest.mark.parity_probe("trajectory")
 def test_trajectory(item: PlanItem, subject: Subject, record: Recording, parity_session: RunSession) -> None:
     """Every step of a training that was handed over lies on JAX's own trajectory, in every stage."""

@@ -10,6 +10,7 @@ from parity.core import failures
 from parity.matrix import tasks, tox
 from parity.records import NO_DEVICE, PASS, PlanItem, Program, Remedy
 from parity.records.cells import Cell
+from parity.records.rows import Place
 from parity.tests.support import samples
 from parity.upgrade import releases, search
 from parity.upgrade import runner as runners
@@ -64,7 +65,7 @@ def leave(reports):
         found = run(pair, **planted)
         found.cell = name
         found.environment["machine"]["python"] = f"{python}.1"
-        fields = PlanItem.__struct_fields__
+        fields = Place.__struct_fields__
         found.plan = [PlanItem(**{key: getattr(check, key) for key in fields}) for check in found.checks]
         [task] = tasks.tasks(Cell.parse(name), reports, [])
         found.inputs = task.request if current else "older"

@@ -1,17 +1,19 @@
 """What a run plans: which items, of which runtimes, at which batch sizes and devices."""
 
+import dataclasses
 from collections import Counter
 
 import pytest
 
 from parity import latency
-from parity.cases.case import TEST_SET
+from parity.cases.case import BATCH_SIZES, PROBES, TEST_SET
 from parity.cases.loading import load
 from parity.core.errors import UsageError
 from parity.probes.declaration import Probe, every_runtime
 from parity.probes.registry import probes
 from parity.probes.seeded_defects import defects
-from parity.records import NO_DEVICE
+from parity.records import FULL, LEVELS, NO_DEVICE, QUICK, STANDARD
+from parity.records.levels import includes
 from parity.records.measures import BATCH_SIZES as TIMED_SIZES
 from parity.runtimes.registry import runtimes
 from parity.session.planning import Planner, gpu_pairs, require_known
@@ -104,11 +106,24 @@ def test_latency_takes_selected_sizes_and_no_step_that_the_case_has_no_probe_for
 
 
 def test_default_sizes_that_the_test_set_cannot_fill_are_left_out_and_others_are_not():
-    selection = Selection({"tiny": tiny.tiny}, (runtimes()["jax"],), ("rng",), (1, 256), default_sizes=True)
-    planner = Planner(selection, [], lambda case: 40)
-    assert {item.batch_size for item in planner.items(probes()["rng"])} == {1}
-    assert set(planner.left_out) == {"tiny"}
+    assert default_sizes(FULL, 40) == ({1, 13, 20, TEST_SET}, {"tiny"})
+    assert default_sizes(STANDARD, 40) == ({1, 13}, {"tiny"})
+    assert default_sizes(QUICK, 40) == ({13}, set())
     assert {item.batch_size for item in plan("rng", sizes=(1, 256))} == {1, 256}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_test_set_smaller_than_the_size_of_every_level_is_asked_whole(level):
+    sizes, left_out = default_sizes(level, 5)
+    assert sizes == ({TEST_SET} if level == QUICK else {1, TEST_SET})
+    assert left_out == {"tiny"}
+
+
+def default_sizes(level, examples):
+    """The default batch sizes of a test set, and the names of what is left out."""
+    selection = Selection({"tiny": tiny.tiny}, (runtimes()["jax"],), ("rng",), (), default_sizes=True, level=level)
+    planner = Planner(selection, [], lambda case: examples)
+    return {item.batch_size for item in planner.items(probes()["rng"])}, set(planner.left_out)
 
 
 def test_a_probe_that_is_declared_elsewhere_is_known_by_its_name_and_no_other():
@@ -197,6 +212,7 @@ OF_THE_REFERENCE_CASE = {
     "artifact": "saved_model:1",
     "finetuning": "saved_model:1",
     "fusion": "saved_model:1",
+    "first_steps": "saved_model:2",
     "trajectory": "saved_model:4",
     "resumption": "saved_model_fresh:1",
     "optimizers": "saved_model:11",
@@ -205,33 +221,98 @@ OF_THE_REFERENCE_CASE = {
 """By test, how many items of each runtime a run of the reference case has where there is no GPU."""
 
 
+AT_STANDARD = {
+    **{probe: EVERY_SIZE.replace(":5", ":3") for probe in PROBES},
+    "power": "jax_float64:24",
+    "relations": OF_THE_REFERENCE_CASE["relations"],
+    "seeded_defects": OF_THE_REFERENCE_CASE["seeded_defects"],
+    "training": "jax:1",
+    "artifact": "saved_model:1",
+    "first_steps": "saved_model:2",
+    "operations": "tf_graph:19",
+    "latency": "jax:2 saved_model:2",
+}
+AT_QUICK = {
+    **dict.fromkeys(PROBES, "jax:1 jax_float64:1 saved_model:1"),
+    "training": "jax:1",
+    "artifact": "saved_model:1",
+}
+
+
+def of_level(level, **selected):
+    """The planner of a run of the reference case at a level, and its items."""
+    selection = Selection({"reference": load("reference")}, tuple(runtimes().values()), (), BATCH_SIZES, True, level)
+    made = Planner(dataclasses.replace(selection, **selected), [], lambda case: 1000)
+    return made, [item for probe in probes().values() if probe.mark != "long" for item in made.items(probe)]
+
+
+def by_test(items):
+    """How many items of each runtime there are, by test."""
+    found = {}
+    for (test, runtime), number in Counter((item.test, item.runtime) for item in items).items():
+        found.setdefault(test, {})[runtime] = number
+    return found
+
+
+def table(expected):
+    """The same from a table above."""
+    return {
+        test: {name: int(number) for name, number in (pair.split(":") for pair in listed.split())}
+        for test, listed in expected.items()
+    }
+
+
+@pytest.mark.parametrize(("level", "expected"), [(STANDARD, AT_STANDARD), (QUICK, AT_QUICK)])
+def test_the_levels_of_the_reference_case_have_these_items(level, expected, frameworks):
+    made, items = of_level(level)
+    assert by_test(items) == table(expected)
+    assert {includes(level, item.level) for item in items} == {True}
+    sentence = made.left_out_by_level()
+    left_out = {"fusion", "resumption", "trajectory", "finetuning", "optimizers", "the whole test set", "batch size 20"}
+    quick = {"power", "relations", "seeded_defects", "latency", "further runtimes", "batch size 1", "batch size 256"}
+    for what in left_out | (quick if level == QUICK else {"further devices", "most of latency"}):
+        assert what in made.above
+        assert what in sentence
+
+
+def test_each_level_has_everything_of_the_one_below_and_full_leaves_out_nothing(frameworks):
+    quick, standard, full = ({item.item: item for item in of_level(level)[1]} for level in LEVELS)
+    assert quick.items() < standard.items() < full.items()
+    assert Counter(item.level for item in full.values()) == {
+        QUICK: len(quick),
+        STANDARD: len(standard) - len(quick),
+        FULL: len(full) - len(standard),
+    }
+    assert of_level(FULL)[0].left_out_by_level() == ""
+
+
+def test_what_options_name_is_planned_at_every_level(frameworks):
+    for selected, test, more in (
+        ({"probes": ("fusion",), "named": frozenset(["fusion"])}, "fusion", {"saved_model": 1}),
+        ({"named": frozenset(["latency"])}, "footprint", {"jax": 1, "saved_model": 1}),
+        ({"sizes": (20,), "default_sizes": False}, "rng", {"jax": 1, "jax_float64": 1, "saved_model": 1}),
+        ({"given_runtimes": True, "runtimes": (runtimes()["tf_xla"],)}, "rng", {"tf_xla": 1}),
+    ):
+        found = by_test(of_level(QUICK, **selected)[1])[test]
+        assert more.items() <= found.items(), (selected, found)
+
+
 @pytest.fixture(scope="module")
 def reference_plan(frameworks):
     """The plan of a run without options: of the reference case, without what has a mark."""
-    from parity.cases.case import BATCH_SIZES
-
-    selection = Selection({"reference": load("reference")}, tuple(runtimes().values()), (), BATCH_SIZES, True)
-    planner = Planner(selection, [], lambda case: 1000)
-    return [item for probe in probes().values() if probe.mark is None for item in planner.items(probe)]
+    return [item for item in of_level(FULL)[1] if item.probe != "latency"]
 
 
 def test_the_plan_of_the_reference_case_has_these_items(reference_plan):
-    found = {}
-    for (test, runtime), number in Counter((item.test, item.runtime) for item in reference_plan).items():
-        found.setdefault(test, {})[runtime] = number
-    expected = {
-        test: {name: int(number) for name, number in (pair.split(":") for pair in listed.split())}
-        for test, listed in OF_THE_REFERENCE_CASE.items()
-    }
-    assert found == expected
-    assert len({item.item for item in reference_plan}) == len(reference_plan) == 420
+    assert by_test(reference_plan) == table(OF_THE_REFERENCE_CASE)
+    assert len({item.item for item in reference_plan}) == len(reference_plan) == 422
 
 
 def test_the_plan_of_the_reference_case_has_these_sizes_and_devices(reference_plan):
     sizes = Counter(item.batch_size for item in reference_plan)
-    assert sizes == {13: 111, 256: 94, TEST_SET: 68, 1: 64, 20: 64, 6: 19}
+    assert sizes == {13: 111, 256: 96, TEST_SET: 68, 1: 64, 20: 64, 6: 19}
     assert Counter((item.jax_device, item.tf_device) for item in reference_plan) == {
-        ("cpu:0", "cpu:0"): 266, ("cpu:0", "none"): 126, ("cpu:1", "cpu:1"): 20, ("cpu:1", "none"): 8,
+        ("cpu:0", "cpu:0"): 268, ("cpu:0", "none"): 126, ("cpu:1", "cpu:1"): 20, ("cpu:1", "none"): 8,
     }  # fmt: skip
 
 

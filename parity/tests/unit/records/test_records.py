@@ -18,6 +18,7 @@ from parity import gate, records
 from parity.core import failures
 from parity.core.errors import RecordError
 from parity.records import Curve, Recorder, Run, Worst, schema
+from parity.records.levels import Level
 from parity.records.numbers import NonFinite, NotNegative
 from parity.tests.support import samples
 
@@ -50,7 +51,11 @@ KNOWN_FIELDS = {
 }
 PLAIN = {bool: st.booleans(), int: st.integers(0, 2**70), float: st.floats(), str: st.text(), type(None): st.none()}
 NOT_NEGATIVE = st.floats(min_value=0)
-ENUMS = {NonFinite: st.sampled_from(NonFinite), NotNegative: st.sampled_from(NotNegative)}
+ENUMS = {
+    NonFinite: st.sampled_from(NonFinite),
+    NotNegative: st.sampled_from(NotNegative),
+    Level: st.sampled_from(records.LEVELS),
+}
 
 
 def of_type(annotation):
