@@ -37,14 +37,14 @@ class Planner:
 
     Attributes:
         left_out: by name, what of the plan is left out, in words.
-        above: what belongs to a higher level: probes, batch sizes, devices and runtimes.
+        above: what belongs to a higher level: batch sizes, and in words probes, devices and runtimes.
     """
 
     selection: Selection
     gpus: list[Devices]
     test_size: Callable[[str], int]
     left_out: dict[str, str] = field(default_factory=dict)
-    above: dict[str, None] = field(default_factory=dict)
+    above: dict[str | int, None] = field(default_factory=dict)
     _without_floats: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def items(self, probe: Probe) -> list[PlanItem]:
@@ -76,26 +76,26 @@ class Planner:
         if not self.above:
             return ""
         higher = LEVELS[LEVELS.index(self.selection.level) + 1 :]
-        return (
-            f"level {self.selection.level} leaves out: {', '.join(self.above)}; see --level {' and '.join(higher)} "
-            "(in pytest --parity-level)"
-        )
+        others = [what for what in self.above if isinstance(what, str)]
+        numbers = [str(what) for what in self.above if what != TEST_SET and not isinstance(what, str)]
+        sizes = [f"batch size {' and '.join(numbers)}"] if numbers else []
+        sizes += ["the whole test set"] if TEST_SET in self.above else []
+        return f"level {self.selection.level} leaves out {', '.join([*sizes, *others])}: --level {' or '.join(higher)}"
 
     def _named(self, probe: Probe) -> bool:
         """Return whether an option names the probe."""
         return not self.selection.named.isdisjoint([probe.selected_by or probe.name, probe.mark])
 
-    def _levels(self, item: PlanItem, probe: Probe) -> dict[str, str]:
+    def _levels(self, item: PlanItem, probe: Probe) -> dict[str | int, str]:
         """Return by everything that an item belongs to the lowest level that has it, under the options of this run."""
         runtime, size = runtimes.require(item.runtime), item.batch_size
         in_all = runtime.capabilities.role in (REFERENCE, ORACLE) or runtime is runtimes.reader()
         of_size = self.selection.default_sizes and SIZE_LEVELS.get(size) == item.level
-        name = f"batch size {size}" if size != TEST_SET else "the whole test set"
         return {
             probe.selected_by or probe.name: QUICK if self._named(probe) else probe.level,
             "further runtimes": QUICK if in_all or self.selection.given_runtimes else STANDARD,
             "further devices": QUICK if is_first((item.jax_device, item.tf_device)) else FULL,
-            name if of_size else f"most of {item.test}": item.level,
+            size if of_size else f"most of {item.test}": item.level,
         }
 
     def _scope(self, case: Case, probe: Probe) -> Scope:
