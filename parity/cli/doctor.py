@@ -96,17 +96,17 @@ def _describe(module: str, *arguments: str) -> tuple[dict[str, Any] | None, str]
     Raises:
         UsageError: the module raised it.
     """
-    import subprocess
+    from parity.core import processes, silence
 
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=quiet, check=False
-    )
+    try:
+        done = processes.run([sys.executable, "-m", module, *arguments], env=quiet)
+    except processes.ProcessSilentError as error:
+        return None, str(error)
     if done.returncode:
         if usage := re.search(_USAGE_ERROR, done.stderr, re.MULTILINE | re.DOTALL):
             raise UsageError(usage[1].strip())
-        lines = done.stderr.strip().splitlines()
-        return None, lines[-1] if lines else f"its process ended with code {done.returncode}"
+        return None, silence.last_words(done.stderr, 1) or f"its process ended with code {done.returncode}"
     return json.loads((done.stdout.strip().splitlines() or ["null"])[-1]), ""
 
 

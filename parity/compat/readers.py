@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from parity.core import environment
+from parity.core import environment, processes
 from parity.core.errors import UsageError
 
 if sys.version_info >= (3, 11):
@@ -76,7 +75,7 @@ def _installed(version: Version) -> list[Limits]:
     if environment.versions()["tensorflow"] != str(version):
         return []
     command = [sys.executable, "-m", "parity.compat.reader"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = processes.run(command)
     found = json.loads(done.stdout.strip().splitlines()[-1]) if done.returncode == 0 else {}
     return [Limits(**found)] if found.get("stablehlo") and found.get("calling_convention") else []
 

@@ -7,6 +7,7 @@ It takes nothing from the project, and imports no numpy and no framework:
 - `storage`: files that are written completely or not at all.
 - `environment`: the versions and the machine, for records.
 - `ledger`, `progress`: the time of a run by purpose, and its progress.
-- `processes`: child processes that answer requests.
+- `processes`: child processes that answer requests, and commands.
+- `silence`: what progress is, and how a process without it is ended.
 - `arrays`: the types of answers.
 """

@@ -21,8 +21,10 @@ from typing import Any
 import msgspec
 
 from parity import records
+from parity.core import silence
 from parity.core.errors import RecordError
 from parity.core.failures import CRASH, TIMEOUT, UNKNOWN, Failure, classify, headline
+from parity.core.silence import Silence
 from parity.records import MISSING, Run, Stopped
 
 LOG = "log.txt"
@@ -63,7 +65,7 @@ class Ended:
 
     Attributes:
         code: its exit code, or the negative number of the signal that ended it.
-        stopped: what ended it: an interrupt, the time limit or a signal; None where it ended by itself.
+        stopped: what ended it: an interrupt, silence, the time limit or a signal; None where it ended by itself.
         log: its output.
     """
 
@@ -78,29 +80,33 @@ def watch(
     time_limit_s: float | None,
     show: Callable[[str], Any],
     interrupted: Callable[[], bool],
+    silence_s: float | None = None,
 ) -> Ended:
-    """Run `command` to its end, or until the time limit or an interrupt, and return how it ended.
+    """Run `command` to its end, or until it is silent, the time limit or an interrupt, and return how it ended.
 
     Args:
         command: the program and its arguments.
         log: the file to which its output is appended.
-        time_limit_s: seconds after which it is killed; None for no limit.
+        time_limit_s: seconds after which it is ended; None for no limit.
         show: takes its output, as it comes.
         interrupted: returns whether it is to be interrupted.
+        silence_s: seconds of silence after which it is ended; None for the limit of `silence` for a cell.
     """
+    silence_s = silence.limit_s(silence.CELL) if silence_s is None else silence_s
     log.parent.mkdir(parents=True, exist_ok=True)
     decode, texts = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode, []
     # The child writes to the file itself, not to a pipe: a grandchild that holds the output open delays nothing.
     with log.open("ab") as output, log.open("rb") as written:
         written.seek(0, os.SEEK_END)
 
-        def forward() -> None:
+        def forward() -> bool:
             if text := decode(written.read()):
                 texts.append(text)
                 show(text)
+            return bool(text)
 
         try:
-            code, stopped, usage = supervise(command, output.fileno(), forward, time_limit_s, interrupted)
+            code, stopped, usage = supervise(command, output.fileno(), forward, time_limit_s, silence_s, interrupted)
         finally:
             forward()
     text = "".join(texts)
@@ -110,6 +116,8 @@ def watch(
         stopped = INTERRUPTED
     elif stopped is None and code < 0:
         stopped = Stopped(records.CRASH, CRASH, _describe_signal(code, text, usage))
+    elif stopped is not None and stopped.status == records.TIMEOUT and (place := silence.where(text)):
+        stopped = msgspec.structs.replace(stopped, evidence=f"{stopped.evidence} in {place}")
     return Ended(code, stopped, text)
 
 
@@ -119,20 +127,23 @@ _INTERRUPT_NOTED = re.compile(r"(?m)^(?:!+ KeyboardInterrupt !+|parity: interrup
 def supervise(
     command: list[str],
     output: int | None,
-    poll: Callable[[], Any],
+    poll: Callable[[], bool],
     time_limit_s: float | None,
+    silence_s: float,
     interrupted: Callable[[], bool],
     patience_s: float | None = None,
 ) -> tuple[int, Stopped | None, resource.struct_rusage]:
     """Run `command` as the leader of a process group, and kill what is left of the group when the leader has ended.
 
-    An interrupt is passed on; the child is killed if it has not ended `patience_s` (default `PATIENCE_S`) later.
+    An interrupt is passed on; the child is killed if it has not ended `patience_s` (default `PATIENCE_S`) later. After
+    a limit the leader is aborted, so that a Python with faulthandler prints where it was, and the group is killed.
 
     Args:
         command: the program and its arguments.
         output: a file descriptor for its output; None for that of this process.
-        poll: called several times a second until the child has ended.
-        time_limit_s: seconds after which the group is killed; None for no limit.
+        poll: called several times a second until the child has ended; returns whether there is new output.
+        time_limit_s: seconds after which the group is ended; None for no limit.
+        silence_s: seconds without progress after which the group is ended; see `silence`.
         interrupted: returns whether the child is to be interrupted.
         patience_s: seconds.
 
@@ -143,16 +154,21 @@ def supervise(
         command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         preexec_fn=_prepare_child,  # noqa: PLW1509 - safe in a process of one thread
     )  # fmt: skip
-    stopped = None
+    stopped, quiet = None, Silence(child.pid, silence_s)
     deadline = time.monotonic() + (math.inf if time_limit_s is None else time_limit_s)
     try:
         while not _has_ended(child.pid):
-            poll()
+            if poll():
+                quiet.heard()
             if stopped is None and interrupted():
                 stopped, deadline = INTERRUPTED, time.monotonic() + (PATIENCE_S if patience_s is None else patience_s)
                 os.kill(child.pid, signal.SIGINT)
-            elif time.monotonic() > deadline:
-                stopped = stopped or Stopped(records.TIMEOUT, TIMEOUT, f"no end after {time_limit_s:.0f} s")
+            elif stopped is not None and time.monotonic() > deadline:
+                _kill_group(child.pid)
+            elif stopped is None and (time.monotonic() > deadline or quiet.reached()):
+                why = f"no end after {time_limit_s:.0f} s" if time.monotonic() > deadline else str(quiet)
+                stopped = Stopped(records.TIMEOUT, TIMEOUT, why)
+                silence.abort(child.pid)
                 _kill_group(child.pid)
             time.sleep(_POLL_S)
     finally:
@@ -160,7 +176,7 @@ def supervise(
         _kill_group(child.pid)
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-    if stopped is not INTERRUPTED and child.returncode != -signal.SIGKILL:
+    if stopped is not INTERRUPTED and child.returncode not in (-signal.SIGABRT, -signal.SIGKILL):
         stopped = None  # it ended by itself at the last moment
     return child.returncode, stopped, usage
 
@@ -199,13 +215,8 @@ def complete_record(folder: Path, blank: Run, ended: Ended) -> Run:
         run = records.read(folder)
     except RecordError:
         run = blank
-    run.stopped = _why_stopped(run, ended)
-    if run.stopped is not None and run.stopped.status in (records.CRASH, records.TIMEOUT):
-        seen = {check.item for check in run.checks}
-        current = next((item for item in run.plan if item.item not in seen), None)
-        if current is not None:
-            why = msgspec.structs.asdict(run.stopped)
-            run.checks.append(current.check(leaf="*", **why, message=run.stopped.evidence))
+    if run.stopped is None:  # a run that was silent has recorded that itself
+        run.stop(_why_stopped(run, ended))
     return run
 
 

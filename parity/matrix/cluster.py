@@ -20,6 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from parity import __version__, records
+from parity.core import processes
 from parity.core.errors import NotComparableError, UsageError
 from parity.core.failures import CRASH
 from parity.core.storage import output_folder
@@ -120,12 +121,13 @@ def _tracked(project: Path) -> list[Path]:
     """Return the files that git tracks in `project` and that are there, except the records."""
     command = ["git", "ls-files", "-z", "--", ".", ":!reports"]
     try:
-        listed = subprocess.run(command, cwd=project, capture_output=True, check=True, text=True).stdout
+        done = processes.run(command, cwd=project)
+        done.check_returncode()
     except (OSError, subprocess.CalledProcessError):
         raise UsageError(
             f"{project} is not a git checkout. Expected one, because the files that git tracks are sent to the workers."
         ) from None
-    return [Path(name) for name in listed.split("\0") if name and (project / name).is_file()]
+    return [Path(name) for name in done.stdout.split("\0") if name and (project / name).is_file()]
 
 
 def _exports(reports: Path) -> list[Path]:

@@ -185,9 +185,14 @@ def is_final(run: Run) -> bool:
     """Return whether another start would find the same.
 
     It would where the run ended by itself and saw everything, or where a resolver says that the releases cannot be
-    installed together. A crash, a timeout or an interrupt may be the machine's, and not the releases'.
+    installed together.
     """
-    outcome = cells.outcome(run)
+    ended = run.stopped is not None or (run.state == records.COMPLETE and cells.outcome(run).status != MISSING)
+    return ended and is_settled(run)
+
+
+def is_settled(run: Run) -> bool:
+    """Return whether nothing in `run` may be the machine's and not the releases': a crash, a timeout, an interrupt."""
     if run.stopped is not None:
-        return outcome.failure == RESOLVER
-    return run.state == records.COMPLETE and outcome.status not in (CRASH, TIMEOUT, MISSING)
+        return run.stopped.status == ERROR and run.stopped.failure == RESOLVER
+    return all(check.status not in (CRASH, TIMEOUT) for check in run.checks)

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from parity import records
+from parity.core import processes, silence
 from parity.core.errors import RecordError, UsageError
+from parity.core.failures import TIMEOUT
 from parity.core.storage import output_folder
 from parity.matrix.cell_run import summary
 from parity.matrix.installation import uv
+from parity.matrix.orphan_guard import SILENT
 from parity.matrix.tasks import Task, tasks
 from parity.records import Run, Stopped
 from parity.records.cells import ARCHIVE, EXPORT, VERIFY, Cell
@@ -35,7 +38,7 @@ def declared(project: Path, label: str) -> list[str]:
     """
     which = ["-d"] if label == DEFAULT else ["-m", label]
     command = [sys.executable, "-m", "tox", "list", "--no-desc", "-q", *which]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    done = processes.run(command, cwd=project)
     names = [line.strip() for line in done.stdout.splitlines()]
     found = [name for name in dict.fromkeys(names) if _is_cell(name)]
     if done.returncode or not found:
@@ -72,7 +75,7 @@ def has_python(version: str) -> bool:
     """
     options = ["--no-python-downloads", "--python-preference", "system"]
     command = [uv(), "python", "find", *options, f"cpython{version}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = processes.run(command)
     if done.returncode and "interpreter" not in done.stderr:  # none is found, or it cannot be started
         raise UsageError(f"uv cannot look for Python {version}: {done.stderr.strip()}. Correct its settings.")
     return done.returncode == 0
@@ -113,19 +116,20 @@ def run_cells(
         listed = ",".join(names)
         tox = [sys.executable, "-m", "tox", "run-parallel", "-q", f"--parallel={jobs}", "--parallel-no-spinner"]
         tox += [f"--result-json={results}", "-x", f"tox.env_list={listed}", "-e", listed]
-        _guarded([*tox, "--", f"--reports={reports}", "--quiet", *options], project, cancelled)
+        code = _guarded([*tox, "--", f"--reports={reports}", "--quiet", *options], project, cancelled)
         environments = {}
         with suppress(OSError, ValueError):  # an interrupted tox writes none
             environments = json.loads(results.read_text(encoding="utf-8"))["testenvs"]
+    silent = f"tox made no progress for {silence.limit_s(silence.TOX):g} s" if code == SILENT else ""
     for name in names:
-        reason = "interrupted" if cancelled() else _not_started(name, environments.get(name))
+        reason = "interrupted" if cancelled() else silent or _not_started(name, environments.get(name))
         for task in tasks_of(project, name, reports):
             missing = bool(reason) or not (reports / task.name / "run.json").is_file()
-            stopped = Stopped(records.MISSING, "", reason or "it left no record")
+            stopped = Stopped(records.MISSING, TIMEOUT if silent else "", reason or "it left no record")
             show(seal_stopped(task, reports, stopped) if missing else _summary(reports / task.name))
 
 
-def _guarded(command: list[str], project: Path, cancelled: Callable[[], bool]) -> None:
+def _guarded(command: list[str], project: Path, cancelled: Callable[[], bool]) -> int:
     guard = [sys.executable, "-I", "-m", "parity.matrix.orphan_guard", *command]
     with subprocess.Popen(guard, cwd=project, stdin=subprocess.PIPE, stdout=2, start_new_session=True) as process:
         assert process.stdin is not None
@@ -136,6 +140,7 @@ def _guarded(command: list[str], project: Path, cancelled: Callable[[], bool]) -
         finally:
             process.stdin.close()
             process.wait()
+    return process.returncode
 
 
 def tasks_of(project: Path, name: str, reports: Path, options: Iterable[str] = ()) -> list[Task]:

@@ -30,6 +30,7 @@ from parity.records.statuses import (
     ABORTED,
     ANSWERED,
     COMPLETE,
+    CRASH,
     EXPORT,
     IN_ORDER,
     JOINT,
@@ -39,7 +40,9 @@ from parity.records.statuses import (
     NOUNS,
     REMEDIED,
     SCHEMA,
+    TIMEOUT,
     WHOLE,
+    WHOLE_AGAIN,
     Mode,
     State,
 )
@@ -180,6 +183,25 @@ class Run(msgspec.Struct):
     def compared(self) -> bool:
         """Return whether TensorFlow answered anything; without that, passing says nothing about the pair."""
         return any(check.tf_device != NO_DEVICE and check.status in ANSWERED for check in self.checks)
+
+    def stop(self, stopped: Stopped | None, current: str | None = None) -> None:
+        """Record what stopped the run; an item that a crash or a timeout has interrupted gets a check that says so.
+
+        Args:
+            stopped: why; None where the run ended by itself.
+            current: the item that was being checked; the first without a check if None.
+        """
+        self.stopped = stopped
+        if stopped is None or stopped.status not in (CRASH, TIMEOUT):
+            return
+        seen = {check.item for check in self.checks}
+        found = next((item for item in self.plan if item.item == current), None)
+        if current is None:
+            found = next((item for item in self.plan if item.item not in seen), None)
+        if found is not None:
+            whole = any(check.item == found.item and check.leaf == WHOLE for check in self.checks)
+            why = msgspec.structs.asdict(stopped)
+            self.checks.append(found.check(leaf=WHOLE_AGAIN if whole else WHOLE, **why, message=stopped.evidence))
 
     def verdict(self) -> str:
         """Return the verdict in one sentence."""

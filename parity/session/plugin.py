@@ -23,7 +23,7 @@ from parity.core.ledger import IMPORTING, TimeLedger
 from parity.core.text import plural
 from parity.records import Deprecation, PlanItem
 from parity.records.levels import highest
-from parity.session import interrupts
+from parity.session import interrupts, watchdog
 from parity.session.collecting import (
     PROBE,
     also,
@@ -139,7 +139,10 @@ def _session(config: pytest.Config) -> Any:
         )
     if SESSION not in config.stash:
         deprecated: list[Deprecation] = []
+        out = Path(config.getoption("--parity-out")) if config.getoption("--parity-out") else None
+        cell = config.getoption("--parity-cell") or os.environ.get("TOX_ENV_NAME") or "local"
         try:
+            watchdog.watch(config, out, cell)
             with LEDGER.spend(IMPORTING):
                 from parity.compat import known_issues
                 from parity.session.run import RunSession
@@ -155,9 +158,7 @@ def _session(config: pytest.Config) -> Any:
             raise pytest.UsageError(str(error)) from None
         except ParityError as error:
             _exit(error)
-        out = config.getoption("--parity-out")
-        cell = config.getoption("--parity-cell") or os.environ.get("TOX_ENV_NAME") or "local"
-        config.stash[SESSION] = RunSession(selection, cell, Path(out) if out else None, LEDGER, listed)
+        config.stash[SESSION] = RunSession(selection, cell, out, LEDGER, listed)
         if issues:
             config.stash[SESSION].run.environment["known_issues"] = issues
         for found in deprecated:

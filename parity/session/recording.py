@@ -11,7 +11,7 @@ import msgspec
 from parity import records
 from parity.compat import known_issues
 from parity.compat.handshake import Prediction
-from parity.core.failures import CRASH, NUMERIC, Failure, classify
+from parity.core.failures import NUMERIC, Failure, classify
 from parity.records import NO_DEVICE, WHOLE, WHOLE_AGAIN, Check, Deprecation, PlanItem, Recorder, Remedy, Run
 from parity.scoring.rules import LeafResult
 
@@ -77,7 +77,8 @@ class RunRecord:
             return
         status = getattr(error, "status", records.ERROR)
         message = "\n".join(filter(None, (str(error) or type(error).__name__, note)))
-        failure = Failure(CRASH, message) if status == records.CRASH else classify(f"{type(error).__name__}: {error}")
+        ended = status in (records.CRASH, records.TIMEOUT)  # the class of failure has the same name
+        failure = Failure(status, message) if ended else classify(f"{type(error).__name__}: {error}")
         check = item.check(
             leaf=WHOLE, status=status, failure=failure.kind, evidence=failure.evidence,
             message=message, repeat=repeat or None,

@@ -118,7 +118,7 @@ def _notes(found: Upgrade) -> Iterator[str]:
     yield f"{found.python.sentence} Cells run now: {len(found.made)}."
     older = [name for name, one in found.corners.items() if one and not one.current]
     if older:
-        yield f"Out of date (other options, or another version of parity): {', '.join(older)}."
+        yield f"Out of date (other options, another version of parity, a crash or a timeout): {', '.join(older)}."
     for name, one in found.corners.items():
         if one is not None and one.run.stopped is not None:
             yield one_line(f"{name}: {one.outcome}.", 600)

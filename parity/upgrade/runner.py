@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ from packaging.version import Version
 from parity import records
 from parity.cases.loading import available
 from parity.compat import known_issues
+from parity.core import processes
 from parity.core.errors import NotComparableError, RecordError, UsageError
 from parity.core.failures import RESOLVER
 from parity.matrix import installation, tox
-from parity.matrix.tasks import is_current, tasks
+from parity.matrix.tasks import is_current, is_settled, tasks
 from parity.records import COMPLETE, MISSING, Run, cells
 from parity.records.cells import Cell, Outcome
 from parity.upgrade.pairs import Pair
@@ -34,7 +34,7 @@ _LONGEST_FOLDER = 80
 
 @dataclass(frozen=True)
 class CellRecord:
-    """The record of a cell in `folder`; `current`: a new run would have the same inputs."""
+    """The record of a cell in `folder`; `current`: it was made now, or a new run would have the same inputs and end."""
 
     cell: Cell
     folder: Path
@@ -136,7 +136,7 @@ class CellRunner:
             return None
         cell = Cell.parse(name)
         [task] = tasks(cell, self.reports, list(self.options))
-        return CellRecord(cell, self.reports / name, run, is_current(run, task))
+        return CellRecord(cell, self.reports / name, run, is_current(run, task) and is_settled(run))
 
     def run(self, pairs: Iterable[Pair], python: str) -> dict[Pair, CellRecord]:
         """Run the cells of `pairs` on that Python and return their records.
@@ -164,7 +164,7 @@ class CellRunner:
             # An older record stays where tox cannot even start.
             if older is not None and not record.current and older.started_at == record.run.started_at:
                 raise NotComparableError(f"{name} was not run; see above. Correct that, and run this command again.")
-            found[pair] = record
+            found[pair] = replace(record, current=True)
         return found
 
 
@@ -211,7 +211,10 @@ def why_uninstallable(pair: Pair, python: str) -> str:
         installation.uv(), "pip", "compile", "-q", "--no-header", "--color", "never", "--python-version", python, "-",
     ]  # fmt: skip
     requirements = "\n".join(installation.all_requirements(cell))
-    done = subprocess.run(command, input=requirements, capture_output=True, text=True, check=False)
+    try:
+        done = processes.run(command, given=requirements)
+    except processes.ProcessSilentError as error:
+        raise NotComparableError(f"{pair} on Python {python}: {error}. Run this again.") from None
     refused = installation.refusal(done.returncode, done.stderr)
     if refused is None:
         return ""

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import textwrap
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from parity.core import silence
 from parity.core.errors import NotComparableError, UsageError
 from parity.core.storage import output_folder
 
@@ -64,7 +64,7 @@ def measure(arguments: Namespace) -> int:
         UsageError: the name is not that of a pair of releases, there is no training, or the environment is another's.
         NotComparableError: the pair cannot be installed or measured.
     """
-    from parity.matrix.child_process import python
+    from parity.matrix.child_process import python, supervise
     from parity.matrix.installation import install_command, require_environment_of
     from parity.records.cells import Cell
 
@@ -79,10 +79,10 @@ def measure(arguments: Namespace) -> int:
     out.unlink(missing_ok=True)  # if this measurement fails, none of other releases is left in its place
     measuring = python("-m", "parity.studies.false_alarms.measuring", str(out), f"--seeds={arguments.seeds}")
     for step, command in (("installed", install_command(cell)), ("measured", measuring)):
-        if subprocess.run(command, check=False).returncode:
-            raise NotComparableError(
-                f"{cell.name} cannot be {step}; the output above has the reason. Expected a pair that can be installed."
-            )
+        code, stopped, _ = supervise(command, None, lambda: False, None, silence.limit_s(silence.CELL), lambda: False)
+        if code:
+            reason = stopped.evidence if stopped else "the output above has the reason"
+            raise NotComparableError(f"{cell.name} cannot be {step}: {reason}. Expected a pair that can be installed.")
     print(f"Scores: {out}")
     return 0
 

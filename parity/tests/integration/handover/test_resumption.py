@@ -268,7 +268,7 @@ def test_a_killed_process_and_a_second_export_go_on_to_the_bit(trajectories, beg
     try:
         first = interruption._process
         interruption.interrupt()
-        assert first.returncode == -signal.SIGKILL
+        assert first.exit_code() == -signal.SIGKILL
         arrived = interruption.arrived()
     finally:
         interruption.close()

@@ -5,16 +5,17 @@ import resource
 import signal
 import sys
 import time
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
 
 from parity import records
-from parity.core import failures
+from parity.core import failures, silence
 from parity.matrix import child_process
 from parity.matrix.child_process import INTERRUPTED, DeferredInterrupt, complete_record, python, watch
 from parity.records import ABORTED, COMPLETE, CRASH, ERROR, MISSING, PASS, TIMEOUT
-from parity.tests.support import samples
+from parity.tests.support import hanging, samples
+from parity.tests.support.hanging import gone
 
 BEGUN = """
 import os, signal, subprocess, sys, time
@@ -36,10 +37,10 @@ LIMIT_S = 30.0
 def run(tmp_path):
     """The record and the end of a child that begins a run, and then does what a script says."""
 
-    def of(script, limit_s=LIMIT_S, begun=BEGUN, show=lambda text: None, interrupt=None):
+    def of(script, limit_s=LIMIT_S, begun=BEGUN, show=lambda text: None, interrupt=None, silence_s=LIMIT_S):
         command = python("-c", begun + script, str(tmp_path))
         interrupt = interrupt or DeferredInterrupt()
-        ended = watch(command, tmp_path / "log.txt", limit_s, show, lambda: interrupt.requested)
+        ended = watch(command, tmp_path / "log.txt", limit_s, show, lambda: interrupt.requested, silence_s)
         return complete_record(tmp_path, samples.run(cell="blank", state=ABORTED), ended), ended
 
     return of
@@ -60,19 +61,7 @@ def requested_when(text, interrupt):
     return show
 
 
-def gone(pid, within_s=10.0):
-    """Whether a process has ended; nobody may have collected it."""
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
-        try:
-            if sys.platform == "linux" and Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-            os.kill(pid, 0)
-        except (ProcessLookupError, FileNotFoundError):
-            return True
-        time.sleep(0.05)
-    return False
-
+SEALED = "recorder.seal('complete', {'importing': 1.0});"
 
 # What ends it from within
 
@@ -137,17 +126,63 @@ def test_memory_that_is_refused_is_an_error_that_says_so(run):
     assert statuses(refused) == [PASS, MISSING, MISSING]
 
 
-def test_a_hang_is_a_timeout_of_the_running_item_and_ends_its_process_group(run, tmp_path):
-    script = """
+@pytest.mark.parametrize("limited", ["limit_s", "silence_s"])
+def test_a_hang_is_a_timeout_of_the_running_item_and_ends_its_process_group(run, tmp_path, limited):
+    script = f"""
 other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 Path(sys.argv[1], "pid").write_text(str(other.pid))
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-time.sleep(600)
+{hanging.SLEEPS}
 """
-    hung, _ = run(script, limit_s=2.0)
+    hung, _ = run(script, **{limited: 2.0})
     assert statuses(hung) == [PASS, TIMEOUT, MISSING]
-    assert hung.stopped == records.Stopped(TIMEOUT, failures.TIMEOUT, "no end after 2 s")
+    assert (hung.stopped.status, hung.stopped.failure) == (TIMEOUT, failures.TIMEOUT)
+    why = {"limit_s": "no end after 2 s", "silence_s": "no progress for 2 s"}[limited]
+    assert hung.stopped.evidence.startswith(f"{why} in asleep (<string>:")
+    assert hung.checks[1].message == hung.stopped.evidence
     assert gone(int((tmp_path / "pid").read_text()))
+
+
+def test_a_run_that_computes_without_output_for_longer_than_the_limit_is_not_ended(run):
+    done, _ = run(f"{hanging.COMPUTES}\n{SEALED}", silence_s=hanging.LIMIT_S)
+    assert (done.state, done.stopped) == (COMPLETE, None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which threads wait for a CPU")
+def test_a_run_at_low_priority_beside_eight_busy_processes_is_not_ended(run, tmp_path):
+    script = f"""
+until = time.monotonic() + 60
+while time.monotonic() < until and not Path(sys.argv[1], "go").exists():
+    time.sleep(0.05)
+try:
+    Path("/proc/self/autogroup").write_text("19")  # of the session of its own, where there are such groups
+except OSError:
+    pass
+{hanging.STARVES}
+Path(sys.argv[1], "used").write_text(str(used_s))
+{SEALED}
+"""
+    with ExitStack() as busy:
+
+        def show(text):
+            if "begun" in text:
+                busy.enter_context(hanging.busy(apart=True))
+                (tmp_path / "go").touch()
+
+        done, _ = run(script, show=show, silence_s=hanging.LIMIT_S)
+    assert (done.state, done.stopped) == (COMPLETE, None)
+    assert float((tmp_path / "used").read_text()) < silence.CPU_SHARE * hanging.WORK_S  # else it was not starved
+
+
+def test_a_silent_run_that_has_recorded_so_itself_is_not_a_crash(run):
+    script = """
+from parity.records import Stopped, seal
+recorder.run.stopped = Stopped("timeout", "timeout", "no progress for 3 s in f (x.py:1)")
+recorder.seal("aborted", {})
+os.abort()
+"""
+    stopped, _ = run(script)
+    assert (stopped.stopped.status, stopped.stopped.evidence) == (TIMEOUT, "no progress for 3 s in f (x.py:1)")
 
 
 def test_what_a_child_leaves_behind_is_ended_and_not_waited_for(run, tmp_path):
@@ -179,8 +214,6 @@ def test_no_group_is_signalled_whose_leader_has_been_waited_for(run, monkeypatch
 
 
 # What ends it by itself
-
-SEALED = "recorder.seal('complete', {'importing': 1.0});"
 
 
 @pytest.mark.parametrize("code", [0, 1])

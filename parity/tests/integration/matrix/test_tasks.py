@@ -416,6 +416,42 @@ def test_a_whole_run_is_kept_unless_a_check_of_it_crashed_timed_out_or_is_missin
     assert up_to_date(task, tmp_path) == (run if status in (FAIL, ERROR) else None)
 
 
+@pytest.mark.parametrize("status", [CRASH, TIMEOUT])
+def test_a_whole_run_with_failures_is_made_again_where_one_check_was_lost(made, tmp_path, status):
+    _, task = made(PASSES.replace("samples.check()", "samples.check(status='fail')"))
+    assert up_to_date(task, tmp_path) is not None
+    one_more = f"recorder.add(samples.check(leaf='x', status={status!r}))\nrecorder.seal"
+    _, task = made(PASSES.replace("samples.check()", "samples.check(status='fail')").replace("recorder.seal", one_more))
+    assert up_to_date(task, tmp_path) is None
+
+
+@pytest.mark.parametrize("state", [records.INTERRUPTED, records.ABORTED])
+def test_a_run_that_was_interrupted_or_aborted_is_made_again(made, tmp_path, state):
+    run, task = made(PASSES.replace('"complete"', repr(state)))
+    assert (run.state, up_to_date(task, tmp_path)) == (state, None)
+
+
+@pytest.mark.parametrize("end", ["import os; os._exit(9)", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
+def test_a_run_that_was_ended_before_its_seal_is_made_again(made, tmp_path, end):
+    _, task = made(PASSES.replace('recorder.seal("complete", {"importing": 2.0})', end))
+    assert up_to_date(task, tmp_path) is None
+
+
+@pytest.mark.parametrize("limited", [{"time_limit_s": 1.0}, {"silence_s": 1.0}], ids=["time-limit", "silence"])
+def test_a_run_that_is_ended_after_a_limit_is_made_again(made, tmp_path, monkeypatch, watching, limited):
+    limits = {"time_limit_s": None, "silence_s": 60.0, **limited}
+    command = tuple(python("-c", PASSES.replace("recorder.seal", "import time; time.sleep(600)\nrecorder.seal"),
+                           str(tmp_path / PAIR.name)))  # fmt: skip
+    task = Task(PAIR.name, JOINT, command, "these", PAIR)
+    clear(task, tmp_path, "")
+
+    def watched(command, log):
+        return watch(command, log, show=lambda text: None, interrupted=lambda: False, **limits)
+
+    run = make(task, tmp_path, Installed(versions=VERSIONS), watched)
+    assert (outcome(run).status, up_to_date(task, tmp_path)) == (TIMEOUT, None)
+
+
 def test_a_record_under_other_installed_versions_is_made_again(made, tmp_path):
     run, task = made(PASSES)
     assert up_to_date(task, tmp_path, VERSIONS) == up_to_date(task, tmp_path) == run

@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from parity import records
+from parity.core import failures, silence
 from parity.matrix import orphan_guard, tox
 from parity.matrix.tasks import tasks
 from parity.records import MISSING, Stopped
 from parity.records.cells import Cell
-from parity.tests.support import samples
+from parity.tests.support import hanging, samples
 from parity.tests.support.small_matrix import BROKEN, EXPORT, NO_PYTHON, PAIRS, VERIFY, Project, ends, started
 
 pytestmark = pytest.mark.slow
@@ -71,6 +72,21 @@ def test_a_cell_that_tox_cannot_start_is_recorded_as_missing_with_the_reason(pro
     assert project.outcomes() == {NO_PYTHON: MISSING, BROKEN: MISSING, PAIRS[0]: "pass"}
     assert records.read(project.reports / NO_PYTHON).stopped.evidence == "no Python 3.99 here"
     assert records.read(project.reports / BROKEN).stopped.evidence == "parity: no such luck"
+
+
+def test_a_silent_tox_is_ended_by_its_guard(monkeypatch):
+    monkeypatch.setattr(orphan_guard, "_input_closed", lambda: False)
+    monkeypatch.setenv(silence.VARIABLE, "0.4")
+    assert orphan_guard.main(["sleep", "600"]) == orphan_guard.SILENT
+    assert orphan_guard.main([sys.executable, "-c", hanging.COMPUTES]) == 0
+
+
+def test_cells_that_a_silent_tox_did_not_start_are_recorded_as_missing_with_the_reason(project, monkeypatch):
+    monkeypatch.setattr(tox, "_guarded", lambda *arguments: orphan_guard.SILENT)
+    run(project, PAIRS[0])
+    stopped = records.read(project.reports / PAIRS[0]).stopped
+    assert (stopped.status, stopped.failure) == (MISSING, failures.TIMEOUT)
+    assert "tox made no progress" in stopped.evidence
 
 
 def test_an_environment_that_cannot_be_made_is_recorded_with_the_reason(project):

@@ -14,7 +14,7 @@ from parity.compat import readers
 from parity.core import failures
 from parity.core.errors import NotComparableError, UsageError
 from parity.matrix import tasks, tox
-from parity.records import ERROR, MISSING, Stopped, atlas, cells
+from parity.records import CRASH, ERROR, MISSING, TIMEOUT, Stopped, atlas, cells
 from parity.records.cells import Cell
 from parity.tests.support import samples
 from parity.tests.support.pairs import NEW, OLD, SKEW, four, leave, machine, reports, run, runner, set_index, skewed  # noqa: F401
@@ -152,6 +152,23 @@ def test_what_is_out_of_date_or_lacking_is_run_on_the_python_of_the_others(
     assert {name: one.cell.name for name, one in found.corners.items()} == {
         name: pair.cell("3.12") for name, pair in corners(OLD, NEW).items()
     }
+
+
+@pytest.mark.parametrize("status", [CRASH, TIMEOUT])
+@pytest.mark.parametrize("how", ["stopped", "check"])
+def test_what_crashed_or_timed_out_is_run_again_although_its_inputs_are_the_same(
+    runner, four, machine, reports, monkeypatch, status, how
+):
+    set_index(monkeypatch, jax=[], tensorflow=[])
+    before = records.read(reports / OLD.cell("3.12"))
+    if how == "stopped":
+        before.stopped = Stopped(status, status, "planted")
+    else:
+        before.checks[0] = structs.replace(before.checks[0], status=status)
+    records.seal(reports / OLD.cell("3.12"), before)
+    found = decide(OLD, NEW, runner, None)
+    assert machine.ran == [OLD.cell("3.12")]
+    assert all(one.current for one in found.corners.values())
 
 
 def test_records_on_several_pythons_are_taken_and_named(runner, four, leave, machine, reports, monkeypatch):
