@@ -67,19 +67,30 @@ def gone(pid, within_s=10.0):
     return False
 
 
-@contextmanager
-def busy(seconds=WORK_S + 0.5, count=8, apart=False):
-    """Keeps the core that `STARVES` chooses busy with as many processes, for some seconds.
+BUSY = f"""
+import os, time
+os.sched_setaffinity(0, [sorted(os.sched_getaffinity(0))[-1]])
+until = time.monotonic() + {WORK_S + 0.5}
+os.write(1, b"x")
+while time.monotonic() < until:
+    pass
+"""
+"""Keeps the core that `STARVES` chooses busy."""
+BESIDE = f"""
+import subprocess, sys
+command = [sys.executable, "-SEc", {BUSY!r}]
+processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(8)]
+for process in processes:
+    process.stdout.read(1)
+"""
+"""Leaves eight busy processes behind, which are nobody's children then, in the session that it was started in: Linux
+may share its CPUs between sessions first."""
 
-    They are in this session, or each in its own: Linux may share its CPUs between sessions first.
-    """
-    core = sorted(os.sched_getaffinity(0))[-1]
-    script = (
-        f"import os, time; os.sched_setaffinity(0, [{core}]); until = time.monotonic() + {seconds}; os.write(1, b'x')"
-    )
-    script += f"\nwhile time.monotonic() < until and os.getppid() == {os.getpid()}: pass"
-    command, where = [sys.executable, "-SEc", script], {"stdout": subprocess.PIPE, "start_new_session": apart}
-    processes = [subprocess.Popen(command, **where) for _ in range(count)]
+
+@contextmanager
+def busy(count=8):
+    """Keeps that core busy with as many processes."""
+    processes = [subprocess.Popen([sys.executable, "-SEc", BUSY], stdout=subprocess.PIPE) for _ in range(count)]
     try:
         for process in processes:
             process.stdout.read(1)

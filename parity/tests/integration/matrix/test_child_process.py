@@ -5,7 +5,6 @@ import resource
 import signal
 import sys
 import time
-from contextlib import ExitStack
 
 import pytest
 
@@ -151,25 +150,12 @@ def test_a_run_that_computes_without_output_for_longer_than_the_limit_is_not_end
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which threads wait for a CPU")
 def test_a_run_at_low_priority_beside_eight_busy_processes_is_not_ended(run, tmp_path):
     script = f"""
-until = time.monotonic() + 60
-while time.monotonic() < until and not Path(sys.argv[1], "go").exists():
-    time.sleep(0.05)
-try:
-    Path("/proc/self/autogroup").write_text("19")  # of the session of its own, where there are such groups
-except OSError:
-    pass
+subprocess.run([sys.executable, "-SEc", {hanging.BESIDE!r}], check=True)
 {hanging.STARVES}
 Path(sys.argv[1], "used").write_text(str(used_s))
 {SEALED}
 """
-    with ExitStack() as busy:
-
-        def show(text):
-            if "begun" in text:
-                busy.enter_context(hanging.busy(apart=True))
-                (tmp_path / "go").touch()
-
-        done, _ = run(script, show=show, silence_s=hanging.LIMIT_S)
+    done, _ = run(script, silence_s=hanging.LIMIT_S)
     assert (done.state, done.stopped) == (COMPLETE, None)
     assert float((tmp_path / "used").read_text()) < silence.CPU_SHARE * hanging.WORK_S  # else it was not starved
 
