@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
         "--latency", action="store_true", help="also time every step on every runtime, each in a separate process"
     )
     run.add_argument("--known-issues", metavar="FILE", help=KNOWN_ISSUES)
+    run.add_argument("-v", "--verbose", action="count", default=0, help="show every item and the whole summary")
     run.add_argument("--cell", metavar="NAME", help="name of this environment in the record (default: tox's)")
 
 
@@ -40,4 +41,4 @@ def main(arguments: Namespace, further: list[str]) -> int:
     for name in ("known_issues", "cell"):
         if value := getattr(arguments, name):
             options.append(f"--parity-{name.replace('_', '-')}={value}")
-    return running.run([*options, *further])
+    return running.run([*options, *further], arguments.verbose)

@@ -25,7 +25,6 @@ from parity.core.errors import RecordError
 from parity.core.failures import CRASH, TIMEOUT, UNKNOWN, Failure, classify, headline
 from parity.records import MISSING, Run, Stopped
 
-LOG = "log.txt"
 PATIENCE_S = 15.0
 """How long an interrupted child may take to seal its own record before it is killed."""
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -78,6 +77,7 @@ def watch(
     time_limit_s: float | None,
     show: Callable[[str], Any],
     interrupted: Callable[[], bool],
+    poll: Callable[[], Any] = lambda: None,
 ) -> Ended:
     """Run `command` to its end, or until the time limit or an interrupt, and return how it ended.
 
@@ -87,6 +87,7 @@ def watch(
         time_limit_s: seconds after which it is killed; None for no limit.
         show: takes its output, as it comes.
         interrupted: returns whether it is to be interrupted.
+        poll: called several times a second.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     decode, texts = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode, []
@@ -98,6 +99,7 @@ def watch(
             if text := decode(written.read()):
                 texts.append(text)
                 show(text)
+            poll()
 
         try:
             code, stopped, usage = supervise(command, output.fileno(), forward, time_limit_s, interrupted)

@@ -11,11 +11,12 @@ PYTEST_TO_EXIT = {0: 0, 1: 1, 2: 130, 3: 70, 4: 2, 5: 3}
 """The exit code of parity for each of pytest; 5 is "no tests collected", which is not comparable."""
 
 
-def run(options: list[str]) -> int:
+def run(options: list[str], verbose: int = 0) -> int:
     """Run the suites and return the exit code.
 
     Args:
         options: of pytest, such as `--parity-out=DIR` or `-k predict`.
+        verbose: how many times to be more verbose; 0 for the progress, failures and the summary of parity alone.
 
     Raises:
         UsageError: pytest is not installed.
@@ -30,7 +31,9 @@ def run(options: list[str]) -> int:
         f"-c{os.devnull}", f"--rootdir={_root(options)}", "-pno:cacheprovider", "--no-header", "--tb=short",
         "-Wignore::pytest.PytestAssertRewriteWarning",
     ]  # fmt: skip
-    return PYTEST_TO_EXIT.get(int(pytest.main([*isolated, "--pyargs", "parity.suites", *options])), 70)
+    listing = any(option.startswith("--co") for option in options)
+    detail = ["-" + "v" * verbose] if verbose else [] if listing else ["-qq"]
+    return PYTEST_TO_EXIT.get(int(pytest.main([*isolated, *detail, "--pyargs", "parity.suites", *options])), 70)
 
 
 def _root(options: list[str]) -> str:

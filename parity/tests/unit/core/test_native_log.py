@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from parity.cli import quiet
+from parity.core import native_log
 from parity.tests.support import samples
 
 BEGIN = """
@@ -34,7 +34,7 @@ KEPT = {"E0000 00:00:1795747037.057908    6228 x.cc:1] a native error", "ERROR:t
 
 def lines(block, **more):
     """The exit code and the lines of standard error of a process that does `block`, where frameworks log."""
-    environment = {name: value for name, value in os.environ.items() if name != quiet.WANTED}
+    environment = {name: value for name, value in os.environ.items() if name != native_log.WANTED}
     done = samples.python("-c", BEGIN + block, env={**environment, **more})
     return done.returncode, done.stderr.splitlines()
 
