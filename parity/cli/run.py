@@ -41,4 +41,6 @@ def main(arguments: Namespace, further: list[str]) -> int:
     for name in ("known_issues", "cell"):
         if value := getattr(arguments, name):
             options.append(f"--parity-{name.replace('_', '-')}={value}")
-    return running.run([*options, *further], arguments.verbose)
+    if arguments.verbose:
+        options.append("-" + "v" * arguments.verbose)
+    return running.run([*options, *further])

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from parity.core.errors import ParityError
+from parity.core.storage import storage_error
 
 LOG = "log.txt"
 """The name of the file, beside the record."""
@@ -49,7 +50,7 @@ class NativeLog:
         path: the file, which is emptied; None for one that nobody sees.
 
     Raises:
-        OSError: the file cannot be written.
+        StorageError: the file cannot be written.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -57,7 +58,10 @@ class NativeLog:
             self.descriptor, name = tempfile.mkstemp()
             Path(name).unlink()
         else:
-            self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+            try:
+                self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+            except OSError as error:
+                raise storage_error(path, error) from error
         # In a session of its own: an interrupt of the terminal does not end it.
         self._process = subprocess.Popen(
             [sys.executable, "-SEc", _LAST_LINES, str(self.descriptor), str(LAST)],
@@ -88,8 +92,9 @@ class NativeLog:
             os.close(before)
 
     def write(self, text: str) -> None:
-        """Add text."""
-        os.write(self.descriptor, text.encode("utf-8", "replace"))
+        """Add text, as far as there is room for it."""
+        with suppress(OSError):
+            os.write(self.descriptor, text.encode("utf-8", "replace"))
 
     def size(self) -> int:
         """Return the number of bytes that were taken."""

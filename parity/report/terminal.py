@@ -134,19 +134,32 @@ def brief(run: Run, width: int, report: str = "") -> list[str]:
 
     What does not fit is in the report and in `summary`.
     """
+    texts = [*run.environment.get("left_out", ()), *_notes(run)]
+    if run.timings:
+        texts.append(f"{plural(len(run.timings), 'latency', 'latencies')} in the report")
     tail = ["", *_rendered([_text(_spent(run.spent_s)), _text(run.verdict())], width), *filter(None, [report])]
     room = BRIEF - 2 - len(tail)
-    grid = _by_runtime(run.all_checks(), max(1, room - 3))
-    head = _rendered([Text("Worst score on each runtime; 1 is as accurate as JAX"), grid], width)
-    timed = [f"{plural(len(run.timings), 'latency', 'latencies')}: see the report"] if run.timings else []
-    notes = [_rendered([_text(note)], width) for note in (*run.environment.get("left_out", ()), *timed, *_notes(run))]
+    # Above the first runtime are a title and two lines; below the last a blank line and one note, where there are any.
+    grid = _by_runtime(run.all_checks(), max(1, room - 3 - 2 * bool(texts)))
+    head = [
+        *_rendered([Text("Worst score on each runtime; 1 is as accurate as JAX"), grid], width),
+        *[""][: len(texts)],
+    ]
+    return [*head, *_fitting([_bullet(text, width) for text in texts], room - len(head)), *tail]
+
+
+def _bullet(text: str, width: int) -> list[str]:
+    return [f"{'- ' if nth == 0 else '  '}{line}" for nth, line in enumerate(_rendered([_text(text)], width - 2))]
+
+
+def _fitting(notes: Sequence[list[str]], room: int) -> list[str]:
+    """Return the lines of the first notes that fit `room` lines, and how many notes there are besides."""
     shown: list[str] = []
     for done, note in enumerate(notes):
-        if len(head) + 1 + len(shown) + len(note) + (done + 1 < len(notes)) > room:
-            shown.append(f"{plural(len(notes) - done, 'further note')}: see -v or the report")
-            break
+        if len(shown) + len(note) + (done + 1 < len(notes)) > room:
+            return [*shown, f"- {plural(len(notes) - done, 'further note')}: -v shows them"]
         shown += note
-    return [*head, *([""] if shown else []), *shown, *tail][: BRIEF - 2 + len(tail)]
+    return shown
 
 
 def _notes(run: Run) -> list[str]:

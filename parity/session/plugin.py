@@ -243,9 +243,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         require_benchmarks(session.config)
     try:
         _session(session.config).begin(list(planned))
+        watching.plan(session.config, planned)
     except ParityError as error:
         _exit(error)
-    watching.plan(session.config, planned)
     interrupts.remember(session.config)
 
 
@@ -337,6 +337,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(f"{first}: the error above is that of {plural(count, 'further item')} as well.")
         for line in shown(session.run, terminalreporter._tw.fullwidth, session.report):
             terminalreporter.write_line(line)
+    elif session is not None and config.getoption("verbose") < -1:  # pytest does not count then
+        deselected = len(terminalreporter.stats.get("deselected", ()))
+        terminalreporter.write_line(
+            f"No test was run, and {plural(deselected, 'test')} deselected: see --probe, -k, -m."
+        )
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ Tests of other projects that run beside ours keep the output of pytest, and -v g
 from __future__ import annotations
 
 import io
-import os
+import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -27,6 +27,8 @@ def begin(config: pytest.Config, wanted: bool) -> None:
     """Make the progress line, unless pytest is to show details; show it where the suites are `wanted`."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is None or config.getoption("verbose") > 0 or config.getoption("collectonly"):
+        return
+    if config.getoption("capture") == "no":  # what tests print would be in the way
         return
     config.stash[_LINE] = watching = Watching(reporter)
     config.pluginmanager.register(watching)
@@ -197,8 +199,11 @@ class _Natives:
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Write into the log which item begins."""
         if nodeid in self._ours:
-            os.write(2 if self._log is None else self._log.descriptor, f"{nodeid}\n".encode())
-            self._since = 0 if self._log is None else self._log.size()
+            if self._log is not None:
+                self._log.write(f"{nodeid}\n")
+                self._since = self._log.size()
+            else:
+                print(nodeid, file=sys.stderr, flush=True)
 
     # Innermost: pytest redirects the descriptor as well, in wrappers of the same hooks.
     @pytest.hookimpl(wrapper=True, trylast=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from parity.core.errors import UsageError
@@ -11,12 +12,13 @@ PYTEST_TO_EXIT = {0: 0, 1: 1, 2: 130, 3: 70, 4: 2, 5: 3}
 """The exit code of parity for each of pytest; 5 is "no tests collected", which is not comparable."""
 
 
-def run(options: list[str], verbose: int = 0) -> int:
+def run(options: list[str]) -> int:
     """Run the suites and return the exit code.
+
+    Unless an option says how much pytest shows, it shows failures alone: the plugin shows the progress and the summary.
 
     Args:
         options: of pytest, such as `--parity-out=DIR` or `-k predict`.
-        verbose: how many times to be more verbose; 0 for the progress, failures and the summary of parity alone.
 
     Raises:
         UsageError: pytest is not installed.
@@ -31,9 +33,11 @@ def run(options: list[str], verbose: int = 0) -> int:
         f"-c{os.devnull}", f"--rootdir={_root(options)}", "-pno:cacheprovider", "--no-header", "--tb=short",
         "-Wignore::pytest.PytestAssertRewriteWarning",
     ]  # fmt: skip
-    listing = any(option.startswith("--co") for option in options)
-    detail = ["-" + "v" * verbose] if verbose else [] if listing else ["-qq"]
+    detail = [] if any(map(_SHOWS.fullmatch, options)) else ["-qq"]
     return PYTEST_TO_EXIT.get(int(pytest.main([*isolated, *detail, "--pyargs", "parity.suites", *options])), 70)
+
+
+_SHOWS = re.compile(r"-v+|-q+|--verbose|--verbosity=.*|--quiet|--co|--collect-?only")
 
 
 def _root(options: list[str]) -> str:
