@@ -82,7 +82,13 @@ def _shown(run: Run, folder: Path, was_shown: bool, one_of_many: bool) -> Iterat
 
 
 def _last_lines(log: Path) -> list[str]:
-    """Return the last lines of a log, made safe to show."""
+    """Return the last lines of a log, made safe to show; of a crash those around the message of Python's faulthandler.
+
+    Native code says why before that message, and the stack that follows may be long.
+    """
     from parity.report import facts
 
-    return [facts.plain(line) for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST:]]
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    crashed = [nth for nth, line in enumerate(lines) if line.startswith("Fatal Python error: ")]
+    end = min(crashed[-1] + LAST // 2, len(lines)) if crashed else len(lines)
+    return [facts.plain(line) for line in lines[max(0, end - LAST) : end]]

@@ -90,11 +90,11 @@ class Estimate:
     def left(self) -> tuple[float | None, bool]:
         """Return the seconds that the rest takes, and whether it takes longer because some kinds are not known yet.
 
-        None where less than half of the items that are left are of known kinds.
+        None where less than a quarter of the items that are left are of known kinds.
         """
         rest = {kind: count for kind, count in self._open.items() if count > 0}
         known = {kind: count for kind, count in rest.items() if len(self._seconds[kind]) > 1}
-        if not known or 2 * sum(known.values()) < sum(rest.values()):
+        if not known or 4 * sum(known.values()) < sum(rest.values()):
             return None, False
         mean = {kind: sum(self._seconds[kind][1:]) / (len(self._seconds[kind]) - 1) for kind in known}
         return sum(mean[kind] * count for kind, count in known.items()), len(known) < len(rest)

@@ -2,5 +2,6 @@
 
 In come options; out come a sealed record and a report. `selection` is what options select, `planning` makes the plan,
 `environment` imports the frameworks, `recording` turns leaf results into checks, `run` keeps these together for the
-pytest `plugin`. `exporting` and `verification` are the two halves of a run that no environment can do alone.
+pytest `plugin`, and `watching` shows the progress. `exporting` and `verification` are the two halves of a run that no
+environment can do alone.
 """
