@@ -108,7 +108,7 @@ def failures(run: Run) -> list[str]:
         bad = [check for check in found if check.status not in IN_ORDER]
         alike = tuple(f"{check.status} {check.message}" for check in bad if check.score is None)
         if bad and not (len(alike) == len(bad) and seen[alike]):
-            lines += ["", *map(facts.plain, failure(bad, len(found)).splitlines())]
+            lines += ["", *facts.code_lines(failure(bad, len(found)))]  # the command is to be copied
         seen[alike] += bool(bad)
     repeated = sum(count - 1 for alike, count in seen.items() if alike and count > 1)
     return [*lines, *(["", f"{plural(repeated, 'further item')} failed alike."] if repeated else []), ""][1:]

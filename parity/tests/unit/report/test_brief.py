@@ -62,5 +62,11 @@ def test_failures_have_their_detail_and_what_failed_alike_is_counted():
     assert all(f"score {score}" in text for score in (300, 301))
 
 
+def test_the_command_that_repeats_a_failure_can_be_copied():
+    repeat = "python -m pytest --pyargs 'parity.suites.test_predict::test_predict[mine-jax-b13]'"
+    lines = terminal.failures(samples.run(checks=[samples.check(status="fail", repeat=repeat)]))
+    assert f"repeat: {repeat}" in lines
+
+
 def test_a_run_in_order_has_no_failures():
     assert "".join(terminal.failures(run())) == ""
