@@ -6,8 +6,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from parity.cli import quiet
 from parity.cli.options import CASE, QUIET, SEVERAL
+from parity.core import native_log
 
 
 def add(commands: Any) -> None:
@@ -38,7 +38,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
     from parity.session.exporting import export_case
 
     sizes = tuple(arguments.batch_size)
-    with quiet.frameworks():
+    with native_log.kept(None):
         export_case(arguments.case, sizes, arguments.bundle, arguments.readable_by, arguments.training)
     print(f"Bundle: {arguments.bundle}. Check it anywhere: parity verify {arguments.bundle}")
     if arguments.training:

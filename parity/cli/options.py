@@ -9,4 +9,4 @@ KNOWN_ISSUES = "known issues of your project, beside the package's"
 
 CASE = "a case by name, or path/to/file.py:name (default: reference)"
 
-QUIET = "Log lines of the frameworks are hidden, unless TF_CPP_MIN_LOG_LEVEL is set; errors never are."
+QUIET = "What the frameworks log is hidden, unless TF_CPP_MIN_LOG_LEVEL is 0 or 1; a crash shows its end."

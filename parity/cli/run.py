@@ -28,6 +28,7 @@ def add(commands: Any) -> None:
     levels = "how much to run: quick to write a case, standard (default) to gate an upgrade, full for everything"
     run.add_argument("--level", choices=LEVELS, help=levels)
     run.add_argument("--known-issues", metavar="FILE", help=KNOWN_ISSUES)
+    run.add_argument("-v", "--verbose", action="count", default=0, help="show every item and the whole summary")
     run.add_argument("--cell", metavar="NAME", help="name of this environment in the record (default: tox's)")
 
 
@@ -43,4 +44,6 @@ def main(arguments: Namespace, further: list[str]) -> int:
     for name in ("level", "known_issues", "cell"):
         if value := getattr(arguments, name):
             options.append(f"--parity-{name.replace('_', '-')}={value}")
+    if arguments.verbose:
+        options.append("-" + "v" * arguments.verbose)
     return running.run([*options, *further])

@@ -6,8 +6,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from parity.cli import quiet
 from parity.cli.options import KNOWN_ISSUES, QUIET
+from parity.core import native_log
 
 
 def add(commands: Any) -> None:
@@ -28,17 +28,23 @@ def main(arguments: Namespace, further: list[str]) -> int:
     """Replay a bundle in this TensorFlow."""
     from parity import records, report
     from parity.core import storage
+    from parity.core.progress import Bar
     from parity.session.verification import verify as verify_bundle
 
     if arguments.out is not None:
         storage.output_folder(arguments.out)
     options = arguments.out, arguments.cell, arguments.remedied, arguments.known_issues
-    with quiet.frameworks():
-        done = verify_bundle(arguments.bundle, *options)
+    with native_log.kept(arguments.out):
+        bar = Bar()
+        try:
+            done = verify_bundle(arguments.bundle, *options, bar)
+        finally:
+            bar.close()
     for check in done.all_checks():
         if check.status not in records.IN_ORDER:
             print(f"{check.status} {check.item} {check.leaf}: {check.message}")
     print(done.verdict())
-    if arguments.out is not None and (missing := report.missing()):
-        print(f"No report was written: {missing}")
+    if arguments.out is not None:
+        missing = report.missing()
+        print(f"No report was written: {missing}" if missing else f"Report: {arguments.out / 'index.html'}")
     return 0 if done.in_order() else 1

@@ -19,10 +19,12 @@ from msgspec import structs
 from parity import records, report
 from parity.core import environment
 from parity.core.errors import UsageError
+from parity.core.native_log import LOG
 from parity.export import archives, bundles
 from parity.matrix import installation
-from parity.matrix.child_process import INTERRUPTED, LOG, DeferredInterrupt, Ended, complete_record, watch
+from parity.matrix.child_process import INTERRUPTED, DeferredInterrupt, Ended, complete_record, watch
 from parity.matrix.fingerprint import VERSIONED, with_versions
+from parity.matrix.screen import Screen
 from parity.matrix.tasks import Task, bundle, tasks, up_to_date
 from parity.records import MISSING, Run, Stopped, cells
 from parity.records.cells import VERIFY, Cell
@@ -46,7 +48,7 @@ def run_cell(
     options: list[str],
     time_limit_s: float | None,
     fresh: bool,
-    show: Callable[[str], Any],
+    screen: Screen,
     archive: Path | None = None,
 ) -> list[Run]:
     """Make the records of `cell` in `reports`, one folder each; those that are up to date stay as they are.
@@ -57,7 +59,7 @@ def run_cell(
         options: options of `parity run`.
         time_limit_s: seconds after which a run or an install is ended; None for no limit.
         fresh: make records again although they are up to date.
-        show: takes the output of installs and runs, as it comes.
+        screen: shows installs and runs.
         archive: the folder of archived bundles, to be read or added to.
 
     Raises:
@@ -76,8 +78,14 @@ def run_cell(
         if task.archived is not None:
             archives.require_new(task.archived)
     with DeferredInterrupt() as interrupt:
-        watching = partial(watch, time_limit_s=time_limit_s, show=show, interrupted=lambda: interrupt.requested)
+        watching = partial(
+            watch, time_limit_s=time_limit_s, show=screen.output, interrupted=lambda: interrupt.requested,
+            poll=screen.poll,
+        )  # fmt: skip
+        screen.begin(f"installing {', '.join(installation.requirements(cell))}")
         installed = Installed() if all(task.stopped for task in todo) else _install(cell, watching)
+        if installed.versions:
+            screen.say(f"Installed {_listed(installed.versions)} in {installed.seconds:.0f} s.")
         runs = []
         for task in todo:
             stopped = INTERRUPTED if interrupt.requested else task.stopped or installed.stopped
@@ -87,11 +95,23 @@ def run_cell(
                 kept = None if fresh else up_to_date(task, reports, installed.versions)
             if kept is None:
                 clear(task, reports, installed.log)
-                kept = make(task, reports, replace(installed, stopped=stopped), watching, 1 / len(todo))
+                screen.begin(f"{task.name}: starting")
+                wanted = replace(task, command=(*task.command, "-v")) if _says_more(task, screen) else task
+                kept = make(wanted, reports, replace(installed, stopped=stopped), watching, 1 / len(todo))
+            else:
+                screen.say(f"{task.name} is up to date, and is not run again. Option --fresh runs it.")
             runs.append(kept)
     if interrupt.requested:
         raise KeyboardInterrupt
     return runs
+
+
+def _says_more(task: Task, screen: Screen) -> bool:
+    return screen.verbose and task.mode == records.JOINT
+
+
+def _listed(versions: dict[str, str | None]) -> str:
+    return " and ".join(f"{name} {versions[name]}" for name in ("jax", "tensorflow") if versions.get(name))
 
 
 def summary(run: Run) -> str:

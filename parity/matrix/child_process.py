@@ -27,7 +27,6 @@ from parity.core.failures import CRASH, TIMEOUT, UNKNOWN, Failure, classify, hea
 from parity.core.silence import Silence
 from parity.records import MISSING, Run, Stopped
 
-LOG = "log.txt"
 PATIENCE_S = 15.0
 """How long an interrupted child may take to seal its own record before it is killed."""
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -81,6 +80,7 @@ def watch(
     show: Callable[[str], Any],
     interrupted: Callable[[], bool],
     silence_s: float | None = None,
+    poll: Callable[[], Any] = lambda: None,
 ) -> Ended:
     """Run `command` to its end, or until it is silent, the time limit or an interrupt, and return how it ended.
 
@@ -91,6 +91,7 @@ def watch(
         show: takes its output, as it comes.
         interrupted: returns whether it is to be interrupted.
         silence_s: seconds of silence after which it is ended; None for the limit of `silence` for a cell.
+        poll: called several times a second.
     """
     silence_s = silence.limit_s(silence.CELL) if silence_s is None else silence_s
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +104,7 @@ def watch(
             if text := decode(written.read()):
                 texts.append(text)
                 show(text)
+            poll()
             return bool(text)
 
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ from parity.report.numbers import count, duration, exact, number, times
 WORST = 5
 """Leaves that `show` lists."""
 NARROWEST = 60
+BRIEF = 25
+"""Lines of a summary of a run in order, with the two that pytest writes before it."""
 CROWDED = 8
 """A table of so many columns has one space between them, and not two."""
 
@@ -94,9 +97,26 @@ def failure(bad: list[Check], total: int) -> str:
     return "\n".join([*lines, "", f"repeat: {bad[0].repeat}"])
 
 
+def failures(run: Run) -> list[str]:
+    """Return the lines of `failure` for each item that is not in order; items with one message alike are counted."""
+    lines: list[str] = []
+    seen: Counter[tuple[str, ...]] = Counter()
+    by_item: dict[str, list[Check]] = {}
+    for check in run.checks:
+        by_item.setdefault(check.item, []).append(check)
+    for found in by_item.values():
+        bad = [check for check in found if check.status not in IN_ORDER]
+        alike = tuple(f"{check.status} {check.message}" for check in bad if check.score is None)
+        if bad and not (len(alike) == len(bad) and seen[alike]):
+            lines += ["", *facts.code_lines(failure(bad, len(found)))]  # the command is to be copied
+        seen[alike] += bool(bad)
+    repeated = sum(count - 1 for alike, count in seen.items() if alike and count > 1)
+    return [*lines, *(["", f"{plural(repeated, 'further item')} failed alike."] if repeated else []), ""][1:]
+
+
 def summary(run: Run, width: int, report: str = "") -> list[str]:
     """Return the summary at the end of a run, at most `width` columns wide, and the line about its report."""
-    lines = [*run.environment.get("left_out", ()), *_powers(run), *handover.costs(run)]
+    lines = [*run.environment.get("left_out", ()), *_notes(run)]
     parts = [
         *_matrix(run),
         *_latency(run),
@@ -107,6 +127,59 @@ def summary(run: Run, width: int, report: str = "") -> list[str]:
     ]
     shown = _rendered(parts, width)
     return [*shown, report] if report else shown
+
+
+def brief(run: Run, width: int, report: str = "") -> list[str]:
+    """Return the summary at the end of a run that is in order: at most `BRIEF` lines, and the report's line last.
+
+    What does not fit is in the report and in `summary`.
+    """
+    texts = [*run.environment.get("left_out", ()), *_notes(run)]
+    if run.timings:
+        texts.append(f"{plural(len(run.timings), 'latency', 'latencies')} in the report")
+    tail = ["", *_rendered([_text(_spent(run.spent_s)), _text(run.verdict())], width), *filter(None, [report])]
+    room = BRIEF - 2 - len(tail)
+    # Above the first runtime are a title and two lines; below the last a blank line and one note, where there are any.
+    grid = _by_runtime(run.all_checks(), max(1, room - 3 - 2 * bool(texts)))
+    head = [
+        *_rendered([Text("Worst score on each runtime; 1 is as accurate as JAX"), grid], width),
+        *[""][: len(texts)],
+    ]
+    return [*head, *_fitting([_bullet(text, width) for text in texts], room - len(head)), *tail]
+
+
+def _bullet(text: str, width: int) -> list[str]:
+    return [f"{'- ' if nth == 0 else '  '}{line}" for nth, line in enumerate(_rendered([_text(text)], width - 2))]
+
+
+def _fitting(notes: Sequence[list[str]], room: int) -> list[str]:
+    """Return the lines of the first notes that fit `room` lines, and how many notes there are besides."""
+    shown: list[str] = []
+    for done, note in enumerate(notes):
+        if len(shown) + len(note) + (done + 1 < len(notes)) > room:
+            return [*shown, f"- {plural(len(notes) - done, 'further note')}: -v shows them"]
+        shown += note
+    return shown
+
+
+def _notes(run: Run) -> list[str]:
+    return [*_powers(run), *handover.costs(run)]
+
+
+def _by_runtime(checks: Sequence[Check], most: int) -> _Grid:
+    """Return a row for each runtime, at most `most`: how many checks by status, and the worst score with its place."""
+    rows = []
+    for name in facts.runtimes(checks):
+        found = [check for check in checks if check.runtime == name]
+        counted = ", ".join(f"{count(n)} {status}" for status, n in Counter(c.status for c in found).items())
+        worst = min(found, key=facts.severity)
+        score = "" if worst.score is None else number(worst.score)
+        limit = "" if worst.limit is None or not score else exact(worst.limit)
+        place = f"{facts.row_name(worst)}, {facts.size_words(worst.batch_size)}" if score else ""
+        rows.append((name, counted, score, limit, place))
+    if len(rows) > most:
+        rows[most - 1 :] = [(f"and {len(rows) - most + 1} more", "", "", "", "see -v")]
+    return _Grid(("runtime", "checks", "worst score", "limit", "in"), rows)
 
 
 def show(run: Run, width: int = 80) -> str:

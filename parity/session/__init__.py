@@ -2,6 +2,6 @@
 
 In come options; out come a sealed record and a report. `selection` is what options select, `planning` makes the plan,
 `environment` imports the frameworks, `recording` turns leaf results into checks, `run` keeps these together for the
-pytest `plugin`. `watchdog` ends a run that hangs. `exporting` and `verification` are the two halves of a run that no
-environment can do alone.
+pytest `plugin`. `watching` shows the progress, and `watchdog` ends a run that hangs. `exporting` and `verification` are
+the two halves of a run that no environment can do alone.
 """

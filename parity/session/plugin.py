@@ -23,7 +23,7 @@ from parity.core.ledger import IMPORTING, TimeLedger
 from parity.core.text import plural
 from parity.records import Deprecation, PlanItem
 from parity.records.levels import highest
-from parity.session import interrupts, watchdog
+from parity.session import interrupts, watchdog, watching
 from parity.session.collecting import (
     PROBE,
     also,
@@ -111,7 +111,9 @@ class _Warnings:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse a wrong option before anything is collected, where options say that the suites are wanted."""
     options = vars(session.config.option)
-    if any(options[name] for name in options if name.startswith("parity_")):
+    wanted = any(options[name] for name in options if name.startswith("parity_"))
+    watching.begin(session.config, wanted)
+    if wanted:
         with _captured(session.config):
             try:
                 assert _session(session.config).environment
@@ -158,7 +160,8 @@ def _session(config: pytest.Config) -> Any:
             raise pytest.UsageError(str(error)) from None
         except ParityError as error:
             _exit(error)
-        config.stash[SESSION] = RunSession(selection, cell, out, LEDGER, listed)
+        progress = watching.step(config)
+        config.stash[SESSION] = RunSession(selection, cell, out, LEDGER, listed, progress=progress)
         if issues:
             config.stash[SESSION].run.environment["known_issues"] = issues
         for found in deprecated:
@@ -252,6 +255,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     try:
         chosen = highest(*(item.level for item in planned)) if level_by_marks(session.config) else None
         _session(session.config).begin(list(planned), chosen)
+        watching.plan(session.config, planned)
     except ParityError as error:
         _exit(error)
     interrupts.remember(session.config)
@@ -339,11 +343,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if session is not None and session.plan:
         from parity.report import terminal
 
+        shown = terminal.summary if config.getoption("verbose") > 0 or not session.run.in_order() else terminal.brief
         terminalreporter.section("parity")
         for first, count in session.not_repeated.items():
             terminalreporter.write_line(f"{first}: the error above is that of {plural(count, 'further item')} as well.")
-        for line in terminal.summary(session.run, terminalreporter._tw.fullwidth, session.report):
+        for line in shown(session.run, terminalreporter._tw.fullwidth, session.report):
             terminalreporter.write_line(line)
+    elif session is not None and config.getoption("verbose") < -1:  # pytest does not count then
+        deselected = len(terminalreporter.stats.get("deselected", ()))
+        terminalreporter.write_line(
+            f"No test was run, and {plural(deselected, 'test')} deselected: see --probe, -k, -m."
+        )
 
 
 @pytest.fixture
@@ -353,11 +363,9 @@ def parity_session(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def subject(request: pytest.FixtureRequest, parity_session: Any, item: PlanItem) -> Any:
+def subject(parity_session: Any, item: PlanItem) -> Any:
     """Return the case under test, trained and exported: a `parity.runtimes.subject.Subject`."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():  # its progress bar is shown
-        parity_session.prepare(item)
+    parity_session.prepare(item)
     return parity_session.subject(item.case)
 
 

@@ -11,6 +11,7 @@ from parity import records
 from parity.compat import deprecations, known_issues
 from parity.core.errors import ParityError, UsageError
 from parity.core.ledger import FRAMEWORKS, TimeLedger
+from parity.core.progress import Report, silent
 from parity.probes import registry
 from parity.probes.declaration import Probe
 from parity.records import NO_DEVICE, Check, PlanItem, Remedy, Run
@@ -39,6 +40,7 @@ class RunSession:
         ledger: where seconds are booked.
         issues: the known issues.
         subjects: subjects that are prepared already, by case.
+        progress: called after every training step.
     """
 
     def __init__(
@@ -49,13 +51,14 @@ class RunSession:
         ledger: TimeLedger,
         issues: Iterable[known_issues.KnownIssue] = (),
         subjects: Mapping[str, Subject] | None = None,
+        progress: Report = silent,
     ) -> None:
         self.selection, self.ledger = selection, ledger
         self.record = RunRecord(Run(cell=cell, started_at=records.now(), environment={}), tuple(issues))
         self.plan: list[PlanItem] = []
         self.probes: dict[str, Probe] = {}
         self.report = ""
-        self._out = out
+        self._out, self._progress = out, progress
         self._where: dict[str, str] = {}
         self._recorded_by: dict[tuple[str, str], str] = {}
         self._environment: environment.Environment | None = None
@@ -121,15 +124,14 @@ class RunSession:
     def subject(self, case: str) -> Subject:
         """Return the subject of a case."""
         if case not in self._subjects:
-            from parity.core.progress import Bar
             from parity.runtimes.subject import Subject
 
             [found] = [c for c in self.selection.cases.values() if c.name == case]
-            self._subjects[case] = Subject(found, self.ledger, Bar())
+            self._subjects[case] = Subject(found, self.ledger, self._progress)
         return self._subjects[case]
 
     def prepare(self, item: PlanItem) -> None:
-        """Train and export the case of `item`, with a progress bar, unless that is done.
+        """Train and export the case of `item`, unless that is done.
 
         Raises:
             ParityError: the case cannot be trained.

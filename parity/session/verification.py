@@ -16,6 +16,7 @@ from parity.core import environment
 from parity.core.errors import NotComparableError, ParityError, RecordError, UsageError
 from parity.core.failures import REMEDIABLE, Failure, classify
 from parity.core.ledger import FRAMEWORKS, IMPORTING, TimeLedger
+from parity.core.progress import Report, silent
 from parity.export import archives, bundles
 from parity.export.bundles import Bundle
 from parity.records import FAIL, PASS, PlanItem, Remedy, Run
@@ -40,6 +41,7 @@ def verify(
     cell: str | None = None,
     remedied: bool = False,
     issues: Path | None = None,
+    progress: Report = silent,
 ) -> Run:
     """Score the SavedModel of a bundle on every probe, at every stored batch size.
 
@@ -51,6 +53,7 @@ def verify(
         cell: the name of the environment in the record.
         remedied: score only the export under the remedy, as if it were the default.
         issues: the known issues of a project, beside the package's.
+        progress: called before and after every evaluation.
 
     Raises:
         RecordError: the bundle is damaged, newer, has no answers, or is not what the archive that it is in lists.
@@ -66,14 +69,16 @@ def verify(
         if remedied and bundle.readable_by is None:
             raise UsageError(f"{path} has no export under a remedy. Write it with parity export --readable-by.")
         mode = records.FLEET if remedied else records.ARCHIVE if path.is_file() else records.SPLIT
-        return _verify(bundle, out, cell, mode, issues)
+        return _verify(bundle, out, cell, mode, issues, progress)
 
 
 def _verify(
-    bundle: Bundle, out: Path | None, cell: str | None, mode: str, issues: Path | None
+    bundle: Bundle, out: Path | None, cell: str | None, mode: str, issues: Path | None, progress: Report
 ) -> Run:  # fmt: skip
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     ledger = TimeLedger()
+    plan = [_item(bundle, probe, size) for size in bundle.batch_sizes for probe in bundle.signature.probes]
+    progress("importing tensorflow", 0, len(plan))
     try:
         with ledger.spend(IMPORTING):
             from parity.compat import reader
@@ -98,13 +103,12 @@ def _verify(
     record = RunRecord(run, known_issues.load(issues))
     record.predictions[bundle.signature.case] = prediction
     state = records.ABORTED
-    plan = [_item(bundle, probe, size) for size in bundle.batch_sizes for probe in bundle.signature.probes]
     record.begin(out, plan)
     try:
         with deprecations.collecting(record.deprecated):
             for budget in bundle.budgets:
                 record.add(budget)
-            _check(bundle, record, plan, mode == records.FLEET, ledger)
+            _check(bundle, record, plan, mode == records.FLEET, ledger, progress)
         state = records.COMPLETE
     except KeyboardInterrupt:
         state = records.INTERRUPTED
@@ -128,10 +132,13 @@ def _prediction(
     return handshake.predict(writes, reader, newer)
 
 
-def _check(bundle: Bundle, record: RunRecord, plan: list[PlanItem], remedied: bool, ledger: TimeLedger) -> None:
+def _check(
+    bundle: Bundle, record: RunRecord, plan: list[PlanItem], remedied: bool, ledger: TimeLedger, progress: Report
+) -> None:  # fmt: skip
     """Record the checks of the default export, or of the one under a remedy where that is needed."""
+    progress(f"loading {bundle.signature.case}", 0, len(plan))
     runtime = _open(bundle, bundle.path / bundles.REMEDIED if remedied else bundle.path)
-    remedy = None
+    remedy, done = None, 0
     if not remedied and bundle.readable_by is not None:
         with ledger.spend(FRAMEWORKS):
             remediable = _remediable(bundle, runtime)
@@ -143,7 +150,10 @@ def _check(bundle: Bundle, record: RunRecord, plan: list[PlanItem], remedied: bo
         for evaluation in EVALUATIONS:
             items = [i for i in plan if i.batch_size == size and EVALUATION_OF[i.probe] == evaluation]
             if items:
+                progress(f"{evaluation} on {runtime.name}, batch {size}", done, len(plan))
                 _check_evaluation(bundle, record, runtime, items, remedy, ledger)
+                done += len(items)
+    progress("writing the record", len(plan), len(plan))
     runtime.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from parity.core.errors import UsageError
@@ -13,6 +14,8 @@ PYTEST_TO_EXIT = {0: 0, 1: 1, 2: 130, 3: 70, 4: 2, 5: 3}
 
 def run(options: list[str]) -> int:
     """Run the suites and return the exit code.
+
+    Unless an option says how much pytest shows, it shows failures alone: the plugin shows the progress and the summary.
 
     Args:
         options: of pytest, such as `--parity-out=DIR` or `-k predict`.
@@ -30,7 +33,11 @@ def run(options: list[str]) -> int:
         f"-c{os.devnull}", f"--rootdir={_root(options)}", "-pno:cacheprovider", "--no-header", "--tb=short",
         "-Wignore::pytest.PytestAssertRewriteWarning",
     ]  # fmt: skip
-    return PYTEST_TO_EXIT.get(int(pytest.main([*isolated, "--pyargs", "parity.suites", *options])), 70)
+    detail = [] if any(map(_SHOWS.fullmatch, options)) else ["-qq"]
+    return PYTEST_TO_EXIT.get(int(pytest.main([*isolated, *detail, "--pyargs", "parity.suites", *options])), 70)
+
+
+_SHOWS = re.compile(r"-v+|-q+|--verbose|--verbosity=.*|--quiet|--co|--collect-?only")
 
 
 def _root(options: list[str]) -> str:

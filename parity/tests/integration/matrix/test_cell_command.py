@@ -191,7 +191,7 @@ def test_a_cell_that_could_not_be_fetched_is_run_by_the_next_start(run_cell):
     assert run_cell(LATER, offline=False, UV_DEFAULT_INDEX="http://127.0.0.1:9/simple")[0] == 1
     code, output, run = run_cell(LATER, planted=PASSES)
     assert (code, outcome(run).status, statuses(run)) == (0, PASS, [PASS] * 3)
-    assert f"{LATER}: pass" in output
+    assert "3 pass" in output
 
 
 def test_keras_2_comes_with_a_pair_whatever_it_says_it_requires(run_cell, python):
@@ -200,10 +200,38 @@ def test_keras_2_comes_with_a_pair_whatever_it_says_it_requires(run_cell, python
     assert subprocess.check_output([python, "-I", "-c", items], text=True) == "1.0.5\n"
 
 
+def test_an_install_is_one_line_and_all_of_it_is_in_the_log_and_with_v_in_the_terminal(run_cell, tmp_path):
+    _, output, _ = run_cell(PLANTED, "--fresh", planted=PASSES)
+    log = (tmp_path / "reports" / PLANTED / "log.txt").read_text(encoding="utf-8")
+    [line] = [line for line in output.splitlines() if line.startswith("Installed")]
+    assert line.startswith("Installed jax 1.0 and tensorflow 1.0 in ")
+    assert (" environment at: " in log, " environment at: " in output) == (True, False)
+    assert not set(output) & {"\r", "\x1b"}
+    _, output, _ = run_cell(PLANTED, "--fresh", "-v", planted=PASSES)
+    assert " environment at: " in output
+
+
+def test_a_cell_in_order_ends_with_its_verdict_and_its_report(run_cell, tmp_path):
+    _, output, run = run_cell(PLANTED, planted=PASSES)
+    lines = output.splitlines()
+    assert len(lines) <= 25
+    assert lines[-1] == f"Report: {tmp_path / 'reports' / PLANTED / 'index.html'}"
+    assert " ".join(run.verdict().split()) in " ".join(output.split())
+
+
+def test_native_log_lines_of_a_cell_that_passes_are_in_its_log_alone(run_cell, tmp_path):
+    native = "E0000 00:00:17.5 42 graph_compiler.cc:153] failed to deserialize portable artifact"
+    planted = PASSES.replace("os._exit", f"os.write(2, b'{native}\\n'); os._exit")
+    _, output, _ = run_cell(PLANTED, "--fresh", planted=planted)
+    assert native not in output
+    assert native in (tmp_path / "reports" / PLANTED / "log.txt").read_text(encoding="utf-8")
+
+
 def test_a_framework_that_cannot_be_imported_is_an_error_that_names_what_is_lacking(run_cell, tmp_path):
     code, output, run = run_cell(BROKEN)
     assert code == 1
-    assert "tf-keras==2.0" in output  # which there is not, and which stops nothing
+    log = (tmp_path / "reports" / BROKEN / "log.txt").read_text(encoding="utf-8")
+    assert "tf-keras==2.0" in log  # which there is not, and which stops nothing
     assert (run.stopped.status, run.stopped.failure) == (ERROR, failures.IMPORT)
     assert "libplanted.so.1: cannot open shared object file" in run.stopped.evidence
     assert "tensorflow cannot be imported" in output
@@ -243,7 +271,7 @@ def test_a_hang_ends_with_the_time_limit_and_is_run_by_the_next_start(run_cell):
     ("number", "times"), [(signal.SIGINT, 3), (signal.SIGTERM, 1)], ids=["interrupts", "terminate"]
 )
 def test_an_interrupted_cell_is_sealed_as_missing_and_run_by_the_next_start(cell, run_cell, tmp_path, number, times):
-    with cell(PLANTED, planted=WAITS) as process:
+    with cell(PLANTED, "-v", planted=WAITS) as process:
         wait_for(process, "waiting")
         for _ in range(times):
             process.send_signal(number)
@@ -262,7 +290,7 @@ def test_an_interrupted_cell_is_sealed_as_missing_and_run_by_the_next_start(cell
 def test_a_cell_in_the_background_that_ignores_interrupts_passes_a_request_to_terminate_on_at_once(cell, tmp_path):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        process = cell(PLANTED, planted=WAITS)
+        process = cell(PLANTED, "-v", planted=WAITS)
     finally:
         signal.signal(signal.SIGINT, before)
     with process:
@@ -290,7 +318,7 @@ def test_an_interrupt_while_releases_are_installed_is_sealed_as_well(cell, tmp_p
 
 
 def test_a_cell_that_is_killed_itself_leaves_what_was_seen_and_is_run_by_the_next_start(cell, run_cell, tmp_path):
-    with cell(PLANTED, planted=WAITS) as process:
+    with cell(PLANTED, "-v", planted=WAITS) as process:
         wait_for(process, "waiting")
         process.kill()
         process.communicate(timeout=60)
@@ -309,7 +337,7 @@ def test_a_second_start_runs_only_what_has_other_inputs_or_is_asked_for_afresh(r
     before = stamp(tmp_path / "reports" / PLANTED)
     code, output, _ = run_cell(PLANTED, planted="os.abort()")
     assert (code, stamp(tmp_path / "reports" / PLANTED)) == (0, before)
-    assert f"{PLANTED}: pass" in output
+    assert f"{PLANTED} is up to date" in output
     for options in (["--batch-size=20"], ["--fresh"]):
         code, _, run = run_cell(PLANTED, *options, planted=PASSES)
         assert code == 0

@@ -15,6 +15,7 @@ from parity.export import archives
 from parity.matrix import fingerprint, installation, tox
 from parity.matrix.cell_run import Installed, clear, make, run_cell
 from parity.matrix.child_process import INTERRUPTED, python, watch
+from parity.matrix.screen import Screen
 from parity.matrix.tasks import Task, bundle, exports, tasks, up_to_date
 from parity.records import (
     ARCHIVE,
@@ -217,7 +218,7 @@ def test_a_cell_that_archives_replaces_nothing(exported, tmp_path, archive, fres
     exported("jax0.9.2-export")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(UsageError, match="archived bundles are immutable"):
-        run_cell(ARCHIVING, tmp_path, [], 60.0, fresh, print, archive)
+        run_cell(ARCHIVING, tmp_path, [], 60.0, fresh, Screen(), archive)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 

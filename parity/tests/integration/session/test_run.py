@@ -61,7 +61,7 @@ def test_the_record_fits_its_schema_and_keeps_the_plan(iris):
     assert "test_train_gradient[iris-saved_model-b13]" in {p.item for p in found.plan}
     assert [(p.case, p.function) for p in found.programs] == [("iris", f) for f in ("predict", "loss", "gradient")]
     assert {"predict", "eval_gradient", "train_gradient"} <= {profile.probe for profile in found.profiles}
-    assert sorted(p.name for p in out.iterdir()) == ["index.html", "run.json"]
+    assert sorted(p.name for p in out.iterdir()) == ["index.html", "log.txt", "run.json"]
 
 
 def test_every_check_names_its_devices_and_every_score_its_budget(iris):
