@@ -15,7 +15,7 @@ from parity.handover.train_state import TrainState
 from parity.handover.trajectory import Comparison, Trainer, compare, half
 from parity.scoring.rules import LeafResult
 
-STEPS, NARROW_STEPS, FIRST_STEPS = 12, 4, 4
+STEPS, NARROW_STEPS, FIRST_STEPS = 12, 4, 3
 """How far a trajectory goes: in float32, in bfloat16, and at first. A long hand-over goes to the end."""
 RETURN_AFTER = 6
 """Steps in TensorFlow before training returns to JAX; half of what there is, if fewer."""
