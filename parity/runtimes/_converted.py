@@ -39,6 +39,6 @@ class ConvertedRuntime(TensorFlowRuntime):
 def converted(mode: str, timing_worker: str | None) -> Capabilities:
     """Return the capabilities of converted functions that run in `mode`."""
     return Capabilities(
-        source=CASE, further_devices=True, any_state=True, mode=mode, requires=("jax", "tensorflow"),
+        source=CASE, further_devices=True, any_state=True, variables=True, mode=mode, requires=("jax", "tensorflow"),
         timing_worker=timing_worker,
     )  # fmt: skip

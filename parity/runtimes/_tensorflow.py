@@ -5,11 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from parity.runtimes.base import GRAPH, Answers, Model, Runtime, Values
+from parity.runtimes.base import GRAPH, Answers, Model, Runtime, Values, Variable, Variables
 
 if TYPE_CHECKING:
     from parity.cases.specs import Batch
     from parity.runtimes._module import ModuleOnDevice
+
+
+KEY = "key"
+"""The name of the random key among variables."""
 
 
 class TensorFlowRuntime(Runtime):
@@ -38,6 +42,10 @@ class TensorFlowRuntime(Runtime):
         """Return answers from the state `values`."""
         return self._on(device).answers(evaluation, batch, device, values)
 
+    def variables(self) -> Variables:
+        """Return the variables of a new module."""
+        return of_module(self.module(), self.model)
+
     def _on(self, device: str) -> ModuleOnDevice:
         if device not in self.modules:
             import tensorflow as tf
@@ -55,3 +63,14 @@ class TensorFlowRuntime(Runtime):
             except Exception as error:
                 raise RuntimeFailureError(f"TensorFlow failed on {device}: {type(error).__name__}: {error}") from error
         return self.modules[device]
+
+
+def of_module(module: Any, model: Model) -> Variables:
+    """Return the variables of a module by the leaf names of the model, in the order in which the module lists them.
+
+    A module without a key, such as that of the artifact which only predicts, has no `key`.
+    """
+    names = [leaf.leaf for leaf in model.signature.state]
+    found = {name: Variable(v.numpy(), bool(v.trainable)) for name, v in zip(names, module.state_vars, strict=True)}
+    key = getattr(module, "rng", None)
+    return found if key is None else {**found, KEY: Variable(key.numpy(), bool(key.trainable))}

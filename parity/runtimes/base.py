@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from parity.core.errors import ParityError, RuntimeFailureError, UsageError
 from parity.runtimes.by_probe import EXPECTED, ByProbe, foreign, require_arrays
@@ -67,6 +67,7 @@ class Capabilities:
         own_process: whether it works in a process of its own, which can start early; see `Runtime.announce`.
         without_jax: whether JAX cannot be imported in that process.
         saves_again: whether `save_again` is there.
+        variables: whether `variables` is there: it keeps the state in variables, as a server or a trainer loads them.
         mode: of a converted function, `EAGER`, `GRAPH` or `XLA`; None for everything else.
         requires: the modules that must be importable. Where `tensorflow` is among them, answers are TensorFlow's: they
             count for the verdict on the pair.
@@ -86,6 +87,7 @@ class Capabilities:
     own_process: bool = False
     without_jax: bool = False
     saves_again: bool = False
+    variables: bool = False
     mode: str | None = None
     requires: tuple[str, ...] = ()
     timing_worker: str | None = None
@@ -168,6 +170,17 @@ Values = Sequence["Array"]
 """A state as a flat list: the leaves of `Model.signature.state` in their order, then the random key."""
 
 
+class Variable(NamedTuple):
+    """A variable of a loaded model: its value, and whether training moves it."""
+
+    value: Array
+    trainable: bool
+
+
+Variables = dict[str, Variable]
+"""Variables by leaf name, the random key as `key`."""
+
+
 class Runtime(ABC):
     """Answers probes about a model. A subclass sets `name` and `capabilities`, and computes.
 
@@ -246,6 +259,10 @@ class Runtime(ABC):
     def save_again(self) -> Path:
         """Return a folder with the artifact, loaded and saved again; for the capability `saves_again`."""
         raise NotImplementedError(f"{self.name} does not save")
+
+    def variables(self) -> Variables:
+        """Return the variables as they are after loading; for the capability `variables`."""
+        raise NotImplementedError(f"{self.name} has no variables")
 
     def announce(self, requests: Iterable[Request]) -> None:
         """Announce the requests of this run, so that a separate process can start early."""

@@ -16,6 +16,7 @@ class SavedModel(TensorFlowRuntime):
         source=ARTIFACT,
         further_devices=True,
         any_state=True,
+        variables=True,
         requires=("tensorflow",),
         timing_worker="parity.latency.in_tensorflow:open_saved_model",
     )

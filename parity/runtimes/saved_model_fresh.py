@@ -26,14 +26,19 @@ from parity.runtimes.base import (
     Model,
     Request,
     Runtime,
+    Variable,
+    Variables,
 )
 
 if TYPE_CHECKING:
     from parity.cases.specs import Batch
     from parity.export.bundles import Bundle
 
-SAVE_AGAIN = "save_again"
-"""Requested like an evaluation: load the SavedModel and save it again."""
+SAVE_AGAIN, VARIABLES = "save_again", "variables"
+"""Requested like an evaluation: load the SavedModel and save it again; load it and return its variables."""
+
+
+TRAINABLE = "trainable"
 
 
 class SavedModelFresh(Runtime):
@@ -47,6 +52,7 @@ class SavedModelFresh(Runtime):
         own_process=True,
         without_jax=True,
         saves_again=True,
+        variables=True,
         requires=("tensorflow",),
         timing_worker="parity.latency.in_tensorflow:open_saved_model",
     )
@@ -84,6 +90,13 @@ class SavedModelFresh(Runtime):
         registered under their names where it was converted, and TensorFlow fails to save those with a loaded model.
         """
         return Path(self._reply(Request(SAVE_AGAIN, 0, FIRST_CPU))["path"])
+
+    def variables(self) -> Variables:
+        """Return the variables as the process loads them."""
+        from parity.export import bundles
+
+        found = split_by_probe(bundles.load_arrays(Path(self._reply(Request(VARIABLES, 0, FIRST_CPU))["path"])))
+        return {leaf: Variable(v, kind == TRAINABLE) for kind, leaves in found.items() for leaf, v in leaves.items()}
 
     def close(self) -> None:
         """End the process and remove its answers."""
@@ -151,6 +164,11 @@ def _serve(request: Request, runtime: Runtime, bundle: Bundle, folder: Path) -> 
         module = artifact.load(bundle.path / "saved_model")
         artifact.save(module, folder / SAVE_AGAIN / "saved_model", module.signatures["serving_default"], gradients=True)
         return folder / SAVE_AGAIN
+    if request.evaluation == VARIABLES:
+        path = folder / f"{VARIABLES}.npz"
+        kinds = {True: TRAINABLE, False: "other"}
+        bundles.save_arrays(path, {f"{kinds[v.trainable]}/{leaf}": v.value for leaf, v in runtime.variables().items()})
+        return path
     answers = runtime.evaluate(request.evaluation, bundle.batch(request.batch_size), request.device)
     path = folder / f"{request.evaluation}-b{request.batch_size}-{request.device.replace(':', '')}.npz"
     bundles.save_arrays(path, {f"{p}/{leaf}": a for p, answer in answers.items() for leaf, a in answer.items()})

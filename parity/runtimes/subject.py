@@ -197,7 +197,7 @@ class Subject:
         path = self.workdir / (f"{name}-remedied" if readable_by else name)
         sizes = {r.batch_size for requests in self._announced.values() for r in requests} | set(self._batches)
         with self.ledger.spend(FRAMEWORKS):
-            batches = {size: self.batch(size) for size in sorted(sizes)}
+            batches = {size: self.batch(size) for size in sorted(sizes or {1})}
             conversion.write_bundle(path, self.case, trained.state, batches, lambda folder: None, readable_by)
         return path
 

@@ -1,11 +1,21 @@
-"""What training carries from one step to the next: statistics and the random key."""
+"""What a model keeps: its variables after loading, and what training carries to the next step."""
 
 import pytest
 
 from parity.cases.specs import Batch
+from parity.core.ledger import FRAMEWORKS
+from parity.probes import state
 from parity.probes.evaluation import Place, score
 from parity.runtimes.subject import Subject
 from parity.session.asserting import Recording, assert_in_order
+
+
+@pytest.mark.parity_probe("state")
+def test_state(subject: Subject, runtime: Place, record: Recording) -> None:
+    """Every variable of the loaded model is JAX's own, to the bit."""
+    with subject.ledger.spend(FRAMEWORKS):
+        results = state.results(subject, runtime.runtime)
+    assert_in_order(record(results))
 
 
 @pytest.mark.parity_probe("batch_stats")

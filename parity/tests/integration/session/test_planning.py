@@ -210,6 +210,7 @@ OF_THE_REFERENCE_CASE = {
     "seeded_defects": "jax:1 jax_float64:1 tf_eager:1 tf_graph:1 tf_xla:1 saved_model:9",
     "training": "jax:1",
     "artifact": "saved_model:1",
+    "state": "tf_eager:1 tf_graph:1 tf_xla:1 saved_model:1 saved_model_fresh:1",
     "finetuning": "saved_model:1",
     "fusion": "saved_model:1",
     "first_steps": "saved_model:2",
@@ -228,6 +229,7 @@ AT_STANDARD = {
     "seeded_defects": OF_THE_REFERENCE_CASE["seeded_defects"],
     "training": "jax:1",
     "artifact": "saved_model:1",
+    "state": OF_THE_REFERENCE_CASE["state"],
     "first_steps": "saved_model:2",
     "operations": "tf_graph:19",
     "latency": "jax:2 saved_model:2",
@@ -236,6 +238,7 @@ AT_QUICK = {
     **dict.fromkeys(PROBES, "jax:1 jax_float64:1 saved_model:1"),
     "training": "jax:1",
     "artifact": "saved_model:1",
+    "state": "saved_model:1",
 }
 
 
@@ -305,14 +308,14 @@ def reference_plan(frameworks):
 
 def test_the_plan_of_the_reference_case_has_these_items(reference_plan):
     assert by_test(reference_plan) == table(OF_THE_REFERENCE_CASE)
-    assert len({item.item for item in reference_plan}) == len(reference_plan) == 422
+    assert len({item.item for item in reference_plan}) == len(reference_plan) == 427
 
 
 def test_the_plan_of_the_reference_case_has_these_sizes_and_devices(reference_plan):
     sizes = Counter(item.batch_size for item in reference_plan)
-    assert sizes == {13: 111, 256: 96, TEST_SET: 68, 1: 64, 20: 64, 6: 19}
+    assert sizes == {13: 111, 256: 96, TEST_SET: 73, 1: 64, 20: 64, 6: 19}
     assert Counter((item.jax_device, item.tf_device) for item in reference_plan) == {
-        ("cpu:0", "cpu:0"): 268, ("cpu:0", "none"): 126, ("cpu:1", "cpu:1"): 20, ("cpu:1", "none"): 8,
+        ("cpu:0", "cpu:0"): 273, ("cpu:0", "none"): 126, ("cpu:1", "cpu:1"): 20, ("cpu:1", "none"): 8,
     }  # fmt: skip
 
 

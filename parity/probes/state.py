@@ -1,0 +1,92 @@
+"""State: every variable of a loaded model is JAX's own, to the bit. The last bit of one weight is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parity.cases.case import TEST_SET
+from parity.probes.declaration import Probe, Scope
+from parity.records import QUICK, PlanItem
+from parity.runtimes import registry
+from parity.runtimes.base import Variable, Variables
+from parity.scoring.rules import LeafResult, pass_or_fail
+
+if TYPE_CHECKING:
+    from parity.runtimes.subject import Subject
+
+INFERENCE = "inference/"
+"""Prefix of the variables of the artifact that only predicts."""
+
+
+def results(subject: Subject, runtime: str) -> list[LeafResult]:
+    """Return a result for every variable of a runtime, and of the artifact that only predicts where it reads that.
+
+    Raises:
+        RuntimeFailureError: the runtime cannot load the model.
+    """
+    from parity.export import artifact
+    from parity.runtimes._tensorflow import KEY, of_module
+
+    opened, expected = subject.runtime(runtime), of_jax(subject)
+    found = compare(opened.variables(), expected)
+    if runtime == registry.reader().name:
+        module = artifact.load(opened.model.require_bundle() / "inference")
+        without_key = {leaf: variable for leaf, variable in expected.items() if leaf != KEY}
+        found += compare(of_module(module, opened.model), without_key, INFERENCE)
+    return found
+
+
+def of_jax(subject: Subject) -> Variables:
+    """Return the trained state as variables: parameters are trainable, the other state and the key are not."""
+    import jax
+
+    from parity.export.conversion import state_leaves
+    from parity.runtimes._tensorflow import KEY
+
+    state = subject.trained.state
+    values = jax.tree_util.tree_leaves((state.params, state.other))
+    named = zip(state_leaves(state), values, strict=True)
+    found = {leaf.leaf: Variable(np.asarray(value), leaf.trainable) for leaf, value in named}
+    return {**found, KEY: Variable(np.asarray(state.rng), False)}
+
+
+def compare(found: Variables, expected: Variables, prefix: str = "") -> list[LeafResult]:
+    """Return a result for every variable that one of the two has, with `prefix` before its name."""
+    names = dict.fromkeys([*expected, *found])
+    return [pass_or_fail(f"{prefix}{name}", _difference(found.get(name), expected.get(name))) for name in names]
+
+
+def _difference(found: Variable | None, expected: Variable | None) -> str | None:
+    """Return how a variable differs from JAX's own; None where it does not."""
+    if found is None or expected is None:
+        return "is not in the loaded model" if found is None else "is not in JAX's state"
+    value, own = found.value, expected.value
+    if (value.shape, value.dtype) != (own.shape, own.dtype):
+        return f"is {value.dtype}{list(value.shape)}, expected {own.dtype}{list(own.shape)}"
+    if found.trainable is not expected.trainable:
+        return f"is {'' if found.trainable else 'not '}trainable, expected the contrary"
+    differs = np.flatnonzero((_bytes(value) != _bytes(own)).any(axis=-1))
+    if not differs.size:
+        return None
+    first = tuple(map(int, np.unravel_index(differs[0], own.shape)))
+    return (
+        f"differs from JAX's in {differs.size:,} of {own.size:,} values, first at {list(first)}: "
+        f"{value[first]!s}, expected {own[first]!s}"
+    )
+
+
+def _bytes(array: np.ndarray) -> np.ndarray:
+    """Return the bytes of each element, [size, bytes]."""
+    return np.frombuffer(array.tobytes(), np.uint8).reshape(array.size, array.dtype.itemsize)
+
+
+def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
+    for runtime in scope.having(lambda can: can.variables):
+        ident = f"{scope.case.name}-{runtime}"
+        yield scope.item(probe.name, probe.name, runtime, TEST_SET, ident=ident)
+
+
+PROBE = Probe(name="state", plan=_plan, level=QUICK)
