@@ -25,6 +25,7 @@ from parity.runtimes.base import (
     Runtime,
     failures,
 )
+from parity.runtimes.recent import Question, RecentAnswers, digest_of_batch
 from parity.runtimes.reference import ReferenceAnswers
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class Subject:
         workdir: where the bundle is written; a temporary folder if None.
         dataset, pipeline, trained, bundle: parts that are there already, instead of being made.
         runtimes: runtimes that are open already, by name.
+
+    Attributes:
+        observer: sees every scored evaluation while its answers are there; see `parity.probes.profiles.WorstLeaves`.
+            A copy has none.
     """
 
     def __init__(
@@ -101,6 +106,8 @@ class Subject:
         self._announced: dict[str, list[Request]] = {}
         self._batches: dict[int, Batch] = {}
         self._resources: dict[Any, Any] = {}
+        self._recent = RecentAnswers()
+        self.observer: Callable[..., None] | None = None
         self.reference = ReferenceAnswers(self)
 
     @property
@@ -268,11 +275,33 @@ class Subject:
             self._runtimes[name].announce(self._announced.get(name, ()))
         return self._runtimes[name]
 
-    def evaluate(self, runtime: str, evaluation: str, batch: Batch, device: str = FIRST_CPU) -> ByProbe[Answer]:
-        """Return a runtime's answers about any batch, by probe; nothing is kept."""
+    def compute(self, runtime: str, evaluation: str, batch: Batch, device: str = FIRST_CPU) -> ByProbe[Answer]:
+        """Return a runtime's answers about any batch, by probe, computed anew; nothing is kept."""
         opened = self.runtime(runtime)
         with self.ledger.spend(FRAMEWORKS):
             return opened.evaluate(evaluation, batch, device)
+
+    def evaluate(
+        self, runtime: str, evaluation: str, batch: Batch, device: str = FIRST_CPU, like: ByProbe[Answer] | None = None
+    ) -> ByProbe[Answer]:
+        """Return a runtime's answers about any batch, by probe; nobody may write to the arrays.
+
+        They are not computed again where they are still there (see `parity.runtimes.recent`), or where their digest
+        says that they are `like` to the bit.
+        """
+        question = Question(runtime, evaluation, device, digest_of_batch(batch))
+        known = like if like is not None and self._recent.equal(question, like) else self._recent.answers(question)
+        if known is None:
+            known = self.compute(runtime, evaluation, batch, device)
+            self._recent.keep(question, known)
+        return known
+
+    def answer(self, runtime: str, probe: str, batch: Batch) -> Answer:
+        """Return a runtime's answer to one probe about any batch, empty where it has none; a small one is kept."""
+        evaluation = EVALUATION_OF[probe]
+        question = Question(runtime, evaluation, FIRST_CPU, digest_of_batch(batch))
+        known = self._recent.answer(question, probe)
+        return self.evaluate(runtime, evaluation, batch).get(probe, {}) if known is None else known
 
     def kept(self, runtime: str, evaluation: str, size: int, device: str = FIRST_CPU) -> ByProbe[Answer]:
         """Return the answers of JAX or the oracle at a batch size, computed once."""

@@ -120,10 +120,12 @@ class RunSession:
         """Return the subject of a case."""
         if case not in self._subjects:
             from parity.core.progress import Bar
+            from parity.probes import profiles
             from parity.runtimes.subject import Subject
 
             [found] = [c for c in self.selection.cases.values() if c.name == case]
             self._subjects[case] = Subject(found, self.ledger, Bar())
+            self._subjects[case].observer = profiles.WorstLeaves()
         return self._subjects[case]
 
     def prepare(self, item: PlanItem) -> None:
