@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from parity.runtimes.by_probe import ByProbe
 
 if TYPE_CHECKING:
@@ -73,6 +71,8 @@ def digest_of_batch(batch: Batch) -> str:
 
 def digest(answers: dict[str, Answer]) -> str:
     """Return a digest of names, shapes, dtypes and bits of answers by probe; the order of names does not count."""
+    import numpy as np
+
     found = hashlib.blake2b(digest_size=20)
     for probe, answer in sorted(answers.items()):
         for leaf, array in sorted(answer.items()):

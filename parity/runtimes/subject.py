@@ -221,10 +221,11 @@ class Subject:
         return failed
 
     def _model(self, bundle: Path | None, readable_by: str | None) -> Model:
+        from parity.cases.functions import flatten
         from parity.export import conversion
 
         state = self.trained.state
-        return Model(conversion.signature(self.case, state), self.case, state, bundle, readable_by)
+        return Model(conversion.signature(self.case, state), self.case, state, bundle, readable_by, flatten(state))
 
     def batch(self, size: int) -> Batch:
         """Return the first `size` examples of the test set, all of them for `TEST_SET` (0).
@@ -359,6 +360,17 @@ class Subject:
         other._announced = self._announced
         other.reference = self.reference.without((), other)
         return other
+
+    def release(self) -> None:
+        """Forget the answers and runtimes of a copy that is not used again.
+
+        A subject and its reference answers hold each other: without this their arrays would stay until Python looks for
+        cycles.
+        """
+        self._resources.clear()
+        self._runtimes.clear()
+        self._recent = RecentAnswers()
+        self.reference = ReferenceAnswers(self)
 
     def close(self) -> None:
         """Close runtimes and resources, and remove temporary files."""

@@ -90,3 +90,4 @@ def identical(subject: Subject, place: Place, size: int, model: Model, other: st
                 if probe in subject.case.probes and can.answers(probe, evaluation):
                     same = rules.judge_identical(again.get(probe, {}), first.get(probe, {}), other)
                     yield from prefixed(probe, same)
+        second.release()

@@ -48,6 +48,7 @@ def _overlooked(setting: Setting) -> str | None:
     evaluation, batch = EVALUATION_OF[setting.probe], subject.batch(setting.size)
     at_moved = subject.with_runtimes({name: AtState(subject.runtime(name), values)})
     answers = at_moved.compute(name, evaluation, batch, setting.place.device)
+    at_moved.release()
     found = subject.shared(_Found).by_answers
     key = (setting.probe, setting.size, recent.digest(answers))
     if answers.failed or key not in found:  # of runtimes that answer alike, one is compared
