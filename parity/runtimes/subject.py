@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -14,7 +15,7 @@ from parity.core.failures import REMEDIABLE, Failure, classify
 from parity.core.ledger import FRAMEWORKS, TRAINING, TimeLedger
 from parity.core.progress import Report, silent
 from parity.records import PlanItem, Remedy
-from parity.runtimes import registry
+from parity.runtimes import estimates, registry
 from parity.runtimes.base import (
     ARTIFACT,
     CANDIDATE,
@@ -76,6 +77,7 @@ class Subject:
         runtimes: runtimes that are open already, by name.
 
     Attributes:
+        slow: what to tell the user where the first evaluations took long; None where they did not, or were not made.
         observer: sees every scored evaluation while its answers are there; see `parity.probes.profiles.WorstLeaves`.
             A copy has none.
     """
@@ -107,6 +109,7 @@ class Subject:
         self._batches: dict[int, Batch] = {}
         self._resources: dict[Any, Any] = {}
         self._recent = RecentAnswers()
+        self.slow: str | None = None
         self.observer: Callable[..., None] | None = None
         self.reference = ReferenceAnswers(self)
 
@@ -170,6 +173,9 @@ class Subject:
     def _train(self) -> Trained:
         from parity.cases.training import train
 
+        asked = [registry.require(name).capabilities for name in self._announced]
+        sizes = len({r.batch_size for requests in self._announced.values() for r in requests} | set(self._batches))
+        estimates.require_memory(self.case, asked, max(sizes, 1), estimates.available_bytes())
         with self.ledger.spend(TRAINING):
             return train(self.case, self.dataset, self.pipeline, self.progress)
 
@@ -210,12 +216,17 @@ class Subject:
 
     def _try(self, path: Path) -> list[RuntimeFailureError]:
         """Return how TensorFlow fails on the bundle at `path`, each announced evaluation tried once."""
+        from parity.scoring import rules
+
         evaluations = {r.evaluation for requests in self._announced.values() for r in requests}
         reader = registry.reader()
         runtime = reader(self._model(path, None))
         batch = min(self._batches.values(), key=lambda batch: batch.size, default=None) or self.batch(1)
+        evaluations, started = evaluations or {EVALUATION_OF["predict"]}, time.monotonic()
         with self.ledger.spend(FRAMEWORKS):
-            failed = failures(runtime, evaluations or {EVALUATION_OF["predict"]}, batch, FIRST_CPU)
+            failed = failures(runtime, evaluations, batch, FIRST_CPU)
+        each, sizes = (time.monotonic() - started) / len(evaluations), max(len(self._batches), 1)
+        self.slow = estimates.slow(self.case.name, each, rules.MEMBERS, len(self._announced), sizes)
         if not failed:
             self._runtimes[reader.name] = runtime  # what it has compiled is used again
         return failed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -155,6 +156,8 @@ class RunSession:
                 self.record.add(event)
             with suppress(ParityError):  # a runtime that cannot start raises again in its own tests
                 subject.start()
+            if subject.slow is not None:
+                print(subject.slow, file=sys.stderr)
 
     def record_if_unusable(self, item: PlanItem) -> bool:
         """Record the error of an item whose case an earlier one has shown to be unusable; return whether it is so.

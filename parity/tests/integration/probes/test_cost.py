@@ -12,6 +12,7 @@ from parity.probes.evaluation import Place, score
 from parity.probes.power import PowerStudy
 from parity.probes.relations import relations
 from parity.probes.seeded_defects import defects, result
+from parity.runtimes import recent
 from parity.runtimes.base import Runtime
 from parity.runtimes.jax import Jax
 from parity.runtimes.jax_float64 import JaxFloat64
@@ -113,7 +114,8 @@ def test_evaluations_and_compilations_do_not_grow_with_the_number_of_weight_tens
     assert seen[3][1] == seen[30][1]
 
 
-def test_how_many_evaluations_a_run_makes(subject_of, counted):
+def test_how_many_evaluations_a_run_makes(subject_of, counted, monkeypatch):
+    monkeypatch.setattr(recent, "SMALL", 8)  # losses are kept, gradients are not
     subject = subject_of(deep(3))
     subject.trained, subject.bundle, subject.batch(SIZE)
     counted.clear()
@@ -123,8 +125,8 @@ def test_how_many_evaluations_a_run_makes(subject_of, counted):
     assert counted["jax_float64", "train"] == once + power
     assert counted["jax", "evaluate"] == once + members + 2  # held out, and from the moved weight
     assert counted["jax_float64", "evaluate"] == once + power + far + 1
-    assert {counted[mode, "train"] for mode in ("tf_eager", "tf_graph")} == {1}
     assert counted["tf_xla", "train"] == 2  # the modes are compared with one answer of the last
+    assert {counted[mode, "train"] for mode in ("tf_eager", "tf_graph")} <= {1, 2}  # once more where bits differ
 
 
 def arrays_kept(root, least):
