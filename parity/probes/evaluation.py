@@ -109,6 +109,11 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
             if explained is not None:
                 results.update(explained)
                 break
+    if subject.observer is not None:
+        budgets = subject.budgets(evaluation, size)
+        subject.observer(
+            place, size, results, lambda probe: (own.get(probe, {}), jax[probe], oracle[probe], budgets[probe])
+        )
     return results
 
 

@@ -24,7 +24,7 @@ class ModuleOnDevice:
     """
 
     def __init__(self, module: Any, model: Model, wrap: artifact.Wrap) -> None:
-        self.module = module
+        self.module, self._trained = module, model.values
         named = [(s, v) for s, v in zip(model.signature.state, module.state_vars, strict=True)]
         self._parameters = {s.leaf: v for s, v in named if s.trainable}
         self._other = {s.leaf: v for s, v in named if not s.trainable}
@@ -48,7 +48,9 @@ class ModuleOnDevice:
 
     def remember(self) -> None:
         """Take the present values of all variables for the state to go back to."""
-        self._initial = [(v, v.numpy()) for v in (*self.module.state_vars, self.module.rng)]
+        variables = (*self.module.state_vars, self.module.rng)
+        trained: Sequence[Any] = self._trained or [None] * len(variables)
+        self._initial = [(v, _shared(v.numpy(), kept)) for v, kept in zip(variables, trained, strict=True)]
 
     def reset(self, values: Sequence[Any] | None = None) -> None:
         """Assign the first state, or `values`: one for each of `state_vars`, then the key."""
@@ -109,6 +111,12 @@ class ModuleOnDevice:
         for leaf, variable in guarded.items():
             if not np.array_equal(_bytes(variable.numpy()), _bytes(initial[id(variable)])):
                 raise RuntimeFailureError(f"{evaluation} wrote to the variable {leaf}, which it must leave alone.")
+
+
+def _shared(value: Any, kept: Any) -> Any:
+    """Return `kept` where it has the bits of `value`."""
+    same = kept is not None and (kept.shape, kept.dtype) == (value.shape, value.dtype)
+    return kept if same and np.array_equal(_bytes(kept), _bytes(value)) else value
 
 
 def _bytes(array: Any) -> Any:

@@ -128,6 +128,7 @@ class Model:
         case, state: None where JAX is not installed.
         bundle: the folder of the bundle; None where no runtime reads one.
         readable_by: the requirement of the remedy of the export, such as `tensorflow==2.21.0`; None for JAX's default.
+        values: the state as a flat list, so that modules need no copy of their own; None where it is not there.
     """
 
     signature: Signature
@@ -135,6 +136,7 @@ class Model:
     state: State | None
     bundle: Path | None
     readable_by: str | None = None
+    values: Values | None = None
 
     def require_case(self) -> tuple[Case, State]:
         """Return the case and its state.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import inspect
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -35,13 +37,13 @@ class ReferenceAnswers:
         self._subject, self._with_kinks = subject, with_kinks
         self._answers: dict[tuple[str, str, int, str], ByProbe[Answer]] = {}
         self._budgets: dict[tuple[str, int], Budgets] = {}
-        self._beyond_kinks: dict[tuple[str, int], list[Answers]] = {}
+        self._beyond_kinks: dict[tuple[str, int, float], list[tuple[int, float]]] = {}
 
     def without(self, runtimes: Collection[str], subject: Subject) -> ReferenceAnswers:
-        """Return a copy for `subject` that has forgotten the answers of `runtimes`; budgets are kept."""
+        """Return a copy for `subject` that has forgotten the answers of `runtimes`; budgets are kept, kinks shared."""
         other = ReferenceAnswers(subject, self._with_kinks and self.oracle not in runtimes)
         other._answers = {key: found for key, found in self._answers.items() if key[0] not in runtimes}
-        other._budgets, other._beyond_kinks = dict(self._budgets), dict(self._beyond_kinks)
+        other._budgets, other._beyond_kinks = dict(self._budgets), self._beyond_kinks
         return other
 
     @property
@@ -59,7 +61,7 @@ class ReferenceAnswers:
         batch = self._subject.batch(size)
         key = (runtime, evaluation, batch.size, device)
         if key not in self._answers:
-            self._answers[key] = self._subject.evaluate(runtime, evaluation, batch, device)
+            self._answers[key] = self._subject.compute(runtime, evaluation, batch, device)
         return self._answers[key]
 
     def budgets(self, evaluation: str, size: int) -> Budgets:
@@ -104,13 +106,21 @@ class ReferenceAnswers:
             with self._subject.ledger.spend(FRAMEWORKS):
                 yield with_derived(evaluation, runtime.compute_with_rounding(evaluation, batch, seed), self.jax)
 
-    def at(self, runtime: str, state: State, evaluation: str, batch: Batch) -> Answers:
-        """Return a runtime's answers from another state, by probe; nothing is kept."""
+    def at(
+        self, runtime: str, state: State, evaluation: str, batch: Batch, calls: tuple[int, ...] = CALLS
+    ) -> Answers:  # fmt: skip
+        """Return a runtime's answers from another state, by probe; nothing is kept.
+
+        Of the calls of `train` those in `calls` are made, where the runtime can leave one out: the oracle can.
+        """
         from parity.cases.functions import flatten
 
         opened = self._subject.runtime(runtime)
         with self._subject.ledger.spend(FRAMEWORKS):
-            answers = opened.compute_at(flatten(state), evaluation, batch, FIRST_CPU)  # float64 batches are no input
+            compute: Callable[..., Answers] = opened.compute_at
+            if "calls" in inspect.signature(compute).parameters:
+                compute = partial(compute, calls=calls)
+            answers = compute(flatten(state), evaluation, batch, FIRST_CPU)  # float64 batches are no input
             return with_derived(evaluation, answers, runtime)
 
     def records(self, probe: str, size: int) -> list[BudgetRecord]:
@@ -132,32 +142,38 @@ class ReferenceAnswers:
         }
         return list(dict.fromkeys([*found, *required.get(probe, ())]))
 
-    def beyond_kinks(self, evaluation: str, size: int) -> list[Answers]:
-        """Return the oracle's answers to batches and states a few ulp away that lie beyond a kink; mostly none."""
-        from parity.scoring import kinks
-
-        key = (evaluation, self._subject.batch(size).size)
+    def beyond_kinks(self, evaluation: str, size: int) -> Iterator[Answers]:
+        """Yield the oracle's answers to batches and states a few ulp away that lie beyond a kink; mostly none."""
         if not self._with_kinks:
-            return []  # what stands in for the oracle answers about one state only
+            return  # what stands in for the oracle answers about one state only
+        key = (evaluation, self._subject.batch(size).size, self._subject.limit)
         if key not in self._beyond_kinks:
-            oracle, budgets = self.answers(self.oracle, evaluation, size), self.budgets(evaluation, size)
-            around = self._around(evaluation, size)
-            self._beyond_kinks[key] = list(kinks.beyond(oracle, around, budgets, self._subject.limit))
-        return self._beyond_kinks[key]
+            self._beyond_kinks[key] = sorted(self._places_beyond_kinks(evaluation, size))
+        for member, times in self._beyond_kinks[key]:
+            yield self._farther(evaluation, size, member, times)
 
-    def _around(self, evaluation: str, size: int) -> Iterator[Answers]:
-        """Yield the oracle's answers from the states and batches of the ensemble, moved further away."""
-        from parity.cases.case import State
+    def _places_beyond_kinks(self, evaluation: str, size: int) -> Iterator[tuple[int, float]]:
+        """Yield the seed of a member of the ensemble and how many times as far it lies, wherever gradients jump."""
         from parity.scoring import kinks, rules
 
+        oracle, budgets = self.answers(self.oracle, evaluation, size), self.budgets(evaluation, size)
+        for member, ray in itertools.product(range(rules.MEMBERS), kinks.RAYS):
+            for times in ray:
+                far = self._farther(evaluation, size, member, times)
+                if not kinks.jumped(far, oracle, budgets, self._subject.limit):
+                    break
+                yield member, times
+
+    def _farther(self, evaluation: str, size: int, member: int, times: float) -> Answers:
+        """Return the oracle's answers from the state and batch of a member of the ensemble, moved further away."""
+        from parity.cases.case import State
+        from parity.scoring import kinks
+
         state, batch = self._subject.trained.state, self._subject.batch(size)
-        for member in range(rules.MEMBERS):
-            near, moved = self._perturbed_state(member), _perturbed_batch(batch, member)
-            for times in kinks.SCALES:
-                params, other = kinks.farther((state.params, state.other), (near.params, near.other), times)
-                data, labels = kinks.farther((batch.data, batch.labels), (moved.data, moved.labels), times)
-                far = type(batch)(data, labels)
-                yield self.at(self.oracle, State(params, other, state.rng), evaluation, far)
+        near, moved = self._perturbed_state(member), _perturbed_batch(batch, member)
+        params, other = kinks.farther((state.params, state.other), (near.params, near.other), times)
+        data, labels = kinks.farther((batch.data, batch.labels), (moved.data, moved.labels), times)
+        return self.at(self.oracle, State(params, other, state.rng), evaluation, type(batch)(data, labels))
 
     def ambiguous_rows(self, size: int) -> int:
         """Return how many examples have their two best scores too close to tell the runtimes' argmax apart."""

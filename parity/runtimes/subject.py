@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -14,7 +15,7 @@ from parity.core.failures import REMEDIABLE, Failure, classify
 from parity.core.ledger import FRAMEWORKS, TRAINING, TimeLedger
 from parity.core.progress import Report, silent
 from parity.records import PlanItem, Remedy
-from parity.runtimes import registry
+from parity.runtimes import estimates, registry
 from parity.runtimes.base import (
     ARTIFACT,
     CANDIDATE,
@@ -25,6 +26,7 @@ from parity.runtimes.base import (
     Runtime,
     failures,
 )
+from parity.runtimes.recent import Question, RecentAnswers, digest_of_batch
 from parity.runtimes.reference import ReferenceAnswers
 
 if TYPE_CHECKING:
@@ -73,6 +75,11 @@ class Subject:
         workdir: where the bundle is written; a temporary folder if None.
         dataset, pipeline, trained, bundle: parts that are there already, instead of being made.
         runtimes: runtimes that are open already, by name.
+
+    Attributes:
+        slow: what to tell the user where the first evaluations took long; None where they did not, or were not made.
+        observer: sees every scored evaluation while its answers are there; see `parity.probes.profiles.WorstLeaves`.
+            A copy has none.
     """
 
     def __init__(
@@ -101,6 +108,9 @@ class Subject:
         self._announced: dict[str, list[Request]] = {}
         self._batches: dict[int, Batch] = {}
         self._resources: dict[Any, Any] = {}
+        self._recent = RecentAnswers()
+        self.slow: str | None = None
+        self.observer: Callable[..., None] | None = None
         self.reference = ReferenceAnswers(self)
 
     @property
@@ -163,6 +173,9 @@ class Subject:
     def _train(self) -> Trained:
         from parity.cases.training import train
 
+        asked = [registry.require(name).capabilities for name in self._announced]
+        sizes = len({r.batch_size for requests in self._announced.values() for r in requests} | set(self._batches))
+        estimates.require_memory(self.case, asked, max(sizes, 1), estimates.available_bytes())
         with self.ledger.spend(TRAINING):
             return train(self.case, self.dataset, self.pipeline, self.progress)
 
@@ -203,21 +216,27 @@ class Subject:
 
     def _try(self, path: Path) -> list[RuntimeFailureError]:
         """Return how TensorFlow fails on the bundle at `path`, each announced evaluation tried once."""
+        from parity.scoring import rules
+
         evaluations = {r.evaluation for requests in self._announced.values() for r in requests}
         reader = registry.reader()
         runtime = reader(self._model(path, None))
         batch = min(self._batches.values(), key=lambda batch: batch.size, default=None) or self.batch(1)
+        evaluations, started = evaluations or {EVALUATION_OF["predict"]}, time.monotonic()
         with self.ledger.spend(FRAMEWORKS):
-            failed = failures(runtime, evaluations or {EVALUATION_OF["predict"]}, batch, FIRST_CPU)
+            failed = failures(runtime, evaluations, batch, FIRST_CPU)
+        each, sizes = (time.monotonic() - started) / len(evaluations), max(len(self._batches), 1)
+        self.slow = estimates.slow(self.case.name, each, rules.MEMBERS, len(self._announced), sizes)
         if not failed:
             self._runtimes[reader.name] = runtime  # what it has compiled is used again
         return failed
 
     def _model(self, bundle: Path | None, readable_by: str | None) -> Model:
+        from parity.cases.functions import flatten
         from parity.export import conversion
 
         state = self.trained.state
-        return Model(conversion.signature(self.case, state), self.case, state, bundle, readable_by)
+        return Model(conversion.signature(self.case, state), self.case, state, bundle, readable_by, flatten(state))
 
     def batch(self, size: int) -> Batch:
         """Return the first `size` examples of the test set, all of them for `TEST_SET` (0).
@@ -268,11 +287,33 @@ class Subject:
             self._runtimes[name].announce(self._announced.get(name, ()))
         return self._runtimes[name]
 
-    def evaluate(self, runtime: str, evaluation: str, batch: Batch, device: str = FIRST_CPU) -> ByProbe[Answer]:
-        """Return a runtime's answers about any batch, by probe; nothing is kept."""
+    def compute(self, runtime: str, evaluation: str, batch: Batch, device: str = FIRST_CPU) -> ByProbe[Answer]:
+        """Return a runtime's answers about any batch, by probe, computed anew; nothing is kept."""
         opened = self.runtime(runtime)
         with self.ledger.spend(FRAMEWORKS):
             return opened.evaluate(evaluation, batch, device)
+
+    def evaluate(
+        self, runtime: str, evaluation: str, batch: Batch, device: str = FIRST_CPU, like: ByProbe[Answer] | None = None
+    ) -> ByProbe[Answer]:
+        """Return a runtime's answers about any batch, by probe; nobody may write to the arrays.
+
+        They are not computed again where they are still there (see `parity.runtimes.recent`), or where their digest
+        says that they are `like` to the bit.
+        """
+        question = Question(runtime, evaluation, device, digest_of_batch(batch))
+        known = like if like is not None and self._recent.equal(question, like) else self._recent.answers(question)
+        if known is None:
+            known = self.compute(runtime, evaluation, batch, device)
+            self._recent.keep(question, known)
+        return known
+
+    def answer(self, runtime: str, probe: str, batch: Batch) -> Answer:
+        """Return a runtime's answer to one probe about any batch, empty where it has none; a small one is kept."""
+        evaluation = EVALUATION_OF[probe]
+        question = Question(runtime, evaluation, FIRST_CPU, digest_of_batch(batch))
+        known = self._recent.answer(question, probe)
+        return self.evaluate(runtime, evaluation, batch).get(probe, {}) if known is None else known
 
     def kept(self, runtime: str, evaluation: str, size: int, device: str = FIRST_CPU) -> ByProbe[Answer]:
         """Return the answers of JAX or the oracle at a batch size, computed once."""
@@ -330,6 +371,17 @@ class Subject:
         other._announced = self._announced
         other.reference = self.reference.without((), other)
         return other
+
+    def release(self) -> None:
+        """Forget the answers and runtimes of a copy that is not used again.
+
+        A subject and its reference answers hold each other: without this their arrays would stay until Python looks for
+        cycles.
+        """
+        self._resources.clear()
+        self._runtimes.clear()
+        self._recent = RecentAnswers()
+        self.reference = ReferenceAnswers(self)
 
     def close(self) -> None:
         """Close runtimes and resources, and remove temporary files."""

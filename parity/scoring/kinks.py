@@ -33,6 +33,9 @@ Results = dict[str, list[LeafResult]]
 SCALES = (-16.0, -4.0, 4.0, 16.0)
 """The distances of the other inputs, in ulp: larger than those of correct answers, and in both directions."""
 
+RAYS = ((-16.0, -4.0), (16.0, 4.0))
+"""The same by direction, the farthest first: where the gradient has not jumped there, it has not on the way."""
+
 JUMP = 64.0
 """The score that tells a jump from a slope: by 16 ulp a smooth answer moves at most 16 * sqrt(8) budgets, which are the
 RMS or maximum of 8 evaluations off by up to 1 ulp each."""
@@ -65,16 +68,19 @@ def farther(tree: Any, moved: Any, times: float) -> Any:
 def beyond(
     oracle: Answers, around: Iterable[Answers], budgets: Mapping[str, Mapping[str, Budget]], limit: float
 ) -> Iterator[Answers]:
-    """Yield those of the oracle's answers `around` an input whose gradients jump, by more than `JUMP` and the limit."""
-    for answers in around:
-        scores = (
-            rules.score(distance(answers[probe][leaf], oracle[probe][leaf]), budget)
-            for probe, by_leaf in budgets.items()
-            if probe.endswith(GRADIENT)
-            for leaf, budget in by_leaf.items()
-        )
-        if any(score > max(limit, JUMP) for score in scores):
-            yield answers
+    """Return those of the oracle's answers `around` an input whose gradients jump; see `jumped`."""
+    return (answers for answers in around if jumped(answers, oracle, budgets, limit))
+
+
+def jumped(answers: Answers, oracle: Answers, budgets: Mapping[str, Mapping[str, Budget]], limit: float) -> bool:
+    """Return whether gradients differ from the oracle's by more than `JUMP` and the limit."""
+    scores = (
+        rules.score(distance(answers[probe][leaf], oracle[probe][leaf]), budget)
+        for probe, by_leaf in budgets.items()
+        if probe.endswith(GRADIENT)
+        for leaf, budget in by_leaf.items()
+    )
+    return any(score > max(limit, JUMP) for score in scores)
 
 
 def explained(again: Results, first: Results) -> Results | None:

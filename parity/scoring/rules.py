@@ -17,7 +17,7 @@ import numpy as np
 from parity import records
 from parity.core.arrays import Answer, Array
 from parity.records import Worst
-from parity.scoring.compare import Distance, compare, distance, is_float, pattern, widen
+from parity.scoring.compare import CHUNK, Distance, compare, distance, is_float, pattern, widen
 
 LIMIT = 128.0
 """The score at or under which a check passes, for the whole project.
@@ -138,6 +138,15 @@ def perturb(array: Array, rng: np.random.Generator) -> Array:
         both = np.empty_like(array)
         both.real, both.imag = perturb(array.real, rng), perturb(array.imag, rng)
         return both
+    moved = np.empty(array.shape, array.dtype)
+    flat, found = array.reshape(-1), moved.reshape(-1)
+    for start in range(0, flat.size, CHUNK):  # what a chunk needs stays in the cache, whatever the size of the array
+        part = slice(start, start + CHUNK)
+        found[part] = _perturbed(flat[part], rng)
+    return moved
+
+
+def _perturbed(array: Array, rng: np.random.Generator) -> Array:
     infinity = np.array(math.inf, array.dtype)
     largest = np.nextafter(infinity, np.zeros_like(infinity))
     movable = np.isfinite(array) & (array != 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -124,10 +125,12 @@ class RunSession:
     def subject(self, case: str) -> Subject:
         """Return the subject of a case."""
         if case not in self._subjects:
+            from parity.probes import profiles
             from parity.runtimes.subject import Subject
 
             [found] = [c for c in self.selection.cases.values() if c.name == case]
             self._subjects[case] = Subject(found, self.ledger, self._progress)
+            self._subjects[case].observer = profiles.WorstLeaves()
         return self._subjects[case]
 
     def prepare(self, item: PlanItem) -> None:
@@ -157,6 +160,8 @@ class RunSession:
                 self.record.add(event)
             with suppress(ParityError):  # a runtime that cannot start raises again in its own tests
                 subject.start()
+            if subject.slow is not None:
+                print(subject.slow, file=sys.stderr)
 
     def record_if_unusable(self, item: PlanItem) -> bool:
         """Record the error of an item whose case an earlier one has shown to be unusable; return whether it is so.

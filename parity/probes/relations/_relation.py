@@ -84,8 +84,10 @@ def identical(subject: Subject, place: Place, size: int, model: Model, other: st
     with closing(open_runtime(place.runtime, model)) as opened:
         second = subject.with_runtimes({place.runtime: opened})
         for evaluation in (e for e in evaluations(subject) if e in can.evaluations):
-            first, again = (s.evaluate(place.runtime, evaluation, batch) for s in (subject, second))
+            again = second.evaluate(place.runtime, evaluation, batch)
+            first = subject.evaluate(place.runtime, evaluation, batch, like=again)
             for probe in EVALUATIONS[evaluation]:
                 if probe in subject.case.probes and can.answers(probe, evaluation):
                     same = rules.judge_identical(again.get(probe, {}), first.get(probe, {}), other)
                     yield from prefixed(probe, same)
+        second.release()

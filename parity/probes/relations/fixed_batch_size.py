@@ -22,8 +22,8 @@ def _results(subject: Subject, place: Place, size: int) -> Iterator[LeafResult]:
     fixed = _fixed_size_answers(subject, batch)
     yield from alike(subject, size, PREDICT, fixed[PREDICT], predictions(subject, place, batch), other)
     if EVAL_LOSS in subject.case.probes:
-        symbolic = subject.evaluate(place.runtime, "evaluate", batch)
-        yield from alike(subject, size, EVAL_LOSS, fixed[EVAL_LOSS], symbolic[EVAL_LOSS], other, EVAL_LOSS)
+        symbolic = subject.answer(place.runtime, EVAL_LOSS, batch)
+        yield from alike(subject, size, EVAL_LOSS, fixed[EVAL_LOSS], symbolic, other, EVAL_LOSS)
 
 
 def _fixed_size_answers(subject: Subject, batch: Batch) -> dict[str, Answer]:

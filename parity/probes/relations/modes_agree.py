@@ -26,7 +26,8 @@ def _modes() -> list[str]:
 def _results(subject: Subject, place: Place, size: int) -> Iterator[LeafResult]:
     batch = subject.batch(size)
     for evaluation in (e for e in evaluations(subject) if e != rules.ACCURACY):
-        answers = {mode: subject.evaluate(mode, evaluation, batch) for mode in _modes()}
+        own = subject.evaluate(place.runtime, evaluation, batch)
+        answers = {mode: subject.evaluate(mode, evaluation, batch, like=own) for mode in _modes()}
         for one, other in itertools.combinations(_modes(), 2):
             for probe in (p for p in EVALUATIONS[evaluation] if p in subject.case.probes):
                 found, expected = answers[other].get(probe, {}), answers[one].get(probe, {})

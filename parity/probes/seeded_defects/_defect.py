@@ -35,8 +35,12 @@ class Setting:
     size: int
 
     def results(self, subject: Subject | None = None) -> list[LeafResult]:
-        """Return the results of the probe, of `subject` where another answers for this one."""
-        return score(subject or self.subject, self.probe, self.place, self.size)
+        """Return the results of the probe, of `subject` where another answers for this one; that one is then empty."""
+        try:
+            return score(subject or self.subject, self.probe, self.place, self.size)
+        finally:
+            if subject is not None:
+                subject.release()
 
     def answers(self) -> Answers:
         """Return the runtime's own answers."""

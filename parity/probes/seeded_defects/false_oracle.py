@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def _overlooked(setting: Setting) -> str | None:
     subject, reference = setting.subject, setting.subject.reference
-    answers = subject.evaluate(reference.jax, EVALUATION_OF[setting.probe], subject.batch(setting.size))
+    answers = subject.kept(reference.jax, EVALUATION_OF[setting.probe], setting.size)
     wide = {
         probe: {leaf: compare.widen(a) if rules.is_float(a) else a for leaf, a in answer.items()}
         for probe, answer in answers.items()

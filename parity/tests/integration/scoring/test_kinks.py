@@ -105,7 +105,7 @@ def test_a_loss_that_moved_is_no_kink(subject):
 def test_where_there_is_no_kink_nothing_lies_beyond_one(subject_of):
     strict = Limit(10.0, "stricter than what 16 ulp move a smooth answer by")
     subject = subject_of(tiny.case(predict=smooth, loss=smooth_loss, limit=strict))
-    assert subject.reference.beyond_kinks("evaluate", SIZE) == []
+    assert list(subject.reference.beyond_kinks("evaluate", SIZE)) == []
 
 
 def smooth(state, data):
