@@ -150,7 +150,7 @@ def arrays_kept(root, least):
 
 
 def test_no_array_is_kept_for_a_member_or_a_moved_tensor(subject_of):
-    subject = subject_of(deep(30))
+    subject = subject_of(deep(5))
     subject.trained, subject.bundle, subject.batch(SIZE)
     ask(subject)
     reference, study = subject.reference, subject.shared(PowerStudy)
