@@ -171,15 +171,15 @@ def _by_runtime(checks: Sequence[Check], most: int) -> _Grid:
     rows = []
     for name in facts.runtimes(checks):
         found = [check for check in checks if check.runtime == name]
-        counted = ", ".join(f"{count(n)} {status}" for status, n in Counter(c.status for c in found).items())
+        others = Counter(check.status for check in found if check.status != PASS)
+        counted = ", ".join(f"{count(n)} {status}" for status, n in others.items())
         worst = min(found, key=facts.severity)
         score = "" if worst.score is None else number(worst.score)
-        limit = "" if worst.limit is None or not score else exact(worst.limit)
         place = f"{facts.row_name(worst)}, {facts.size_words(worst.batch_size)}" if score else ""
-        rows.append((name, counted, score, limit, place))
+        rows.append((name, count(len(found) - others.total()), counted, score, place))
     if len(rows) > most:
         rows[most - 1 :] = [(f"and {len(rows) - most + 1} more", "", "", "", "see -v")]
-    return _Grid(("runtime", "checks", "worst score", "limit", "in"), rows)
+    return _Grid(("runtime", "pass", "other", "worst", "in"), rows)
 
 
 def show(run: Run, width: int = 80) -> str:

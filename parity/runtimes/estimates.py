@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ SLOW_S = 60.0
 
 _GROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _USED = (Path("/sys/fs/cgroup/memory.current"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"))
+_CACHED = re.compile(r"(?m)^(?:in)?active_file (\d+)$")
+"""In `memory.stat` beside those: the files that the group keeps in memory, which it gives up before it runs out."""
 
 
 def available_bytes() -> int | None:
@@ -42,7 +45,10 @@ def _of_machine() -> int | None:
 
 def _of_group(limit: Path, used: Path) -> int | None:
     try:
-        return max(int(limit.read_text(encoding="ascii")) - int(used.read_text(encoding="ascii")), 0)
+        taken = int(used.read_text(encoding="ascii"))
+        stat = used.with_name("memory.stat")
+        files = sum(map(int, _CACHED.findall(stat.read_text(encoding="ascii")))) if stat.exists() else 0
+        return max(int(limit.read_text(encoding="ascii")) - max(taken - files, 0), 0)
     except (OSError, ValueError):  # no such group, or "max"
         return None
 

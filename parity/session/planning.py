@@ -53,7 +53,8 @@ class Planner:
         if names and not probe.always_included and (probe.selected_by or probe.name) not in names:
             return []
         if not (self._named(probe) or self._has(probe.level)):
-            self.above.setdefault(probe.selected_by or probe.name)
+            if not probe.left_out:  # else no level has it
+                self.above.setdefault(probe.name)
             return []
         selected = self.selection.cases.items()
         cases = [case for name, case in selected if not probe.about_pair or name == REFERENCE_CASE]
@@ -92,7 +93,7 @@ class Planner:
         in_all = runtime.capabilities.role in (REFERENCE, ORACLE) or runtime is runtimes.reader()
         of_size = self.selection.default_sizes and SIZE_LEVELS.get(size) == item.level
         return {
-            probe.selected_by or probe.name: QUICK if self._named(probe) else probe.level,
+            probe.name: QUICK if self._named(probe) else probe.level,
             "further runtimes": QUICK if in_all or self.selection.given_runtimes else STANDARD,
             "further devices": QUICK if is_first((item.jax_device, item.tf_device)) else FULL,
             size if of_size else f"most of {item.test}": item.level,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from parity.core.errors import UsageError
@@ -34,10 +35,14 @@ def run(options: list[str]) -> int:
         "-Wignore::pytest.PytestAssertRewriteWarning",
     ]  # fmt: skip
     detail = [] if any(map(_SHOWS.fullmatch, options)) else ["-qq"]
+    # The first look at latency is in the report; the tables of pytest-benchmark are for who asks for them.
+    if detail and find_spec("pytest_benchmark") and not any(map(_TIMES.search, options)):
+        detail.append("--benchmark-quiet")
     return PYTEST_TO_EXIT.get(int(pytest.main([*isolated, *detail, "--pyargs", "parity.suites", *options])), 70)
 
 
 _SHOWS = re.compile(r"-v+|-q+|--verbose|--verbosity=.*|--quiet|--co|--collect-?only")
+_TIMES = re.compile(r"latency|benchmark")
 
 
 def _root(options: list[str]) -> str:

@@ -273,7 +273,7 @@ def test_the_levels_of_the_reference_case_have_these_items(level, expected, fram
     left_out = {"fusion", "resumption", "trajectory", "finetuning", "optimizers", TEST_SET, 20}
     quick = {"power", "relations", "seeded_defects", "latency", "operations", "first_steps", "further runtimes", 1, 256}
     beyond = quick if level == QUICK else {"most of latency"}
-    assert set(made.above) == left_out | beyond | {"further devices"} | ({"latency"} if level == STANDARD else set())
+    assert set(made.above) == left_out | beyond | {"further devices"} | {"footprint"}
     assert "\n" not in made.left_out_by_level()
     assert all(str(what) in made.left_out_by_level() for what in made.above if what != TEST_SET)
 

@@ -31,6 +31,8 @@ def test_the_limit_of_a_control_group_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(estimates, "_GROUPS", (limit,))
     monkeypatch.setattr(estimates, "_USED", (used,))
     assert estimates.available_bytes() == 600
+    (tmp_path / "memory.stat").write_text("anon 100\ninactive_file 150\nactive_file 50\nfile 200\n")
+    assert estimates.available_bytes() == 800
     limit.write_text("max\n")
     assert estimates.available_bytes() != 600
     limit.unlink()
