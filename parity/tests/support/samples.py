@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 from parity import records
 from parity.records import Check, Footprint, PlanItem, Run, Timing
@@ -62,15 +63,39 @@ def inside(*arguments, cwd):
     """`parity` with these arguments, in this process: for what is not about processes, where imports are most of it."""
     from parity.cli import main as cli
 
-    output, before = io.StringIO(), Path.cwd()
+    return _inside(cli.main, arguments, cwd)
+
+
+def pytest_inside(*arguments, cwd):
+    """pytest with these arguments, in this process, which forgets the probes that the tests there declare."""
+    import pytest
+
+    from parity.runtimes import base
+
+    with contextlib.ExitStack() as undone:
+        patch = undone.enter_context(pytest.MonkeyPatch.context())
+        patch.delenv("PYTEST_XDIST_WORKER", raising=False)  # it is no part of the tests' own xdist
+        derived = {evaluation: dict(probes) for evaluation, probes in base.DERIVED.items()}
+        for known, copy in ((base.DERIVED, derived), (base.EVALUATIONS, {}), (base.EVALUATION_OF, {})):
+            undone.enter_context(mock.patch.dict(known, copy))
+        return _inside(lambda options: int(pytest.main(options)), ("-p", "no:cacheprovider", *arguments), cwd)
+
+
+def _inside(main, arguments, cwd):
+    """What `main` returns and prints in a folder, whose modules, and what they change, are forgotten afterwards."""
+    output, before, paths, modules = io.StringIO(), Path.cwd(), list(sys.path), set(sys.modules)
     os.chdir(cwd)
     try:
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            code = cli.main([str(argument) for argument in arguments])
+            code = main([str(argument) for argument in arguments])
     except SystemExit as error:
         code = error.code
     finally:
         os.chdir(before)
+        sys.path[:] = paths
+        for name in set(sys.modules) - modules:
+            if Path(getattr(sys.modules[name], "__file__", None) or os.devnull).is_relative_to(Path(cwd).resolve()):
+                del sys.modules[name]
     return subprocess.CompletedProcess(arguments, code, output.getvalue(), "")
 
 
