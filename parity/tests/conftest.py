@@ -28,6 +28,18 @@ def pytest_configure(config):
         sys.dont_write_bytecode = False
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each file to one worker, and all of the hand-over, whose files share what is compiled, to the same."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return "handover" if "integration/handover/" in nodeid else super()._split_scope(nodeid)
+
+    return ByFile(config, log) if config.option.dist == "loadfile" else None
+
+
 @pytest.fixture(scope="session")
 def frameworks():
     """Both frameworks, started as a run starts them."""
@@ -37,19 +49,6 @@ def frameworks():
     jax_devices.configure_devices(2)
     artifact.configure_devices(2)
     assert len(jax_devices.devices()) > 1, "a test module started JAX while it was imported"
-
-
-@pytest.fixture(scope="session")
-def reference(frameworks):
-    """The reference case, trained and exported once."""
-    from parity.cases.loading import load
-    from parity.core.ledger import TimeLedger
-    from parity.runtimes.subject import Subject
-
-    subject = Subject(load("reference"), TimeLedger())
-    subject.batch(13)
-    yield subject
-    subject.close()
 
 
 @pytest.fixture(scope="session")

@@ -67,26 +67,20 @@ def inside(*arguments, cwd):
 
 
 def pytest_inside(*arguments, cwd):
-    """pytest with these arguments, in this process, which forgets the probes that the tests there declare."""
+    """pytest with these arguments, in this process."""
     import pytest
 
-    from parity.runtimes import base
-
-    with contextlib.ExitStack() as undone:
-        patch = undone.enter_context(pytest.MonkeyPatch.context())
+    with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTEST_XDIST_WORKER", raising=False)  # it is no part of the tests' own xdist
-        derived = {evaluation: dict(probes) for evaluation, probes in base.DERIVED.items()}
-        for known, copy in ((base.DERIVED, derived), (base.EVALUATIONS, {}), (base.EVALUATION_OF, {})):
-            undone.enter_context(mock.patch.dict(known, copy))
         return _inside(lambda options: int(pytest.main(options)), ("-p", "no:cacheprovider", *arguments), cwd)
 
 
 def _inside(main, arguments, cwd):
-    """What `main` returns and prints in a folder, whose modules, and what they change, are forgotten afterwards."""
+    """What `main` returns and prints in a folder; modules and probes that are declared there are forgotten."""
     output, before, paths, modules = io.StringIO(), Path.cwd(), list(sys.path), set(sys.modules)
     os.chdir(cwd)
     try:
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output), _probes_forgotten():
             code = main([str(argument) for argument in arguments])
     except SystemExit as error:
         code = error.code
@@ -97,6 +91,19 @@ def _inside(main, arguments, cwd):
             if Path(getattr(sys.modules[name], "__file__", None) or os.devnull).is_relative_to(Path(cwd).resolve()):
                 del sys.modules[name]
     return subprocess.CompletedProcess(arguments, code, output.getvalue(), "")
+
+
+@contextlib.contextmanager
+def _probes_forgotten():
+    from parity.probes import registry
+    from parity.runtimes import base
+
+    registry.probes()
+    derived = {evaluation: dict(probes) for evaluation, probes in base.DERIVED.items()}
+    with contextlib.ExitStack() as undone:
+        for known, copy in ((base.DERIVED, derived), (base.EVALUATIONS, {}), (base.EVALUATION_OF, {})):
+            undone.enter_context(mock.patch.dict(known, copy))
+        yield
 
 
 def python(*arguments, **options):

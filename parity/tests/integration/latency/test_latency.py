@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -153,14 +152,11 @@ def test_an_option_that_cannot_be_obeyed_is_refused_by_name(pytester, monkeypatc
 
 
 def pytest_of_the_suites(cwd, *options):
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", str(cwd)]
-    return subprocess.run(
-        [*command, "--pyargs", "parity.suites", *options], cwd=cwd, capture_output=True, text=True, check=False
-    )
+    return samples.pytest_inside("-c", os.devnull, "--rootdir", cwd, "--pyargs", "parity.suites", *options, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory):
+def planted(tmp_path_factory, frameworks):
     """A case that is another program where JAX is timed, beside its SavedModel in a process without jax."""
     folder = tmp_path_factory.mktemp("latency")
     items = ("--parity-runtime=jax", "--parity-runtime=saved_model_fresh", "--parity-batch-size=13")
