@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -16,12 +17,19 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: (UNIT not in item.path.parents, item.get_closest_marker("slow") is None))
 
 
+COMPILED = "JAX_COMPILATION_CACHE_DIR"
+
+
 def pytest_configure(config):
-    """Let xdist keep that order.
+    """Let xdist keep that order, and all processes of this session share what XLA compiles for JAX.
 
     Where Python is told to keep no compiled files, keep them in pytest's cache: TensorFlow has 4 s of them.
     """
     config.option.loadscopereorder = False
+    if COMPILED not in os.environ:  # else the worker of a session that has one
+        folder = tempfile.TemporaryDirectory(prefix="parity-tests-")
+        config.add_cleanup(folder.cleanup)
+        os.environ |= {COMPILED: folder.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     if sys.dont_write_bytecode and hasattr(config, "cache"):
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.cache.mkdir("bytecode"))

@@ -54,9 +54,13 @@ def test_that_is_no_benchmark():
 
 @pytest.fixture(scope="module", autouse=True)
 def not_in_a_worker():
-    """What is run here is no part of the tests' own xdist, in whose workers pytest-benchmark turns itself off."""
+    """What is run here is no part of the tests' own xdist, in whose workers pytest-benchmark turns itself off.
+
+    It compiles itself, so that its times include that.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTEST_XDIST_WORKER", raising=False)
+        patch.delenv("JAX_COMPILATION_CACHE_DIR")
         yield
 
 
