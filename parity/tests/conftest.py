@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -16,16 +17,35 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: (UNIT not in item.path.parents, item.get_closest_marker("slow") is None))
 
 
+COMPILED = "JAX_COMPILATION_CACHE_DIR"
+
+
 def pytest_configure(config):
-    """Let xdist keep that order.
+    """Let xdist keep that order, and all processes of this session share what XLA compiles for JAX.
 
     Where Python is told to keep no compiled files, keep them in pytest's cache: TensorFlow has 4 s of them.
     """
     config.option.loadscopereorder = False
+    if COMPILED not in os.environ:  # else the worker of a session that has one
+        folder = tempfile.TemporaryDirectory(prefix="parity-tests-")
+        config.add_cleanup(folder.cleanup)
+        os.environ |= {COMPILED: folder.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     if sys.dont_write_bytecode and hasattr(config, "cache"):
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
         sys.dont_write_bytecode = False
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each file to one worker, and all of the hand-over, whose files share what is compiled, to the same."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return "handover" if "integration/handover/" in nodeid else super()._split_scope(nodeid)
+
+    return ByFile(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
@@ -37,19 +57,6 @@ def frameworks():
     jax_devices.configure_devices(2)
     artifact.configure_devices(2)
     assert len(jax_devices.devices()) > 1, "a test module started JAX while it was imported"
-
-
-@pytest.fixture(scope="session")
-def reference(frameworks):
-    """The reference case, trained and exported once."""
-    from parity.cases.loading import load
-    from parity.core.ledger import TimeLedger
-    from parity.runtimes.subject import Subject
-
-    subject = Subject(load("reference"), TimeLedger())
-    subject.batch(13)
-    yield subject
-    subject.close()
 
 
 @pytest.fixture(scope="session")

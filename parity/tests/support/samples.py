@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 from parity import records
 from parity.records import Check, Footprint, PlanItem, Run, Timing
@@ -62,16 +63,47 @@ def inside(*arguments, cwd):
     """`parity` with these arguments, in this process: for what is not about processes, where imports are most of it."""
     from parity.cli import main as cli
 
-    output, before = io.StringIO(), Path.cwd()
+    return _inside(cli.main, arguments, cwd)
+
+
+def pytest_inside(*arguments, cwd):
+    """pytest with these arguments, in this process."""
+    import pytest
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTEST_XDIST_WORKER", raising=False)  # it is no part of the tests' own xdist
+        return _inside(lambda options: int(pytest.main(options)), ("-p", "no:cacheprovider", *arguments), cwd)
+
+
+def _inside(main, arguments, cwd):
+    """What `main` returns and prints in a folder; modules and probes that are declared there are forgotten."""
+    output, before, paths, modules = io.StringIO(), Path.cwd(), list(sys.path), set(sys.modules)
     os.chdir(cwd)
     try:
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            code = cli.main([str(argument) for argument in arguments])
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output), _probes_forgotten():
+            code = main([str(argument) for argument in arguments])
     except SystemExit as error:
         code = error.code
     finally:
         os.chdir(before)
+        sys.path[:] = paths
+        for name in set(sys.modules) - modules:
+            if Path(getattr(sys.modules[name], "__file__", None) or os.devnull).is_relative_to(Path(cwd).resolve()):
+                del sys.modules[name]
     return subprocess.CompletedProcess(arguments, code, output.getvalue(), "")
+
+
+@contextlib.contextmanager
+def _probes_forgotten():
+    from parity.probes import registry
+    from parity.runtimes import base
+
+    registry.probes()
+    derived = {evaluation: dict(probes) for evaluation, probes in base.DERIVED.items()}
+    with contextlib.ExitStack() as undone:
+        for known, copy in ((base.DERIVED, derived), (base.EVALUATIONS, {}), (base.EVALUATION_OF, {})):
+            undone.enter_context(mock.patch.dict(known, copy))
+        yield
 
 
 def python(*arguments, **options):

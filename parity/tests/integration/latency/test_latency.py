@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -55,9 +54,13 @@ def test_that_is_no_benchmark():
 
 @pytest.fixture(scope="module", autouse=True)
 def not_in_a_worker():
-    """What is run here is no part of the tests' own xdist, in whose workers pytest-benchmark turns itself off."""
+    """What is run here is no part of the tests' own xdist, in whose workers pytest-benchmark turns itself off.
+
+    It compiles itself, so that its times include that.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTEST_XDIST_WORKER", raising=False)
+        patch.delenv("JAX_COMPILATION_CACHE_DIR")
         yield
 
 
@@ -153,14 +156,11 @@ def test_an_option_that_cannot_be_obeyed_is_refused_by_name(pytester, monkeypatc
 
 
 def pytest_of_the_suites(cwd, *options):
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", str(cwd)]
-    return subprocess.run(
-        [*command, "--pyargs", "parity.suites", *options], cwd=cwd, capture_output=True, text=True, check=False
-    )
+    return samples.pytest_inside("-c", os.devnull, "--rootdir", cwd, "--pyargs", "parity.suites", *options, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory):
+def planted(tmp_path_factory, frameworks):
     """A case that is another program where JAX is timed, beside its SavedModel in a process without jax."""
     folder = tmp_path_factory.mktemp("latency")
     items = ("--parity-runtime=jax", "--parity-runtime=saved_model_fresh", "--parity-batch-size=13")

@@ -4,6 +4,7 @@ The releases are wheels of a few bytes in a folder, which uv resolves and instal
 what the variable PLANTED says when it is imported, and so within the `parity run` of a cell.
 """
 
+import functools
 import os
 import signal
 import site
@@ -52,23 +53,24 @@ def python(tmp_path_factory):
     return folder / "bin" / "python"
 
 
+def start(python, releases, folder, name, *options, planted="", offline=True, **changes):
+    """`parity cell` in that environment; PLANTED is what its jax does."""
+    given = {key: value for key, value in os.environ.items() if not key.startswith("UV_")}
+    where = {"UV_CONFIG_FILE": str(releases / "uv.toml")} if offline else {"UV_NO_CONFIG": "1"}
+    command = [python, "-I", "-m", "parity", "cell", name, "--reports", folder / "reports", *options]
+    return subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
+        env={
+            **given, **where, "PLANTED": planted, "UV_HTTP_RETRIES": "0", "TOX_ENV_NAME": name,
+            "TOX_ENV_DIR": str(python.parents[1]), **changes,
+        },
+    )  # fmt: skip
+
+
 @pytest.fixture
 def cell(python, releases, tmp_path):
-    """Starts `parity cell` in that environment; PLANTED is what its jax does."""
-
-    def start(name, *options, planted="", offline=True, **changes):
-        given = {key: value for key, value in os.environ.items() if not key.startswith("UV_")}
-        where = {"UV_CONFIG_FILE": str(releases / "uv.toml")} if offline else {"UV_NO_CONFIG": "1"}
-        command = [python, "-I", "-m", "parity", "cell", name, "--reports", tmp_path / "reports", *options]
-        return subprocess.Popen(
-            list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
-            env={
-                **given, **where, "PLANTED": planted, "UV_HTTP_RETRIES": "0", "TOX_ENV_NAME": name,
-                "TOX_ENV_DIR": str(python.parents[1]), **changes,
-            },
-        )  # fmt: skip
-
-    return start
+    """Starts `parity cell`."""
+    return functools.partial(start, python, releases, tmp_path)
 
 
 @pytest.fixture
@@ -194,15 +196,28 @@ def test_a_cell_that_could_not_be_fetched_is_run_by_the_next_start(run_cell):
     assert "3 pass" in output
 
 
-def test_keras_2_comes_with_a_pair_whatever_it_says_it_requires(run_cell, python):
-    assert run_cell(PLANTED, "--fresh", planted=PASSES)[0] == 0
+NATIVE = "E0000 00:00:17.5 42 graph_compiler.cc:153] failed to deserialize portable artifact"
+
+
+@pytest.fixture(scope="module")
+def passed(python, releases, tmp_path_factory):
+    """A cell that is installed and passes, in spite of a native log line: its output, and the folder of its record."""
+    folder = tmp_path_factory.mktemp("passed")
+    planted = PASSES.replace("os._exit", f"os.write(2, b'{NATIVE}\\n'); os._exit")
+    with start(python, releases, folder, PLANTED, "--fresh", planted=planted) as process:
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    return output, folder / "reports" / PLANTED
+
+
+def test_keras_2_comes_with_a_pair_whatever_it_says_it_requires(passed, python):
     items = "from importlib.metadata import version; print(version('tf-keras'))"
     assert subprocess.check_output([python, "-I", "-c", items], text=True) == "1.0.5\n"
 
 
-def test_an_install_is_one_line_and_all_of_it_is_in_the_log_and_with_v_in_the_terminal(run_cell, tmp_path):
-    _, output, _ = run_cell(PLANTED, "--fresh", planted=PASSES)
-    log = (tmp_path / "reports" / PLANTED / "log.txt").read_text(encoding="utf-8")
+def test_an_install_is_one_line_and_all_of_it_is_in_the_log_and_with_v_in_the_terminal(passed, run_cell):
+    output, folder = passed
+    log = (folder / "log.txt").read_text(encoding="utf-8")
     [line] = [line for line in output.splitlines() if line.startswith("Installed")]
     assert line.startswith("Installed jax 1.0 and tensorflow 1.0 in ")
     assert (" environment at: " in log, " environment at: " in output) == (True, False)
@@ -211,20 +226,18 @@ def test_an_install_is_one_line_and_all_of_it_is_in_the_log_and_with_v_in_the_te
     assert " environment at: " in output
 
 
-def test_a_cell_in_order_ends_with_its_verdict_and_its_report(run_cell, tmp_path):
-    _, output, run = run_cell(PLANTED, planted=PASSES)
+def test_a_cell_in_order_ends_with_its_verdict_and_its_report(passed):
+    output, folder = passed
     lines = output.splitlines()
     assert len(lines) <= 25
-    assert lines[-1] == f"Report: {tmp_path / 'reports' / PLANTED / 'index.html'}"
-    assert " ".join(run.verdict().split()) in " ".join(output.split())
+    assert lines[-1] == f"Report: {folder / 'index.html'}"
+    assert " ".join(records.read(folder).verdict().split()) in " ".join(output.split())
 
 
-def test_native_log_lines_of_a_cell_that_passes_are_in_its_log_alone(run_cell, tmp_path):
-    native = "E0000 00:00:17.5 42 graph_compiler.cc:153] failed to deserialize portable artifact"
-    planted = PASSES.replace("os._exit", f"os.write(2, b'{native}\\n'); os._exit")
-    _, output, _ = run_cell(PLANTED, "--fresh", planted=planted)
-    assert native not in output
-    assert native in (tmp_path / "reports" / PLANTED / "log.txt").read_text(encoding="utf-8")
+def test_native_log_lines_of_a_cell_that_passes_are_in_its_log_alone(passed):
+    output, folder = passed
+    assert NATIVE not in output
+    assert NATIVE in (folder / "log.txt").read_text(encoding="utf-8")
 
 
 def test_a_framework_that_cannot_be_imported_is_an_error_that_names_what_is_lacking(run_cell, tmp_path):

@@ -27,15 +27,16 @@ def block(word):
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, frameworks):
     (tmp_path / "mine.py").write_text(CASE)
     return tmp_path
 
 
-def run(folder, *arguments, **environment):
-    chosen = ("--case=mine.py:case", "--batch-size=13", "--out=out")
-    environment = {**os.environ, **environment}
-    return samples.parity("run", *chosen, *arguments, cwd=folder, env=environment, timeout=300)
+CHOSEN = ("run", "--case=mine.py:case", "--batch-size=13", "--out=out")
+
+
+def run(folder, *arguments):
+    return samples.inside(*CHOSEN, *arguments, cwd=folder)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,8 @@ def test_the_runtime_of_tensorflow_counts_for_the_verdict(project):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: serving\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[parity.runtimes]\nserving = serving:Serving\n")
     path = os.pathsep.join(filter(None, (str(project), os.environ.get("PYTHONPATH"))))
-    done = run(project, "--runtime=serving", "--probe=predict", PYTHONPATH=path)
+    options = ("--runtime=serving", "--probe=predict")
+    done = samples.parity(*CHOSEN, *options, cwd=project, env={**os.environ, "PYTHONPATH": path}, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     found = records.read(project / "out")
     assert {(check.runtime, check.tf_device, check.status) for check in found.checks} == {("serving", "cpu:0", PASS)}

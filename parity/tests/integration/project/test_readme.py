@@ -9,7 +9,7 @@ from parity import records
 from parity.tests.support.documents import README, Document
 from parity.tests.support.paths import ROOT
 
-SELECTION = ("--runtime=jax", "--runtime=saved_model", "--batch-size=13")
+SELECTION = ("--level=quick",)
 """What is left out has tests of its own."""
 
 

@@ -1,13 +1,15 @@
 """A runtime of another distribution, found by its entry point, is planned, scored, recorded, reported and gated."""
 
+import json
 import os
-import subprocess
-import sys
 
 import pytest
 
 from parity import records
 from parity.records import FAIL, NO_DEVICE, PASS
+from parity.tests.support import samples
+
+pytestmark = pytest.mark.slow
 
 TOY = '''\
 """The shipped case `ratings`, written again in numpy."""
@@ -33,14 +35,25 @@ class ToyNumpy(Runtime):
         rating = (x @ params["output"]["kernel"])[:, 0]
         return {"predict": {"output": rating * np.float32(os.environ.get("TOY_FACTOR", "1"))}}
 '''
-SELECTED = [
-    "--case=ratings",
-    "--batch-size=13",
-    "--runtime=jax",
-    "--runtime=jax_float64",
-    "--runtime=toy_numpy",
-    "--runtime=saved_model",
-]
+SELECTED = ["--case=ratings", "--batch-size=13", "--runtime=jax", "--runtime=toy_numpy"]
+COMPARED = ["--runtime=jax_float64", "--runtime=saved_model", "--probe=predict"]
+RUNS = {
+    "right": ("1", [*COMPARED, "--probe=relations"]),
+    "wrong": ("1.001", COMPARED),
+    "alone": ("1", ["--probe=predict", "--probe=seeded_defects"]),
+}
+"""What the toy multiplies by, and what is asked: right, off by a thousandth, and without TensorFlow."""
+ONE_AFTER_THE_OTHER = """
+import json, os, sys
+from parity.tests.support import samples
+
+done = {}
+for name, (factor, options) in json.loads(sys.argv[1]).items():
+    os.environ["TOY_FACTOR"] = factor
+    found = samples.inside("run", *options, "--out", name, cwd=".")
+    done[name] = [found.returncode, found.stdout]
+print(json.dumps(done))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -55,23 +68,20 @@ def site(tmp_path_factory):
     return folder
 
 
-def parity(site, *arguments, **environment):
+def started(site, *arguments, cwd=None):
+    """Python, in a process that finds the distribution of a folder."""
     path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
-    return subprocess.run(
-        [sys.executable, "-m", "parity", *arguments], env={**os.environ, "PYTHONPATH": path, **environment},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return samples.python(*arguments, env={**os.environ, "PYTHONPATH": path}, cwd=cwd, timeout=400)
 
 
 @pytest.fixture(scope="module")
 def runs(site, tmp_path_factory):
-    """A run in which the toy is right, and one in which it is off by a thousandth."""
+    """The folder of the records, and by name the exit codes and outputs; in one process, which imports once."""
     folder = tmp_path_factory.mktemp("runs")
-    done = [
-        parity(site, "run", *SELECTED, f"--out={folder / name}", TOY_FACTOR=factor)
-        for name, factor in (("right", "1"), ("wrong", "1.001"))
-    ]
-    return folder, done
+    asked = {name: (factor, [*SELECTED, *options]) for name, (factor, options) in RUNS.items()}
+    done = started(site, "-c", ONE_AFTER_THE_OTHER, json.dumps(asked), cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, json.loads(done.stdout.splitlines()[-1])
 
 
 def test_an_installed_runtime_is_planned_for_the_probes_it_declares(runs):
@@ -85,9 +95,9 @@ def test_an_installed_runtime_is_planned_for_the_probes_it_declares(runs):
 
 
 def test_it_is_run_scored_and_recorded(runs):
-    folder, (right, wrong) = runs
-    assert right.returncode == 0, right.stdout + right.stderr
-    assert wrong.returncode == 1, wrong.stdout + wrong.stderr
+    folder, done = runs
+    for name, code in (("right", 0), ("wrong", 1)):
+        assert done[name][0] == code, done[name][1]
     [check] = [c for c in records.read(folder / "right").checks if (c.test, c.runtime) == ("predict", "toy_numpy")]
     assert check.status == PASS
     assert check.score is not None
@@ -97,26 +107,26 @@ def test_it_is_run_scored_and_recorded(runs):
     assert "toy_numpy moved" in bad.message
 
 
-def test_without_tensorflow_there_is_no_verdict(site, tmp_path):
-    chosen = ("--runtime=jax", "--runtime=toy_numpy", "--probe=predict", "--probe=seeded_defects")
-    done = parity(site, "run", "--case=ratings", "--batch-size=13", *chosen, f"--out={tmp_path}")
-    assert done.returncode == 3, done.stdout + done.stderr
-    run = records.read(tmp_path)
+def test_without_tensorflow_there_is_no_verdict(runs):
+    folder, done = runs
+    assert done["alone"][0] == 3, done["alone"][1]
+    run = records.read(folder / "alone")
     assert {check.status for check in run.checks} == {PASS}
     assert not run.compared()
     assert {item.test for item in run.plan if item.runtime == "toy_numpy"} == {"predict", "seeded_defects"}
 
 
 def test_the_report_and_the_terminal_name_an_installed_runtime(runs):
-    folder, (right, _) = runs
+    folder, done = runs
     assert "toy_numpy" in (folder / "right/index.html").read_text()
-    assert "toy numpy" in right.stdout.replace("_", " ")
+    assert "toy numpy" in done["right"][1].replace("_", " ")
 
 
 def test_the_gate_blocks_on_an_installed_runtime_that_fails(runs, site):
     folder, _ = runs
-    assert parity(site, "gate", str(folder / "right"), str(folder / "right")).returncode == 3
-    gated = parity(site, "gate", str(folder / "right"), str(folder / "wrong"))
+    gate = ("-m", "parity", "gate", folder / "right")
+    assert started(site, *gate, folder / "right").returncode == 3
+    gated = started(site, *gate, folder / "wrong")
     assert gated.returncode == 1, gated.stdout + gated.stderr
     assert "toy_numpy" in gated.stdout
 
@@ -126,7 +136,7 @@ def test_a_runtime_that_cannot_be_imported_is_named(tmp_path):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[parity.runtimes]\nbroken = no_such_module:Broken\n")
-    done = parity(tmp_path, "run", "--case=ratings", f"--out={tmp_path / 'run'}")
+    done = started(tmp_path, "-m", "parity", "run", "--case=ratings", f"--out={tmp_path / 'run'}")
     assert done.returncode == 2, done.stdout + done.stderr
     assert "broken" in done.stdout + done.stderr
     assert "no_such_module" in done.stdout + done.stderr

@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 import tensorflow as tf
+from jax.experimental.compilation_cache import compilation_cache
 
 from parity.cases.case import Dataset
 from parity.cases.pipeline import Pipeline
@@ -45,6 +47,17 @@ def test_every_runtime_answers_every_probe(subject, runtime, device):
             assert statuses(subject, probe, runtime, device=device) == {PASS}, probe
 
 
+@pytest.fixture
+def compiled_anew(frameworks):
+    """Nothing that another process or program has compiled is used."""
+    for enabled in (False, True):
+        jax.config.update("jax_enable_compilation_cache", enabled)
+        compilation_cache.reset_cache()
+        if not enabled:
+            yield
+
+
+@pytest.mark.usefixtures("compiled_anew")
 def test_the_same_item_three_times_gets_the_same_results(subject, subject_of):
     """From what is compiled already, from the same computed again, and from another training and export."""
     in_process = [name for name, runtime in runtimes().items() if not runtime.capabilities.own_process]

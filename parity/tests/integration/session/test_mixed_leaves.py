@@ -11,12 +11,12 @@ PROBES = ("predict", "eval_gradient", "train_gradient", "power", "relations", "s
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, frameworks):
     out = tmp_path_factory.mktemp("mixed")
     chosen = [f"--probe={name}" for name in PROBES]
     chosen += [f"--runtime={name}" for name in ("jax", "jax_float64", "saved_model")]
     case = f"--case={field_cases.__file__}:mixed"
-    done = samples.python("-m", "parity", "run", case, "--batch-size=13", *chosen, f"--out={out}", timeout=400)
+    done = samples.inside("run", case, "--batch-size=13", *chosen, f"--out={out}", cwd=out)
     assert done.returncode == 0, done.stdout + done.stderr
     return records.read(out)
 

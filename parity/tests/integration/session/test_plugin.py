@@ -5,6 +5,7 @@ import shlex
 import pytest
 
 from parity import records
+from parity.report import panels
 from parity.tests.support import samples
 
 pytestmark = pytest.mark.slow
@@ -50,11 +51,11 @@ OPTIONS = (
 
 
 def run(folder, *options):
-    return samples.python("-m", "pytest", "-p", "no:cacheprovider", *options, cwd=folder, timeout=300)
+    return samples.pytest_inside(*options, cwd=folder)
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, frameworks):
     (tmp_path / "mine.py").write_text(CASE)
     (tmp_path / "test_mine.py").write_text(PROBES)
     return tmp_path
@@ -77,9 +78,9 @@ def test_a_probe_that_is_declared_beside_a_test_is_planned_scored_and_recorded(p
     assert {(b.probe, b.batch_size) for b in found.budgets} == {("confidence", 13), ("biased", 13)}
     assert found.state == records.COMPLETE
     [bad] = [check for check in found.checks if check.status == records.FAIL]
-    python, *arguments = shlex.split(bad.repeat)
-    again = samples.python(*arguments, "-p", "no:cacheprovider", cwd=project, timeout=300)
-    assert (python, again.returncode) == ("python", pytest.ExitCode.TESTS_FAILED), again.stdout + again.stderr
+    *command, options = bad.repeat.split(maxsplit=3)
+    again = run(project, *shlex.split(options))
+    assert (command, again.returncode) == (["python", "-m", "pytest"], pytest.ExitCode.TESTS_FAILED), again.stdout
     assert "1 failed" in again.stdout
     assert bad.item in again.stdout
 
@@ -92,11 +93,13 @@ def test_such_a_probe_is_selected_by_its_name(project):
     assert {item.runtime for item in found.plan} == {"jax_float64", "tf_graph"}
 
 
-def test_a_panel_that_fails_leaves_summary_record_and_page_and_an_internal_error(project):
+def test_a_panel_that_fails_leaves_summary_record_and_page_and_an_internal_error(project, monkeypatch):
     (project / "broken.py").write_text("ORDER = 45\ndef view(cell): return 1 / 0")
-    panels = f"from parity.report import panels\npanels.__path__.append({str(project)!r})\n"
-    (project / "conftest.py").write_text(panels)
+    monkeypatch.setattr(panels, "__path__", [*panels.__path__, str(project)])
+    panels.modules.cache_clear()
     done = run(project, *OPTIONS, "--parity-probe=confidence", "--parity-out=out", "test_mine.py")
+    monkeypatch.undo()
+    panels.modules.cache_clear()
     assert done.returncode == pytest.ExitCode.INTERNAL_ERROR, done.stdout + done.stderr
     assert "are in parity: " in done.stdout
     assert "The panel broken failed: ZeroDivisionError" in done.stdout
@@ -189,7 +192,7 @@ def test_skipped(subject, runtime, batch):
 
 
 @pytest.fixture(scope="module")
-def stumbles(tmp_path_factory):
+def stumbles(tmp_path_factory, frameworks):
     """A run of probes of which only one can be derived, and of tests that record nothing."""
     folder = tmp_path_factory.mktemp("stumbles")
     (folder / "mine.py").write_text(CASE)
@@ -255,7 +258,7 @@ fine = dataclasses.replace(tiny.tiny, name="fine", probes=("predict",), accuracy
 """
 
 
-def test_a_spec_that_the_model_cannot_take_is_one_error_and_leaves_other_cases_alone(tmp_path):
+def test_a_spec_that_the_model_cannot_take_is_one_error_and_leaves_other_cases_alone(tmp_path, frameworks):
     (tmp_path / "mine.py").write_text(BROKEN)
     cases = ("--parity-case=mine.py:wide", "--parity-case=mine.py:fine")
     chosen = ("--pyargs", "parity.suites", *OPTIONS[:3], "--parity-probe=predict", "--parity-out=out")
@@ -273,7 +276,7 @@ def test_a_spec_that_the_model_cannot_take_is_one_error_and_leaves_other_cases_a
 
 
 @pytest.mark.parametrize("function", ["dataset", "init"])
-def test_a_function_of_a_case_that_raises_is_shown_once_with_its_line(tmp_path, function):
+def test_a_function_of_a_case_that_raises_is_shown_once_with_its_line(tmp_path, frameworks, function):
     text = CASE.replace("case = ", f"def {function}(*key):\n    raise KeyError('no file')\n\n\ncase = ")
     (tmp_path / "mine.py").write_text(text.replace('name="mine"', f'name="mine", {function}={function}'))
     done = run(tmp_path, "--pyargs", "parity.suites", *OPTIONS, "--parity-probe=predict", "--parity-out=out")
@@ -359,7 +362,7 @@ def test_another_projects_tests_are_left_alone(tmp_path):
     """The plugin is loaded wherever parity is installed, and the names of its fixtures are common."""
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_theirs.py").write_text(THEIRS)
-    done = run(tmp_path, "-q")
+    done = samples.python("-m", "pytest", "-p", "no:cacheprovider", "-q", cwd=tmp_path)
     assert done.returncode == pytest.ExitCode.OK, done.stdout + done.stderr
     *results, summary = done.stdout.splitlines()
     assert "2 passed" in summary

@@ -32,13 +32,14 @@ def run(*arguments, cwd):
 
 @pytest.fixture(scope="module")
 def iris(tmp_path_factory, frameworks):
-    """A user's own case, in a file outside the package, on every runtime.
+    """A user's own case, in a file outside the package, on every runtime, and predictions on another device as well.
 
-    Of relations, which have tests of their own like the seeded defects, one; `test_resumption` kills processes.
+    What else a run asks has tests of its own.
     """
     folder = tmp_path_factory.mktemp("iris")
-    selected = "not resumption and not bfloat16 and not seeded_defects and (not relations or split_batch)"
-    done = samples.inside("run", "--case", IRIS, "--out", "out", "--batch-size", 13, "-k", selected, cwd=folder)
+    asked = [option for probe in (*PROBES, "training", "finetuning") for option in ("--probe", probe)]
+    options = ["--case", IRIS, "--out", "out", "--level", "full", "--batch-size", 13, *asked]
+    done = samples.inside("run", *options, "-k", "not power and not (gradient and cpu1)", cwd=folder)
     return done, folder / "out"
 
 
@@ -134,8 +135,7 @@ def test_the_command_in_a_failure_repeats_just_that_check(failing):
     line = next(
         line for line in done.stdout.splitlines() if line.startswith("repeat: python -m pytest") and "strict" in line
     )
-    command = [sys.executable, *shlex.split(line.removeprefix("repeat: python "))]
-    again = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    again = samples.pytest_inside(*shlex.split(line.removeprefix("repeat: python -m pytest")), cwd=folder)
     assert again.returncode == 1
     assert "1 failed in" in again.stdout, again.stdout
     assert "over the limit 1e-06" in again.stdout
@@ -259,10 +259,10 @@ def test_a_case_that_cannot_be_used_is_an_error_of_every_item(failing):
     assert {c.status for c in records.read(folder / "out").checks if c.case == "vector"} == {"error"}
 
 
-def test_a_bundle_is_exported_and_verified_where_jax_is_impossible(tmp_path):
-    export = [sys.executable, "-m", "parity", "export", "bundle", "--case", "mine.py:case", "--batch-size", "13"]
+def test_a_bundle_is_exported_and_verified_where_jax_is_impossible(tmp_path, frameworks):
     (tmp_path / "mine.py").write_text(MINE)
-    assert subprocess.run(export, cwd=tmp_path, check=False).returncode == 0
+    export = ("export", "bundle", "--case", "mine.py:case", "--batch-size", 13)
+    assert samples.inside(*export, cwd=tmp_path).returncode == 0
     verify = (
         "from parity.core.processes import block_jax\nblock_jax()\n"
         "from parity.cli.main import main\nraise SystemExit(main(['verify', 'bundle', '--out', 'out']))\n"

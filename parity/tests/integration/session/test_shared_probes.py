@@ -94,13 +94,12 @@ def test_expected(subject, runtime, batch):
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
+def shared(tmp_path_factory, frameworks):
     """A run in which several tests have the plan items of one probe, and a derivation fails alike on every runtime."""
     folder = tmp_path_factory.mktemp("shared")
     (folder / "mine.py").write_text(CASE)
     (folder / "test_mine.py").write_text(SHARED)
-    command = ("-m", "pytest", "-p", "no:cacheprovider", *OPTIONS, "--parity-out=out", "test_mine.py")
-    done = samples.python(*command, cwd=folder, timeout=300)
+    done = samples.pytest_inside(*OPTIONS, "--parity-out=out", "test_mine.py", cwd=folder)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     return records.read(folder / "out").checks, done.stdout
 

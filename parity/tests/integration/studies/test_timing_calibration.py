@@ -192,6 +192,7 @@ def test_a_try_does_not_take_the_place_of_the_study():
 def test_a_study_of_real_processes(tiny_subject, monkeypatch):
     monkeypatch.setattr(measuring, "BUDGET_S", 0.2)
     monkeypatch.setattr(measuring, "PROCESSES", 2)
+    monkeypatch.setattr(measuring, "BUSY", "import sys; sys.stdin.read()")  # while two processes import jax
     found = measuring.measure(tiny_subject, f"{tiny.__file__}:tiny", 1, [measuring.Step("jax", "train_step", 13)])
     assert [(s.step, s.loaded, s.slowdown, len(s.trials)) for s in found.series] == [
         ("train_step", loaded, by, 1) for loaded in (False, True) for by in (1.0, SLOWDOWN)
