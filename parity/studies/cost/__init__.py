@@ -26,8 +26,8 @@ DESCRIPTION = (
 ACCEPTS_FURTHER = False
 BATCH_SIZE = 13
 LEAST = 100_000
-COMPARED = ("jax", "flax", "optax", "tensorflow", "numpy")
-"""Packages whose releases must be the same in all sizes of a study."""
+COMPARED = ("jax", "flax", "optax", "tensorflow", "numpy", "python", "cpu", "cores")
+"""Of releases and machine, what must be the same for all sizes of a study."""
 
 
 def add(parser: ArgumentParser) -> None:
@@ -68,6 +68,8 @@ def main(arguments: Namespace, further: list[str]) -> int:
         require_markers(arguments.docs, cost.MARKERS)
     folder, sizes = output_folder(arguments.out), sorted(set(arguments.parameters))
     study = _begin(cost.read(folder), set(sizes) if arguments.fresh else set())
+    if arguments.fresh:  # at once: after an interrupt, the next start keeps nothing that was to be measured again
+        cost.write(study, folder)
     with tempfile.TemporaryDirectory(prefix="parity-cost-") as temporary:
         logs = output_folder(arguments.logs or Path(temporary))
         for size in sizes:
@@ -134,11 +136,11 @@ def _begin(before: Study | None, again: set[int]) -> Study:
     versions, machine = environment.versions(), environment.machine()
     kept = [one for one in before.sizes if one.size not in again] if before else []
     if before and kept:
-        now, then = ([(name, found.get(name)) for name in COMPARED] for found in (versions, before.versions))
-        if (other := dict(set(then) - set(now))) or machine["cores"] != before.machine["cores"]:
-            measured = ", ".join(f"{name} {version}" for name, version in sorted(other.items()))
+        now, then = {**versions, **machine}, {**before.versions, **before.machine}
+        if other := [f"{name} {then.get(name)}" for name in COMPARED if then.get(name) != now.get(name)]:
             raise NotComparableError(
-                f"{cost.DATA} has sizes that were measured with {measured or 'another number of cores'}. Expected the "
-                f"releases and cores of now: {cost.COMMAND} -- --fresh."
+                f"{cost.DATA} has sizes that were measured with {', '.join(other)}. Expected the releases and the "
+                "machine of now: measure all sizes again with --fresh, or choose another folder with --out."
             )
+        machine = before.machine
     return Study(cost.SCHEMA, cost.COMMAND, STANDARD, versions, machine, kept)

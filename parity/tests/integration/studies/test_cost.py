@@ -127,13 +127,23 @@ def test_what_is_measured_is_kept_and_a_failure_is_measured_again(tmp_path, monk
     assert again.sizes[0].complete
 
 
+def test_what_is_to_be_measured_again_is_not_kept_after_an_interrupt(tmp_path, monkeypatch):
+    planted(monkeypatch)
+    _, first = asked(tmp_path)
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(study, "measure", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        done, kept = asked(tmp_path, "--fresh")
+    assert done.returncode == 130
+    assert (len(first.sizes), kept.sizes) == (1, [])
+
+
 def test_sizes_of_other_releases_are_not_mixed(tmp_path, monkeypatch):
     planted(monkeypatch)
     _, first = asked(tmp_path)
     cost.write(msgspec.structs.replace(first, versions={**first.versions, "jax": "0.0.1"}), tmp_path / "out")
     done, _ = asked(tmp_path)
     assert done.returncode == 3
-    assert "jax 0.0.1" in done.stdout
+    assert "with jax 0.0.1. " in " ".join(done.stdout.split())
     done, found = asked(tmp_path, "--fresh")
     assert done.returncode == 0
     assert found.versions == first.versions
