@@ -13,6 +13,7 @@ STUDIES = {
     "faults": "plant known faults, and report which check catches each",
     "false-alarms": "measure how sound pairs of releases score; derive the limit",
     "timing": "measure how well a slowdown of a step is detected",
+    "cost": "measure wall, CPU and memory of a run beside a bare script",
     "handover": "train on in TensorFlow from five seeds, to the end",
 }
 """The studies, each a module of `parity.studies`, which is imported only when its study is asked for."""

@@ -26,6 +26,38 @@ def write_atomically(path: Path, text: str) -> None:
         file.write(text.encode("utf-8", ESCAPED))
 
 
+def replace_between(path: Path, markers: tuple[str, str], text: str) -> None:
+    """Replace the text between two markers in a file; the rest keeps every byte.
+
+    Raises:
+        UsageError: as `require_markers`.
+        StorageError: the file cannot be written.
+    """
+    before, after = require_markers(path, markers)
+    write_atomically(path, f"{before}\n{text}\n{after}")
+
+
+def require_markers(path: Path, markers: tuple[str, str]) -> tuple[str, str]:
+    """Return what a file has up to the first marker and from the second, both with it.
+
+    Raises:
+        UsageError: the file cannot be read, or does not have both markers once, in order.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            text = file.read()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {path}: {error}. Expected a text file with the line {markers[0]}.") from error
+    head, began, rest = text.partition(markers[0])
+    _, ended, tail = rest.partition(markers[1])
+    if not ended or any(text.count(marker) != 1 for marker in markers):
+        raise UsageError(
+            f"{path} has no place for the text. Expected one line {markers[0]} and, after it, one line {markers[1]}; "
+            "the text between them is replaced."
+        )
+    return head + began, ended + tail
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Yield a file that becomes `path` by an atomic rename; on failure the old file stays.

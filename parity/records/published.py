@@ -1,4 +1,4 @@
-"""What was measured of the suite itself, and ships with it: false alarms, planted faults, hand-overs, and latency."""
+"""What was measured of the suite itself, and ships with it: false alarms, faults, hand-overs, latency, and cost."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from parity.records import Run, number
 FALSE_ALARMS, FAULTS, HANDOVER = "false-alarms.json", "faults.json", "handover/run.json"
 TIMING_CALIBRATION = "timing-calibration.json"
 """Read it with `timing_calibration.of(load(TIMING_CALIBRATION))`."""
+COST = "cost.json"
+"""Read it with `cost.of(load(COST))`."""
 SCHEMA = 1
 """Of all but the hand-over, which is the record of a run."""
 _PROJECT = Path(__file__).parents[2]

@@ -7,8 +7,7 @@ import textwrap
 from collections import Counter
 from pathlib import Path
 
-from parity.core.errors import UsageError
-from parity.core.storage import write_atomically
+from parity.core.storage import replace_between
 from parity.records import ARCHIVE, CRASH, EXPORT, FLEET, JOINT, SPLIT, TIMEOUT
 from parity.records import atlas as atlases
 from parity.records.atlas import (
@@ -110,19 +109,7 @@ def update_readme(path: Path, atlas: Atlas) -> None:
         UsageError: the file cannot be read, or does not have both markers once, in order.
         StorageError: it cannot be written.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            text = file.read()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {path}: {error}. Expected a text file with the markers of the atlas.") from error
-    head, began, rest = text.partition(MARKERS[0])
-    _, ended, tail = rest.partition(MARKERS[1])
-    if not ended or any(text.count(marker) != 1 for marker in MARKERS):
-        raise UsageError(
-            f"{path} has no place for the atlas. Expected one line {MARKERS[0]} and, after it, one line {MARKERS[1]}; "
-            "the text between them is replaced."
-        )
-    write_atomically(path, f"{head}{began}\n{markdown(atlas)}\n{ended}{tail}")
+    replace_between(path, MARKERS, markdown(atlas))
 
 
 def _brief(rows: tuple[Row, ...]) -> str:

@@ -19,6 +19,7 @@ from parity import records
 from parity.cli import main as cli
 from parity.core import failures
 from parity.records import atlas as atlases
+from parity.records import cost as costs
 from parity.records import published, timing_calibration
 from parity.records.cells import Cell
 from parity.report import atlas_text
@@ -432,6 +433,16 @@ def test_the_timing_calibration_is_the_one_that_was_measured():
         ["widest interval, to each side", widest(False), ""],
         ["widest interval beside a busy process", widest(True), ""],
     ]
+
+
+def test_the_cost_of_a_run_is_the_one_that_was_measured():
+    study = costs.of(published.load(published.COST))
+    text = CHAPTERS["your-model"].read_text(encoding="utf-8")
+    begin, end = costs.MARKERS
+    assert text.partition(begin)[2].partition(end)[0].strip() == costs.markdown(study).strip()
+    promised = f"at most {costs.CPU_RATIO:g} times the CPU and {costs.MEMORY_RATIO:g} times the memory"
+    assert promised in " ".join(text.split())
+    assert {(size.batch_size, study.level) for size in study.sizes} == {(13, records.STANDARD)}
 
 
 def test_the_hand_over_costs_are_those_that_were_measured():
