@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from parity.compat import readers
 from parity.export import bundles
+from parity.runtimes.base import CALLS
 
 if TYPE_CHECKING:
     from parity.records import BudgetRecord
@@ -54,6 +57,8 @@ def export_case(
         chosen = selection.sizes if sizes else _fitting(subject.dataset.test.size)
         batches = {batch.size: batch for batch in map(subject.batch, chosen)}
         state = subject.trained.state
+        least = least_bytes(subject, list(batches), readable_by is not None, training)
+        print(f"Writing {path}, {least / 1e6:,.1f} MB or more before compression.", flush=True)
 
         def fill(folder: Path) -> None:
             save_reference_answers(subject, folder, batches)
@@ -66,6 +71,27 @@ def export_case(
         conversion.write_bundle(path, subject.case, state, batches, fill, also_readable_by=readable_by)
     finally:
         subject.close()
+
+
+def least_bytes(subject: Subject, sizes: list[int], remedied: bool, training: bool) -> int:
+    """Return the bytes of the arrays of a bundle; programs and inputs come on top.
+
+    Args:
+        subject: a trained case.
+        sizes: the batch sizes to store.
+        remedied: whether the case is exported a second time.
+        training: whether the optimizer's state is stored as well.
+    """
+    import jax
+
+    def size(tree: Any) -> int:
+        return sum(np.asarray(leaf).nbytes for leaf in jax.tree_util.tree_leaves(tree))
+
+    state, probes = subject.trained.state, subject.case.probes
+    kept = 2 * (1 + remedied) * size((state.params, state.other))  # saved_model and inference
+    gradients = ("eval_gradient" in probes) + len(CALLS) * ("train_gradient" in probes)
+    answers = 3 * gradients * len(sizes) * size(state.params)  # JAX's, and the oracle's in float64
+    return kept + answers + (size((state.params, subject.trained.moments)) if training else 0)
 
 
 def _fitting(examples: int) -> list[int]:
