@@ -119,9 +119,9 @@ def script(case: Path) -> list[str]:
     return [sys.executable, "-m", "parity.studies.cost.bare", f"{case}:case"]
 
 
-def run(case: Path, out: Path, level: str = STANDARD) -> list[str]:
+def run(case: Path, out: Path) -> list[str]:
     """Return the command of a run at one batch size."""
-    options = [f"--case={case}:case", f"--out={out}", f"--level={level}", f"--batch-size={BATCH_SIZE}"]
+    options = [f"--case={case}:case", f"--out={out}", f"--level={STANDARD}", f"--batch-size={BATCH_SIZE}"]
     return [sys.executable, "-m", "parity", "run", *options]
 
 

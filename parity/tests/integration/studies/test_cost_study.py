@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from parity.core import silence
-from parity.records import QUICK, cost
+from parity.records import cost
 from parity.records.cost import GIB, Measurement
 from parity.studies import cost as study
 from parity.studies.cost import measuring, transformer
@@ -158,14 +158,16 @@ def test_wrong_options_are_refused_before_anything_is_measured(tmp_path, options
     assert not (tmp_path / "out" / cost.DATA).exists()
 
 
-def test_a_small_part_of_a_real_run_beside_the_real_script(tmp_path, monkeypatch):
-    at_level = study.run
-    monkeypatch.setattr(study, "run", lambda case, out: [*at_level(case, out, QUICK), "--probe=training"])
+def test_the_plan_of_a_real_run_beside_the_real_script(tmp_path, monkeypatch):
+    whole = study.run
+    monkeypatch.setattr(study, "run", lambda case, out: [*whole(case, out), "--collect-only", "-q"])
     chapter = tmp_path / "chapter.md"
     chapter.write_text("\n".join(["Before.", *cost.MARKERS, "After."]))
     _, found = asked(tmp_path, f"--docs={chapter}", "--logs=logs")
     [size] = found.sizes
     assert size.failures == []
     assert min(size.cpu_ratio, size.memory_ratio) > 0.2
-    assert (tmp_path / "logs" / f"{SIZE}-0" / "run.json").is_file()
+    planned = (tmp_path / "logs" / f"{SIZE}-0-run.txt").read_text()
+    assert "test_eval_gradient[transformer-saved_model-b13]" in planned
+    assert "-b256]" not in planned
     assert cost.markdown(found) in chapter.read_text()
