@@ -90,7 +90,7 @@ def why_left_out(session: RunSession, item: Any) -> tuple[str, str] | None:
         return LONG, probe.left_out
     named = probe.name in session.selection.named or LATENCY in session.selection.named
     if "benchmark" in item.fixturenames and benchmarking.missing(item.config) and not named:
-        return LATENCY, "a first look at latency left out: pytest-benchmark is not installed, or is blocked"
+        return LATENCY, "a first look at latency left out: it needs pytest-benchmark, pip install 'parity[test]'"
     option = benchmarking.skipped_by(item.config, item)
     return (option, f"tests that {option} skips, left out") if option else None
 
