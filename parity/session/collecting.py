@@ -72,6 +72,7 @@ def explain_nothing(session: RunSession) -> str:
         ("runtimes", ", ".join(runtime.name for runtime in selection.runtimes)),
         ("probes", ", ".join(selection.probes) or "all"),
         ("cases", ", ".join(case.name for case in selection.cases.values())),
+        ("level", session.planner.left_out_by_level() or selection.level),
         *(("left out", text) for text in session.planner.left_out.values()),
     ]
     listed = "; ".join(f"{name}: {text}" for name, text in parts)
@@ -89,8 +90,11 @@ def why_left_out(session: RunSession, item: Any) -> tuple[str, str] | None:
     if probe.mark == LONG and not _in_mark_expression(item.config, LONG):
         return LONG, probe.left_out
     named = probe.name in session.selection.named or LATENCY in session.selection.named
-    if "benchmark" in item.fixturenames and benchmarking.missing(item.config) and not named:
-        return LATENCY, "a first look at latency left out: it needs pytest-benchmark, pip install 'parity[test]'"
+    if "benchmark" in item.fixturenames and not named:
+        if benchmarking.missing(item.config):
+            return LATENCY, "a first look at latency left out: it needs pytest-benchmark, pip install 'parity[test]'"
+        if refused := benchmarking.refused(item.config):
+            return LATENCY, f"a first look at latency left out: it does not take {', '.join(refused)}"
     option = benchmarking.skipped_by(item.config, item)
     return (option, f"tests that {option} skips, left out") if option else None
 

@@ -211,14 +211,19 @@ def test_a_footprint_is_that_of_the_runtimes_own_process(planted):
     assert jax.threads["tf_XLAEigen"] == fresh.threads["tf_XLAEigen"] == run.environment["machine"]["cores"]
 
 
-def test_the_first_look_is_left_out_without_pytest_benchmark_and_the_record_says_so(tmp_path, frameworks):
+@pytest.mark.parametrize(
+    ("option", "named"), [("-pno:benchmark", "pytest-benchmark"), ("--benchmark-warmup=on", "warmup")]
+)
+def test_the_first_look_is_left_out_where_it_cannot_be_taken_and_the_record_says_so(
+    tmp_path, frameworks, option, named
+):
     items = ("--case", PLANTED, "--runtime", "jax", "--batch-size", 13, "-k", "predict and b13", "--out", "out")
-    done = samples.inside("run", *items, "-p", "no:benchmark", cwd=tmp_path)
+    done = samples.inside("run", *items, option, cwd=tmp_path)
     assert done.returncode == 3, done.stdout  # TensorFlow was not asked
     run = records.read(tmp_path / "out")
     assert {item.test for item in run.plan} == {"predict", "accuracy"}
     assert run.timings == []
-    assert [note for note in run.environment["left_out"] if "pytest-benchmark" in note]
+    assert [note for note in run.environment["left_out"] if named in note]
 
 
 TINY = f"{Path(samples.__file__).with_name('tiny.py')}:tiny"
