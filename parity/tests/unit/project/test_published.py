@@ -62,7 +62,7 @@ def test_a_baseline_is_of_this_suite(path):
     assert {row["limit"] for row in baseline["items"]} == {rules.LIMIT}
     assert baseline["deprecations"] is not None
     items = {row["probe"] for row in baseline["items"]}
-    assert {"predict", "relations", "seeded_defects", "operations", "power", "artifact", "training"} <= items
+    assert {"predict", "relations", "seeded_defects", "operations", "artifact", "training"} <= items
 
 
 def test_every_supported_cell_has_a_baseline():
