@@ -53,6 +53,10 @@ THREAD_STARVES = STARVES.replace(
 """As compiled code does: the first thread waits, another one computes."""
 
 
+CAN_STARVE = sys.platform == "linux" and os.nice(0) == 0
+"""Whether Linux tells which threads wait for a CPU, and processes beside this one get far more of it than at nice 19."""
+
+
 def gone(pid, within_s=10.0):
     """Whether a process has ended; nobody may have collected it."""
     until = time.monotonic() + within_s

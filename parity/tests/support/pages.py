@@ -28,7 +28,7 @@ def full_run(text="plain", **changes):
             "left_out": [text],
             "writer": {text: [text], "known": {text: None}},
         },
-        plan=[of_text(records.PlanItem, text, item=text)],
+        plan=[of_text(records.PlanItem, text, item=text, level=records.FULL)],
         checks=[
             of_text(
                 records.Check,
