@@ -54,7 +54,7 @@ THREAD_STARVES = STARVES.replace(
 
 
 CAN_STARVE = sys.platform == "linux" and os.nice(0) == 0
-"""Whether Linux tells which threads wait for a CPU, and processes beside this one get far more of it than at nice 19."""
+"""Whether Linux tells which threads wait for a CPU, and others may get far more of it than a process at nice 19."""
 
 
 def gone(pid, within_s=10.0):
