@@ -43,9 +43,9 @@ def _out_of_order(side: Side) -> Iterator[str]:
     return (check.item for check in side.checks.values() if check.status not in IN_ORDER)
 
 
-def _within(side: Side, level: str, also: frozenset[str]) -> Side:
-    """Return what of a side belongs to `level`, and the items of `also`."""
-    places = {item: p for item, p in side.places.items() if includes(level, side.level_of(item)) or item in also}
+def _within(side: Side, level: str, further: frozenset[str]) -> Side:
+    """Return what of a side belongs to `level`, and the `further` items."""
+    places = {item: p for item, p in side.places.items() if includes(level, side.level_of(item)) or item in further}
     timed = {(p.case, p.runtime, p.variant, p.batch_size) for p in places.values() if p.test == "latency"}
     weighed = {(p.case, p.runtime) for p in places.values() if p.test == "footprint"}
     measured = {key for key, of in side.measure_levels().items() if includes(level, of)}

@@ -3,8 +3,7 @@
 Each element of one weight tensor is multiplied by 1 + d or 1 - d, signs drawn at random (a uniform factor would be
 cancelled by a batch normalisation behind it). The change of the answer, in float64, is compared with the budget: with
 response r at a small d, an error of d * limit / r reaches the limit. `MOST_TENSORS` tensors are moved, one at a time,
-whatever the size of the model, and then all others together. Of an answer a number is kept, and of training the first
-call is asked: another could only find a smaller error.
+whatever the size of the model, and then all others together. Of an answer a number is kept.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy as np
 from parity.probes.declaration import Probe, Scope, size_id
 from parity.records import FAIL, PASS, QUICK, PlanItem, Power
 from parity.runtimes import registry
-from parity.runtimes.base import CALLS, EVALUATION_OF, ORACLE
+from parity.runtimes.base import EVALUATION_OF, ORACLE
 from parity.runtimes.by_probe import ByProbe
 from parity.scoring import rules
 from parity.scoring.compare import distance
@@ -83,11 +82,10 @@ class PowerStudy:
     def _with_moved(self, evaluation: str, size: int, name: str) -> ByProbe[float]:
         reference, batch = self._reference, self._subject.batch(size)
         oracle, budgets = reference.answers(reference.oracle, evaluation, size), reference.budgets(evaluation, size)
-        moved = reference.at(reference.oracle, self.moved(name, PROBED_WITH), evaluation, batch, CALLS[:1])
+        moved = reference.at(reference.oracle, self.moved(name, PROBED_WITH), evaluation, batch)
 
         def smallest(probe: str) -> float:
-            answer, of, at = moved[probe], oracle[probe], budgets[probe]
-            scores = (rules.score(distance(answer[x], of[x]), b) for x, b in at.items() if x in answer)
+            scores = (rules.score(distance(moved[probe][x], oracle[probe][x]), b) for x, b in budgets[probe].items())
             response = max(scores, default=0.0)
             return PROBED_WITH * self._subject.limit / response if response else math.inf
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from parity import records
 from parity.core.errors import RecordError
 from parity.records import Run, number
 
+T = TypeVar("T")
 FALSE_ALARMS, FAULTS, HANDOVER = "false-alarms.json", "faults.json", "handover/run.json"
 TIMING_CALIBRATION = "timing-calibration.json"
 """Read it with `timing_calibration.of(load(TIMING_CALIBRATION))`."""
@@ -46,6 +49,30 @@ def load(name: str) -> dict[str, Any] | None:
         raise RecordError(f"{path} cannot be read as JSON: {error}. Measure it again.") from None
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         raise RecordError(f"{path} is not of schema {SCHEMA}. Measure it again.")
+    return found
+
+
+def as_study(data: dict[str, Any] | None, study: type[T], name: str, schema: int, command: str) -> T | None:
+    """Return what `load` found as a `study`; None where it found nothing.
+
+    Args:
+        data: as `load` returns it.
+        study: the struct, with an attribute `schema`.
+        name: of the file.
+        schema: what `schema` must be.
+        command: measures it again.
+
+    Raises:
+        RecordError: it is cut off, or something else.
+    """
+    if data is None:
+        return None
+    try:
+        found = msgspec.convert(data, study)
+    except msgspec.ValidationError as error:
+        raise RecordError(f"{name} is no such study: {error}. Measure it again: {command}.") from None
+    if (version := getattr(found, "schema", None)) != schema:
+        raise RecordError(f"{name} has schema {version}, expected {schema}. Measure it again: {command}.")
     return found
 
 

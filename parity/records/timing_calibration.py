@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from parity.core.errors import RecordError
 from parity.core.storage import write_atomically
 from parity.records.numbers import rows_text
+from parity.records.published import as_study
 
 DATA = "timing-calibration.json"
 SCHEMA = 1
@@ -117,15 +117,7 @@ def of(data: dict[str, Any] | None) -> Study | None:
     Raises:
         RecordError: it is cut off, or something else.
     """
-    if data is None:
-        return None
-    try:
-        found = msgspec.convert(data, Study)
-    except msgspec.ValidationError as error:
-        raise RecordError(f"{DATA} is no study of latency: {error}. Measure it again: {COMMAND}.") from None
-    if found.schema != SCHEMA:
-        raise RecordError(f"{DATA} has schema {found.schema}, expected {SCHEMA}. Measure it again: {COMMAND}.")
-    return found
+    return as_study(data, Study, DATA, SCHEMA, COMMAND)
 
 
 def write(study: Study, folder: Path) -> Path:

@@ -38,17 +38,13 @@ class JaxFloat64(Runtime):
         """Return answers in float64, from the trained state."""
         return self._compute(self.state, evaluation, batch, device)
 
-    def compute_at(
-        self, values: Values, evaluation: str, batch: Batch, device: str, calls: tuple[int, ...] = CALLS
-    ) -> Answers:  # fmt: skip
-        """Return answers from the state `values`, which may be float64; of `train` those of the first `calls`."""
+    def compute_at(self, values: Values, evaluation: str, batch: Batch, device: str) -> Answers:
+        """Return answers from the state `values`, which may be float64."""
         from parity.cases.functions import unflatten
 
-        return self._compute(unflatten(values, self.state), evaluation, batch, device, calls)
+        return self._compute(unflatten(values, self.state), evaluation, batch, device)
 
-    def _compute(
-        self, state: State, evaluation: str, batch: Batch, on: str, calls: tuple[int, ...] = CALLS
-    ) -> Answers:  # fmt: skip
+    def _compute(self, state: State, evaluation: str, batch: Batch, on: str) -> Answers:
         import jax
 
         from parity.cases import functions, jax_devices
@@ -60,6 +56,6 @@ class JaxFloat64(Runtime):
                 if key not in self._compiled:
                     arguments = (*self.state, batch.data, batch.labels)
                     self._compiled[key] = in_float64(self._functions[evaluation], *arguments)
-                return functions.answers(evaluation, self._compiled[key], state, batch, calls)
+                return functions.answers(evaluation, self._compiled[key], state, batch, CALLS)
         except Exception as error:
             raise RuntimeFailureError(f"the oracle failed on {on}: {type(error).__name__}: {error}") from error

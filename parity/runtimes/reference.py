@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -106,21 +105,13 @@ class ReferenceAnswers:
             with self._subject.ledger.spend(FRAMEWORKS):
                 yield with_derived(evaluation, runtime.compute_with_rounding(evaluation, batch, seed), self.jax)
 
-    def at(
-        self, runtime: str, state: State, evaluation: str, batch: Batch, calls: tuple[int, ...] = CALLS
-    ) -> Answers:  # fmt: skip
-        """Return a runtime's answers from another state, by probe; nothing is kept.
-
-        Of the calls of `train` those in `calls` are made, where the runtime can leave one out: the oracle can.
-        """
+    def at(self, runtime: str, state: State, evaluation: str, batch: Batch) -> Answers:
+        """Return a runtime's answers from another state, by probe; nothing is kept."""
         from parity.cases.functions import flatten
 
         opened = self._subject.runtime(runtime)
         with self._subject.ledger.spend(FRAMEWORKS):
-            compute: Callable[..., Answers] = opened.compute_at
-            if "calls" in inspect.signature(compute).parameters:
-                compute = partial(compute, calls=calls)
-            answers = compute(flatten(state), evaluation, batch, FIRST_CPU)  # float64 batches are no input
+            answers = opened.compute_at(flatten(state), evaluation, batch, FIRST_CPU)  # float64 batches are no input
             return with_derived(evaluation, answers, runtime)
 
     def records(self, probe: str, size: int) -> list[BudgetRecord]:

@@ -34,7 +34,8 @@ SCALES = (-16.0, -4.0, 4.0, 16.0)
 """The distances of the other inputs, in ulp: larger than those of correct answers, and in both directions."""
 
 RAYS = ((-16.0, -4.0), (16.0, 4.0))
-"""The same by direction, the farthest first: where the gradient has not jumped there, it has not on the way."""
+"""The same by direction, the farthest first. The nearer ones are asked where the gradient has jumped at the farthest: a
+jump there and back on the way is not looked for, and explains nothing."""
 
 JUMP = 64.0
 """The score that tells a jump from a slope: by 16 ulp a smooth answer moves at most 16 * sqrt(8) budgets, which are the

@@ -109,8 +109,8 @@ def level_by_marks(config: pytest.Config) -> bool:
     return not config.getoption("--parity-level") and any(_in_mark_expression(config, name) for name in LEVELS)
 
 
-def also(config: pytest.Config) -> list[str]:
-    """Return the marks of probes that are planned at every level: as -m names them, and latency by its option."""
+def named_marks(config: pytest.Config) -> list[str]:
+    """Return the marks whose probes are planned at every level: those that -m names, and latency by its option."""
     wanted = {LATENCY: config.getoption("--parity-latency")}
     return [mark for mark in (LATENCY, LONG) if wanted.get(mark) or _in_mark_expression(config, mark)]
 

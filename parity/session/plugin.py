@@ -26,12 +26,12 @@ from parity.records.levels import highest
 from parity.session import interrupts, watchdog, watching
 from parity.session.collecting import (
     PROBE,
-    also,
     declared,
     explain_nothing,
     has_probe,
     level,
     level_by_marks,
+    named_marks,
     parameter,
     plan_item,
     require_benchmarks,
@@ -154,7 +154,13 @@ def _session(config: pytest.Config) -> Any:
             options = [config.getoption(f"--parity-{name}") for name in ("case", "runtime", "batch-size")]
             with deprecations.collecting(deprecated.append):
                 selection = select(
-                    options[0] or CASES, options[1], _probes(config), options[2], LEDGER, level(config), also(config)
+                    options[0] or CASES,
+                    options[1],
+                    _probes(config),
+                    options[2],
+                    LEDGER,
+                    level(config),
+                    named_marks(config),
                 )
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None

@@ -51,7 +51,7 @@ def select(
     sizes: Sequence[str],
     ledger: TimeLedger,
     level: str = FULL,
-    also: Iterable[str] = (),
+    marks: Iterable[str] = (),
 ) -> Selection:
     """Return the selection that options make; what is not given is everything that the level has.
 
@@ -62,7 +62,7 @@ def select(
         sizes: batch sizes.
         ledger: books the time of imports.
         level: one of `records.LEVELS`.
-        also: marks of further probes that options name.
+        marks: of further probes that options name.
 
     Raises:
         UsageError: a name or number is not one of those expected.
@@ -83,7 +83,7 @@ def select(
         raise UsageError("two of the cases have the same name. Rename one: ids and records go by it.")
     return Selection(
         loaded, chosen, tuple(probes), numbers, default_sizes=not sizes, level=level, given_runtimes=bool(runtimes),
-        named=frozenset([*probes, *also]),
+        named=frozenset([*probes, *marks]),
     )  # fmt: skip
 
 

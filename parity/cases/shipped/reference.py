@@ -16,7 +16,15 @@ from parity.cases.specs import Spec
 
 
 class Network(nn.Module):
-    """Images [b, 28, 28, 1] float32 to logits [b, 10] float32."""
+    """Images [b, 28, 28, 1] float32 to logits [b, 10] float32.
+
+    Attributes:
+        channels: of the convolution.
+        strides: of the convolution, along both axes of an image.
+    """
+
+    channels: int = 12
+    strides: int = 1
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool, head: bool = True) -> jax.Array:
@@ -28,7 +36,7 @@ class Network(nn.Module):
         def batch_norm() -> nn.Module:
             return nn.BatchNorm(use_running_average=not train, use_bias=True, use_scale=False)
 
-        x = nn.Conv(features=12, kernel_size=(3, 3), padding="SAME", use_bias=False)(images)
+        x = nn.Conv(self.channels, kernel_size=(3, 3), strides=self.strides, padding="SAME", use_bias=False)(images)
         x = batch_norm()(x)
         x = x.reshape((x.shape[0], -1))
         x = nn.Dense(features=200)(x)
