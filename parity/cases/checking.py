@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import fnmatch
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +15,7 @@ import optax
 from parity.cases.case import Case, Dataset, State
 from parity.cases.functions import leaf_name
 from parity.cases.keys import is_typed_key
+from parity.cases.libraries import adapter_within
 from parity.cases.specs import Batch, described, outputs, validate
 from parity.core.errors import CaseError
 from parity.core.tracebacks import raised
@@ -68,8 +71,8 @@ def traced(called: str, advice: str, function: Callable[..., Any], *arguments: A
         raise CaseError(f"{called} cannot be traced by JAX: {type(error).__name__}: {reason}. {advice}") from error
 
 
-def require_numbers(case: Case, name: str, leaf: Any) -> None:
-    """Refuse a leaf of the state that is not an array of numbers."""
+def require_numbers(case: Case, name: str, leaf: Any, state: Any = None) -> None:
+    """Refuse a leaf of `state` that is not an array of numbers."""
     what = f"case {case.name!r}: {name or 'a leaf'} of the state"
     if is_typed_key(leaf):
         raise CaseError(
@@ -79,9 +82,15 @@ def require_numbers(case: Case, name: str, leaf: Any) -> None:
         )
     if callable(leaf) or np.asarray(leaf).dtype.kind in "OSUMm":
         raise CaseError(
-            f"{what} is {leaf!r}, expected an array of numbers. Keep what is not an array outside of the state; "
-            "equinox.partition(model, equinox.is_array) splits an Equinox module."
+            f"{what} is {leaf!r}, expected an array of numbers. Keep what is not an array outside of the state: "
+            f"equinox.partition(model, equinox.is_inexact_array) splits an Equinox module.{adapter_advice(state)}"
         )
+
+
+def adapter_advice(tree: Any) -> str:
+    """Return a sentence that names the adapter for a model of a library in `tree`; "" if there is none."""
+    adapter = adapter_within(tree)
+    return f" parity.{adapter} makes a case of the whole model." if adapter else ""
 
 
 def check(case: Case, state: State, dataset: Dataset) -> None:
@@ -100,8 +109,9 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
         if not jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating):
             raise CaseError(
                 f"case {case.name!r}: parameter {leaf_name(path)} is {leaf.dtype.name}, expected a floating dtype. "
-                "What has no gradient belongs into other_state."
+                f"What has no gradient belongs into other_state.{adapter_advice(state.params)}"
             )
+    _check_frozen(case, state)
     for tree in (state.params, state.other):
         names = [leaf_name(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -115,6 +125,21 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
         )
     require_finite(case, state, "before training")
     _check_functions(case, state, dataset.test.take(min(2, dataset.test.size)))
+
+
+def _check_frozen(case: Case, state: State) -> None:
+    """Refuse a pattern that is the name of no leaf."""
+    leaves = jax.tree_util.tree_flatten_with_path((state.params, state.other))[0]
+    names = [leaf_name(path[1:]) for path, _ in leaves]
+    if callable(case.frozen):
+        unmatched = [] if any(map(case.is_frozen, names)) else [repr(case.frozen)]
+    else:
+        unmatched = [
+            pattern for pattern in case.frozen if not any(fnmatch.fnmatchcase(name, pattern) for name in names)
+        ]
+    for pattern in unmatched:
+        expected = ", ".join(difflib.get_close_matches(pattern, names, 3, 0.5) or names[:3])
+        raise CaseError(f"case {case.name!r}: no leaf is frozen by {pattern}. Expected a name such as {expected}.")
 
 
 def _check_functions(case: Case, state: State, batch: Batch) -> None:

@@ -1,0 +1,171 @@
+"""A case made of a network: its functions, and the probes that apply."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import importlib
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from parity.cases.adapters.layout import Layout
+from parity.cases.adapters.losses import Loss, accuracy_of, loss_of, mean_of
+from parity.cases.case import PROBES, Case
+from parity.cases.specs import Spec, described, dtype_of
+from parity.core.errors import CaseError, ParityError
+from parity.core.tracebacks import raised
+
+EXAMPLES = 2
+"""Examples in the inputs that a model is made and traced with."""
+KEY = jax.ShapeDtypeStruct((2,), np.uint32)
+"""The shape of the key that `init` of a case is called with."""
+
+
+class Network(Protocol):
+    """How a library makes a model and calls it.
+
+    Attributes:
+        hint: ends the message where the model cannot be called, or "".
+    """
+
+    hint: str
+
+    def layout(self) -> Layout:
+        """Return where the leaves of a model belong; the model is traced, not computed."""
+
+    def make(self, key: Any) -> Any:
+        """Return a new model, a pytree; `key` is [2] uint32."""
+
+    def run(self, model: Any, data: Any, rng: Any, train: bool) -> tuple[Any, Any]:
+        """Return the outputs, and the model as it is afterwards; `rng` is [2] uint32, or None in `predict`."""
+
+
+def library(name: str, adapter: str, extra: str) -> ModuleType:
+    """Import what an adapter needs.
+
+    Raises:
+        CaseError: it cannot be imported.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise CaseError(
+            f"{adapter} cannot import {name}: {error}. Install it beside your jax: pip install 'parity[{extra}]'."
+        ) from error
+
+
+def case_of(
+    name: str,
+    network: Network,
+    loss: str | Loss,
+    *,
+    data: Any,
+    labels: Any,
+    dataset: Any,
+    accuracy: Loss | None = None,
+    served: Callable[[Any], Any] | None = None,
+    **fields: Any,
+) -> Case:
+    """Return the case of a network.
+
+    Args:
+        name: of the case.
+        network: how its library makes and calls it.
+        loss: the name of a loss of optax, or `loss(outputs, labels)`, a scalar or a loss per example.
+        data: specs of the inputs.
+        labels: specs of the labels.
+        dataset: as that of a case.
+        accuracy: `accuracy(outputs, labels)`, a scalar or a hit per example; None to derive it where it follows from
+            the loss.
+        served: what `predict` answers, made from the outputs; None for the outputs themselves.
+        fields: further fields of `Case`. Without `probes` all that apply are asked.
+
+    Raises:
+        CaseError: the model cannot be made or called with such inputs, there is no such loss, or no such field.
+    """
+    owner = f"case {name!r}"
+    _check_fields(owner, fields)
+    reduced, answer = loss_of(owner, loss), served or _unchanged
+
+    def init(key: Any) -> Any:
+        return layout.divide(network.make(key))
+
+    def outputs_of(state: Any, data: Any) -> Any:
+        return network.run(layout.join(*state), data, None, False)[0]
+
+    def predict(state: Any, data: Any) -> Any:
+        return answer(outputs_of(state, data))
+
+    def lost(params: Any, other: Any, rng: Any, data: Any, labels: Any, train: bool) -> Any:
+        outputs, model = network.run(layout.join(params, other), data, rng, train)
+        return reduced(outputs, labels), layout.divide(model)[1]
+
+    draft = Case(name, init, lost, predict, data, labels, dataset, **{**fields, "probes": ("predict",)})
+    layout = _traced(owner, "cannot be made", network.layout)
+    outputs, answered = _traced(
+        owner,
+        f"called with {described(data)}",
+        functools.partial(_shapes, init, outputs_of, answer, data),
+        network.hint,
+    )
+    hits = accuracy or accuracy_of(loss, labels, outputs, answered)
+
+    def counted(state: Any, data: Any, labels: Any) -> Any:
+        assert hits is not None
+        return mean_of(hits(outputs_of(state, data), labels))
+
+    absent = {"batch_stats": not layout.has_other, "accuracy": hits is None}
+    probes = fields.get("probes", tuple(probe for probe in PROBES if not absent.get(probe)))
+    return dataclasses.replace(draft, accuracy=counted if hits else None, probes=probes)
+
+
+def _unchanged(outputs: Any) -> Any:
+    return outputs
+
+
+def shapes_of(specs: Any) -> Any:
+    """Return the shapes and dtypes of arrays that fill `specs`, with two examples."""
+
+    def shape(spec: Spec) -> Any:
+        sizes = tuple(size if isinstance(size, int) else EXAMPLES for size in spec.shape)
+        return jax.ShapeDtypeStruct(sizes, dtype_of(spec.dtype))
+
+    return jax.tree_util.tree_map(shape, specs, is_leaf=lambda found: isinstance(found, Spec))
+
+
+def zeros_of(specs: Any) -> Any:
+    """Return arrays of zeros that fill `specs`, with two examples."""
+    return jax.tree_util.tree_map(lambda shape: jax.numpy.zeros(shape.shape, shape.dtype), shapes_of(specs))
+
+
+def _shapes(init: Any, outputs_of: Any, answer: Any, data: Any) -> Any:
+    def both(key: Any, data: Any) -> Any:
+        outputs = outputs_of(init(key), data)
+        return outputs, answer(outputs)
+
+    return jax.eval_shape(both, KEY, shapes_of(data))
+
+
+def _check_fields(owner: str, fields: dict[str, Any]) -> None:
+    known = {field.name for field in dataclasses.fields(Case)} - {"name", "init", "loss", "predict"}
+    for unknown in sorted(set(fields) - known):
+        near = difflib.get_close_matches(unknown, known, 1)
+        meant = f"Did you mean {near[0]}? " if near else ""
+        raise CaseError(
+            f"{owner}: {unknown!r} is no argument of the adapter. {meant}Expected its own arguments, or a field of "
+            f"Case: {', '.join(sorted(known))}."
+        )
+
+
+def _traced(owner: str, what: str, function: Callable[[], Any], hint: str = "") -> Any:
+    try:
+        return function()
+    except ParityError:
+        raise
+    except Exception as error:
+        raise CaseError(f"{owner}: the model {what} {raised(error)}. Correct the model or the specs. {hint}") from error
