@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -141,7 +144,8 @@ class _Equinox:
                 lambda data, key: self._one(module, state, train, data, key),
                 in_axes=(0, None if rng is None else 0), out_axes=axes, axis_name=self._axis,
             )  # fmt: skip
-            found = each(data, keys)
+            with _mean_over(self._axis, _examples(data)):
+                found = each(data, keys)
         if not self._stateful:
             return found, model
         return found[0], {**model, "state": found[1]}
@@ -172,7 +176,45 @@ def _is_pair(equinox: Any, made: Any) -> bool:
     return isinstance(made, tuple) and len(made) == 2 and isinstance(made[1], equinox.nn.State)
 
 
+def _examples(data: Any) -> Any:
+    """Return how many examples there are: a number, or a symbol while a case is exported."""
+    return jax.tree_util.tree_leaves(data)[0].shape[0]
+
+
 def _keys(rng: Any, data: Any) -> Any:
-    """Return a key per example, which does not depend on how many there are; their number may be symbolic."""
-    size = jax.tree_util.tree_leaves(data)[0].shape[0]
-    return jax.vmap(lambda example: jax.random.fold_in(rng, example))(jnp.arange(size))
+    """Return a key per example, which does not depend on how many there are."""
+    return jax.vmap(lambda example: jax.random.fold_in(rng, example))(jnp.arange(_examples(data)))
+
+
+_ONE_AT_A_TIME = threading.RLock()
+
+
+@contextmanager
+def _mean_over(axis: str, size: Any) -> Iterator[None]:
+    """Let `jax.lax.pmean`, which `equinox.nn.BatchNorm` calls, take a symbolic number of examples along `axis`.
+
+    JAX cannot: "Symbolic dimension 'b' used in a context that requires a constant", seen up to jax 0.10.2. The mean is
+    then one over an axis of an array, as JAX itself has it once `jax.vmap` is done.
+    """
+    if isinstance(size, int):
+        yield
+        return
+
+    @jax.custom_batching.custom_vmap
+    def mean(leaf: Any) -> Any:
+        return leaf
+
+    @mean.def_vmap
+    def over(axis_size: Any, in_batched: Any, leaf: Any) -> Any:
+        if isinstance(axis_size, int):  # an axis within an example, such as channels
+            return mean(leaf), True
+        return leaf.mean(0), False
+
+    original = jax.lax.pmean
+
+    def pmean(x: Any, axis_name: Any, **options: Any) -> Any:
+        mine = axis_name == axis and not any(options.values())
+        return jax.tree_util.tree_map(mean, x) if mine else original(x, axis_name, **options)
+
+    with _ONE_AT_A_TIME, mock.patch.object(jax.lax, "pmean", pmean):
+        yield
