@@ -78,12 +78,14 @@ def require_numbers(case: Case, name: str, leaf: Any, state: Any = None) -> None
         raise CaseError(
             f"{what} is a typed PRNG key {leaf.dtype}, expected an array of numbers. Keep it in other_state of a case "
             "that is loaded by its file or name; or keep jax.random.key_data(key), and use "
-            "jax.random.wrap_key_data(data)."
+            f"jax.random.wrap_key_data(data).{adapter_advice(state)}"
         )
     if callable(leaf) or np.asarray(leaf).dtype.kind in "OSUMm":
+        advice = adapter_advice(state)
+        if not advice or "equinox" in advice:
+            advice = f" equinox.partition(model, equinox.is_inexact_array) splits an Equinox module.{advice}"
         raise CaseError(
-            f"{what} is {leaf!r}, expected an array of numbers. Keep what is not an array outside of the state: "
-            f"equinox.partition(model, equinox.is_inexact_array) splits an Equinox module.{adapter_advice(state)}"
+            f"{what} is {leaf!r}, expected an array of numbers. Keep what is not an array outside of the state.{advice}"
         )
 
 
@@ -146,6 +148,8 @@ def _check_functions(case: Case, state: State, batch: Batch) -> None:
     def traced(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return jax.eval_shape(function, *arguments)
+        except CaseError:
+            raise
         except Exception as error:
             specs = f"data {described(case.data)} and labels {described(case.labels)}"
             raise CaseError(

@@ -212,7 +212,7 @@ def begin(case: Case) -> State:
         raise CaseError(f"case {case.name!r}: init {raised(error)}. Correct the function.") from error
     if not isinstance(found, tuple | list) or len(found) != 2:
         raise CaseError(
-            f"case {case.name!r}: init returns a {type(found).__name__}, expected (params, other_state)."
+            f"case {case.name!r}: init returns {type(found).__name__}, expected (params, other_state)."
             f"{adapter_advice(found)}"
         )
     params, other = found

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import functools
 import importlib
+import inspect
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ import numpy as np
 from parity.cases.adapters.layout import Layout
 from parity.cases.adapters.losses import Loss, accuracy_of, loss_of, mean_of
 from parity.cases.case import PROBES, Case
+from parity.cases.libraries import adapter_of
 from parity.cases.specs import Spec, described, dtype_of
 from parity.core.errors import CaseError, ParityError
 from parity.core.tracebacks import raised
@@ -59,6 +61,21 @@ def library(name: str, adapter: str, extra: str) -> ModuleType:
         ) from error
 
 
+def require_model(owner: str, adapter: str, model: Any, expected: str, accepted: bool) -> None:
+    """Refuse what an adapter cannot make a case of, and name the one that can.
+
+    Raises:
+        CaseError: `model` is another library's, or not `accepted`; `expected` says what is.
+    """
+    other = adapter_of(model)
+    named = inspect.isclass(model) or other is None
+    got = f"{model!r}" if named else f"{type(model).__name__}(...)"
+    if other not in (None, adapter):
+        raise CaseError(f"{owner}: {adapter} got {got}. parity.{other} makes a case of it.")
+    if not accepted:
+        raise CaseError(f"{owner}: {adapter} got {got}, expected {expected}.")
+
+
 def case_of(
     name: str,
     network: Network,
@@ -93,7 +110,7 @@ def case_of(
     reduced, answer = loss_of(owner, loss), served or _unchanged
 
     def init(key: Any) -> Any:
-        return layout.divide(network.make(key))
+        return jax.tree_util.tree_map(jax.numpy.asarray, layout.divide(network.make(key)))
 
     def outputs_of(state: Any, data: Any) -> Any:
         return network.run(layout.join(*state), data, None, False)[0]
@@ -106,13 +123,9 @@ def case_of(
         return reduced(outputs, labels), layout.divide(model)[1]
 
     draft = Case(name, init, lost, predict, data, labels, dataset, **{**fields, "probes": ("predict",)})
-    layout = _traced(owner, "cannot be made", network.layout)
-    outputs, answered = _traced(
-        owner,
-        f"called with {described(data)}",
-        functools.partial(_shapes, init, outputs_of, answer, data),
-        network.hint,
-    )
+    model = f"{owner}: the model of data {described(data)}"
+    layout = _traced(model, network.layout, network.hint)
+    outputs, answered = _traced(model, functools.partial(_shapes, init, outputs_of, answer, data), network.hint)
     hits = accuracy or accuracy_of(loss, labels, outputs, answered)
 
     def counted(state: Any, data: Any, labels: Any) -> Any:
@@ -162,10 +175,10 @@ def _check_fields(owner: str, fields: dict[str, Any]) -> None:
         )
 
 
-def _traced(owner: str, what: str, function: Callable[[], Any], hint: str = "") -> Any:
+def _traced(model: str, function: Callable[[], Any], hint: str) -> Any:
     try:
         return function()
     except ParityError:
         raise
     except Exception as error:
-        raise CaseError(f"{owner}: the model {what} {raised(error)}. Correct the model or the specs. {hint}") from error
+        raise CaseError(f"{model} {raised(error)}. Correct the model or the specs. {hint}".rstrip()) from error

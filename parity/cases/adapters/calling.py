@@ -13,6 +13,7 @@ TRAINING = ("train", "training", "is_training")
 """Names of a parameter that is true in training."""
 INFERENCE = ("deterministic", "use_running_average", "inference")
 """Names of a parameter that is false in training."""
+CALL = "give call=..., a function that calls it"
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -37,7 +38,9 @@ class Call:
     reserved: frozenset[str]
 
     @classmethod
-    def of(cls, owner: str, function: Callable[..., Any], data: Any, reserved: tuple[str, ...] = ()) -> Call:
+    def of(
+        cls, owner: str, function: Callable[..., Any], data: Any, reserved: tuple[str, ...] = (), otherwise: str = CALL
+    ) -> Call:
         """Return how `function` is called with `data`, specs.
 
         Args:
@@ -45,14 +48,15 @@ class Call:
             function: what is called, with the inputs first.
             data: the specs of the inputs.
             reserved: the names of parameters that the adapter passes.
+            otherwise: ends the message.
 
         Raises:
-            CaseError: named inputs are not the function's parameters, which are several.
+            CaseError: named inputs are not the function's parameters, which are several, or nothing is passed for one.
         """
         every = dict(inspect.signature(function).parameters)
         taken = frozenset(reserved) & set(every)
         own = {n: p for n, p in every.items() if n not in taken and not mode([n], True)}
-        return cls(every, _spread(owner, own, data), taken)
+        return cls(every, _spread(owner, own, data, otherwise), taken)
 
     def inputs(self, data: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the positional and the named arguments that pass `data`."""
@@ -69,21 +73,24 @@ class Call:
         return self.parameters[name].default is inspect.Parameter.empty
 
 
-def _spread(owner: str, parameters: Mapping[str, inspect.Parameter], data: Any) -> str:
-    if type(data) in (tuple, list):
-        return "places"
-    if not isinstance(data, Mapping):
-        return ""
-    named = {n for n, p in parameters.items() if p.kind in _BY_NAME}
+def _spread(owner: str, parameters: Mapping[str, inspect.Parameter], data: Any, otherwise: str) -> str:
+    named = [n for n, p in parameters.items() if p.kind in _BY_NAME]
+    required = [n for n in named if parameters[n].default is inspect.Parameter.empty]
     anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    required = {n for n, p in parameters.items() if p.default is p.empty and p.kind in _BY_NAME}
-    if set(data) <= named or (anything and required <= set(data)):
-        if required <= set(data):
+    inputs, called = "one input", ", ".join(parameters) or "nothing"
+    if isinstance(data, Mapping):
+        inputs = ", ".join(sorted(data))
+        if set(required) <= set(data) and (anything or set(data) <= set(named)):
             return "names"
-    elif not set(data) & named and len(required) <= 1 <= len(named):
+        if not set(data) & set(named) and not required[1:] and named[:1] == required[:1]:
+            return ""
+    elif type(data) in (tuple, list):
+        inputs = f"{len(data)} inputs"
+        if not set(required) & set(named[len(data) :]):
+            return "places"
+    elif not set(required) & set(named[1:]):
         return ""
-    inputs, called = ", ".join(sorted(data)), ", ".join(parameters) or "nothing"
     raise CaseError(
-        f"{owner}: data has {inputs}, and the model is called with {called}. Name the specs as the model names its "
-        "inputs, or give call=..., a function that passes them."
+        f"{owner}: the model is called with {called}, and data has {inputs}. Name the specs as the model names its "
+        f"inputs and a flag as one of {', '.join((*TRAINING, *INFERENCE))}, or {otherwise}."
     )

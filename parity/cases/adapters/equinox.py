@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 
-from parity.cases.adapters.building import KEY, case_of, library
+from parity.cases.adapters.building import KEY, case_of, library, require_model
 from parity.cases.adapters.calling import Call
 from parity.cases.adapters.layout import Layout, Part, Path, Place, part_of_weight, path_of
 from parity.cases.adapters.losses import Loss
@@ -69,10 +70,8 @@ def from_equinox(
     """
     equinox = library("equinox", "from_equinox", "equinox")
     owner = f"case {name!r}"
-    if not callable(model) and not _is_pair(equinox, model):
-        raise CaseError(
-            f"{owner}: from_equinox got {model!r}, expected a module, or a function of a key that makes one."
-        )
+    accepted = isinstance(model, equinox.Module) or callable(model) or _is_pair(equinox, model)
+    require_model(owner, "from_equinox", model, "a module, or a function of a key that makes one", accepted)
     network = _Equinox(owner, equinox, model, data, call, None if batched else axis_name)
     return case_of(
         name, network, loss, data=data, labels=labels, dataset=dataset, accuracy=accuracy, served=served, **fields
@@ -91,9 +90,10 @@ class _Equinox:
         module, state = made["model"], made["state"]
         self._stateful = bool(jax.tree_util.tree_leaves(state))
         if self._method:
-            self._call = Call.of(self._owner, self._method, None, ("state", "key"))
+            function, data = functools.partial(self._method, module), None
         else:
-            self._call = Call.of(self._owner, module.__call__, self._data, ("state", "key"))
+            function, data = module.__call__, self._data
+        self._call = Call.of(self._owner, function, data, ("state", "key"))
         if self._stateful and "state" not in self._call.reserved:
             raise CaseError(
                 f"{self._owner}: {type(module).__name__} has a state, and its call has no parameter 'state'. Expected "

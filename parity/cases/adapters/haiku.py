@@ -8,12 +8,11 @@ from typing import Any
 
 import jax
 
-from parity.cases.adapters.building import KEY, case_of, library, zeros_of
+from parity.cases.adapters.building import KEY, case_of, library, require_model, zeros_of
 from parity.cases.adapters.calling import Call
 from parity.cases.adapters.layout import Layout, Part, Path, Place, part_of_weight
 from parity.cases.adapters.losses import Loss
 from parity.cases.case import Case
-from parity.core.errors import CaseError
 
 
 def from_haiku(
@@ -52,18 +51,13 @@ def from_haiku(
     """
     haiku = library("haiku", "from_haiku", "haiku")
     owner = f"case {name!r}"
+    transformed = isinstance(model, haiku.Transformed | haiku.TransformedWithState)
+    function = callable(model) and not isinstance(model, haiku.Module) and not inspect.isclass(model)
+    expected = "a function of the inputs that makes the modules: lambda x: Model()(x)"
+    require_model(owner, "from_haiku", model, expected, transformed or function)
     if isinstance(model, haiku.Transformed):
         model = haiku.with_empty_state(model)
-    elif isinstance(model, haiku.Module):
-        raise CaseError(
-            f"{owner}: from_haiku got a {type(model).__name__} that is made already. Give a function that makes and "
-            "calls it: lambda x: Model()(x)."
-        )
-    elif not isinstance(model, haiku.TransformedWithState):
-        if not callable(model) or inspect.isclass(model):
-            raise CaseError(
-                f"{owner}: from_haiku got {model!r}, expected a function of the inputs: lambda x: Model()(x)."
-            )
+    elif not transformed:
         model = haiku.transform_with_state(model)
     network = _Haiku(owner, model, data)
     return case_of(
@@ -78,7 +72,7 @@ class _Haiku:
         self._owner, self._model, self._data = owner, model, data
 
     def layout(self) -> Layout:
-        self._call = Call.of(self._owner, self._model.init, self._data, reserved=("rng",))
+        self._call = Call.of(self._owner, self._model.init, self._data, ("rng",), "wrap it in a function that calls it")
         return Layout.of(jax.eval_shape(self.make, KEY), _place)
 
     def make(self, key: Any) -> Any:

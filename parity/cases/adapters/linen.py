@@ -9,12 +9,11 @@ from typing import Any
 
 import jax
 
-from parity.cases.adapters.building import KEY, case_of, library, zeros_of
+from parity.cases.adapters.building import KEY, case_of, library, require_model, zeros_of
 from parity.cases.adapters.calling import Call, mode
 from parity.cases.adapters.layout import Layout, Part, Path, Place, part_of_weight
 from parity.cases.adapters.losses import Loss
 from parity.cases.case import Case
-from parity.core.errors import CaseError
 
 PARAMS = "params"
 
@@ -60,12 +59,10 @@ def from_linen(
             such loss.
     """
     linen = library("flax.linen", "from_linen", "jax")
-    if not isinstance(model, linen.Module):
-        raise CaseError(
-            f"case {name!r}: from_linen got {model!r}, expected an instance of flax.linen.Module, such as Model(). "
-            "from_nnx takes flax.nnx modules."
-        )
-    network = _Linen(f"case {name!r}", model, data, call, tuple(rngs))
+    owner = f"case {name!r}"
+    expected = "an instance of flax.linen.Module, such as Model()"
+    require_model(owner, "from_linen", model, expected, isinstance(model, linen.Module))
+    network = _Linen(owner, model, data, call, tuple(rngs))
     return case_of(
         name, network, loss, data=data, labels=labels, dataset=dataset, accuracy=accuracy, served=served, **fields
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from parity.cases.adapters.building import KEY, case_of, library
+from parity.cases.adapters.building import KEY, case_of, library, require_model
 from parity.cases.adapters.calling import Call
 from parity.cases.adapters.layout import Layout, Part, Path, Place, part_of_weight
 from parity.cases.adapters.losses import Loss
@@ -57,10 +57,8 @@ def from_nnx(
     """
     nnx = library("flax.nnx", "from_nnx", "jax")
     owner = f"case {name!r}"
-    if not isinstance(model, nnx.Module) and not callable(model):
-        raise CaseError(
-            f"{owner}: from_nnx got {model!r}, expected a module, or a function of nnx.Rngs that makes one."
-        )
+    accepted = isinstance(model, nnx.Module) or callable(model)
+    require_model(owner, "from_nnx", model, "a module, or a function of nnx.Rngs that makes one", accepted)
     network = _Nnx(owner, nnx, model, data, call, nnx.Param if trained is None else trained)
     return case_of(
         name, network, loss, data=data, labels=labels, dataset=dataset, accuracy=accuracy, served=served, **fields
