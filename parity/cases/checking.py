@@ -15,7 +15,7 @@ import optax
 from parity.cases.case import Case, Dataset, State
 from parity.cases.functions import leaf_name
 from parity.cases.keys import is_typed_key
-from parity.cases.libraries import adapter_within
+from parity.cases.libraries import adapter_of
 from parity.cases.specs import Batch, described, outputs, validate
 from parity.core.errors import CaseError
 from parity.core.tracebacks import raised
@@ -91,7 +91,8 @@ def require_numbers(case: Case, name: str, leaf: Any, state: Any = None) -> None
 
 def adapter_advice(tree: Any) -> str:
     """Return a sentence that names the adapter for a model of a library in `tree`; "" if there is none."""
-    adapter = adapter_within(tree)
+    nodes = jax.tree_util.tree_leaves(tree, is_leaf=lambda node: adapter_of(node) is not None)
+    adapter = next(filter(None, map(adapter_of, nodes)), None)
     return f" parity.{adapter} makes a case of the whole model." if adapter else ""
 
 

@@ -22,11 +22,3 @@ def adapter_of(thing: Any) -> str | None:
             if base.__name__ == name and f"{base.__module__}.".startswith(f"{package}."):
                 return adapter
     return None
-
-
-def adapter_within(tree: Any) -> str | None:
-    """Return the name of the adapter for the first such model in a pytree, or None."""
-    import jax
-
-    leaves = jax.tree_util.tree_leaves(tree, is_leaf=lambda node: adapter_of(node) is not None)
-    return next((adapter for adapter in map(adapter_of, leaves) if adapter), None)

@@ -14,16 +14,14 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from parity.cases.adapters.inputs import Inputs
 from parity.cases.adapters.layout import Layout
 from parity.cases.adapters.losses import Loss, accuracy_of, loss_of, mean_of
 from parity.cases.case import PROBES, Case
 from parity.cases.libraries import adapter_of
-from parity.cases.specs import Spec, described, dtype_of
 from parity.core.errors import CaseError, ParityError
 from parity.core.tracebacks import raised
 
-EXAMPLES = 2
-"""Examples in the inputs that a model is made and traced with."""
 KEY = jax.ShapeDtypeStruct((2,), np.uint32)
 """The shape of the key that `init` of a case is called with."""
 
@@ -32,9 +30,11 @@ class Network(Protocol):
     """How a library makes a model and calls it.
 
     Attributes:
+        inputs: what the model is called with.
         hint: ends the message where the model cannot be called, or "".
     """
 
+    inputs: Inputs
     hint: str
 
     def layout(self) -> Layout:
@@ -81,7 +81,6 @@ def case_of(
     network: Network,
     loss: str | Loss,
     *,
-    data: Any,
     labels: Any,
     dataset: Any,
     accuracy: Loss | None = None,
@@ -94,7 +93,6 @@ def case_of(
         name: of the case.
         network: how its library makes and calls it.
         loss: the name of a loss of optax, or `loss(outputs, labels)`, a scalar or a loss per example.
-        data: specs of the inputs.
         labels: specs of the labels.
         dataset: as that of a case.
         accuracy: `accuracy(outputs, labels)`, a scalar or a hit per example; None to derive it where it follows from
@@ -122,10 +120,12 @@ def case_of(
         outputs, model = network.run(layout.join(params, other), data, rng, train)
         return reduced(outputs, labels), layout.divide(model)[1]
 
-    draft = Case(name, init, lost, predict, data, labels, dataset, **{**fields, "probes": ("predict",)})
-    model = f"{owner}: the model of data {described(data)}"
+    draft = Case(name, init, lost, predict, network.inputs.specs, labels, dataset, **{**fields, "probes": ("predict",)})
+    model = f"{owner}: the model of data {network.inputs}"
     layout = _traced(model, network.layout, network.hint)
-    outputs, answered = _traced(model, functools.partial(_shapes, init, outputs_of, answer, data), network.hint)
+    outputs, answered = _traced(
+        model, functools.partial(_shapes, init, outputs_of, answer, network.inputs), network.hint
+    )
     hits = accuracy or accuracy_of(loss, labels, outputs, answered)
 
     def counted(state: Any, data: Any, labels: Any) -> Any:
@@ -141,27 +141,12 @@ def _unchanged(outputs: Any) -> Any:
     return outputs
 
 
-def shapes_of(specs: Any) -> Any:
-    """Return the shapes and dtypes of arrays that fill `specs`, with two examples."""
-
-    def shape(spec: Spec) -> Any:
-        sizes = tuple(size if isinstance(size, int) else EXAMPLES for size in spec.shape)
-        return jax.ShapeDtypeStruct(sizes, dtype_of(spec.dtype))
-
-    return jax.tree_util.tree_map(shape, specs, is_leaf=lambda found: isinstance(found, Spec))
-
-
-def zeros_of(specs: Any) -> Any:
-    """Return arrays of zeros that fill `specs`, with two examples."""
-    return jax.tree_util.tree_map(lambda shape: jax.numpy.zeros(shape.shape, shape.dtype), shapes_of(specs))
-
-
-def _shapes(init: Any, outputs_of: Any, answer: Any, data: Any) -> Any:
+def _shapes(init: Any, outputs_of: Any, answer: Any, inputs: Inputs) -> Any:
     def both(key: Any, data: Any) -> Any:
         outputs = outputs_of(init(key), data)
         return outputs, answer(outputs)
 
-    return jax.eval_shape(both, KEY, shapes_of(data))
+    return jax.eval_shape(both, KEY, inputs.shapes)
 
 
 def _check_fields(owner: str, fields: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from parity.cases.adapters.building import KEY, case_of, library, require_model
 from parity.cases.adapters.calling import Call
+from parity.cases.adapters.inputs import Inputs
 from parity.cases.adapters.layout import Layout, Part, Path, Place, part_of_weight, path_of
 from parity.cases.adapters.losses import Loss
 from parity.cases.case import Case
@@ -51,7 +52,7 @@ def from_equinox(
             parameter `key` of the module's call gets a key per example in training, and `state` gets the state.
         loss: the name of a loss of optax, such as "squared_error", or `loss(outputs, labels)`, which returns a scalar
             or a loss per example; it gets whole batches, and the mean is taken.
-        data: `Spec` of the input, or a dict of them by the names of the parameters of `__call__`, with the batch first.
+        data: `Spec` of the input, or a dict of them by the names of the parameters of `__call__`.
         labels: `Spec` of the labels likewise.
         dataset: `dataset() -> Dataset`.
         batched: whether the module takes whole batches.
@@ -72,15 +73,13 @@ def from_equinox(
     owner = f"case {name!r}"
     accepted = isinstance(model, equinox.Module) or callable(model) or _is_pair(equinox, model)
     require_model(owner, "from_equinox", model, "a module, or a function of a key that makes one", accepted)
-    network = _Equinox(owner, equinox, model, data, call, None if batched else axis_name)
-    return case_of(
-        name, network, loss, data=data, labels=labels, dataset=dataset, accuracy=accuracy, served=served, **fields
-    )
+    network = _Equinox(owner, equinox, model, Inputs(data, dataset), call, None if batched else axis_name)
+    return case_of(name, network, loss, labels=labels, dataset=dataset, accuracy=accuracy, served=served, **fields)
 
 
 class _Equinox:
-    def __init__(self, owner: str, equinox: Any, model: Any, data: Any, method: Any, axis: str | None) -> None:
-        self._owner, self._equinox, self._given, self._data = owner, equinox, model, data
+    def __init__(self, owner: str, equinox: Any, model: Any, inputs: Inputs, method: Any, axis: str | None) -> None:
+        self._owner, self._equinox, self._given, self.inputs = owner, equinox, model, inputs
         self._method, self._axis = method, axis
         self._stateful = False
         self.hint = "" if method or axis is None else "It is called for one example; batched=True passes whole batches."
@@ -92,7 +91,7 @@ class _Equinox:
         if self._method:
             function, data = functools.partial(self._method, module), None
         else:
-            function, data = module.__call__, self._data
+            function, data = module.__call__, self.inputs.specs
         self._call = Call.of(self._owner, function, data, ("state", "key"))
         if self._stateful and "state" not in self._call.reserved:
             raise CaseError(
@@ -134,17 +133,17 @@ class _Equinox:
         module, state = self._equinox.nn.inference_mode(model["model"], value=not train), model["state"]
         if self._method:
             passed = {**self._reserved(state, rng), **self._call.mode(train)}
-            found = self._method(module, data, **passed)
+            found = self._checked(self._method(module, data, **passed))
         elif self._axis is None:
             found = self._one(module, state, train, data, rng)
         else:
-            axes = (0, None) if self._stateful else 0
-            keys = None if rng is None else _keys(rng, data)
+            axes, size = (0, None) if self._stateful else 0, self.inputs.examples(data)
+            keys = None if rng is None else _keys(rng, size)
             each = jax.vmap(
                 lambda data, key: self._one(module, state, train, data, key),
-                in_axes=(0, None if rng is None else 0), out_axes=axes, axis_name=self._axis,
+                in_axes=(self.inputs.axes, None if rng is None else 0), out_axes=axes, axis_name=self._axis,
             )  # fmt: skip
-            with _mean_over(self._axis, _examples(data)):
+            with _mean_over(self._axis, size):
                 found = each(data, keys)
         if not self._stateful:
             return found, model
@@ -152,9 +151,10 @@ class _Equinox:
 
     def _one(self, module: Any, state: Any, train: bool, data: Any, key: Any) -> Any:
         arguments, named = self._call.inputs(data)
-        found = module(*arguments, **named, **self._reserved(state, key), **self._call.mode(train))
-        pair = isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], self._equinox.nn.State)
-        if self._stateful and not pair:
+        return self._checked(module(*arguments, **named, **self._reserved(state, key), **self._call.mode(train)))
+
+    def _checked(self, found: Any) -> Any:
+        if self._stateful and not _is_pair(self._equinox, found):
             raise CaseError(f"{self._owner}: the model has a state, and returns none. Return outputs and state.")
         return found
 
@@ -176,14 +176,9 @@ def _is_pair(equinox: Any, made: Any) -> bool:
     return isinstance(made, tuple) and len(made) == 2 and isinstance(made[1], equinox.nn.State)
 
 
-def _examples(data: Any) -> Any:
-    """Return how many examples there are: a number, or a symbol while a case is exported."""
-    return jax.tree_util.tree_leaves(data)[0].shape[0]
-
-
-def _keys(rng: Any, data: Any) -> Any:
-    """Return a key per example, which does not depend on how many there are."""
-    return jax.vmap(lambda example: jax.random.fold_in(rng, example))(jnp.arange(_examples(data)))
+def _keys(rng: Any, size: Any) -> Any:
+    """Return a key for each of `size` examples, which does not depend on how many there are."""
+    return jax.vmap(lambda example: jax.random.fold_in(rng, example))(jnp.arange(size))
 
 
 _ONE_AT_A_TIME = threading.RLock()

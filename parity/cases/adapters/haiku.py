@@ -8,8 +8,9 @@ from typing import Any
 
 import jax
 
-from parity.cases.adapters.building import KEY, case_of, library, require_model, zeros_of
+from parity.cases.adapters.building import KEY, case_of, library, require_model
 from parity.cases.adapters.calling import Call
+from parity.cases.adapters.inputs import Inputs
 from parity.cases.adapters.layout import Layout, Part, Path, Place, part_of_weight
 from parity.cases.adapters.losses import Loss
 from parity.cases.case import Case
@@ -59,24 +60,24 @@ def from_haiku(
         model = haiku.with_empty_state(model)
     elif not transformed:
         model = haiku.transform_with_state(model)
-    network = _Haiku(owner, model, data)
-    return case_of(
-        name, network, loss, data=data, labels=labels, dataset=dataset, accuracy=accuracy, served=served, **fields
-    )
+    network = _Haiku(owner, model, Inputs(data, dataset))
+    return case_of(name, network, loss, labels=labels, dataset=dataset, accuracy=accuracy, served=served, **fields)
 
 
 class _Haiku:
     hint = ""
 
-    def __init__(self, owner: str, model: Any, data: Any) -> None:
-        self._owner, self._model, self._data = owner, model, data
+    def __init__(self, owner: str, model: Any, inputs: Inputs) -> None:
+        self._owner, self._model, self.inputs = owner, model, inputs
 
     def layout(self) -> Layout:
-        self._call = Call.of(self._owner, self._model.init, self._data, ("rng",), "wrap it in a function that calls it")
+        self._call = Call.of(
+            self._owner, self._model.init, self.inputs.specs, ("rng",), "wrap it in a function that calls it"
+        )
         return Layout.of(jax.eval_shape(self.make, KEY), _place)
 
     def make(self, key: Any) -> Any:
-        arguments, named = self._call.inputs(zeros_of(self._data))
+        arguments, named = self._call.inputs(self.inputs.zeros())
         params, state = self._model.init(key, *arguments, **named, **self._call.mode(True))
         return {"params": params, "state": state}
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import jax
 
-from parity.cases.adapters.building import KEY, case_of, library, require_model, zeros_of
+from parity.cases.adapters.building import KEY, case_of, library, require_model
 from parity.cases.adapters.calling import Call, mode
+from parity.cases.adapters.inputs import Inputs
 from parity.cases.adapters.layout import Layout, Part, Path, Place, part_of_weight
 from parity.cases.adapters.losses import Loss
 from parity.cases.case import Case
@@ -62,28 +63,26 @@ def from_linen(
     owner = f"case {name!r}"
     expected = "an instance of flax.linen.Module, such as Model()"
     require_model(owner, "from_linen", model, expected, isinstance(model, linen.Module))
-    network = _Linen(owner, model, data, call, tuple(rngs))
-    return case_of(
-        name, network, loss, data=data, labels=labels, dataset=dataset, accuracy=accuracy, served=served, **fields
-    )
+    network = _Linen(owner, model, Inputs(data, dataset), call, tuple(rngs))
+    return case_of(name, network, loss, labels=labels, dataset=dataset, accuracy=accuracy, served=served, **fields)
 
 
 class _Linen:
     hint = ""
 
     def __init__(
-        self, owner: str, model: Any, data: Any, call: Callable[..., Any] | None, rngs: tuple[str, ...]
+        self, owner: str, model: Any, inputs: Inputs, call: Callable[..., Any] | None, rngs: tuple[str, ...]
     ) -> None:
         self._owner, self._model, self._method, self._rngs = owner, model, call, rngs
-        self._data = data
+        self.inputs = inputs
         self._call: Call | None = None
         self._sown: frozenset[str] = frozenset()
 
     def layout(self) -> Layout:
-        self._call = None if self._method else Call.of(self._owner, self._model.__call__, self._data)
+        self._call = None if self._method else Call.of(self._owner, self._model.__call__, self.inputs.specs)
         self._rngs = self._streams()
         variables = jax.eval_shape(self.make, KEY)
-        updated = jax.eval_shape(lambda v, k: self._applied(v, zeros_of(self._data), k, True)[1], variables, KEY)
+        updated = jax.eval_shape(lambda v, k: self._applied(v, self.inputs.zeros(), k, True)[1], variables, KEY)
         self._sown = frozenset(name for name in updated if _grew(variables.get(name), updated[name]))
         kept = {name: tree for name, tree in variables.items() if name not in self._sown}
         return Layout.of(kept, _place)
@@ -96,7 +95,7 @@ class _Linen:
         while True:
             self._rngs = streams
             try:
-                jax.eval_shape(lambda k: self._applied(self.make(k), zeros_of(self._data), k, True), KEY)
+                jax.eval_shape(lambda k: self._applied(self.make(k), self.inputs.zeros(), k, True), KEY)
             except InvalidRngError as error:
                 missing = re.search(r'needs PRNG for "(\w+)"', str(error))
                 if not missing or missing[1] in streams:
@@ -109,7 +108,7 @@ class _Linen:
         from flax import linen
 
         keys = dict(zip((PARAMS, *self._rngs), jax.random.split(key, 1 + len(self._rngs)), strict=True))
-        model, arguments, named = self._arguments(zeros_of(self._data), False)
+        model, arguments, named = self._arguments(self.inputs.zeros(), False)
         method = {"method": self._method} if self._method else {}
         variables = dict(model.init(keys, *arguments, **method, **named))
         return linen.meta.unbox({name: tree for name, tree in variables.items() if name not in self._sown})

@@ -10,6 +10,7 @@ import jax
 
 from parity.cases.adapters.building import KEY, case_of, library, require_model
 from parity.cases.adapters.calling import Call
+from parity.cases.adapters.inputs import Inputs
 from parity.cases.adapters.layout import Layout, Part, Path, Place, part_of_weight
 from parity.cases.adapters.losses import Loss
 from parity.cases.case import Case
@@ -59,24 +60,22 @@ def from_nnx(
     owner = f"case {name!r}"
     accepted = isinstance(model, nnx.Module) or callable(model)
     require_model(owner, "from_nnx", model, "a module, or a function of nnx.Rngs that makes one", accepted)
-    network = _Nnx(owner, nnx, model, data, call, nnx.Param if trained is None else trained)
-    return case_of(
-        name, network, loss, data=data, labels=labels, dataset=dataset, accuracy=accuracy, served=served, **fields
-    )
+    network = _Nnx(owner, nnx, model, Inputs(data, dataset), call, nnx.Param if trained is None else trained)
+    return case_of(name, network, loss, labels=labels, dataset=dataset, accuracy=accuracy, served=served, **fields)
 
 
 class _Nnx:
     hint = ""
 
-    def __init__(self, owner: str, nnx: Any, model: Any, data: Any, method: Any, trained: Any) -> None:
-        self._owner, self._nnx, self._given, self._data = owner, nnx, model, data
+    def __init__(self, owner: str, nnx: Any, model: Any, inputs: Inputs, method: Any, trained: Any) -> None:
+        self._owner, self._nnx, self._given, self.inputs = owner, nnx, model, inputs
         self._method, self._trained = method, trained
         self._call: Call | None = None
         self._graph: Any = None
 
     def layout(self) -> Layout:
         made = self._nnx.eval_shape(self._made, KEY)
-        self._call = None if self._method else Call.of(self._owner, made.__call__, self._data, ("rngs",))
+        self._call = None if self._method else Call.of(self._owner, made.__call__, self.inputs.specs, ("rngs",))
         self._graph, trained, rest = self._nnx.split(made, self._trained, ...)
         return Layout.of({"trained": trained, "rest": rest}, _place)
 
