@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any, Protocol
 
 import jax
-import numpy as np
 
 from parity.cases.adapters.inputs import Inputs
 from parity.cases.adapters.layout import Layout
@@ -21,9 +20,6 @@ from parity.cases.case import PROBES, Case
 from parity.cases.libraries import adapter_of
 from parity.core.errors import CaseError, ParityError
 from parity.core.tracebacks import raised
-
-KEY = jax.ShapeDtypeStruct((2,), np.uint32)
-"""The shape of the key that `init` of a case is called with."""
 
 
 class Network(Protocol):
@@ -137,6 +133,11 @@ def case_of(
     return dataclasses.replace(draft, accuracy=counted if hits else None, probes=probes)
 
 
+def key_shape() -> Any:
+    """Return the shape and dtype of the key that `init` of a case is called with, which JAX's default decides."""
+    return jax.eval_shape(lambda: jax.random.PRNGKey(0))
+
+
 def _unchanged(outputs: Any) -> Any:
     return outputs
 
@@ -146,7 +147,7 @@ def _shapes(init: Any, outputs_of: Any, answer: Any, inputs: Inputs) -> Any:
         outputs = outputs_of(init(key), data)
         return outputs, answer(outputs)
 
-    return jax.eval_shape(both, KEY, inputs.shapes)
+    return jax.eval_shape(both, key_shape(), inputs.shapes)
 
 
 def _check_fields(owner: str, fields: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 
-from parity.cases.adapters.building import KEY, case_of, library, require_model
+from parity.cases.adapters.building import case_of, key_shape, library, require_model
 from parity.cases.adapters.calling import Call
 from parity.cases.adapters.inputs import Inputs
 from parity.cases.adapters.layout import Layout, Part, Path, Place, part_of_weight, path_of
@@ -85,7 +85,7 @@ class _Equinox:
         self.hint = "" if method or axis is None else "It is called for one example; batched=True passes whole batches."
 
     def layout(self) -> Layout:
-        made = self._equinox.filter_eval_shape(self.make, KEY)
+        made = self._equinox.filter_eval_shape(self.make, key_shape())
         module, state = made["model"], made["state"]
         self._stateful = bool(jax.tree_util.tree_leaves(state))
         if self._method:

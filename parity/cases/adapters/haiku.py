@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from parity.cases.adapters.building import KEY, case_of, library, require_model
+from parity.cases.adapters.building import case_of, key_shape, library, require_model
 from parity.cases.adapters.calling import Call
 from parity.cases.adapters.inputs import Inputs
 from parity.cases.adapters.layout import Layout, Part, Path, Place, part_of_weight
@@ -74,7 +74,7 @@ class _Haiku:
         self._call = Call.of(
             self._owner, self._model.init, self.inputs.specs, ("rng",), "wrap it in a function that calls it"
         )
-        return Layout.of(jax.eval_shape(self.make, KEY), _place)
+        return Layout.of(jax.eval_shape(self.make, key_shape()), _place)
 
     def make(self, key: Any) -> Any:
         arguments, named = self._call.inputs(self.inputs.zeros())

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from parity.cases.adapters.building import KEY, case_of, library, require_model
+from parity.cases.adapters.building import case_of, key_shape, library, require_model
 from parity.cases.adapters.calling import Call, mode
 from parity.cases.adapters.inputs import Inputs
 from parity.cases.adapters.layout import Layout, Part, Path, Place, part_of_weight
@@ -81,8 +81,8 @@ class _Linen:
     def layout(self) -> Layout:
         self._call = None if self._method else Call.of(self._owner, self._model.__call__, self.inputs.specs)
         self._rngs = self._streams()
-        variables = jax.eval_shape(self.make, KEY)
-        updated = jax.eval_shape(lambda v, k: self._applied(v, self.inputs.zeros(), k, True)[1], variables, KEY)
+        variables = jax.eval_shape(self.make, key_shape())
+        updated = jax.eval_shape(lambda v, k: self._applied(v, self.inputs.zeros(), k, True)[1], variables, key_shape())
         self._sown = frozenset(name for name in updated if _grew(variables.get(name), updated[name]))
         kept = {name: tree for name, tree in variables.items() if name not in self._sown}
         return Layout.of(kept, _place)
@@ -95,7 +95,7 @@ class _Linen:
         while True:
             self._rngs = streams
             try:
-                jax.eval_shape(lambda k: self._applied(self.make(k), self.inputs.zeros(), k, True), KEY)
+                jax.eval_shape(lambda k: self._applied(self.make(k), self.inputs.zeros(), k, True), key_shape())
             except InvalidRngError as error:
                 missing = re.search(r'needs PRNG for "(\w+)"', str(error))
                 if not missing or missing[1] in streams:

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from parity.cases.adapters.building import KEY, case_of, library, require_model
+from parity.cases.adapters.building import case_of, key_shape, library, require_model
 from parity.cases.adapters.calling import Call
 from parity.cases.adapters.inputs import Inputs
 from parity.cases.adapters.layout import Layout, Part, Path, Place, part_of_weight
@@ -74,7 +74,7 @@ class _Nnx:
         self._graph: Any = None
 
     def layout(self) -> Layout:
-        made = self._nnx.eval_shape(self._made, KEY)
+        made = self._nnx.eval_shape(self._made, key_shape())
         self._call = None if self._method else Call.of(self._owner, made.__call__, self.inputs.specs, ("rngs",))
         self._graph, trained, rest = self._nnx.split(made, self._trained, ...)
         return Layout.of({"trained": trained, "rest": rest}, _place)
