@@ -144,7 +144,8 @@ linen_partly = from_linen("linen_partly", LinenPartly(), CROSS_ENTROPY, frozen=(
 
 class NnxNet(nnx.Module):
     def __init__(self, rngs):
-        self.layers = nnx.List([nnx.Linear(WIDTH, 8, rngs=rngs), nnx.Linear(8, 8, rngs=rngs)])
+        listed = getattr(nnx, "List", list)  # needed since flax 0.12
+        self.layers = listed([nnx.Linear(WIDTH, 8, rngs=rngs), nnx.Linear(8, 8, rngs=rngs)])
         self.norm = nnx.BatchNorm(8, rngs=rngs)
         self.dropout = nnx.Dropout(0.2, rngs=rngs)
         self.output = nnx.Linear(8, CLASSES, rngs=rngs)

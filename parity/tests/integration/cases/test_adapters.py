@@ -7,6 +7,7 @@ from jax import export
 
 from parity import Case
 from parity.cases import checking, keys, training
+from parity.cases.adapters.calling import Call
 from parity.cases.case import PROBES
 from parity.cases.functions import named, pure_functions
 from parity.cases.loading import load
@@ -163,9 +164,7 @@ def statuses(subject):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["linen_net", "linen_partly", "nnx_net", "nnx_partly", "equinox_net", "equinox_call", "haiku_net"]
-)
+@pytest.mark.parametrize("name", ["linen_net", "linen_partly", "nnx_net", "equinox_net", "haiku_net"])
 def test_a_model_of_a_library_passes(subject_of, name):
     found = statuses(subject_of(load(f"{library_cases.__file__}:{name}")))
     assert {key: status for key, status in found.items() if status != PASS} == {}
@@ -175,3 +174,43 @@ def test_a_model_of_a_library_passes(subject_of, name):
 def test_an_nnx_module_that_was_split_by_hand_is_trained_though_its_keys_do_not_move(subject_of):
     subject = subject_of(load(f"{field_cases.__file__}:nnx_keys"))
     assert {result.status for result in training_probe.results(subject.trained)} == {PASS}
+
+
+@pytest.mark.parametrize("adapter", ["nnx", "equinox"])
+def test_a_model_takes_keys_of_the_kind_that_is_jax_default(adapter):
+    with jax.default_prng_impl("rbg"):
+        make, net = {
+            "nnx": (library_cases.from_nnx, library_cases.NnxNet),
+            "equinox": (library_cases.from_equinox, library_cases.EquinoxNet),
+        }[adapter]
+        case = keys.as_data(make("rbg", net, library_cases.CROSS_ENTROPY, **library_cases.CLASSIFIER))
+        checking.check(case, training.begin(case), case.dataset())
+
+
+NAMED = {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("function", "data", "expected"),
+    [
+        (lambda x: x, 1, ((1,), {})),
+        (lambda x, train: x, 1, ((1,), {})),
+        (lambda x, *, key=None: x, 1, ((1,), {})),
+        (lambda a, b: a, NAMED, ((), NAMED)),
+        (lambda b, a, mask=None, deterministic=True: a, NAMED, ((), NAMED)),
+        (lambda batch: batch, NAMED, ((NAMED,), {})),
+        (lambda batch, scale=1: batch, NAMED, ((NAMED,), {})),
+        (lambda **inputs: inputs, NAMED, ((), NAMED)),
+        (lambda *inputs: inputs, NAMED, ((NAMED,), {})),
+        (lambda x, y: x, (1, 2), ((1, 2), {})),
+        (lambda x, y=None: x, [1], ((1,), {})),
+    ],
+)
+def test_inputs_are_passed_as_the_model_names_them(function, data, expected):
+    assert Call.of("mine", function, data, ("key",)).inputs(data) == expected
+
+
+def test_the_mode_is_passed_by_every_name_that_it_has():
+    call = Call.of("mine", lambda x, train, deterministic, use_running_average=None: x, 1)
+    assert call.mode(True) == {"train": True, "deterministic": False, "use_running_average": False}
+    assert call.mode(False) == {"train": False, "deterministic": True, "use_running_average": True}
