@@ -16,6 +16,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from parity.cases.adapters.equinox import from_equinox
+    from parity.cases.adapters.haiku import from_haiku
+    from parity.cases.adapters.linen import from_linen
+    from parity.cases.adapters.nnx import from_nnx
     from parity.cases.case import Case, Dataset, Limit, State, Training
     from parity.cases.optimizers import Optimizer, Schedule
     from parity.cases.specs import Batch, Spec
@@ -47,6 +51,10 @@ __all__ = [
     "Training",
     "assert_in_order",
     "every_runtime",
+    "from_equinox",
+    "from_haiku",
+    "from_linen",
+    "from_nnx",
     "readable_by",
     "resume",
     "score",
@@ -54,6 +62,10 @@ __all__ = [
 ]
 
 _MODULES = {
+    "parity.cases.adapters.equinox": ("from_equinox",),
+    "parity.cases.adapters.haiku": ("from_haiku",),
+    "parity.cases.adapters.linen": ("from_linen",),
+    "parity.cases.adapters.nnx": ("from_nnx",),
     "parity.cases.case": ("Case", "Dataset", "Limit", "State", "Training"),
     "parity.cases.optimizers": ("Optimizer", "Schedule"),
     "parity.cases.specs": ("Batch", "Spec"),

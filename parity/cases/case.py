@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from parity.cases.libraries import adapter_of
 from parity.cases.optimizers import Optimizer, Schedule
 from parity.cases.specs import Batch, Spec, Specs, by_name
 from parity.core.errors import CaseError
@@ -126,6 +128,9 @@ class Case:
         limit: a limit for the score in place of the project's, with the reason.
         trunk: `trunk(params, other_state, rng, data, train) -> (features, new_other_state)`, the network up to its last
             layer, to be fused with another one; `features` is a float array [b, d]. None if there is none.
+        frozen: the leaves of the state that training must leave as they are: patterns of their names, such as
+            ("encoder/*", "scale"), or a function that says of a name whether it is one. Every other parameter must
+            move, and every other float of `other_state`.
 
     Raises:
         CaseError: a name is no identifier, an input is no `Spec`, a probe is unknown, or the probe `accuracy` applies
@@ -144,10 +149,23 @@ class Case:
     probes: tuple[str, ...] = PROBES
     limit: Limit | None = None
     trunk: Callable[..., Any] | None = None
+    frozen: tuple[str, ...] | Callable[[str], bool] = ()
+
+    def is_frozen(self, leaf: str) -> bool:
+        """Return whether training must leave the leaf of that name as it is."""
+        if callable(self.frozen):
+            return bool(self.frozen(leaf))
+        return any(fnmatch.fnmatchcase(leaf, pattern) for pattern in self.frozen)
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise CaseError(f"case {self.name!r}: expected a name of letters, digits and underscores.")
+        for name in ("init", "loss", "predict"):
+            if adapter := adapter_of(getattr(self, name)):
+                raise CaseError(
+                    f"case {self.name!r}: {name} is {getattr(self, name)!r}, expected a pure function. "
+                    f"parity.{adapter} makes a case of such a model."
+                )
         for name, spec in (*by_name(self.data).items(), *by_name(self.labels).items()):
             if not isinstance(spec, Spec):
                 raise CaseError(
@@ -160,6 +178,13 @@ class Case:
                 )
         if not isinstance(self.limit, Limit | None):
             raise CaseError(f"case {self.name!r}: limit={self.limit!r}, expected parity.Limit(score, reason).")
+        if not callable(self.frozen) and not (
+            isinstance(self.frozen, tuple | list) and all(isinstance(pattern, str) for pattern in self.frozen)
+        ):
+            raise CaseError(
+                f'case {self.name!r}: frozen={self.frozen!r}, expected names of leaves, such as ("encoder/*",), or a '
+                "function of a name."
+            )
         unknown = [probe for probe in self.probes if probe not in PROBES]
         if unknown or not self.probes:
             raise CaseError(f"case {self.name!r}: unknown probes {unknown}; expected some of {', '.join(PROBES)}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import fnmatch
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +15,7 @@ import optax
 from parity.cases.case import Case, Dataset, State
 from parity.cases.functions import leaf_name
 from parity.cases.keys import is_typed_key
+from parity.cases.libraries import adapter_of
 from parity.cases.specs import Batch, described, outputs, validate
 from parity.core.errors import CaseError
 from parity.core.tracebacks import raised
@@ -68,20 +71,29 @@ def traced(called: str, advice: str, function: Callable[..., Any], *arguments: A
         raise CaseError(f"{called} cannot be traced by JAX: {type(error).__name__}: {reason}. {advice}") from error
 
 
-def require_numbers(case: Case, name: str, leaf: Any) -> None:
-    """Refuse a leaf of the state that is not an array of numbers."""
+def require_numbers(case: Case, name: str, leaf: Any, state: Any = None) -> None:
+    """Refuse a leaf of `state` that is not an array of numbers."""
     what = f"case {case.name!r}: {name or 'a leaf'} of the state"
     if is_typed_key(leaf):
         raise CaseError(
             f"{what} is a typed PRNG key {leaf.dtype}, expected an array of numbers. Keep it in other_state of a case "
             "that is loaded by its file or name; or keep jax.random.key_data(key), and use "
-            "jax.random.wrap_key_data(data)."
+            f"jax.random.wrap_key_data(data).{adapter_advice(state)}"
         )
     if callable(leaf) or np.asarray(leaf).dtype.kind in "OSUMm":
+        advice = adapter_advice(state)
+        if not advice or "equinox" in advice:
+            advice = f" equinox.partition(model, equinox.is_inexact_array) splits an Equinox module.{advice}"
         raise CaseError(
-            f"{what} is {leaf!r}, expected an array of numbers. Keep what is not an array outside of the state; "
-            "equinox.partition(model, equinox.is_array) splits an Equinox module."
+            f"{what} is {leaf!r}, expected an array of numbers. Keep what is not an array outside of the state.{advice}"
         )
+
+
+def adapter_advice(tree: Any) -> str:
+    """Return a sentence that names the adapter for a model of a library in `tree`; "" if there is none."""
+    nodes = jax.tree_util.tree_leaves(tree, is_leaf=lambda node: adapter_of(node) is not None)
+    adapter = next(filter(None, map(adapter_of, nodes)), None)
+    return f" parity.{adapter} makes a case of the whole model." if adapter else ""
 
 
 def check(case: Case, state: State, dataset: Dataset) -> None:
@@ -100,8 +112,9 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
         if not jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating):
             raise CaseError(
                 f"case {case.name!r}: parameter {leaf_name(path)} is {leaf.dtype.name}, expected a floating dtype. "
-                "What has no gradient belongs into other_state."
+                f"What has no gradient belongs into other_state.{adapter_advice(state.params)}"
             )
+    _check_frozen(case, state)
     for tree in (state.params, state.other):
         names = [leaf_name(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -117,10 +130,27 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
     _check_functions(case, state, dataset.test.take(min(2, dataset.test.size)))
 
 
+def _check_frozen(case: Case, state: State) -> None:
+    """Refuse a pattern that is the name of no leaf."""
+    leaves = jax.tree_util.tree_flatten_with_path((state.params, state.other))[0]
+    names = [leaf_name(path[1:]) for path, _ in leaves]
+    if callable(case.frozen):
+        unmatched = [] if any(map(case.is_frozen, names)) else [repr(case.frozen)]
+    else:
+        unmatched = [
+            pattern for pattern in case.frozen if not any(fnmatch.fnmatchcase(name, pattern) for name in names)
+        ]
+    for pattern in unmatched:
+        expected = ", ".join(difflib.get_close_matches(pattern, names, 3, 0.5) or names[:3])
+        raise CaseError(f"case {case.name!r}: no leaf is frozen by {pattern}. Expected a name such as {expected}.")
+
+
 def _check_functions(case: Case, state: State, batch: Batch) -> None:
     def traced(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return jax.eval_shape(function, *arguments)
+        except CaseError:
+            raise
         except Exception as error:
             specs = f"data {described(case.data)} and labels {described(case.labels)}"
             raise CaseError(

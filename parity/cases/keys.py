@@ -44,8 +44,8 @@ class _KeyData:
 
     def init(self) -> Function:
         def wrapped(key: Any) -> Any:
-            params, other = self._case.init(key)
-            return params, _to_data(other)
+            found = self._case.init(key)
+            return (found[0], _to_data(found[1])) if _is_pair(found) else found
 
         return functools.wraps(self._case.init)(wrapped)
 
@@ -54,7 +54,7 @@ class _KeyData:
 
         def wrapped(params: Any, other: Any, *arguments: Any, **named: Any) -> Any:
             found = function(params, self._to_keys(other), *arguments, **named)
-            return (found[0], _to_data(found[1])) if isinstance(found, tuple) and len(found) == 2 else found
+            return (found[0], _to_data(found[1])) if _is_pair(found) else found
 
         return functools.wraps(function)(wrapped)
 
@@ -75,6 +75,10 @@ class _KeyData:
         for place, implementation in self._implementations.items():
             leaves[place] = jax.random.wrap_key_data(leaves[place], impl=implementation)
         return jax.tree_util.tree_unflatten(structure, leaves)
+
+
+def _is_pair(found: Any) -> bool:
+    return isinstance(found, tuple | list) and len(found) == 2
 
 
 def is_typed_key(leaf: Any) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from parity.cases.case import Case, Dataset, State, Training
-from parity.cases.checking import check, check_optimizer, require_finite, require_numbers, traced
+from parity.cases.checking import adapter_advice, check, check_optimizer, require_finite, require_numbers, traced
 from parity.cases.functions import leaf_name
 from parity.cases.specs import MOST_BYTES, Batch
 from parity.core.errors import CaseError, ParityError
@@ -207,11 +207,17 @@ def begin(case: Case) -> State:
     """
     init_key, rng = jax.random.split(jax.random.PRNGKey(case.training.seed))
     try:
-        params, other = case.init(init_key)
+        found = case.init(init_key)
     except Exception as error:
         raise CaseError(f"case {case.name!r}: init {raised(error)}. Correct the function.") from error
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise CaseError(
+            f"case {case.name!r}: init returns {type(found).__name__}, expected (params, other_state)."
+            f"{adapter_advice(found)}"
+        )
+    params, other = found
     for path, leaf in jax.tree_util.tree_flatten_with_path((params, other))[0]:
-        require_numbers(case, leaf_name(path[1:]), leaf)
+        require_numbers(case, leaf_name(path[1:]), leaf, found)
     return State(*jax.tree_util.tree_map(np.asarray, (params, other, rng)))
 
 

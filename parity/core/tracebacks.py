@@ -8,19 +8,24 @@ import traceback
 from pathlib import Path
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
+_TESTS = str(Path(_PACKAGE, "tests")) + os.sep
+"""The files of the package's own tests stand for those of a user."""
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
 def line_of_user(error: BaseException) -> str:
     """Return file, line, function and text of the innermost frame that is in no installed package; "" for no frame.
 
-    Where all are, as of a probe in another distribution, the frame that the catching function called.
+    Where all are, as of a probe in another distribution, the frame that the catching function called; "" if that is of
+    this package, which says nothing to a user.
     """
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return ""
     own = [frame for frame in frames if not _is_installed(frame.filename)]
     frame = own[-1] if own else frames[min(1, len(frames) - 1)]
+    if frame.filename.startswith(_PACKAGE + os.sep) and not frame.filename.startswith(_TESTS):
+        return ""
     path = os.path.relpath(frame.filename)
     shown = Path(path).name if path.startswith(os.pardir) else path
     return f"{shown}:{frame.lineno} in {frame.name}: {frame.line}"

@@ -71,7 +71,7 @@ class Finetuned:
         train_loss: the mean of `step_loss` over every epoch.
         eval_loss, accuracy: on the test set before the first step and after every epoch; NaN without an accuracy.
         steps: the final count of the optimizer.
-        unmoved: the parameters that training left as they were.
+        unmoved: the parameters that training left as they were, and that are not frozen.
         first: the first update; None where no step was taken.
     """
 
@@ -154,7 +154,8 @@ def finetune(subject: Subject, steps: int) -> Finetuned:
         raise RuntimeFailureError(f"TensorFlow cannot train the artifact: {type(error).__name__}: {error}") from error
     result.steps = int(optimizer.iterations.numpy())
     final = _values(names, trainable)
-    result.unmoved = [name for name in names if (final[name] == begin[name]).all()]
+    frozen = subject.case.is_frozen
+    result.unmoved = [name for name in names if (final[name] == begin[name]).all() and not frozen(name)]
     return result
 
 

@@ -16,15 +16,30 @@ if TYPE_CHECKING:
 
 
 def results(trained: Trained) -> list[LeafResult]:
-    """Return whether the evaluation loss fell, and whether every leaf of the state moved."""
+    """Return whether the evaluation loss fell, and whether the state moved.
+
+    Every parameter and every other float must have moved, but for what the case declares frozen, which must not. Keys,
+    counts and truth values need not move: a stream of random numbers may never be drawn from.
+    """
     from parity.cases.functions import named
 
     before, after = trained.initial_eval_loss, trained.metrics.eval_loss[-1] if trained.metrics.eval_loss else math.nan
     fell = f"untrained: the evaluation loss went from {before:.4g} to {after:.4g}; expected it to fall"
     initial, final = (named((s.params, s.other)) for s in (trained.initial, trained.state))
-    still = [leaf[2:] for leaf in initial if np.array_equal(initial[leaf], final[leaf])]
-    unmoved = f"untrained: {', '.join(still)} did not move" if still else None
-    return [pass_or_fail("evaluation_loss", None if after < before else fell), pass_or_fail("state", unmoved)]
+    moved = {leaf: not np.array_equal(initial[leaf], final[leaf]) for leaf in initial}
+    frozen = {leaf for leaf in moved if trained.case.is_frozen(leaf[2:])}
+    still = [
+        leaf[2:] for leaf in moved if not moved[leaf] and leaf not in frozen and initial[leaf].dtype.kind not in "biu"
+    ]
+    changed = [leaf[2:] for leaf in moved if moved[leaf] and leaf in frozen]
+    wrong = [
+        f"untrained: {', '.join(still)} did not move. If that is meant, declare it: frozen={tuple(still)}"
+        if still
+        else "",
+        f"declared frozen, but moved: {', '.join(changed)}" if changed else "",
+    ]
+    state = pass_or_fail("state", "; ".join(filter(None, wrong)) or None)
+    return [pass_or_fail("evaluation_loss", None if after < before else fell), state]
 
 
 def curves(case: str, trained: Trained) -> list[Curve]:

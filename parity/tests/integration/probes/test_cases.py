@@ -1,13 +1,15 @@
 """What a case must be, and what is said of one that is not; and that a probe without power fails."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from parity.cases.case import PROBES, Training
+from parity.cases.case import PROBES, State, Training
+from parity.cases.functions import leaf_name
 from parity.cases.loading import load
 from parity.cases.specs import Spec
 from parity.core.errors import CaseError, InputError
@@ -228,6 +230,45 @@ def test_an_untrained_model_fails(subject_of):
     found = {r.leaf: r for r in training.results(subject_of(tiny.case(training=Training(0, 1, 16))).trained)}
     assert found["evaluation_loss"].status == found["state"].status == FAIL
     assert "untrained" in found["state"].message
+
+
+FIRST = ({"a": {"w": np.zeros(2, np.float32)}, "b": np.zeros((), np.float32)}, {"mean": np.zeros(1, np.float32)})
+COUNTED = {"count": np.zeros((), np.uint32), "key": np.zeros(2, np.uint32), "seen": np.zeros((), bool)}
+
+
+def judged_state(still, frozen=()):
+    """The check of a state in which all but `still` moved."""
+
+    def after(path, leaf):
+        return leaf if leaf_name(path[1:]) in still else leaf + 1
+
+    first = (FIRST[0], {**FIRST[1], **COUNTED})
+    last = jax.tree_util.tree_map_with_path(after, first)
+    states = {"initial": State(*first, None), "state": State(*last, None)}
+    metrics = SimpleNamespace(eval_loss=[0.5])
+    trained = SimpleNamespace(case=tiny.case(frozen=frozen), initial_eval_loss=1.0, metrics=metrics, **states)
+    return {result.leaf: result for result in training.results(trained)}["state"]
+
+
+def test_a_parameter_or_a_statistic_that_does_not_move_must_be_frozen():
+    for leaf in ("a/w", "b", "mean"):
+        found = judged_state({leaf, *COUNTED})
+        assert found.status == FAIL
+        assert f"{leaf} did not move" in found.message
+        assert f"frozen=({leaf!r},)" in found.message
+        assert judged_state({leaf, *COUNTED}, frozen=(leaf,)).status == PASS
+    assert judged_state({"a/w", "mean"}, frozen=("a/*", "mean")).status == PASS
+
+
+def test_what_is_frozen_must_not_move():
+    found = judged_state({"b"}, frozen=lambda leaf: leaf in ("a/w", "b"))
+    assert found.status == FAIL
+    assert "a/w" in found.message
+    assert "did not move" not in found.message
+
+
+def test_keys_and_counts_of_random_numbers_that_are_not_drawn_need_not_move():
+    assert judged_state(set(COUNTED)).status == PASS
 
 
 def test_a_trained_model_passes(tiny_subject):

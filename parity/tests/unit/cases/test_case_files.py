@@ -132,6 +132,40 @@ def test_unknown_probes_are_refused_with_those_there_are(probes):
         made(probes=probes)
 
 
+def test_leaves_are_frozen_by_patterns_or_by_a_function():
+    assert not made().is_frozen("encoder/kernel")
+    by_pattern = made(frozen=("encoder/*", "scale"))
+    by_function = made(frozen=lambda leaf: leaf.startswith("encoder/") or leaf == "scale")
+    for case in (by_pattern, by_function):
+        found = [case.is_frozen(leaf) for leaf in ("encoder/layer/kernel", "scale", "scales", "decoder/encoder/bias")]
+        assert found == [True, True, False, False]
+
+
+@pytest.mark.parametrize("frozen", ["scale", (1,), None, {"scale"}])
+def test_frozen_leaves_that_are_no_names_are_refused(frozen):
+    with pytest.raises(CaseError, match="'mine': frozen="):
+        made(frozen=frozen)
+
+
+@pytest.mark.parametrize(
+    ("library", "name", "adapter"),
+    [
+        ("flax.linen.module", "Module", "from_linen"),
+        ("flax.nnx.module", "Module", "from_nnx"),
+        ("equinox._module._module", "Module", "from_equinox"),
+        ("haiku._src.transform", "Transformed", "from_haiku"),
+    ],
+)
+def test_a_model_in_the_place_of_a_function_names_its_adapter(library, name, adapter):
+    """A class as the library has it: none is imported."""
+    net = type("Net", (type(name, (), {"__module__": library}),), {"__module__": "mine"})
+    for model in (net, net()):
+        for field in ("init", "loss", "predict"):
+            with pytest.raises(CaseError, match=rf"'mine': {field} is .*parity\.{adapter} "):
+                made(**{field: model})
+    assert made(init=type("Module", (), {"__module__": "flaxen.linen"})()).name == "mine"
+
+
 @pytest.mark.parametrize("name", ["", "my case", "my-case", "2nd", "a/b", "a[b]", "mine\n"])
 def test_a_name_is_of_letters_digits_and_underscores(name):
     with pytest.raises(
