@@ -24,6 +24,7 @@ from parity.handover.train_state import Step, TrainState, answer
 from parity.scoring import kinks, rules
 from parity.scoring.arithmetic import in_float64, with_rounding
 from parity.scoring.compare import distance, is_float
+from parity.scoring.perturbation import perturb
 from parity.scoring.rules import Budget, Ensemble
 
 SOURCE = f"{rules.MEMBERS} float32 trainings, started with everything perturbed by up to 1 ulp"
@@ -131,7 +132,7 @@ class ReferenceTrajectory:
 
     def _member(self, member: int, batch: Batch) -> Answer:
         rng = np.random.default_rng((member, int(self._members[member].step)))
-        result = self.jax_step(self._members[member], batch.map(lambda array: rules.perturb(array, rng)))
+        result = self.jax_step(self._members[member], batch.map(lambda array: perturb(array, rng)))
         self._members[member] = TrainState.after(result)
         return answer(result)
 
@@ -181,7 +182,7 @@ def _perturbed(train_state: TrainState, rng: np.random.Generator) -> TrainState:
 
     def moved(array: Any) -> Any:
         wide = is_float(array) and array.dtype.itemsize >= MOST_BYTES
-        return rules.perturb(np.asarray(array), rng) if wide else array
+        return perturb(np.asarray(array), rng) if wide else array
 
     return train_state.map(moved)
 

@@ -93,10 +93,10 @@ class ReferenceAnswers:
         import numpy as np
 
         from parity.cases.case import State
-        from parity.scoring import rules
+        from parity.scoring.perturbation import perturb
 
         rng, state = np.random.default_rng(seed), self._subject.trained.state
-        params, other = jax.tree_util.tree_map(lambda a: rules.perturb(a, rng), (state.params, state.other))
+        params, other = jax.tree_util.tree_map(lambda a: perturb(a, rng), (state.params, state.other))
         return State(params, other, state.rng)
 
     def _rounded(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[Answers]:
@@ -179,10 +179,10 @@ class ReferenceAnswers:
 def _perturbed_batch(batch: Batch, seed: int) -> Batch:
     import numpy as np
 
-    from parity.scoring import rules
+    from parity.scoring.perturbation import perturb
 
     rng: np.random.Generator = np.random.default_rng((seed, batch.size))
-    return batch.map(lambda array: rules.perturb(array, rng))
+    return batch.map(lambda array: perturb(array, rng))
 
 
 def _budgets(oracle: ByProbe[Answer], members: Iterable[Answers], perturbed: str) -> Budgets:

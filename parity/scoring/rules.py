@@ -17,7 +17,7 @@ import numpy as np
 from parity import records
 from parity.core.arrays import Answer, Array
 from parity.records import Worst
-from parity.scoring.compare import CHUNK, Distance, compare, distance, is_float, pattern, widen
+from parity.scoring.compare import Distance, compare, distance, is_float, pattern, widen
 
 LIMIT = 128.0
 """The score at or under which a check passes, for the whole project.
@@ -125,39 +125,6 @@ def score(error: Distance, budget: Budget) -> float:
 
 def _ratio(error: float, budget: float) -> float:
     return error / budget if budget else (math.inf if error else 0.0)
-
-
-def perturb(array: Array, rng: np.random.Generator) -> Array:
-    """Return `array` with a random error of at most one ulp of its dtype per element, finite values staying finite.
-
-    Zeros, NaN, infinities and integers are unchanged; the parts of complex numbers are perturbed each.
-    """
-    if not is_float(array):
-        return array
-    if array.dtype.kind == "c":
-        both = np.empty_like(array)
-        both.real, both.imag = perturb(array.real, rng), perturb(array.imag, rng)
-        return both
-    moved = np.empty(array.shape, array.dtype)
-    flat, found = array.reshape(-1), moved.reshape(-1)
-    for start in range(0, flat.size, CHUNK):  # what a chunk needs stays in the cache, whatever the size of the array
-        part = slice(start, start + CHUNK)
-        found[part] = _perturbed(flat[part], rng)
-    return moved
-
-
-def _perturbed(array: Array, rng: np.random.Generator) -> Array:
-    infinity = np.array(math.inf, array.dtype)
-    largest = np.nextafter(infinity, np.zeros_like(infinity))
-    movable = np.isfinite(array) & (array != 0)
-    start = np.where(movable, array, 0).astype(array.dtype)
-    wide = start.astype(np.float64)
-    with np.errstate(over="ignore"):  # beyond the largest number lies infinity, which is clipped
-        below = np.maximum(np.nextafter(start, -infinity), -largest)
-        above = np.minimum(np.nextafter(start, infinity), largest)
-        ulp = np.where(above == start, wide - below, above - wide)
-        moved = np.asarray(wide + rng.uniform(-1, 1, array.shape) * ulp).astype(array.dtype)
-    return np.where(movable, np.minimum(np.maximum(moved, below), above), array)
 
 
 def judge(
