@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -108,9 +107,8 @@ class ReferenceTrajectory:
         wide, raw = answer(oracle), answer(result)
         halves = _halves(wide, raw)
         own, ensemble = _before_rounding(raw, wide, halves), Ensemble(wide)
-        with ThreadPoolExecutor(2) as pool:
-            for found in pool.map(lambda m: self._member(m, batch), range(rules.MEMBERS)):
-                ensemble.add(_before_rounding(found, wide, halves))
+        for member in range(rules.MEMBERS):
+            ensemble.add(_before_rounding(self._member(member, batch), wide, halves))
         budgets = ensemble.budgets(SOURCE)
         if exact := [leaf for leaf, budget in budgets.items() if not budget.max]:
             budgets |= self._by_rounding(wide, batch, exact)
