@@ -21,9 +21,10 @@ from parity.cases.specs import MOST_BYTES, Answer, Batch
 from parity.handover import GRADIENT, LOSS, MOMENTS, STEP, stage
 from parity.handover.train_state import Step, TrainState, answer
 from parity.scoring import kinks, rules
-from parity.scoring.arithmetic import in_float64, with_rounding
+from parity.scoring.arithmetic import in_float64
 from parity.scoring.compare import distance, is_float
 from parity.scoring.perturbation import perturb
+from parity.scoring.rounding import with_rounding
 from parity.scoring.rules import Budget, Ensemble
 
 SOURCE = f"{rules.MEMBERS} float32 trainings, started with everything perturbed by up to 1 ulp"
