@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from parity.core.arrays import Array
-from parity.scoring.compare import CHUNK, is_float
+from parity.scoring.compare import CHUNK, fraction_digits, is_float
 
 TIE = 2.0**-20
 """In ulp: draws that lie so close to a half are rounded by the dtype itself."""
@@ -39,7 +39,7 @@ def moved(array: Array, draws: Array) -> Array:
     bits, which grow with its magnitude. All other numbers, and draws close to a half, are rounded.
     """
     bits = np.ascontiguousarray(array).view(f"i{array.dtype.itemsize}")
-    digits = _fraction_digits(array.dtype)
+    digits = fraction_digits(array.dtype)
     largest = np.nextafter(np.array(math.inf, array.dtype), array.dtype.type(0)).view(bits.dtype)
     steps = np.rint(draws).astype(np.int8)
     steps *= 1 - 2 * (bits < 0).view(np.int8)
@@ -49,14 +49,6 @@ def moved(array: Array, draws: Array) -> Array:
     result = (bits + steps).view(array.dtype)
     result[special] = rounded(array[special], draws[special])
     return result
-
-
-def _fraction_digits(dtype: np.dtype) -> int:
-    if dtype.kind == "f":
-        return int(np.finfo(dtype).nmant)
-    import ml_dtypes
-
-    return int(ml_dtypes.finfo(dtype).nmant)
 
 
 def rounded(array: Array, draws: Array) -> Array:

@@ -16,7 +16,6 @@ import jax
 import numpy as np
 from jax import lax
 
-from parity.cases.specs import MOST_BYTES
 from parity.scoring.arithmetic import CALLS, Arithmetic, trace
 
 SUMS = {
@@ -50,14 +49,10 @@ def with_rounding(function: Callable[..., Any], *arguments: Any) -> Callable[...
     return rounded
 
 
-def computes_narrowly(function: Callable[..., Any], *arguments: Any) -> bool:
-    """Return whether a program computes any floating-point value in less than float32."""
-    return any(
-        jax.numpy.issubdtype(variable.aval.dtype, np.floating) and variable.aval.dtype.itemsize < MOST_BYTES
-        for equation in _equations(trace(function, arguments)[0].jaxpr)
-        for variable in equation.outvars
-        if hasattr(variable.aval, "dtype")
-    )
+def computed_dtypes(function: Callable[..., Any], *arguments: Any) -> set[str]:
+    """Return the floating-point and complex dtypes in which a program computes, for arguments shaped like these."""
+    computed = (v.aval.dtype for e in _equations(trace(function, arguments)[0].jaxpr) for v in e.outvars)
+    return {dtype.name for dtype in computed if jax.numpy.issubdtype(dtype, np.inexact)}
 
 
 def _equations(jaxpr: Any) -> Iterator[Any]:
@@ -105,7 +100,7 @@ class Rounding(Arithmetic):
             return lax.complex(self._moved(value.real, size, digits), self._moved(value.imag, size, digits))
         if not jax.numpy.issubdtype(value.dtype, np.floating):
             return value
-        wide = value.dtype if value.dtype.itemsize > MOST_BYTES else np.dtype(np.float32)
+        wide = np.promote_types(value.dtype, np.float32)
         unit = jax.numpy.finfo(value.dtype).eps if digits is None else 2.0**-digits
         error = self._draws(value).astype(wide) * wide.type(unit) * magnitude.astype(wide)
         moved = (value.astype(wide) + error).astype(value.dtype)
