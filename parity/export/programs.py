@@ -81,7 +81,7 @@ def traced_loss(case: Case) -> Callable[..., Any]:
 
 def exported(case: Case) -> Iterator[tuple[str, export.Exported]]:
     """Yield predictions, and the loss with its gradient, by name."""
-    params, other = _state_of(case)
+    params, other = state_shapes(case)
     size = export.symbolic_shape(BATCH)[0]
     state = jax.tree_util.tree_map(_shape, (params, other))
     data, labels = (_shapes(specs, size) for specs in (case.data, case.labels))
@@ -92,7 +92,7 @@ def exported(case: Case) -> Iterator[tuple[str, export.Exported]]:
     yield "gradient", loss.vjp()
 
 
-def _state_of(case: Case) -> Any:
+def state_shapes(case: Case) -> Any:
     """Return parameters and other state, as shapes where JAX can trace `init`: computing them may take seconds."""
     key = jax.random.PRNGKey(case.training.seed)
     try:
