@@ -340,10 +340,14 @@ def load_arrays(path: Path) -> dict[str, Array]:
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+            return dict(_tagged(name, stored[name]) for name in stored.files)
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         raise RecordError(f"cannot read the arrays in {path}: {error}. Export the bundle again.") from None
-    for name in [n for n, array in arrays.items() if array.dtype.kind == "u" and _TAGGED.search(n)]:
-        plain, _, dtype = name.rpartition("@")
-        arrays[plain] = arrays.pop(name).view(dtype_of(dtype))
-    return arrays
+
+
+def _tagged(name: str, array: Array) -> tuple[str, Array]:
+    """Return a stored array and its name, in the dtype that the name has as a tag."""
+    if array.dtype.kind != "u" or not _TAGGED.search(name):
+        return name, array
+    plain, _, dtype = name.rpartition("@")
+    return plain, array.view(dtype_of(dtype))

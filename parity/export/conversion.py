@@ -23,10 +23,10 @@ from parity.compat import readers, remedies, writer
 from parity.compat.handshake import Reader
 from parity.core.environment import versions
 from parity.core.errors import ParityError, RuntimeFailureError
-from parity.export import artifact, bundles, programs
+from parity.export import artifact, bundles
 from parity.export.artifact import FEATURES, FEATURES_TRAIN, Wrap, graph, tensor_specs
 from parity.export.bundles import Signature, StateLeaf
-from parity.export.programs import traced_loss
+from parity.export.programs import CasePrograms, traced_loss
 from parity.scoring.rules import limit_of
 
 
@@ -281,11 +281,11 @@ def _has_one_value(constant: Any) -> bool:
 
 def handshake(case: Case) -> dict[str, Any]:
     """Return what JAX writes, for a manifest: its versions, and its newer operations by the readers' StableHLO."""
-    wrote = writer.describe()
+    wrote, programs = writer.describe(), CasePrograms(case)
     known = sorted({limits.stablehlo for limits in readers.table().values()})
     return {
         **vars(wrote),
-        "newer": {version: programs.newer_operations(case, wrote, Reader(version, None)) for version in known},
+        "newer": {version: programs.newer_operations(wrote, Reader(version, None)) for version in known},
     }
 
 

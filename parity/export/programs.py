@@ -10,6 +10,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -24,32 +25,45 @@ from parity.compat.handshake import Reader, Writer, skewed
 from parity.records import Program
 
 
-def programs(case: Case) -> list[Program]:
-    """Return the programs of `case` as this JAX writes them by default, for a record.
+class CasePrograms:
+    """The programs that conversion would export of a case, exported once, when they are first needed."""
 
-    Empty where the case cannot be exported: conversion reports why.
-    """
-    try:
-        found = [(function, writer.operations(one.mlir_module_serialized)) for function, one in exported(case)]
-    except Exception:
-        return []
-    return [
-        Program(case.name, function, hashlib.sha256(text.encode()).hexdigest(), counts)
-        for function, (text, counts) in found
-    ]
+    def __init__(self, case: Case) -> None:
+        self._case = case
 
+    @cached_property
+    def exported(self) -> dict[str, export.Exported]:
+        """The programs as this JAX writes them by default: predictions, and the loss with its gradient.
 
-def newer_operations(case: Case, wrote: Writer, reader: Reader) -> list[str] | None:
-    """Return the operations of `case` that are newer than what `reader` reads, such as `vhlo.log_v2`.
+        Raises:
+            Exception: the case cannot be exported.
+        """
+        return dict(exported(self._case))
 
-    Empty where the reader's StableHLO is as new as the writer's, or not known; None where the case cannot be exported.
-    """
-    if not skewed(wrote, reader) or reader.stablehlo is None:
-        return []
-    try:
-        return sorted({n for _, program in exported(case) for n in writer.newer_operations(program, reader.stablehlo)})
-    except Exception:
-        return None  # training reports what is wrong with the case
+    def records(self) -> list[Program]:
+        """Return the programs for a record; none where the case cannot be exported: conversion reports why."""
+        try:
+            found = [(name, writer.operations(one.mlir_module_serialized)) for name, one in self.exported.items()]
+        except Exception:
+            return []
+        return [
+            Program(self._case.name, function, hashlib.sha256(text.encode()).hexdigest(), counts)
+            for function, (text, counts) in found
+        ]
+
+    def newer_operations(self, wrote: Writer, reader: Reader) -> list[str] | None:
+        """Return the operations of the case that are newer than what `reader` reads, such as `vhlo.log_v2`.
+
+        Empty where the reader's StableHLO is as new as the writer's, or not known; None where the case cannot be
+        exported.
+        """
+        limit = reader.stablehlo
+        if not skewed(wrote, reader) or limit is None:
+            return []
+        try:
+            return sorted({n for program in self.exported.values() for n in writer.newer_operations(program, limit)})
+        except Exception:
+            return None  # training reports what is wrong with the case
 
 
 def traced_loss(case: Case) -> Callable[..., Any]:
@@ -67,15 +81,28 @@ def traced_loss(case: Case) -> Callable[..., Any]:
 
 def exported(case: Case) -> Iterator[tuple[str, export.Exported]]:
     """Yield predictions, and the loss with its gradient, by name."""
-    params, other = case.init(jax.random.PRNGKey(case.training.seed))
+    params, other = state_shapes(case)
     size = export.symbolic_shape(BATCH)[0]
-    state = jax.tree_util.tree_map(lambda a: jax.ShapeDtypeStruct(np.shape(a), np.asarray(a).dtype), (params, other))
+    state = jax.tree_util.tree_map(_shape, (params, other))
     data, labels = (_shapes(specs, size) for specs in (case.data, case.labels))
     yield "predict", export.export(jax.jit(case.predict))(state, data)
     key, train = jax.ShapeDtypeStruct((2,), np.uint32), jax.ShapeDtypeStruct((), np.bool_)
     loss = export.export(jax.jit(traced_loss(case)))(*state, key, data, labels, train)
     yield "loss", loss
     yield "gradient", loss.vjp()
+
+
+def state_shapes(case: Case) -> Any:
+    """Return parameters and other state, as shapes where JAX can trace `init`: computing them may take seconds."""
+    key = jax.random.PRNGKey(case.training.seed)
+    try:
+        return jax.eval_shape(case.init, key)
+    except Exception:  # an init that needs the values of its key
+        return case.init(key)
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype)
 
 
 def _shapes(specs: Specs, size: Any) -> Any:
@@ -87,5 +114,7 @@ def _shapes(specs: Specs, size: Any) -> Any:
 
 if __name__ == "__main__":
     wrote = writer.describe()
-    newer = newer_operations(load(sys.argv[1]), wrote, Reader(sys.argv[2], None)) if len(sys.argv) > 2 else None
+    newer = None
+    if len(sys.argv) > 2:
+        newer = CasePrograms(load(sys.argv[1])).newer_operations(wrote, Reader(sys.argv[2], None))
     print(json.dumps({**vars(wrote), "newer": newer}))

@@ -21,6 +21,7 @@ from parity.handover.keras_head import Network, Settings, trunk_layer
 from parity.handover.trunk import save
 from parity.records import ERROR
 from parity.scoring import arithmetic, kinks, rules
+from parity.scoring.perturbation import perturb
 from parity.scoring.rules import Budget, Ensemble, LeafResult
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ class Fusion:
 
     def _perturbed(self, member: int) -> tuple[Fused, list[Batch]]:
         rng = np.random.default_rng(member)
-        begin = jax.tree_util.tree_map(lambda a: rules.perturb(a, rng), self._begin)
-        return begin, [batch.map(lambda a: rules.perturb(a, rng)) for batch in self.batches]
+        begin = jax.tree_util.tree_map(lambda a: perturb(a, rng), self._begin)
+        return begin, [batch.map(lambda a: perturb(a, rng)) for batch in self.batches]
 
     def results(
         self, folder: Path, kerases: Iterable[str], layer: Layer = trunk_layer, readable_by: str | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,8 +21,10 @@ from parity.cases.specs import MOST_BYTES, Answer, Batch
 from parity.handover import GRADIENT, LOSS, MOMENTS, STEP, stage
 from parity.handover.train_state import Step, TrainState, answer
 from parity.scoring import kinks, rules
-from parity.scoring.arithmetic import in_float64, with_rounding
+from parity.scoring.arithmetic import in_float64
 from parity.scoring.compare import distance, is_float
+from parity.scoring.perturbation import perturb
+from parity.scoring.rounding import with_rounding
 from parity.scoring.rules import Budget, Ensemble
 
 SOURCE = f"{rules.MEMBERS} float32 trainings, started with everything perturbed by up to 1 ulp"
@@ -107,9 +108,8 @@ class ReferenceTrajectory:
         wide, raw = answer(oracle), answer(result)
         halves = _halves(wide, raw)
         own, ensemble = _before_rounding(raw, wide, halves), Ensemble(wide)
-        with ThreadPoolExecutor(2) as pool:
-            for found in pool.map(lambda m: self._member(m, batch), range(rules.MEMBERS)):
-                ensemble.add(_before_rounding(found, wide, halves))
+        for member in range(rules.MEMBERS):
+            ensemble.add(_before_rounding(self._member(member, batch), wide, halves))
         budgets = ensemble.budgets(SOURCE)
         if exact := [leaf for leaf, budget in budgets.items() if not budget.max]:
             budgets |= self._by_rounding(wide, batch, exact)
@@ -131,7 +131,7 @@ class ReferenceTrajectory:
 
     def _member(self, member: int, batch: Batch) -> Answer:
         rng = np.random.default_rng((member, int(self._members[member].step)))
-        result = self.jax_step(self._members[member], batch.map(lambda array: rules.perturb(array, rng)))
+        result = self.jax_step(self._members[member], batch.map(lambda array: perturb(array, rng)))
         self._members[member] = TrainState.after(result)
         return answer(result)
 
@@ -181,7 +181,7 @@ def _perturbed(train_state: TrainState, rng: np.random.Generator) -> TrainState:
 
     def moved(array: Any) -> Any:
         wide = is_float(array) and array.dtype.itemsize >= MOST_BYTES
-        return rules.perturb(np.asarray(array), rng) if wide else array
+        return perturb(np.asarray(array), rng) if wide else array
 
     return train_state.map(moved)
 

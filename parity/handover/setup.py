@@ -11,8 +11,9 @@ from tempfile import mkdtemp
 import jax
 
 from parity.cases.case import Case
-from parity.cases.specs import Batch
+from parity.cases.specs import MOST_BYTES, Batch
 from parity.core.errors import CaseError
+from parity.export.programs import state_shapes
 from parity.handover import CARRIED, EXPORTED
 from parity.handover.continuing import Continuation, resume
 from parity.handover.counterparts import keras_optimizer
@@ -56,7 +57,14 @@ def why_not_carried(case: Case) -> str | None:
         keras_optimizer(case.training, 1)
     except CaseError as error:
         return str(error)
-    return None
+    try:
+        params, _ = state_shapes(case)
+    except Exception:
+        return None  # training reports what is wrong with the case
+    narrow = {leaf.dtype.name for leaf in jax.tree_util.tree_leaves(params) if leaf.dtype.itemsize < MOST_BYTES}
+    if not narrow:
+        return None
+    return f"its parameters are {' and '.join(sorted(narrow))}, in which TensorFlow keeps their gradients and moments"
 
 
 class HandoverSetup:

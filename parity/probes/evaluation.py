@@ -84,6 +84,7 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
     reference = subject.reference
     oracle, jax = subject.kept(reference.oracle, evaluation, size), subject.kept(reference.jax, evaluation, size)
     if place.role == ORACLE:
+        reference.require_oracle(evaluation, size)
         own = oracle if place.device == FIRST_CPU else subject.evaluate(
             place.runtime, evaluation, subject.batch(size), place.device
         )  # fmt: skip

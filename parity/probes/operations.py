@@ -29,6 +29,7 @@ from parity.records import PlanItem
 from parity.runtimes.base import CASE, GRAPH
 from parity.scoring import rules
 from parity.scoring.arithmetic import in_float64
+from parity.scoring.perturbation import perturb
 from parity.scoring.rules import Ensemble, LeafResult
 
 
@@ -154,7 +155,7 @@ def _expected(function: Callable[[Any], Any], shape: tuple[int, ...]) -> tuple[A
     oracle = _named(in_float64(function, array)(array))
     ensemble = Ensemble(oracle)
     for member in range(rules.MEMBERS):
-        ensemble.add(_named(compiled(rules.perturb(array, np.random.default_rng(member)))))
+        ensemble.add(_named(compiled(perturb(array, np.random.default_rng(member)))))
     source = f"{rules.MEMBERS} float32 evaluations, jax {jax.__version__}; the input perturbed by up to 1 ulp"
     return _named(compiled(array)), oracle, ensemble.budgets(source)
 

@@ -19,9 +19,10 @@ from parity.records import FAIL, PASS, QUICK, PlanItem, Power
 from parity.runtimes import registry
 from parity.runtimes.base import EVALUATION_OF, ORACLE
 from parity.runtimes.by_probe import ByProbe
+from parity.runtimes.precision import FLOAT32, powerless_from
 from parity.scoring import rules
 from parity.scoring.compare import distance
-from parity.scoring.rules import POWERLESS, PROBED_WITH, LeafResult
+from parity.scoring.rules import PROBED_WITH, LeafResult
 
 if TYPE_CHECKING:
     from parity.cases.case import State
@@ -142,14 +143,14 @@ def _move(state: State, weights: Collection[str], error: float) -> State:
     return State(jax.tree_util.tree_map(move, state.params), state.other, state.rng)
 
 
-def threshold(probe: str) -> float:
-    """Return the largest error at which a probe still counts as having power."""
-    return ERRORS[-1] if probe == rules.ACCURACY else POWERLESS
+def threshold(probe: str, dtypes: frozenset[str] = FLOAT32) -> float:
+    """Return the largest error at which a probe still counts as having power, of a case that computes in `dtypes`."""
+    return ERRORS[-1] if probe == rules.ACCURACY else powerless_from(dtypes)
 
 
-def result(probe: str, powers: list[Power]) -> LeafResult:
+def result(probe: str, powers: list[Power], dtypes: frozenset[str] = FLOAT32) -> LeafResult:
     """Return whether the probe would catch a small error in at least one weight tensor."""
-    smallest, most = min(p.smallest_relative_error for p in powers), threshold(probe)
+    smallest, most = min(p.smallest_relative_error for p in powers), threshold(probe, dtypes)
     message = f"powerless: no relative error up to {most:g} in any weight tensor would be caught"
     return LeafResult("power", PASS) if smallest <= most else LeafResult("power", FAIL, message=message)
 

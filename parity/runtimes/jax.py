@@ -69,9 +69,9 @@ class Jax(Runtime):
             raise RuntimeFailureError(f"JAX failed on {on}: {type(error).__name__}: {error}") from error
 
     def compute_with_rounding(self, evaluation: str, batch: Batch, seed: int) -> Answers:
-        """Return answers with every rounded result off by up to one ulp; see `parity.scoring.arithmetic`."""
+        """Return answers with every rounded result off by up to one ulp; see `parity.scoring.rounding`."""
         from parity.cases import functions
-        from parity.scoring.arithmetic import with_rounding
+        from parity.scoring.rounding import with_rounding
 
         key = (evaluation, batch.size)
         try:

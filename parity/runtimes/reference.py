@@ -13,6 +13,7 @@ from parity.records import BudgetRecord
 from parity.runtimes import registry
 from parity.runtimes.base import CALLS, EVALUATION_OF, FIRST_CPU, ORACLE, REFERENCE, Answers, with_derived
 from parity.runtimes.by_probe import ByProbe
+from parity.runtimes.precision import FLOAT32
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from parity.runtimes.subject import Subject
     from parity.scoring.rules import Budget, Ensemble
 
+ROUNDED = "every result off by up to 1 ulp of its dtype, sums by that of the magnitudes that they add"
 Budgets = ByProbe[dict[str, "Budget"]]
 """Budgets by probe and leaf."""
 
@@ -37,12 +39,15 @@ class ReferenceAnswers:
         self._answers: dict[tuple[str, str, int, str], ByProbe[Answer]] = {}
         self._budgets: dict[tuple[str, int], Budgets] = {}
         self._beyond_kinks: dict[tuple[str, int, float], list[tuple[int, float]]] = {}
+        self._no_oracle: dict[tuple[str, int, str], RuntimeFailureError] = {}
 
     def without(self, runtimes: Collection[str], subject: Subject) -> ReferenceAnswers:
         """Return a copy for `subject` that has forgotten the answers of `runtimes`; budgets are kept, kinks shared."""
         other = ReferenceAnswers(subject, self._with_kinks and self.oracle not in runtimes)
         other._answers = {key: found for key, found in self._answers.items() if key[0] not in runtimes}
         other._budgets, other._beyond_kinks = dict(self._budgets), self._beyond_kinks
+        if self.oracle not in runtimes:
+            other._no_oracle = dict(self._no_oracle)
         return other
 
     @property
@@ -56,17 +61,39 @@ class ReferenceAnswers:
         return registry.with_role(ORACLE).name
 
     def answers(self, runtime: str, evaluation: str, size: int, device: str = FIRST_CPU) -> ByProbe[Answer]:
-        """Return the answers of JAX or the oracle by probe."""
+        """Return the answers of JAX or the oracle by probe.
+
+        Where the oracle fails, JAX's own answers stand in for it: runtimes are then held to JAX; see `require_oracle`.
+        """
         batch = self._subject.batch(size)
         key = (runtime, evaluation, batch.size, device)
         if key not in self._answers:
-            self._answers[key] = self._subject.compute(runtime, evaluation, batch, device)
+            try:
+                self._answers[key] = self._subject.compute(runtime, evaluation, batch, device)
+            except RuntimeFailureError as error:
+                if runtime != self.oracle:
+                    raise
+                self._answers[key] = _widened(self.answers(self.jax, evaluation, size, device))
+                self._no_oracle[key[1:]] = RuntimeFailureError(f"{error} Runtimes are held to JAX's answers instead.")
         return self._answers[key]
 
-    def budgets(self, evaluation: str, size: int) -> Budgets:
-        """Return the budgets by probe and leaf, from an ensemble of perturbed float32 evaluations.
+    def require_oracle(self, evaluation: str, size: int, device: str = FIRST_CPU) -> None:
+        """Check that the oracle answered an evaluation.
 
-        Leaves in which no member differs from the oracle get the budget of an ensemble that rounds at random.
+        Raises:
+            RuntimeFailureError: how it failed.
+        """
+        self.answers(self.oracle, evaluation, size, device)
+        failed = self._no_oracle.get((evaluation, self._subject.batch(size).size, device))
+        if failed is not None:
+            raise failed.with_traceback(None)
+
+    def budgets(self, evaluation: str, size: int) -> Budgets:
+        """Return the budgets by probe and leaf, from an ensemble of evaluations with perturbed inputs.
+
+        Leaves in which no member differs from the oracle get the budget of an ensemble that rounds at random; so do all
+        leaves of a program that computes in another dtype than float32: there, roundings cost more, or less, than what
+        inputs are rounded by.
         """
         from parity.scoring import rules
 
@@ -75,12 +102,15 @@ class ReferenceAnswers:
         if key not in self._budgets:
             members = range(rules.MEMBERS)
             oracle = self.answers(self.oracle, evaluation, batch.size)
-            perturbed = (self.member(evaluation, batch, seed) for seed in members)
-            budgets = _budgets(oracle, perturbed, "inputs and parameters")
-            if any(not b.max for by_leaf in budgets.values() for b in by_leaf.values()):
-                rounding = _budgets(oracle, self._rounded(evaluation, batch, members), "every rounded result")
-                for probe in list(budgets):
-                    budgets.make(probe, partial(_filled, budgets, rounding))
+            if not self._subject.dtypes <= FLOAT32:
+                budgets = _budgets(oracle, self._rounded(evaluation, batch, members), ROUNDED)
+            else:
+                perturbed = (self.member(evaluation, batch, seed) for seed in members)
+                budgets = _budgets(oracle, perturbed, "inputs and parameters perturbed by up to 1 ulp")
+                if any(not b.max for by_leaf in budgets.values() for b in by_leaf.values()):
+                    rounding = _budgets(oracle, self._rounded(evaluation, batch, members), ROUNDED)
+                    for probe in list(budgets):
+                        budgets.make(probe, partial(_filled, budgets, rounding))
             self._budgets[key] = budgets
         return self._budgets[key]
 
@@ -93,10 +123,10 @@ class ReferenceAnswers:
         import numpy as np
 
         from parity.cases.case import State
-        from parity.scoring import rules
+        from parity.scoring.perturbation import perturb
 
         rng, state = np.random.default_rng(seed), self._subject.trained.state
-        params, other = jax.tree_util.tree_map(lambda a: rules.perturb(a, rng), (state.params, state.other))
+        params, other = jax.tree_util.tree_map(lambda a: perturb(a, rng), (state.params, state.other))
         return State(params, other, state.rng)
 
     def _rounded(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[Answers]:
@@ -135,7 +165,7 @@ class ReferenceAnswers:
 
     def beyond_kinks(self, evaluation: str, size: int) -> Iterator[Answers]:
         """Yield the oracle's answers to batches and states a few ulp away that lie beyond a kink; mostly none."""
-        if not self._with_kinks:
+        if not self._with_kinks or self._no_oracle:
             return  # what stands in for the oracle answers about one state only
         key = (evaluation, self._subject.batch(size).size, self._subject.limit)
         if key not in self._beyond_kinks:
@@ -176,13 +206,20 @@ class ReferenceAnswers:
         return max((rules.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in budgets), default=0)
 
 
+def _widened(answers: ByProbe[Answer]) -> ByProbe[Answer]:
+    from parity.scoring.compare import is_float, widen
+
+    widened = {p: {x: widen(a) if is_float(a) else a for x, a in answer.items()} for p, answer in answers.items()}
+    return ByProbe(widened, answers.failed)
+
+
 def _perturbed_batch(batch: Batch, seed: int) -> Batch:
     import numpy as np
 
-    from parity.scoring import rules
+    from parity.scoring.perturbation import perturb
 
     rng: np.random.Generator = np.random.default_rng((seed, batch.size))
-    return batch.map(lambda array: rules.perturb(array, rng))
+    return batch.map(lambda array: perturb(array, rng))
 
 
 def _budgets(oracle: ByProbe[Answer], members: Iterable[Answers], perturbed: str) -> Budgets:
@@ -195,8 +232,8 @@ def _budgets(oracle: ByProbe[Answer], members: Iterable[Answers], perturbed: str
         for probe, ensemble in list(ensembles.items()):
             ensembles.make(probe, partial(_joined, ensemble, answers))
     source = (
-        f"{rules.MEMBERS} float32 evaluations, jax {jax.__version__} on {FIRST_CPU}; {perturbed} "
-        f"perturbed by up to 1 ulp, seeds 0 to {rules.MEMBERS - 1}"
+        f"{rules.MEMBERS} evaluations, jax {jax.__version__} on {FIRST_CPU}; {perturbed}, "
+        f"seeds 0 to {rules.MEMBERS - 1}"
     )
     return ByProbe({probe: ensemble.budgets(source) for probe, ensemble in ensembles.items()}, ensembles.failed)
 

@@ -15,7 +15,7 @@ from parity.core.failures import REMEDIABLE, Failure, classify
 from parity.core.ledger import FRAMEWORKS, TRAINING, TimeLedger
 from parity.core.progress import Report, silent
 from parity.records import PlanItem, Remedy
-from parity.runtimes import estimates, registry
+from parity.runtimes import estimates, precision, registry
 from parity.runtimes.base import (
     ARTIFACT,
     CANDIDATE,
@@ -111,6 +111,7 @@ class Subject:
         self._recent = RecentAnswers()
         self.slow: str | None = None
         self.observer: Callable[..., None] | None = None
+        self._dtypes: frozenset[str] | None = None
         self.reference = ReferenceAnswers(self)
 
     @property
@@ -119,6 +120,16 @@ class Subject:
         from parity.scoring import rules
 
         return rules.limit_of(self.case.limit.score if self.case.limit else None)
+
+    @property
+    def dtypes(self) -> frozenset[str]:
+        """The floating-point and complex dtypes in which the evaluations of the case compute."""
+        return self._dtypes_of(self.trained)
+
+    def _dtypes_of(self, trained: Trained) -> frozenset[str]:
+        if self._dtypes is None:
+            self._dtypes = precision.computed_dtypes(self.case, trained.state, self.dataset.test.take(1))
+        return self._dtypes
 
     @property
     def dataset(self) -> Dataset:
@@ -177,7 +188,9 @@ class Subject:
         sizes = len({r.batch_size for requests in self._announced.values() for r in requests} | set(self._batches))
         estimates.require_memory(self.case, asked, max(sizes, 1), estimates.available_bytes())
         with self.ledger.spend(TRAINING):
-            return train(self.case, self.dataset, self.pipeline, self.progress)
+            trained = train(self.case, self.dataset, self.pipeline, self.progress)
+        self.case = precision.with_limit(self.case, self._dtypes_of(trained))
+        return trained
 
     def _export_and_try(self) -> Path:
         path = None
@@ -368,7 +381,7 @@ class Subject:
         other._dataset, other._pipeline = self._dataset, self._pipeline
         other._trained, other._bundle = self._trained, self._bundle
         other._runtimes, other._batches = dict(self._runtimes), dict(self._batches)
-        other._announced = self._announced
+        other._announced, other._dtypes = self._announced, self._dtypes
         other.reference = self.reference.without((), other)
         return other
 

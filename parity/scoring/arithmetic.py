@@ -4,8 +4,7 @@
 other random numbers, because the default dtype of a draw changes; so the function is traced in float32, and its
 program is evaluated with the same operations on the same constants, random draws included.
 
-`with_rounding` perturbs every result by up to one ulp: what any compiler's order of operations may cost. After
-D. S. Parker, "Monte Carlo Arithmetic", UCLA CSD-970002, 1997.
+`parity.scoring.rounding` moves every result by what rounding may cost.
 """
 
 from __future__ import annotations
@@ -22,19 +21,12 @@ from parity.core.errors import CaseError
 _WIDE = {"float16": "float64", "bfloat16": "float64", "float32": "float64", "complex64": "complex128"}
 # Calls, and where they keep the program they call. Differentiation is done by the time a program is evaluated, so a
 # custom rule is just the function it decorates.
-_CALLS = {
+CALLS = {
     "pjit": "jaxpr", "jit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr", "checkpoint": "jaxpr",
     "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr",
 }  # fmt: skip
 # These look at the bits of a float32, or draw by its precision.
 _IN_FLOAT32 = ("bitcast_convert_type", "random_gamma")
-# These move or choose values and never round.
-_EXACT = {
-    "abs", "argmax", "argmin", "bitcast_convert_type", "broadcast_in_dim", "complex", "concatenate", "cond", "conj",
-    "convert_element_type", "copy", "copy_p", "dynamic_slice", "dynamic_update_slice", "expand_dims", "gather", "imag",
-    "iota", "max", "min", "neg", "pad", "real", "reduce_max", "reduce_min", "reshape", "rev", "scan", "scatter",
-    "select_n", "sign", "slice", "sort", "squeeze", "stop_gradient", "transpose", "while", *_CALLS,
-}  # fmt: skip
 
 
 def in_float64(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
@@ -46,41 +38,27 @@ def in_float64(function: Callable[..., Any], *arguments: Any) -> Callable[..., A
     Raises:
         CaseError: the program calls back into Python.
     """
-    program, structure = _trace(function, arguments)
-    with _x64():
+    program, structure = trace(function, arguments)
+    with x64():
         compiled = jax.jit(lambda *flat: Widening().evaluate(program.jaxpr, program.consts, flat))
 
     def widened(*arguments: Any) -> Any:
-        with _x64():
+        with x64():
             flat = [Widening().cast(np.asarray(leaf)) for leaf in jax.tree_util.tree_leaves(arguments)]
             return jax.tree_util.tree_unflatten(structure, jax.block_until_ready(compiled(*flat)))
 
     return widened
 
 
-def with_rounding(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
-    """Compile `function` likewise, every rounded result off by up to one ulp.
-
-    Returns:
-        A function of a seed (an integer) and of `arguments`.
-    """
-    program, structure = _trace(function, arguments)
-    compiled = jax.jit(lambda seed, *flat: Rounding(seed).evaluate(program.jaxpr, program.consts, flat))
-
-    def rounded(seed: int, *arguments: Any) -> Any:
-        flat = compiled(np.uint32(seed), *jax.tree_util.tree_leaves(arguments))
-        return jax.tree_util.tree_unflatten(structure, jax.block_until_ready(flat))
-
-    return rounded
-
-
-def _trace(function: Callable[..., Any], arguments: Any) -> tuple[Any, Any]:
+def trace(function: Callable[..., Any], arguments: Any) -> tuple[Any, Any]:
+    """Return the program of `function` for arguments shaped like `arguments`, and the structure of its results."""
     shapes = jax.tree_util.tree_map(lambda a: jax.ShapeDtypeStruct(np.shape(a), np.asarray(a).dtype), arguments)
     program, results = jax.make_jaxpr(function, return_shape=True)(*shapes)
     return program, jax.tree_util.tree_structure(results)
 
 
-def _x64() -> Any:
+def x64() -> Any:
+    """Return a context in which JAX computes in 64 bits."""
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
     from jax.experimental import enable_x64  # its place before jax 0.8
@@ -102,9 +80,13 @@ class Arithmetic:
         """Return the dtype that stands for `dtype`."""
         return dtype
 
-    def rounded(self, name: str, results: Sequence[Any]) -> Sequence[Any]:
-        """Return what the results of primitive `name` become."""
+    def rounded(self, equation: Any, operands: Sequence[Any], results: Sequence[Any]) -> Sequence[Any]:
+        """Return what the results of an equation become."""
         return results
+
+    def within(self) -> Arithmetic:
+        """Return the arithmetic for a program within this one, such as the body of a loop."""
+        return type(self)()
 
     def evaluate(self, jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
         """Return the results of the program for `arguments`, on which every floating-point value depends."""
@@ -124,21 +106,64 @@ class Arithmetic:
 
     def _step(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
         primitive, params = equation.primitive, equation.params
-        if primitive.name in _CALLS:
-            inner = params[_CALLS[primitive.name]]
+        if primitive.name in CALLS:
+            inner = params[CALLS[primitive.name]]
             return self._run(getattr(inner, "jaxpr", inner), getattr(inner, "consts", []), operands)
+        if primitive.name == "custom_linear_solve":
+            return self._solve(params, operands)
         if not any(id(operand) in self._dependent for operand in operands):
             results = primitive.bind(*operands, **params)
             return results if primitive.multiple_results else [results]
-        results = self.rounded(primitive.name, self._apply(equation, [self.cast(operand) for operand in operands]))
+        operands = [self.cast(operand) for operand in operands]
+        if primitive.name in _CONTROL and not params.get("branches_platforms"):
+            results = _CONTROL[primitive.name](self, params, operands)
+        else:
+            results = self.rounded(equation, operands, self._apply(equation, operands))
         self._dependent.update((id(result), result) for result in results)
         return results
+
+    def _solve(self, params: Any, operands: list[Any]) -> Sequence[Any]:
+        """Return the solution of a linear system by its own program: its rule for gradients has done its part."""
+        lengths, programs = params["const_lengths"], params["jaxprs"]
+        start = lengths.matvec + lengths.vecmat
+        constants, sides = operands[start : start + lengths.solve], operands[sum(lengths) :]
+        return self._run(programs.solve.jaxpr, programs.solve.consts, [*constants, *sides])
+
+    def _scan(self, params: Any, operands: list[Any]) -> Sequence[Any]:
+        constants, carried = params["num_consts"], params["num_carry"]
+        consts, first, rows = operands[:constants], operands[constants:][:carried], operands[constants + carried :]
+
+        def body(carry: Any, row: Any) -> Any:
+            found = self._evaluate_within(params["jaxpr"], [*consts, *carry, *row])
+            return found[:carried], found[carried:]
+
+        last, stacked = lax.scan(
+            body, first, rows, params["length"], reverse=params["reverse"], unroll=params.get("unroll", 1)
+        )
+        return [*last, *stacked]
+
+    def _while(self, params: Any, operands: list[Any]) -> Sequence[Any]:
+        of_condition, of_body = params["cond_nconsts"], params["body_nconsts"]
+        condition, body = operands[:of_condition], operands[of_condition:][:of_body]
+        found: Sequence[Any] = lax.while_loop(
+            lambda carry: self._evaluate_within(params["cond_jaxpr"], [*condition, *carry])[0],
+            lambda carry: self._evaluate_within(params["body_jaxpr"], [*body, *carry]),
+            operands[of_condition + of_body :],
+        )
+        return found
+
+    def _cond(self, params: Any, operands: list[Any]) -> Sequence[Any]:
+        index, *rest = operands
+        branches = [lambda *flat, b=branch: self._evaluate_within(b, flat) for branch in params["branches"]]
+        found: Sequence[Any] = lax.switch(index, branches, *rest)
+        return found
+
+    def _evaluate_within(self, program: Any, arguments: Sequence[Any]) -> list[Any]:
+        return self.within().evaluate(program.jaxpr, program.consts, arguments)
 
     def _apply(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
         primitive, params = equation.primitive, equation.params
         name = primitive.name
-        if name == "reduce_precision":
-            return operands
         if "callback" in name:
             raise CaseError(f"the primitive {name} calls back into Python, which cannot be replayed. Remove it.")
         if name in _IN_FLOAT32:
@@ -178,37 +203,12 @@ class Widening(Arithmetic):
         """Return float64 for every narrower float, complex128 for complex64."""
         return np.dtype(_WIDE[dtype.name]) if dtype.name in _WIDE else dtype
 
+    def _apply(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
+        return operands if equation.primitive.name == "reduce_precision" else super()._apply(equation, operands)
 
-class Rounding(Arithmetic):
-    """Move every rounded float32 or complex64 result by up to one ulp.
 
-    The error is a hash of the value, the place in the program and the seed, so it needs no random generator.
-    """
-
-    def __init__(self, seed: Any) -> None:
-        super().__init__()
-        self._seed = seed
-        self._place = 0
-
-    def rounded(self, name: str, results: Sequence[Any]) -> Sequence[Any]:
-        """Return the results perturbed; those of a whole loop or branch are unchanged."""
-        if name in _EXACT:
-            return results
-        return [self._perturbed(result) if result.size else result for result in results]
-
-    def _perturbed(self, value: Any) -> Any:
-        if value.dtype == np.complex64:
-            return lax.complex(self._perturbed(lax.real(value)), self._perturbed(lax.imag(value)))
-        if value.dtype != np.float32:
-            return value
-        self._place += 1
-        # Multiplicative hashing with the constants of xxHash32's specification.
-        salt = self._seed * np.uint32(0x9E3779B1) + np.uint32(self._place * 0x85EBCA77 & 0xFFFFFFFF)
-        bits = lax.bitcast_convert_type(value, np.uint32) ^ salt
-        bits = (bits ^ (bits >> 15)) * np.uint32(0xC2B2AE3D)
-        bits = bits ^ (bits >> 13)
-        relative = lax.bitcast_convert_type(bits, np.int32).astype(np.float32) * np.float32(2.0**-31 * 2.0**-23)
-        return value + value * relative
+_CONTROL = {"scan": Arithmetic._scan, "while": Arithmetic._while, "cond": Arithmetic._cond}
+"""The primitives whose programs are evaluated in the same arithmetic, by the public functions that make them."""
 
 
 def _to(array: Any, dtype: Any) -> Any:

@@ -86,6 +86,15 @@ NOWHERE = Distance(0, 0.0, 0.0, -1)
 _IDENTICAL = Difference(NOWHERE, NOWHERE, 0.0, 0, True, -1)
 
 
+def fraction_digits(dtype: np.dtype) -> int:
+    """Return the binary digits of the fraction of a float, and of the parts of a complex number: 23 of float32."""
+    if dtype.kind in "fc":
+        return int(np.finfo(dtype).nmant)
+    import ml_dtypes
+
+    return int(ml_dtypes.finfo(dtype).nmant)
+
+
 def is_float(array: Array) -> bool:
     """Return whether `array` holds real or complex floating-point numbers; numpy's own test leaves out bfloat16."""
     return array.dtype.name in _FLOATS

@@ -26,8 +26,8 @@ def judge_oracle(oracle: Answer, jax: Answer, first: Answer, budgets: Mapping[st
     """Judge whether an answer can be the oracle; its score is its bias (see `Budget`), its limit `BIAS_LIMIT`.
 
     It must have the leaves of JAX's answer, in float64, finite, and computed: an oracle that equals JAX's answer to the
-    last bit fails, unless every value is exact in both, as a zero is. It must lie where the ensemble lies, because an
-    error of the oracle would widen every budget.
+    last bit fails, unless every value is exact in both, as a zero is, or JAX itself computed in float64. It must lie
+    where the ensemble lies, because an error of the oracle would widen every budget.
 
     Args:
         oracle: the oracle's answer.
@@ -59,8 +59,8 @@ def _judge_oracle_leaf(
     message = None
     if not np.isfinite(oracle).all():
         message = "the float64 oracle is not finite: nothing can be measured against it"
-    elif apart.max == 0.0 and oracle.any() and oracle.size > 1:
-        message = "the oracle is JAX's float32 answer to the last bit, so it was not computed in float64"
+    elif apart.max == 0.0 and oracle.any() and oracle.size > 1 and jax.dtype.name != wide:
+        message = f"the oracle is JAX's {jax.dtype.name} answer to the last bit, so it was not computed in float64"
     elif not budget.bias <= BIAS_LIMIT:
         message = f"the oracle lies {budget.bias:.3g} spreads from the centre of the ensemble, more than {BIAS_LIMIT:g}"
     elif not score(distance(oracle, first), budget) <= ORACLE_AGREEMENT:

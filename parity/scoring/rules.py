@@ -17,7 +17,7 @@ import numpy as np
 from parity import records
 from parity.core.arrays import Answer, Array
 from parity.records import Worst
-from parity.scoring.compare import CHUNK, Distance, compare, distance, is_float, pattern, widen
+from parity.scoring.compare import Distance, compare, distance, fraction_digits, is_float, pattern, widen
 
 LIMIT = 128.0
 """The score at or under which a check passes, for the whole project.
@@ -26,14 +26,21 @@ It follows from `reports/false-alarms.json`, by `false_alarms.limit_for`: twenty
 by `tox run-parallel -m false-alarms`. What it still catches stands there as well, and in `reports/faults.json`.
 """
 
+ROUNDING_LIMIT = 4.0
+"""The score at or under which a check passes where budgets come from rounding every result, in bfloat16 for example."""
+
 MEMBERS = 8
 """Float32 evaluations in an ensemble."""
 
+
 UNIT_ROUNDOFF = 2.0**-24
-"""Of float32 (IEEE 754-2019, 3.3): half the distance from 1 to the next number."""
+"""Of float32; see `unit_roundoff`."""
 
 POWERLESS = 1e-2
 """A probe has no power if no weight tensor would be caught at 1 % relative error."""
+
+POWERLESS_ROUNDINGS = 64
+"""The same in roundings, where those of the coarsest dtype are larger: 25 % in bfloat16."""
 
 PROBED_WITH = 1e-4
 """The relative error with which the response is measured: small enough to be linear, in float64 far above rounding."""
@@ -81,38 +88,47 @@ def renamed(result: LeafResult, leaf: str) -> LeafResult:
     return replace(result, leaf=leaf)
 
 
+def unit_roundoff(dtype: np.dtype) -> float:
+    """Return half the distance from 1 to the next number (IEEE 754-2019, 3.3): 2**-24 for float32."""
+    return 2.0 ** -(fraction_digits(dtype) + 1)
+
+
 class Ensemble:
-    """Collect the distances of float32 evaluations from the oracle, and make budgets of them."""
+    """Collect the distances of evaluations from the oracle, and make budgets of them."""
 
     def __init__(self, oracle: Answer) -> None:
         self._oracle = {leaf: array for leaf, array in oracle.items() if is_float(array)}
         self._members: dict[str, list[Distance]] = {leaf: [] for leaf in self._oracle}
         self._sums = {leaf: widen(np.zeros_like(array)) for leaf, array in self._oracle.items()}
+        self._roundoff: dict[str, float] = {}
 
     def add(self, answer: Answer) -> None:
         """Add one evaluation."""
         for leaf, members in self._members.items():
             members.append(distance(answer[leaf], self._oracle[leaf]))
+            self._roundoff[leaf] = unit_roundoff(answer[leaf].dtype)
             with np.errstate(invalid="ignore", over="ignore"):
                 self._sums[leaf] += answer[leaf]
 
     def budgets(self, source: str) -> dict[str, Budget]:
         """Return the budget of every float leaf, with the source of its numbers.
 
-        It is at least the unit roundoff of the oracle, because no float32 answer is more accurate than that.
+        It is at least the unit roundoff of the oracle in the dtype of the evaluations, which no answer in it is more
+        accurate than.
         """
         return {leaf: self._budget(leaf, members, source) for leaf, members in self._members.items()}
 
     def _budget(self, leaf: str, members: list[Distance], source: str) -> Budget:
         oracle = self._oracle[leaf]
         size = distance(oracle, np.zeros_like(oracle))
-        floor = UNIT_ROUNDOFF * size.rms
+        roundoff = self._roundoff[leaf]
+        floor = roundoff * size.rms
         rms = math.sqrt(sum(m.rms**2 for m in members) / len(members))
         off_centre = distance(self._sums[leaf] / len(members), oracle).rms
         spread = math.sqrt(max(rms**2 - off_centre**2, 0.0))
         return Budget(
             rms=max(rms, floor),
-            max=max(*(m.max for m in members), UNIT_ROUNDOFF * size.max),
+            max=max(*(m.max for m in members), roundoff * size.max),
             source=source,
             bias=_ratio(off_centre, max(spread, floor)),
         )
@@ -125,39 +141,6 @@ def score(error: Distance, budget: Budget) -> float:
 
 def _ratio(error: float, budget: float) -> float:
     return error / budget if budget else (math.inf if error else 0.0)
-
-
-def perturb(array: Array, rng: np.random.Generator) -> Array:
-    """Return `array` with a random error of at most one ulp of its dtype per element, finite values staying finite.
-
-    Zeros, NaN, infinities and integers are unchanged; the parts of complex numbers are perturbed each.
-    """
-    if not is_float(array):
-        return array
-    if array.dtype.kind == "c":
-        both = np.empty_like(array)
-        both.real, both.imag = perturb(array.real, rng), perturb(array.imag, rng)
-        return both
-    moved = np.empty(array.shape, array.dtype)
-    flat, found = array.reshape(-1), moved.reshape(-1)
-    for start in range(0, flat.size, CHUNK):  # what a chunk needs stays in the cache, whatever the size of the array
-        part = slice(start, start + CHUNK)
-        found[part] = _perturbed(flat[part], rng)
-    return moved
-
-
-def _perturbed(array: Array, rng: np.random.Generator) -> Array:
-    infinity = np.array(math.inf, array.dtype)
-    largest = np.nextafter(infinity, np.zeros_like(infinity))
-    movable = np.isfinite(array) & (array != 0)
-    start = np.where(movable, array, 0).astype(array.dtype)
-    wide = start.astype(np.float64)
-    with np.errstate(over="ignore"):  # beyond the largest number lies infinity, which is clipped
-        below = np.maximum(np.nextafter(start, -infinity), -largest)
-        above = np.minimum(np.nextafter(start, infinity), largest)
-        ulp = np.where(above == start, wide - below, above - wide)
-        moved = np.asarray(wide + rng.uniform(-1, 1, array.shape) * ulp).astype(array.dtype)
-    return np.where(movable, np.minimum(np.maximum(moved, below), above), array)
 
 
 def judge(

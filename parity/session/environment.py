@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parity.compat import deprecations, handshake
 from parity.core import environment
@@ -15,6 +15,9 @@ from parity.runtimes.base import VIRTUAL_CPUS
 from parity.session.planning import gpu_pairs
 from parity.session.selection import Selection, not_installed
 
+if TYPE_CHECKING:
+    from parity.export.programs import CasePrograms
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -23,11 +26,13 @@ class Environment:
     Attributes:
         facts: for `Run.environment`.
         predictions: by case, what the handshake predicts.
+        programs: by case, what conversion would export.
         gpus: the pairs of devices where either framework sees a GPU.
     """
 
     facts: dict[str, Any]
     predictions: dict[str, handshake.Prediction]
+    programs: dict[str, CasePrograms]
     gpus: list[Devices]
 
 
@@ -43,7 +48,8 @@ def import_frameworks(
         try:
             from parity.cases import jax_devices
             from parity.compat import reader, writer
-            from parity.export import artifact, programs
+            from parity.export import artifact
+            from parity.export.programs import CasePrograms
             from parity.probes.registry import probes
         except Exception as error:  # releases that do not go together fail in many ways
             raise not_installed("tensorflow", error) from error
@@ -52,9 +58,10 @@ def import_frameworks(
         versions = environment.versions()
         writes, reads = writer.describe(), reader.describe()
         limits = reads.filled(versions["tensorflow"])
+        programs = {case.name: CasePrograms(case) for case in selection.cases.values()}
         predictions = {
-            case.name: handshake.predict(writes, limits, programs.newer_operations(case, writes, limits))
-            for case in selection.cases.values()
+            name: handshake.predict(writes, limits, found.newer_operations(writes, limits))
+            for name, found in programs.items()
         }
     devices = {"jax": jax_devices.devices(), "tensorflow": artifact.devices()}
     facts = {
@@ -66,4 +73,4 @@ def import_frameworks(
         "reader": vars(reads),
         "prediction": vars(next(iter(predictions.values()))),
     }
-    return Environment(facts, predictions, gpu_pairs(devices["jax"], devices["tensorflow"]))
+    return Environment(facts, predictions, programs, gpu_pairs(devices["jax"], devices["tensorflow"]))

@@ -112,6 +112,7 @@ def save_reference_answers(subject: Subject, folder: Path, sizes: Iterable[int])
     for size in sizes:
         for probe in subject.case.probes:
             evaluation = EVALUATION_OF[probe]
+            reference.require_oracle(evaluation, size)
             if probe != rules.ACCURACY:
                 rows += reference.records(probe, size)
             for side, runtime in (("answers", reference.jax), ("oracle", reference.oracle)):

@@ -151,11 +151,10 @@ class RunSession:
             self._unusable[item.case] = error
             raise
         if first:
-            from parity.export.programs import programs
             from parity.probes.training import curves
 
             with self.ledger.spend(FRAMEWORKS):
-                found = programs(subject.case)
+                found = self.environment.programs[item.case].records()
             for event in (*curves(item.case, trained), *found):
                 self.record.add(event)
             with suppress(ParityError):  # a runtime that cannot start raises again in its own tests

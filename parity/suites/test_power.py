@@ -14,4 +14,4 @@ def test_power(item: PlanItem, subject: Subject, batch: Batch, record: Recording
     """The probe would catch a small error in at least one weight tensor; otherwise it is powerless."""
     powers = subject.shared(power.PowerStudy).of(item.probe, batch.size)
     record.events(powers)
-    assert_in_order(record([power.result(item.probe, powers)]))
+    assert_in_order(record([power.result(item.probe, powers, subject.dtypes)]))

@@ -9,6 +9,7 @@ from parity.probes.seeded_defects._defect import NOTHING, Defect, Setting
 from parity.records import IN_ORDER
 from parity.runtimes import recent
 from parity.runtimes.base import CANDIDATE, EVALUATION_OF, AtState, FixedAnswers
+from parity.runtimes.precision import powerless_from
 
 if TYPE_CHECKING:
     from parity.probes.declaration import Scope
@@ -20,9 +21,6 @@ LIMITS = 20.0
 
 FACTOR = 4.0
 """The factor within which it must: answers are not linear, and a smaller error predicts the response."""
-
-LARGEST_ERROR = 0.2
-"""Relative, of a weight; `LIMITS` times what `rules.POWERLESS` allows."""
 
 
 def _overlooked(setting: Setting) -> str | None:
@@ -39,7 +37,7 @@ def _overlooked(setting: Setting) -> str | None:
     powers = study.of(setting.probe, setting.size)
     strongest = min(powers, key=lambda power: power.smallest_relative_error)
     leaf, error = strongest.weight, LIMITS * strongest.smallest_relative_error
-    if not error <= LARGEST_ERROR:
+    if not error <= LIMITS * powerless_from(subject.dtypes):
         return f"{leaf} would have to be off by {error:.2g} relative to score {LIMITS:g} limits"
     moved, kept = study.moved(leaf, error), subject.trained.state
     params = jax.tree_util.tree_map(lambda a, b: np.asarray(a).astype(b.dtype), moved.params, kept.params)

@@ -6,7 +6,7 @@ import pytest
 from parity.cases.loading import load
 from parity.compat import remedies, writer
 from parity.compat.handshake import Reader
-from parity.export.programs import newer_operations, programs
+from parity.export.programs import CasePrograms
 from parity.tests.support import tiny
 
 pytestmark = pytest.mark.usefixtures("frameworks")
@@ -17,7 +17,7 @@ def scaled(state, data):
 
 
 def found(**changes):
-    return {program.function: program for program in programs(tiny.case(**changes))}
+    return {program.function: program for program in CasePrograms(tiny.case(**changes)).records()}
 
 
 def elsewhere(depth, **changes):
@@ -63,7 +63,7 @@ def test_a_case_that_cannot_be_exported_has_no_programs():
 
 def test_the_operations_of_a_program_are_compared_with_an_older_version():
     wrote, case = writer.describe(), load("ratings")
-    assert newer_operations(case, wrote, Reader(wrote.stablehlo, 9)) == []
-    assert newer_operations(case, wrote, Reader(None, 9)) == []
-    assert "vhlo.dot_general_v2" in newer_operations(case, wrote, Reader("1.1.1", 9))
-    assert newer_operations(tiny.case(predict=len), wrote, Reader("1.1.1", 9)) is None
+    assert CasePrograms(case).newer_operations(wrote, Reader(wrote.stablehlo, 9)) == []
+    assert CasePrograms(case).newer_operations(wrote, Reader(None, 9)) == []
+    assert "vhlo.dot_general_v2" in CasePrograms(case).newer_operations(wrote, Reader("1.1.1", 9))
+    assert CasePrograms(tiny.case(predict=len)).newer_operations(wrote, Reader("1.1.1", 9)) is None

@@ -12,7 +12,7 @@ from parity.handover.train_state import TrainState, answer, stepping
 from parity.handover.trajectory import compare
 from parity.records import FAIL, MISSING, PASS
 from parity.scoring import kinks, rules
-from parity.scoring.arithmetic import with_rounding
+from parity.scoring.rounding import with_rounding
 from parity.scoring.rules import Budget
 from parity.tests.support import tiny
 

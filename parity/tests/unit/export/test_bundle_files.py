@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -182,6 +183,17 @@ def test_arrays_damaged_after_the_bundle_was_opened_are_named(bundle):
             text.append(str(error))
     assert len(text) > len(damaged) // 2
     assert all("predict-b3.npz" in message for message in text)
+
+
+def test_arrays_keep_their_order_and_dtype(tmp_path):
+    narrow = np.arange(3).astype(ml_dtypes.bfloat16)
+    stored = {"000": np.zeros(2, np.float32), "001": narrow, "002": np.ones(1, np.uint32)}
+    bundles.save_arrays(tmp_path / "kept.npz", stored)
+    found = bundles.load_arrays(tmp_path / "kept.npz")
+    assert [(name, array.dtype.name) for name, array in found.items()] == [
+        ("000", "float32"), ("001", "bfloat16"), ("002", "uint32"),
+    ]  # fmt: skip
+    np.testing.assert_array_equal(found["001"], narrow)
 
 
 def test_no_pickle_is_read(bundle):

@@ -6,14 +6,13 @@ import re
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from parity import records
 from parity.scoring import rules
-from parity.scoring.compare import Distance, compare
+from parity.scoring.compare import Distance
 from parity.scoring.oracle import BIAS_LIMIT, judge_oracle
-from parity.scoring.rules import LIMIT, UNIT_ROUNDOFF, Budget, Ensemble, judge, judge_accuracy, perturb
+from parity.scoring.perturbation import perturb
+from parity.scoring.rules import LIMIT, UNIT_ROUNDOFF, Budget, Ensemble, judge, judge_accuracy
 
 RNG = np.random.default_rng(7)
 INPUTS = {
@@ -308,44 +307,6 @@ def test_the_score_is_the_larger_of_rms_and_maximum():
     error = Distance(count=4, square_sum=16.0, max=3.0, argmax=0)
     assert rules.score(error, Budget(rms=1.0, max=1.0)) == 3.0
     assert rules.score(error, Budget(rms=0.1, max=1.0)) == pytest.approx(20.0)
-
-
-@given(st.integers(0, 2**32 - 1), st.sampled_from([np.float16, ml_dtypes.bfloat16, np.float32, np.float64]))
-def test_perturb_moves_by_at_most_one_ulp(seed, dtype):
-    rng = np.random.default_rng(seed)
-    array = np.ldexp(rng.uniform(-2, 2, 1000), rng.integers(-10, 10, 1000)).astype(dtype)
-    moved = perturb(array, rng)
-    assert (moved.dtype, moved.shape) == (array.dtype, array.shape)
-    assert compare(moved, array, array.astype(np.float64)).max_ulp <= 1
-
-
-def test_perturb_moves_float32_both_ways():
-    array = np.linspace(1, 2, 1000, dtype=np.float32)
-    moved = perturb(array, np.random.default_rng(0))
-    assert (moved > array).sum() > 200
-    assert (moved < array).sum() > 200
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
-def test_perturb_keeps_the_largest_numbers_finite(dtype):
-    largest = np.full(1000, ml_dtypes.finfo(dtype).max, dtype)
-    for array in (largest, -largest):
-        moved = perturb(array, np.random.default_rng(0))
-        assert np.isfinite(moved).all()
-        assert (moved != array).any()
-        assert compare(moved, array, array.astype(np.float64)).max_ulp == 1
-
-
-@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.bool_])
-def test_perturb_leaves_integers(dtype):
-    array = np.arange(5).astype(dtype)
-    assert perturb(array, np.random.default_rng(0)) is array
-
-
-def test_perturb_leaves_zero_and_what_is_not_finite():
-    array = np.array([0.0, -0.0, np.inf, -np.inf, np.nan], np.float32)
-    np.testing.assert_array_equal(perturb(array, np.random.default_rng(0)), array)
 
 
 def test_a_budget_is_at_least_the_unit_roundoff():
