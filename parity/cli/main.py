@@ -54,8 +54,12 @@ class _Registry:
         return parser
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line, with the parser of every command."""
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the command line, with the parser of every command, or of `only` one, which starts sooner.
+
+    Of a name that is no command it has them all.
+    """
+    commands = [name for names in COMMANDS.values() for name in names]
     top = argparse.ArgumentParser(
         prog="parity",
         usage="parity [-h] [--version] COMMAND ...",
@@ -66,9 +70,8 @@ def parser() -> argparse.ArgumentParser:
     registry = _Registry(
         top.add_subparsers(dest="command", prog="parity", required=True, metavar="COMMAND", help=argparse.SUPPRESS)
     )
-    for names in COMMANDS.values():
-        for name in names:
-            _module(name).add(registry)
+    for name in [only] if only in commands else commands:
+        _module(name).add(registry)
     top.description = _description(registry.summaries)
     return top
 
@@ -80,7 +83,7 @@ def _description(summaries: dict[str, str]) -> str:
     ]
     for title, names in COMMANDS.items():
         lines += ["", f"{title}:"]
-        for name in names:
+        for name in (name for name in names if name in summaries):
             lines.append(textwrap.fill(f"  {name:<10}{summaries[name]}", 79, subsequent_indent=" " * 12))
     return "\n".join(lines)
 
@@ -91,8 +94,9 @@ def _module(name: str) -> Any:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    top = parser()
-    arguments, further = top.parse_known_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    top = parser(given[0] if given else None)
+    arguments, further = top.parse_known_args(given)
     if further and arguments.command not in ACCEPTS_FURTHER:
         top.error(f"unknown arguments for {arguments.command}: {' '.join(further)}")
     try:

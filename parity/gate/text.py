@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~@#!$])")
@@ -10,6 +9,8 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|~@#!$])")
 
 def markdown(text: str) -> str:
     """Return one line as Markdown, and HTML inside it, that shows just that line: no markup, no link, no mention."""
+    import html
+
     return _SPECIAL.sub(r"\\\1", html.escape(text, quote=False)).replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
