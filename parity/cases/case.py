@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from parity.cases.optimizers import Optimizer, Schedule
-from parity.cases.specs import Batch, Spec, Specs, by_name
+from parity.cases.specs import BATCH, Batch, Spec
 from parity.core.errors import CaseError
 
 PROBES = (
@@ -102,6 +102,18 @@ class Limit:
             raise CaseError("Limit.reason is empty. Expected why the case needs a limit of its own.")
 
 
+def _leaves(tree: Any) -> Iterator[Any]:
+    """Yield the leaves of dicts, lists, tuples and None; what else is a pytree only JAX knows, see `structure`."""
+    if isinstance(tree, Mapping):
+        for value in tree.values():
+            yield from _leaves(value)
+    elif isinstance(tree, list | tuple):
+        for value in tree:
+            yield from _leaves(value)
+    elif tree is not None and (isinstance(tree, Spec) or not hasattr(tree, "__dict__")):
+        yield tree
+
+
 @dataclass(frozen=True)
 class Case:
     """A model with data: pure functions over pytrees, which JAX can trace with a symbolic batch size b.
@@ -114,10 +126,12 @@ class Case:
         loss: `loss(params, other_state, rng, data, labels, train) -> (loss, new_other_state)`. `loss` is a float
             scalar, the mean over the batch; `new_other_state` has the structure, shapes and dtypes of `other_state`.
             `rng` is a key [2] uint32, `train` a Python bool.
-        predict: `predict((params, other_state), data) -> array or dict of arrays`, each [b, ...]. Floats, complex
-            numbers and integers are scored, each by its kind.
-        data: `Spec` of the input, or a dict of them by name, all [b, ...].
-        labels: `Spec` of the labels likewise.
+        predict: `predict((params, other_state), data) -> outputs`, an array or a pytree of them. Outputs need not carry
+            the batch: a temperature or a table does not. Floats, complex numbers, integers and truth values are scored,
+            each by its kind. Outputs are named by path: `scores`, `head/a`, `0`; one array alone is `output`.
+        data: `Spec` of the input, or a pytree of them: dict, list, tuple, NamedTuple, or what JAX has registered. At
+            least one carries the batch. Inputs are named by path, as outputs are; one array alone is `data`.
+        labels: `Spec` of the labels likewise; None where `loss` needs none.
         dataset: `dataset() -> Dataset`, arrays as `data` and `labels` describe them; the same at every call.
         accuracy: `accuracy((params, other_state), data, labels) -> scalar`, a float: the share of the batch for which
             the largest of the scores that `predict` gives is the labelled one.
@@ -126,38 +140,50 @@ class Case:
         limit: a limit for the score in place of the project's, with the reason.
         trunk: `trunk(params, other_state, rng, data, train) -> (features, new_other_state)`, the network up to its last
             layer, to be fused with another one; `features` is a float array [b, d]. None if there is none.
+        constraints: what the sizes in the specs must satisfy, as `jax.export.symbolic_shape` takes it, such as
+            `("t >= 8", "mod(t, 4) == 0")`. They hold for all functions, since a name means one size in the whole case.
+        symbols: further values of sizes other than "b", by name, at which the case is asked: `{"t": (8, 31)}`. Of a
+            name that is not here, one smaller value is taken. Examples have the largest; other values are their start.
 
     Raises:
-        CaseError: a name is no identifier, an input is no `Spec`, a probe is unknown, or the probe `accuracy` applies
-            and there is no such function. The functions are checked before the case is trained.
+        CaseError: a name is no identifier, an input is no `Spec`, a constraint is none, a size in `symbols` is no
+            number, a probe is unknown, or the probe `accuracy` applies and there is no such function. The functions are
+            checked before the case is trained.
     """
 
     name: str
     init: Callable[..., Any]
     loss: Callable[..., Any]
     predict: Callable[..., Any]
-    data: Specs
-    labels: Specs
+    data: Any
+    labels: Any
     dataset: Callable[[], Dataset]
     accuracy: Callable[..., Any] | None = None
     training: Training = Training()
     probes: tuple[str, ...] = PROBES
     limit: Limit | None = None
     trunk: Callable[..., Any] | None = None
+    constraints: tuple[str, ...] = ()
+    symbols: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise CaseError(f"case {self.name!r}: expected a name of letters, digits and underscores.")
-        for name, spec in (*by_name(self.data).items(), *by_name(self.labels).items()):
-            if not isinstance(spec, Spec):
+        for kind in ("data", "labels"):
+            for leaf in _leaves(getattr(self, kind)):
+                if not isinstance(leaf, Spec):
+                    raise CaseError(
+                        f"case {self.name!r}: {kind} has {leaf!r}, expected a Spec, or a pytree of them. Give "
+                        'Spec("b", ...) for every array; None where there are no labels.'
+                    )
+        for name, values in self.symbols.items():
+            if name == BATCH or not all(type(value) is int and value > 0 for value in values):
                 raise CaseError(
-                    f"case {self.name!r}: input {name!r} is {spec!r}, expected a Spec. Give every array a name of its "
-                    "own in one dict; nested inputs are not supported."
+                    f"case {self.name!r}: symbols has {name!r}: {values!r}. Expected whole numbers above 0 for a size "
+                    "other than the batch size, such as {'t': (8, 31)}; --batch-size sets that one."
                 )
-            if not name.isidentifier():
-                raise CaseError(
-                    f"case {self.name!r}: input {name!r}; expected a name of letters, digits and underscores."
-                )
+        if isinstance(self.constraints, str):
+            raise CaseError(f"case {self.name!r}: constraints={self.constraints!r}, expected a tuple of such texts.")
         if not isinstance(self.limit, Limit | None):
             raise CaseError(f"case {self.name!r}: limit={self.limit!r}, expected parity.Limit(score, reason).")
         unknown = [probe for probe in self.probes if probe not in PROBES]

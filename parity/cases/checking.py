@@ -10,11 +10,12 @@ import jax
 import numpy as np
 import optax
 
+from parity.cases import symbols
 from parity.cases.case import Case, Dataset, State
 from parity.cases.functions import leaf_name
 from parity.cases.keys import is_typed_key
-from parity.cases.specs import Batch, described, outputs, validate
-from parity.core.errors import CaseError
+from parity.cases.specs import BATCH, Batch, described, outputs
+from parity.core.errors import CaseError, ParityError
 from parity.core.tracebacks import raised
 
 
@@ -88,12 +89,9 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
     """Check that the case is what its specs say, before anything is compiled.
 
     Raises:
-        CaseError: a parameter is not floating-point or not finite, the loss is not a float scalar, the structure of
-            the other state changes, or `predict` does not answer with a row per example.
-        InputError: the examples do not fill the specs.
+        CaseError: a parameter is not floating-point or not finite, the loss is not a float scalar, the other state
+            changes its structure, shapes or dtypes, or `predict` does not answer with arrays.
     """
-    for part in (dataset.train, dataset.test):
-        validate(part, case.data, case.labels, f"case {case.name!r}")
     if not jax.tree_util.tree_leaves(state.params):
         raise CaseError(f"case {case.name!r} has no parameters. Expected at least one float array.")
     for path, leaf in jax.tree_util.tree_flatten_with_path(state.params)[0]:
@@ -114,18 +112,23 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
             f"case {case.name!r} has the probe 'batch_stats' and no other state. Leave the probe out of probes=(...)."
         )
     require_finite(case, state, "before training")
-    _check_functions(case, state, dataset.test.take(min(2, dataset.test.size)))
+    others = {name: size for name, size in dataset.test.sizes.items() if name != BATCH}
+    allowed = symbols.batch_sizes(case.constraints, others)
+    size = next(size for size in allowed if size <= dataset.test.size)
+    _check_functions(case, state, dataset.test.take(size))
 
 
 def _check_functions(case: Case, state: State, batch: Batch) -> None:
     def traced(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return jax.eval_shape(function, *arguments)
+        except ParityError:
+            raise
         except Exception as error:
             specs = f"data {described(case.data)} and labels {described(case.labels)}"
             raise CaseError(
                 f"case {case.name!r}: {name} {raised(error)}, of {specs} with "
-                f"b={batch.size}. Correct the spec and the data, or the function."
+                f"{symbols.written(batch.sizes)}. Correct the spec and the data, or the function."
             ) from error
 
     for train in (False, True):
@@ -153,12 +156,8 @@ def _check_functions(case: Case, state: State, batch: Batch) -> None:
     if case.accuracy is not None:
         _check_accuracy(case, traced, state, batch)
     out = traced("predict", lambda *a: case.predict((a[0], a[1]), a[2]), state.params, state.other, batch.data)
-    if not all(hasattr(leaf, "shape") for leaf in outputs(out).values()):
-        raise CaseError(f"case {case.name!r}: predict returns {out}, expected an array or a dict of arrays.")
-    if any(not leaf.shape or leaf.shape[0] != batch.size for leaf in outputs(out).values()):
-        raise CaseError(
-            f"case {case.name!r}: predict returns {out} for {batch.size} examples, expected [{batch.size}, ...]."
-        )
+    if not outputs(out) or not all(hasattr(leaf, "shape") for leaf in outputs(out).values()):
+        raise CaseError(f"case {case.name!r}: predict returns {out}, expected an array or a pytree of arrays.")
 
 
 def _described(layout: tuple[Any, ...]) -> str:

@@ -31,7 +31,7 @@ import msgspec
 import numpy as np
 
 from parity import records
-from parity.cases.specs import Answer, Array, Batch, Spec, Specs, by_name, dtype_of, like
+from parity.cases.specs import BATCH, Answer, Array, Batch, Spec, Specs, by_name, dtype_of, like
 from parity.core import storage
 from parity.core.errors import InputError, RecordError, StorageError, UsageError
 from parity.export import archives
@@ -88,6 +88,8 @@ class Signature:
             return {n: Spec(*s["shape"], dtype=s["dtype"]) for n, s in tree.items()}
 
         limit = records.number(data["limit"])
+        if not any(BATCH in spec.symbols for spec in by_name(specs(data["data"])).values()):
+            raise ValueError(f"expected an input that carries the batch size, got {data['data']}")
         if not data["probes"] or not 0 < limit < math.inf:
             raise ValueError(f"expected probes and a positive limit, got {data['probes']} and {limit}")
         return cls(
@@ -140,7 +142,8 @@ class Bundle:
             kind: {k.removeprefix(f"{kind}/"): v for k, v in arrays.items() if k.startswith(f"{kind}/")}
             for kind in ("data", "labels")
         }
-        return Batch(like(self.signature.data, named["data"]), like(self.signature.labels, named["labels"]))
+        specs = self.signature.data, self.signature.labels
+        return Batch(like(specs[0], named["data"]), like(specs[1], named["labels"]), specs)
 
     @property
     def has_answers(self) -> bool:

@@ -16,9 +16,10 @@ import jax
 import numpy as np
 from jax import export
 
+from parity.cases import symbols
 from parity.cases.case import Case
+from parity.cases.layout import abstract
 from parity.cases.loading import load
-from parity.cases.specs import BATCH, Spec, Specs, by_name, like
 from parity.compat import writer
 from parity.compat.handshake import Reader, Writer, skewed
 from parity.records import Program
@@ -68,9 +69,9 @@ def traced_loss(case: Case) -> Callable[..., Any]:
 def exported(case: Case) -> Iterator[tuple[str, export.Exported]]:
     """Yield predictions, and the loss with its gradient, by name."""
     params, other = case.init(jax.random.PRNGKey(case.training.seed))
-    size = export.symbolic_shape(BATCH)[0]
+    sizes = _symbolic(case)
     state = jax.tree_util.tree_map(lambda a: jax.ShapeDtypeStruct(np.shape(a), np.asarray(a).dtype), (params, other))
-    data, labels = (_shapes(specs, size) for specs in (case.data, case.labels))
+    data, labels = (abstract(specs, sizes) for specs in (case.data, case.labels))
     yield "predict", export.export(jax.jit(case.predict))(state, data)
     key, train = jax.ShapeDtypeStruct((2,), np.uint32), jax.ShapeDtypeStruct((), np.bool_)
     loss = export.export(jax.jit(traced_loss(case)))(*state, key, data, labels, train)
@@ -78,11 +79,11 @@ def exported(case: Case) -> Iterator[tuple[str, export.Exported]]:
     yield "gradient", loss.vjp()
 
 
-def _shapes(specs: Specs, size: Any) -> Any:
-    def shape(spec: Spec) -> Any:
-        return jax.ShapeDtypeStruct((size, *spec.shape[1:]), np.dtype(spec.dtype))
-
-    return like(specs, {name: shape(spec) for name, spec in by_name(specs).items()})
+def _symbolic(case: Case) -> dict[str, Any]:
+    """Return a symbolic size for every name in the specs, all in one scope with the constraints."""
+    names = sorted({*symbols.of(case.data), *symbols.of(case.labels)})
+    scope = export.SymbolicScope(case.constraints)
+    return dict(zip(names, export.symbolic_shape(",".join(names), scope=scope), strict=True))
 
 
 if __name__ == "__main__":

@@ -90,7 +90,13 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
         budgets = {} if evaluation == rules.ACCURACY else subject.budgets(evaluation, size)
         return _each(
             evaluation,
-            lambda probe: judge_oracle(own.get(probe, {}), jax[probe], oracle[probe], budgets.get(probe, {})),
+            lambda probe: judge_oracle(
+                own.get(probe, {}),
+                jax[probe],
+                oracle[probe],
+                budgets.get(probe, {}),
+                lambda: reference.rounded(evaluation, size)[probe],
+            ),
         )
     if place.role == REFERENCE:
         own = subject.kept(place.runtime, evaluation, size, place.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from parity.runtimes.subject import Subject
     from parity.scoring.rules import Budget, Ensemble
 
+ROUNDED = "rounded"
+"""In place of a runtime: JAX's answers with every rounded result off."""
 Budgets = ByProbe[dict[str, "Budget"]]
 """Budgets by probe and leaf."""
 
@@ -99,6 +102,14 @@ class ReferenceAnswers:
         params, other = jax.tree_util.tree_map(lambda a: rules.perturb(a, rng), (state.params, state.other))
         return State(params, other, state.rng)
 
+    def rounded(self, evaluation: str, size: int) -> Answers:
+        """Return JAX's answers with every rounded result off by up to one ulp; what nothing rounds is as it was."""
+        key = (ROUNDED, evaluation, self._subject.batch(size).size, FIRST_CPU)
+        if key not in self._answers:
+            [found] = self._rounded(evaluation, self._subject.batch(size), range(1))
+            self._answers[key] = ByProbe(found)
+        return self._answers[key]
+
     def _rounded(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[Answers]:
         runtime = self._subject.runtime(self.jax)
         for seed in seeds:
@@ -164,7 +175,9 @@ class ReferenceAnswers:
         near, moved = self._perturbed_state(member), _perturbed_batch(batch, member)
         params, other = kinks.farther((state.params, state.other), (near.params, near.other), times)
         data, labels = kinks.farther((batch.data, batch.labels), (moved.data, moved.labels), times)
-        return self.at(self.oracle, State(params, other, state.rng), evaluation, type(batch)(data, labels))
+        return self.at(
+            self.oracle, State(params, other, state.rng), evaluation, replace(batch, data=data, labels=labels)
+        )
 
     def ambiguous_rows(self, size: int) -> int:
         """Return how many examples have their two best scores too close to tell the runtimes' argmax apart."""
@@ -172,8 +185,9 @@ class ReferenceAnswers:
 
         scores = self.answers(self.oracle, "predict", size)["predict"]
         budgets = self.budgets("predict", size)["predict"]
-        limit = self._subject.limit
-        return max((rules.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in budgets), default=0)
+        limit, rows = self._subject.limit, self._subject.batch(size).size
+        found = [leaf for leaf in budgets if scores[leaf].shape[:1] == (rows,)]  # a table has no examples
+        return max((rules.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in found), default=0)
 
 
 def _perturbed_batch(batch: Batch, seed: int) -> Batch:

@@ -32,6 +32,9 @@ MEMBERS = 8
 UNIT_ROUNDOFF = 2.0**-24
 """Of float32 (IEEE 754-2019, 3.3): half the distance from 1 to the next number."""
 
+_UNIT_ROUNDOFFS = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
+"""Of narrower dtypes, likewise."""
+
 POWERLESS = 1e-2
 """A probe has no power if no weight tensor would be caught at 1 % relative error."""
 
@@ -87,19 +90,22 @@ class Ensemble:
     def __init__(self, oracle: Answer) -> None:
         self._oracle = {leaf: array for leaf, array in oracle.items() if is_float(array)}
         self._members: dict[str, list[Distance]] = {leaf: [] for leaf in self._oracle}
+        self._roundoff = dict.fromkeys(self._oracle, UNIT_ROUNDOFF)
         self._sums = {leaf: widen(np.zeros_like(array)) for leaf, array in self._oracle.items()}
 
     def add(self, answer: Answer) -> None:
         """Add one evaluation."""
         for leaf, members in self._members.items():
             members.append(distance(answer[leaf], self._oracle[leaf]))
+            self._roundoff[leaf] = _UNIT_ROUNDOFFS.get(answer[leaf].dtype.name, UNIT_ROUNDOFF)
             with np.errstate(invalid="ignore", over="ignore"):
                 self._sums[leaf] += answer[leaf]
 
     def budgets(self, source: str) -> dict[str, Budget]:
         """Return the budget of every float leaf, with the source of its numbers.
 
-        It is at least the unit roundoff of the oracle, because no float32 answer is more accurate than that.
+        It is at least the unit roundoff of the oracle, because no float32 answer is more accurate than that. All members
+        may share the rounding of an answer in a narrower dtype, so its unit roundoff is no bias.
         """
         return {leaf: self._budget(leaf, members, source) for leaf, members in self._members.items()}
 
@@ -114,7 +120,7 @@ class Ensemble:
             rms=max(rms, floor),
             max=max(*(m.max for m in members), UNIT_ROUNDOFF * size.max),
             source=source,
-            bias=_ratio(off_centre, max(spread, floor)),
+            bias=_ratio(off_centre, max(spread, self._roundoff[leaf] * size.rms)),
         )
 
 

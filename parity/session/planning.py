@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from parity.cases import symbols
 from parity.cases.case import TEST_SET, Case
+from parity.cases.specs import BATCH
 from parity.core.errors import ParityError, UsageError
 from parity.probes import registry
 from parity.probes.declaration import FIRST, Devices, Probe, Scope, is_first
@@ -17,6 +20,9 @@ from parity.records.measures import BATCH_SIZES as TIMED_SIZES
 from parity.runtimes import registry as runtimes
 from parity.runtimes.base import ORACLE, REFERENCE
 from parity.session.selection import Selection
+
+if TYPE_CHECKING:
+    from parity.cases.layout import Output
 
 REFERENCE_CASE = "reference"
 """The case beside which probes about the pair of releases are asked."""
@@ -34,6 +40,7 @@ class Planner:
         selection: what options select.
         gpus: the pairs of devices where either framework sees a GPU.
         test_size: returns the number of examples in the test set of a case, by name; may raise what is wrong with it.
+        symbol_sizes: returns the size of every name in the specs of a case, likewise.
 
     Attributes:
         left_out: by name, what of the plan is left out, in words.
@@ -43,9 +50,11 @@ class Planner:
     selection: Selection
     gpus: list[Devices]
     test_size: Callable[[str], int]
+    symbol_sizes: Callable[[str], Mapping[str, int]] = lambda name: {BATCH: 2}
     left_out: dict[str, str] = field(default_factory=dict)
     above: dict[str | int, None] = field(default_factory=dict)
     _without_floats: dict[str, frozenset[str]] = field(default_factory=dict)
+    _followed: dict[str, dict[str, Output]] = field(default_factory=dict)
 
     def items(self, probe: Probe) -> list[PlanItem]:
         """Return the plan items of a probe, over all selected cases."""
@@ -112,13 +121,41 @@ class Planner:
             timed_sizes=self._timed_sizes(case),
             left_out=self.left_out,
             discrete=lambda: self._discrete(case),
+            outputs=lambda: self._outputs(case),
+            at=self._further_values(case) if symbols.names(case) else (),
         )
+
+    def _outputs(self, case: Case) -> dict[str, Output]:
+        if case.name not in self._followed:
+            from parity.cases import layout
+
+            try:
+                self._followed[case.name] = layout.of_outputs(case, self.symbol_sizes(case.name))
+            except Exception:
+                return {}  # the tests of the case say what is wrong with it
+        return self._followed[case.name]
+
+    def _further_values(self, case: Case) -> list[dict[str, int]]:
+        """Return the sizes at which the case is asked beside its own; note of which name there is one value alone."""
+        try:
+            sizes = self.symbol_sizes(case.name)
+        except ParityError:
+            return []  # raised again by each test of the case
+        found = symbols.variants(case, sizes)
+        if alone := [name for name in symbols.names(case) if not any(name in at for at in found)]:
+            self.left_out[f"sizes of {case.name}"] = (
+                f"{case.name}: {', '.join(alone)} asked at one value, that of the examples: no smaller one is allowed"
+            )
+        return found
 
     def _discrete(self, case: Case) -> frozenset[str]:
         if case.name not in self._without_floats:
             from parity.cases.discrete import discrete_probes
 
-            self._without_floats[case.name] = discrete_probes(case)
+            try:
+                self._without_floats[case.name] = discrete_probes(case, self.symbol_sizes(case.name))
+            except ParityError:
+                return frozenset()  # raised again by each test of the case
         return self._without_floats[case.name]
 
     def _sizes(self, case: Case) -> dict[int, str]:
