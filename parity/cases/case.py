@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from parity.cases.constraints import mentioned
 from parity.cases.optimizers import Optimizer, Schedule
 from parity.cases.specs import BATCH, Batch, Spec
 from parity.core.errors import CaseError
@@ -110,7 +111,7 @@ def _leaves(tree: Any) -> Iterator[Any]:
     elif isinstance(tree, list | tuple):
         for value in tree:
             yield from _leaves(value)
-    elif tree is not None and (isinstance(tree, Spec) or not hasattr(tree, "__dict__")):
+    elif tree is not None and (isinstance(tree, Spec | type) or not hasattr(tree, "__dict__")):
         yield tree
 
 
@@ -184,6 +185,8 @@ class Case:
                 )
         if isinstance(self.constraints, str):
             raise CaseError(f"case {self.name!r}: constraints={self.constraints!r}, expected a tuple of such texts.")
+        for text in self.constraints:
+            mentioned(text)
         if not isinstance(self.limit, Limit | None):
             raise CaseError(f"case {self.name!r}: limit={self.limit!r}, expected parity.Limit(score, reason).")
         unknown = [probe for probe in self.probes if probe not in PROBES]

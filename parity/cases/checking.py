@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -112,10 +113,20 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
             f"case {case.name!r} has the probe 'batch_stats' and no other state. Leave the probe out of probes=(...)."
         )
     require_finite(case, state, "before training")
-    others = {name: size for name, size in dataset.test.sizes.items() if name != BATCH}
-    allowed = symbols.batch_sizes(case.constraints, others)
-    size = next(size for size in allowed if size <= dataset.test.size)
-    _check_functions(case, state, dataset.test.take(size))
+    for batch in _examples(case, dataset.test):
+        _check_functions(case, state, batch)
+
+
+def _examples(case: Case, test: Batch) -> Iterator[Batch]:
+    """Yield examples at every value of the sizes but the batch size, and at two of that one."""
+    own = test.sizes
+    for size in (test.size, case.training.batch_size):
+        if unmet := symbols.violated(case.constraints, {**own, BATCH: size}):
+            where = "Training(batch_size=...)" if size != test.size else "the number of examples in the test set"
+            raise CaseError(f"case {case.name!r}: b={size}, {where}, does not satisfy the constraint {unmet!r}.")
+    smallest = list(itertools.islice(symbols.batch_sizes(case.constraints, own, test.size), 2))
+    yield from (test.take(size) for size in smallest)
+    yield from (test.take(smallest[0]).sliced(sizes) for sizes in symbols.variants(case, own))
 
 
 def _check_functions(case: Case, state: State, batch: Batch) -> None:
@@ -151,7 +162,7 @@ def _check_functions(case: Case, state: State, batch: Batch) -> None:
         for leaf in (name for name in old if old[name] != new[name]):
             raise CaseError(
                 f"case {case.name!r}: loss turns {leaf} of other_state from {_described(old[leaf])} into "
-                f"{_described(new[leaf])} for {batch.size} examples. Keep its shape and dtype, whatever the batch size."
+                f"{_described(new[leaf])} at {symbols.written(batch.sizes)}. Keep its shape and dtype at every size."
             )
     if case.accuracy is not None:
         _check_accuracy(case, traced, state, batch)

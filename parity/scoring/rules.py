@@ -104,8 +104,8 @@ class Ensemble:
     def budgets(self, source: str) -> dict[str, Budget]:
         """Return the budget of every float leaf, with the source of its numbers.
 
-        It is at least the unit roundoff of the oracle, because no float32 answer is more accurate than that. All members
-        may share the rounding of an answer in a narrower dtype, so its unit roundoff is no bias.
+        It is at least the unit roundoff of the oracle, because no float32 answer is more accurate than that. All
+        members may share the rounding of an answer in a narrower dtype, so its unit roundoff is no bias.
         """
         return {leaf: self._budget(leaf, members, source) for leaf, members in self._members.items()}
 

@@ -109,7 +109,7 @@ class Planner:
         }
 
     def _scope(self, case: Case, probe: Probe) -> Scope:
-        sizes = self._sizes(case)
+        sizes = self._allowed(case, self._sizes(case))
         return Scope(
             case=case,
             runtimes=self.selection.runtimes,
@@ -172,6 +172,34 @@ class Planner:
             self.left_out[case.name] = f"{case.name}: batch size {listed} left out, {why}"
         found = {size: level for size, level in SIZE_LEVELS.items() if size <= examples}
         return found if QUICK in found.values() else {**found, TEST_SET: QUICK}
+
+    def _allowed(self, case: Case, sizes: dict[int, str]) -> dict[int, str]:
+        """Return those batch sizes that the constraints of a case allow.
+
+        Raises:
+            UsageError: an option gives one that they do not allow, or they allow none.
+        """
+        if not any(BATCH in symbols.mentioned(text) for text in case.constraints):
+            return sizes
+        try:
+            own, examples = self.symbol_sizes(case.name), self.test_size(case.name)
+        except ParityError:
+            return sizes  # raised again by each test of the case
+        unmet = {n: symbols.violated(case.constraints, {**own, BATCH: n or examples}) for n in sizes}
+        found = {size: level for size, level in sizes.items() if unmet[size] is None}
+        refused = {size: text for size, text in unmet.items() if text is not None}
+        if not found or (refused and not self.selection.default_sizes):
+            size, text = next(iter(refused.items()))
+            raise UsageError(
+                f"case {case.name!r}: batch size {size or examples} does not satisfy the constraint {text!r}. Choose "
+                "another --batch-size."
+            )
+        if refused:
+            listed = ", ".join(str(size or examples) for size in refused)
+            self.left_out[f"constraints of {case.name}"] = (
+                f"{case.name}: batch size {listed} left out, the constraint {next(iter(refused.values()))!r}"
+            )
+        return found if QUICK in found.values() else {**found, min(found): QUICK}
 
     def _timed_sizes(self, case: Case) -> list[int]:
         """Return the batch sizes at which latency is measured; a larger one than the test set repeats examples."""

@@ -12,6 +12,8 @@ import pkgutil
 from collections.abc import Iterator
 from functools import cache
 
+from parity.cases import symbols
+from parity.cases.specs import BATCH
 from parity.probes.declaration import Probe, Scope
 from parity.probes.relations._relation import Relation, related
 from parity.records import PlanItem
@@ -27,6 +29,12 @@ def relations() -> dict[str, Relation]:
 
 def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
     chosen = [relation for relation in relations().values() if relation.probe in (None, *scope.case.probes)]
+    if bound := [text for text in scope.case.constraints if BATCH in symbols.mentioned(text)]:
+        refused = ", ".join(relation.name for relation in chosen if relation.other_sizes)
+        scope.left_out[f"{probe.name} of {scope.case.name} at other sizes"] = (
+            f"{scope.case.name}: relations {refused} left out: {bound[0]!r} may not allow their batch sizes"
+        )
+        chosen = [relation for relation in chosen if not relation.other_sizes]
     of_rows = [relation for relation in chosen if relation.of_rows and list(relation.runtimes(scope))]
     followed = scope.outputs() if of_rows else {}
     if unrelated := [leaf for leaf, output in followed.items() if not related(output)]:

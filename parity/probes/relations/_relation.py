@@ -34,6 +34,7 @@ class Relation:
         probe: the probe that the case must have; None for any case.
         order: among the relations of a runtime: what shares compiled programs is asked one after the other.
         of_rows: whether it is about rows of predictions, and leaves out what depends on all examples.
+        other_sizes: whether it asks at batch sizes that the run does not have, which a case may not allow.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Relation:
     probe: str | None = PREDICT
     order: int = 0
     of_rows: bool = False
+    other_sizes: bool = False
 
 
 def of_any_batch(scope: Scope) -> list[str]:

@@ -42,4 +42,4 @@ def _extreme(array: Any, start: int, axis: int) -> Any:
     return changed
 
 
-RELATION = Relation("padding", _results, of_any_batch, order=2, of_rows=True)
+RELATION = Relation("padding", _results, of_any_batch, order=2, of_rows=True, other_sizes=True)

@@ -21,4 +21,4 @@ def _results(subject: Subject, place: Place, size: int) -> Iterator[LeafResult]:
         yield from alike(subject, size, name, part, rows(subject, whole, chosen), "the whole batch")
 
 
-RELATION = Relation("split_batch", _results, of_any_batch, of_rows=True)
+RELATION = Relation("split_batch", _results, of_any_batch, of_rows=True, other_sizes=True)
