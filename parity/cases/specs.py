@@ -175,12 +175,13 @@ class Batch:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The size of every name in the specs; of the batch alone without specs."""
+        """The size of every name in the specs, the batch first; of the batch alone without specs."""
         if self.specs is None:
             return {BATCH: self.size}
         arrays = (*by_name(self.data).values(), *by_name(self.labels).values())
         pairs = zip(arrays, self._each_spec(), strict=True)
-        return {name: array.shape[spec.axis(name)] for array, spec in pairs for name in spec.symbols}
+        found = {name: array.shape[spec.axis(name)] for array, spec in pairs for name in sorted(spec.symbols)}
+        return {BATCH: found.pop(BATCH, 0), **dict(sorted(found.items()))}
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

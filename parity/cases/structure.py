@@ -140,7 +140,7 @@ def flat_outputs(predicted: Any, case: str) -> Any:
     import jax
 
     names, leaves, structure = _flatten(predicted)
-    if jax.tree_util.treedef_is_leaf(structure):
+    if structure == jax.tree_util.tree_structure(0):
         return leaves[0]
     _require_distinct(f"case {case!r}: the outputs of predict", names, "output")
     return dict(zip(names, leaves, strict=True))

@@ -53,9 +53,7 @@ def in_float64(function: Callable[..., Any], *arguments: Any) -> Callable[..., A
     def widened(*arguments: Any) -> Any:
         with _x64():
             flat = [Widening().cast(np.asarray(leaf)) for leaf in jax.tree_util.tree_leaves(arguments)]
-            # What depends on no argument, such as a fixed table, is still float32, and exact.
-            wide = [Widening().cast(leaf) for leaf in jax.block_until_ready(compiled(*flat))]
-            return jax.tree_util.tree_unflatten(structure, wide)
+            return jax.tree_util.tree_unflatten(structure, jax.block_until_ready(compiled(*flat)))
 
     return widened
 

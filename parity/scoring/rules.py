@@ -32,7 +32,7 @@ MEMBERS = 8
 UNIT_ROUNDOFF = 2.0**-24
 """Of float32 (IEEE 754-2019, 3.3): half the distance from 1 to the next number."""
 
-_UNIT_ROUNDOFFS = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
+NARROWER_ROUNDOFFS = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
 """Of narrower dtypes, likewise."""
 
 POWERLESS = 1e-2
@@ -97,7 +97,7 @@ class Ensemble:
         """Add one evaluation."""
         for leaf, members in self._members.items():
             members.append(distance(answer[leaf], self._oracle[leaf]))
-            self._roundoff[leaf] = _UNIT_ROUNDOFFS.get(answer[leaf].dtype.name, UNIT_ROUNDOFF)
+            self._roundoff[leaf] = NARROWER_ROUNDOFFS.get(answer[leaf].dtype.name, UNIT_ROUNDOFF)
             with np.errstate(invalid="ignore", over="ignore"):
                 self._sums[leaf] += answer[leaf]
 
