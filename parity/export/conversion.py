@@ -19,7 +19,7 @@ import tensorflow as tf
 from parity.cases import symbols
 from parity.cases.case import Case, State
 from parity.cases.functions import leaf_name
-from parity.cases.specs import SOLE, Spec, Specs, by_name, like, outputs, signature_name
+from parity.cases.specs import BATCH, SOLE, Spec, Specs, by_name, like, outputs, signature_name
 from parity.compat import readers, remedies, writer
 from parity.compat.handshake import Reader
 from parity.core.environment import versions
@@ -27,6 +27,7 @@ from parity.core.errors import ParityError, RuntimeFailureError
 from parity.export import artifact, bundles, programs
 from parity.export.artifact import FEATURES, FEATURES_TRAIN, Wrap, graph, tensor_specs
 from parity.export.bundles import Signature, StateLeaf
+from parity.export.gradients import differentiable
 from parity.export.programs import traced_loss
 from parity.scoring.rules import limit_of
 
@@ -163,9 +164,12 @@ class Exported(tf.Module):
         function: Any = case.trunk
         shapes = ["...", "...", "...", self._shapes(case.data)]
         constraints = self._constraints(case, case.data)
+        other = jax.tree_util.tree_unflatten(self._tree, self.state_vars)[1]
+        floats = [leaf for leaf in jax.tree_util.tree_leaves(other) if leaf.dtype.is_floating or leaf.dtype.is_complex]
         converted = convert(
-            lambda p, o, rng, x: function(p, o, rng, x, train), shapes, gradient=True, constraints=constraints
-        )
+            lambda p, o, rng, x: function(p, o, rng, x, train), shapes, gradient=True, constraints=constraints,
+            results=[f"({BATCH}, ...)", *["..."] * len(floats)],
+        )  # fmt: skip
         split = _key_split()
 
         def features(data: Any) -> Any:
@@ -202,12 +206,23 @@ def _polymorphic(specs: Specs) -> Any:
 
 
 def convert(
-    function: Callable[..., Any], shapes: list[Any], gradient: bool, constraints: tuple[str, ...] = ()
+    function: Callable[..., Any],
+    shapes: list[Any],
+    gradient: bool,
+    constraints: tuple[str, ...] = (),
+    results: Any = "...",
 ) -> Callable[..., Any]:
-    """Convert `function` for arguments of those polymorphic shapes, with or without its gradient."""
+    """Convert `function` for arguments of those polymorphic shapes, with or without its gradient.
+
+    `results` are the shapes of those results that have a gradient; `...` where they follow no size.
+    """
     from jax.experimental import jax2tf
 
     without_source_locations()
+    if gradient and constraints:
+        return differentiable(
+            function, shapes, results, lambda f, s: convert(f, s, gradient=False, constraints=constraints)
+        )
     return jax2tf.convert(
         function, polymorphic_shapes=shapes, polymorphic_constraints=constraints, with_gradient=gradient
     )

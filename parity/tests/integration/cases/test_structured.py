@@ -11,6 +11,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parity import Batch, Dataset, Training
 from parity.cases import layout, symbols
 from parity.cases.case import Case
 from parity.cases.layout import FIXED, OTHER, ROWS, WHOLE, Output
@@ -20,6 +21,8 @@ from parity.cases.structure import flat_outputs
 from parity.cases.training import begin, check, examples
 from parity.core.errors import CaseError, InputError
 from parity.core.ledger import TimeLedger
+from parity.export.programs import exported
+from parity.latency import PREDICT, steps
 from parity.probes import artifact
 from parity.probes.evaluation import Place
 from parity.probes.relations import PROBE as RELATIONS
@@ -262,8 +265,6 @@ def test_examples_of_another_structure_are_refused_with_both():
 
     def dataset():
         found = structured.dataset()
-        from parity import Batch, Dataset
-
         return Dataset(*(Batch(flat(part), part.labels) for part in vars(found).values()))
 
     with pytest.raises(InputError, match=r"data has \['data'\], expected \['sentence/words', 'sentence/mask'"):
@@ -313,8 +314,6 @@ def test_labels_may_be_absent(subject_of):
         return jnp.mean(jnp.square(tiny.logits(params, data))), other
 
     def dataset():
-        from parity import Batch, Dataset
-
         return Dataset(*(Batch(part.data, None) for part in vars(tiny.dataset()).values()))
 
     probes = ("predict", "eval_loss", "train_loss", "eval_gradient")
@@ -324,3 +323,53 @@ def test_labels_may_be_absent(subject_of):
         assert bad(results(found, probe, runtime)) == {}
     assert symbols.names(case) == ()
     assert FAIL != PASS
+
+
+def windows(constraints, length=24):
+    """A case that exports only where a length is known to be 8 at least, and divides it by 4."""
+
+    def predict(state, data):
+        rows = data.shape[0]
+        part = jax.lax.slice_in_dim(data, 4, 8, axis=1)
+        return jnp.tanh(data.reshape(rows, data.shape[1] // 4, 4).mean(1) + part) @ state[0]["w"] + state[0]["bias"]
+
+    def loss(params, other, rng, data, labels, train):
+        return jnp.mean((predict((params, other), data) - labels) ** 2), other
+
+    def dataset():
+        rng = np.random.default_rng(0)
+        arrays = [rng.normal(size=(n, length)).astype(np.float32) for n in (80, 40)]
+        return Dataset(*(Batch(a, a[:, :3].copy()) for a in arrays))
+
+    return prepared(
+        Case(
+            "windows", lambda key: ({"w": jax.random.normal(key, (4, 3)), "bias": jnp.zeros(3)}, {}), loss, predict,
+            Spec("b", "t"), Spec("b", 3), dataset, training=Training(epochs=2, epochs_after=1, batch_size=16),
+            probes=("predict", "eval_loss", "eval_gradient"), constraints=constraints,
+        )
+    )  # fmt: skip
+
+
+def test_a_case_exports_by_its_constraints(subject_of):
+    case = windows(("mod(t, 4) == 0", "t >= 8"))
+    assert [name for name, _ in exported(case)] == ["predict", "loss", "gradient"]
+    found = subject_of(case)
+    for sizes, probe in itertools.product(({}, {"t": 12}), ("predict", "eval_loss")):
+        for runtime in RUNTIMES:
+            assert bad(results(found.at(sizes), probe, runtime)) == {}, (sizes, probe, runtime)
+    assert symbols.variants(case, found.dataset.test.sizes) == [{"t": 12}]
+
+
+def test_without_them_it_does_not():
+    with pytest.raises(Exception, match="is inconclusive"):
+        list(exported(windows(())))
+
+
+def test_sizes_of_predictions_have_an_order_of_their_own_and_both_parts_of_complex_numbers():
+    class Steps(steps.Steps):
+        put = compile = call = answer = state = reset = None
+
+    one = {"b": np.array([3 + 4j]), "a": np.ones(2, np.int8)}
+    found = Steps().scalars(PREDICT, one)
+    assert list(found) == ["predicted a", "predicted b"]
+    assert found["predicted b"] == Steps().scalars(PREDICT, {"b": np.array([5.0])})["predicted b"]
