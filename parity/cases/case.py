@@ -126,7 +126,7 @@ class Case:
             statistics, or typed PRNG keys; `{}` if there are none.
         loss: `loss(params, other_state, rng, data, labels, train) -> (loss, new_other_state)`. `loss` is a float
             scalar, the mean over the batch; `new_other_state` has the structure, shapes and dtypes of `other_state`.
-            `rng` is a key [2] uint32, `train` a Python bool.
+            `rng` is a key [2] uint32, `train` a Python bool. None for a case that is `served_only`.
         predict: `predict((params, other_state), data) -> outputs`, an array or a pytree of them. Outputs need not carry
             the batch: a temperature or a table does not. Floats, complex numbers, integers and truth values are scored,
             each by its kind. Outputs are named by path: `scores`, `head/a`, `0`; one array alone is `output`.
@@ -154,7 +154,7 @@ class Case:
 
     name: str
     init: Callable[..., Any]
-    loss: Callable[..., Any]
+    loss: Any
     predict: Callable[..., Any]
     data: Any
     labels: Any
@@ -166,6 +166,11 @@ class Case:
     trunk: Callable[..., Any] | None = None
     constraints: tuple[str, ...] = ()
     symbols: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def served_only(self) -> bool:
+        """Whether it is neither trained nor asked for a loss: `loss` is not called, and need not have a gradient."""
+        return not self.training.epochs and not set(self.probes) - {"predict", "accuracy"}
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -192,6 +197,11 @@ class Case:
         unknown = [probe for probe in self.probes if probe not in PROBES]
         if unknown or not self.probes:
             raise CaseError(f"case {self.name!r}: unknown probes {unknown}; expected some of {', '.join(PROBES)}.")
+        if self.loss is None and not self.served_only:
+            raise CaseError(
+                f"case {self.name!r} has no loss. Give loss=..., or have it served only: "
+                'probes=("predict",) and training=Training(epochs=0).'
+            )
         if "accuracy" in self.probes and self.accuracy is None:
             raise CaseError(
                 f"case {self.name!r} has the probe 'accuracy' and no function for it. "

@@ -142,7 +142,7 @@ def _check_functions(case: Case, state: State, batch: Batch) -> None:
                 f"{symbols.written(batch.sizes)}. Correct the spec and the data, or the function."
             ) from error
 
-    for train in (False, True):
+    for train in () if case.served_only else (False, True):
         out = traced("loss", lambda *a, t=train: case.loss(*a, t), *state, batch.data, batch.labels)
         if not isinstance(out, tuple) or len(out) != 2:
             raise CaseError(

@@ -58,7 +58,7 @@ def flattened(case: Case) -> Case:
         case,
         data=data.specs,
         labels=labels.specs,
-        loss=like(case.loss, loss),
+        loss=case.loss and like(case.loss, loss),
         predict=like(case.predict, predict),
         accuracy=case.accuracy and like(case.accuracy, accuracy),
         trunk=case.trunk and like(case.trunk, trunk),

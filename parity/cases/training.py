@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
@@ -141,6 +142,8 @@ def train(
     """
     initial = begin(case)
     check(case, initial, dataset)
+    if case.served_only:
+        return Trained(case, initial, initial, (), 0, batches.steps_per_epoch, math.nan, Metrics())
     total = case.training.epochs * batches.steps_per_epoch
     training, rate = case.training, schedule(case.training, batches.steps_per_epoch)
     optimizer, step, evaluate = compiled or compile_training(case, batches.steps_per_epoch)

@@ -31,6 +31,8 @@ from parity.export.gradients import differentiable
 from parity.export.programs import traced_loss
 from parity.scoring.rules import limit_of
 
+LOSSES = ("eval_loss", "train_loss")
+
 
 def without_source_locations() -> None:
     """Keep source locations out of exported programs.
@@ -101,8 +103,8 @@ class Exported(tf.Module):
             "eval_loss": (self._loss(case, train=False), [data, labels]),
             "train_loss": (self._loss(case, train=True), [data, labels]),
         }
-        if case.accuracy is None:
-            del functions["accuracy"]
+        absent = [*(["accuracy"] if case.accuracy is None else []), *(LOSSES if case.served_only else [])]
+        functions = {name: known for name, known in functions.items() if name not in absent}
         if only is not None and case.trunk is not None:
             functions |= {n: (self._features(case, n == FEATURES_TRAIN), [data]) for n in (FEATURES, FEATURES_TRAIN)}
         if only is None or set(only) - {"predict", "accuracy"}:

@@ -73,6 +73,8 @@ def exported(case: Case) -> Iterator[tuple[str, export.Exported]]:
     state = jax.tree_util.tree_map(lambda a: jax.ShapeDtypeStruct(np.shape(a), np.asarray(a).dtype), (params, other))
     data, labels = (abstract(specs, sizes) for specs in (case.data, case.labels))
     yield "predict", export.export(jax.jit(case.predict))(state, data)
+    if case.served_only:
+        return
     key, train = jax.ShapeDtypeStruct((2,), np.uint32), jax.ShapeDtypeStruct((), np.bool_)
     loss = export.export(jax.jit(traced_loss(case)))(*state, key, data, labels, train)
     yield "loss", loss

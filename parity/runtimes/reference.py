@@ -154,6 +154,14 @@ class ReferenceAnswers:
         for member, times in self._beyond_kinks[key]:
             yield self._farther(evaluation, size, member, times)
 
+    def around(self, evaluation: str, size: int) -> Iterator[Answers]:
+        """Yield the oracle's answers to batches and states up to the limit of ulp away; see `parity.scoring.ties`."""
+        from parity.scoring import rules, ties
+
+        if self._with_kinks:
+            for member, times in itertools.product(range(rules.MEMBERS), ties.rays(self._subject.limit)):
+                yield self._farther(evaluation, size, member, times)
+
     def _places_beyond_kinks(self, evaluation: str, size: int) -> Iterator[tuple[int, float]]:
         """Yield the seed of a member of the ensemble and how many times as far it lies, wherever gradients jump."""
         from parity.scoring import kinks, rules

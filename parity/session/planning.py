@@ -54,6 +54,7 @@ class Planner:
     left_out: dict[str, str] = field(default_factory=dict)
     above: dict[str | int, None] = field(default_factory=dict)
     _without_floats: dict[str, frozenset[str]] = field(default_factory=dict)
+    _without_training: dict[str, list[str]] = field(default_factory=dict)
     _followed: dict[str, dict[str, Output]] = field(default_factory=dict)
 
     def items(self, probe: Probe) -> list[PlanItem]:
@@ -67,6 +68,7 @@ class Planner:
             return []
         selected = self.selection.cases.items()
         cases = [case for name, case in selected if not probe.about_pair or name == REFERENCE_CASE]
+        cases = [case for case in cases if not (probe.trains and self._is_served_only(case, probe))]
         planned = [item for case in cases for item in probe.plan(self._scope(case, probe), probe)]
         found = []
         for item in planned:
@@ -76,6 +78,16 @@ class Planner:
             else:
                 found.append(msgspec.structs.replace(item, level=highest(*levels.values())))
         return found
+
+    def _is_served_only(self, case: Case, probe: Probe) -> bool:
+        if case.served_only:
+            without = self._without_training.setdefault(case.name, [])
+            without.append(probe.name)
+            self.left_out[f"training of {case.name}"] = (
+                f"{case.name}: {', '.join(without)} left out: the case is served only, with no probe of a loss and "
+                "Training(epochs=0)"
+            )
+        return case.served_only
 
     def _has(self, level: str) -> bool:
         """Return whether this run has what belongs to `level`."""

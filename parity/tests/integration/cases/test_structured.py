@@ -1,5 +1,6 @@
 """Nested inputs and outputs, sizes with names, outputs of every kind: they pass, and what is planted in them fails."""
 
+import dataclasses
 import itertools
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity import Batch, Dataset, Training
+from parity import Batch, Dataset, Training, records
 from parity.cases import layout, symbols
 from parity.cases.case import Case
 from parity.cases.layout import FIXED, OTHER, ROWS, WHOLE, Output
@@ -29,11 +30,13 @@ from parity.probes.relations import PROBE as RELATIONS
 from parity.probes.relations import relations
 from parity.probes.seeded_defects import defects, result
 from parity.records import FAIL, PASS
+from parity.runtimes.base import FixedAnswers
 from parity.runtimes.saved_model import SavedModel
 from parity.runtimes.subject import Subject
 from parity.session.planning import Planner
 from parity.session.selection import Selection
-from parity.tests.support import structured, tiny
+from parity.tests.support import samples, structured, tiny
+from parity.tests.support.documents import CHAPTERS, Document
 from parity.tests.support.scores import results
 
 pytestmark = pytest.mark.slow
@@ -373,3 +376,57 @@ def test_sizes_of_predictions_have_an_order_of_their_own_and_both_parts_of_compl
     found = Steps().scalars(PREDICT, one)
     assert list(found) == ["predicted a", "predicted b"]
     assert found["predicted b"] == Steps().scalars(PREDICT, {"b": np.array([5.0])})["predicted b"]
+
+
+def test_a_case_that_is_served_only_needs_no_loss_and_no_gradient(tmp_path):
+    out, case = tmp_path / "out", f"{structured.__file__}:served"
+    done = samples.inside(
+        "run", f"--case={case}", "--level=quick", "--runtime=saved_model", f"--out={out}", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = records.read(out)
+    assert {check.test for check in run.checks} == {"predict", "state", "artifact"}
+    assert any("training" in text and "served only" in text for text in run.environment["left_out"])
+    with pytest.raises(CaseError, match="'structured' has no loss"):
+        structured.made(loss=None)
+
+
+def test_the_case_of_the_chapter_is_asked_at_every_size(tmp_path):
+    [text] = [
+        block.text for block in Document(CHAPTERS["your-model"]).blocks("python") if "class Sentence" in block.text
+    ]
+    (tmp_path / "sentences.py").write_text(text)
+    done = samples.inside("run", "--case=sentences.py:case", "--level=quick", "--out=out", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = records.read(tmp_path / "out")
+    assert {check.variant for check in run.checks if check.probe == "predict"} == {"", "t=8", "t=20"}
+    [check] = [c for c in run.checks if (c.item, c.leaf) == ("test_predict[sentences-saved_model-b13-t=8]", "scores")]
+    assert "predict[sentences-saved_model-b13-t=8]" in check.repeat
+    assert "t=8" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_an_integer_may_differ_where_the_oracle_is_at_a_boundary(subject_of):
+    """The value of one element is put a few ulp from where it is rounded the other way."""
+    found = subject_of(tiny.tiny)
+    value = found.kept("jax", "predict", SIZE)["predict"]["output"][5, 1]
+    scale = float((np.floor(value * 2000) + 0.5) / value)
+
+    def predict(state, data):
+        scores = tiny.predict(state, data)
+        return {"scores": scores, "rounded": jnp.round(scores * scale).astype(jnp.int32)}
+
+    case = tiny.case(predict=predict)
+    planted = subject_of(case, trained=dataclasses.replace(found.trained, case=case))
+    right = planted.kept("jax", "predict", SIZE)["predict"]
+
+    def statuses(*elements):
+        wrong = {**right, "rounded": right["rounded"].copy()}
+        for element, by in elements:
+            wrong["rounded"][element] += by
+        answered = FixedAnswers(planted.runtime("saved_model"), {"predict": wrong})
+        return bad(results(planted.with_runtimes({"saved_model": answered}), "predict", "saved_model"))
+
+    other = -1 if right["rounded"][5, 1] > np.floor(value * scale) else 1
+    assert statuses() == statuses(((5, 1), other)) == {}
+    assert set(statuses(((5, 1), -other))) == {"rounded"}
+    assert set(statuses(((5, 1), other), ((6, 1), 1))) == {"rounded"}
