@@ -152,6 +152,11 @@ def signature_name(leaf: str, kind: str = SOLE) -> str:
     return name if name[:1].isalpha() else f"{kind}_{name}"
 
 
+def written(sizes: Mapping[str, int]) -> str:
+    """Return sizes as the variant of a plan item names them, such as `s=7,t=15`."""
+    return ",".join(f"{name}={size}" for name, size in sizes.items())
+
+
 @dataclass(frozen=True)
 class Batch:
     """Examples of a case.
@@ -182,6 +187,11 @@ class Batch:
         pairs = zip(arrays, self._each_spec(), strict=True)
         found = {name: array.shape[spec.axis(name)] for array, spec in pairs for name in sorted(spec.symbols)}
         return {BATCH: found.pop(BATCH, 0), **dict(sorted(found.items()))}
+
+    @property
+    def lengths(self) -> str:
+        """The sizes beside the batch size, such as `s=7,t=15`; empty where there are none."""
+        return written({name: size for name, size in self.sizes.items() if name != BATCH})
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from parity.cases.case import Case
 from parity.cases.constraints import mentioned, violated
-from parity.cases.specs import BATCH, Spec, by_name
+from parity.cases.specs import BATCH, Spec, by_name, written
 from parity.core.errors import CaseError
 
 
@@ -92,12 +92,10 @@ def _smaller(case: Case, name: str, sizes: Mapping[str, int]) -> int:
     return min(allowed, key=lambda v: (v % 2 == 0, abs(2 * v - own), v), default=0)
 
 
-def written(sizes: Mapping[str, int]) -> str:
-    """Return sizes as the variant of a plan item names them, such as `s=7,t=15`."""
-    return ",".join(f"{name}={size}" for name, size in sizes.items())
-
-
 def read(variant: str) -> dict[str, int]:
     """Invert `written`; empty where a variant names no sizes."""
     pairs = [part.partition("=") for part in variant.split(",")]
     return {name: int(size) for name, sign, size in pairs if sign and size.isdecimal()}
+
+
+__all__ = ["batch_sizes", "names", "of", "read", "require_allowed", "variants", "violated", "within", "written"]

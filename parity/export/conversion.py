@@ -7,7 +7,7 @@ size. Wrapped in different ways it is three runtimes; saved, it is the artifact 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import tensorflow as tf
 from parity.cases import symbols
 from parity.cases.case import Case, State
 from parity.cases.functions import leaf_name
-from parity.cases.specs import BATCH, SOLE, Spec, Specs, by_name, like, outputs, signature_name
+from parity.cases.specs import BATCH, SOLE, Batch, Spec, Specs, by_name, like, outputs, signature_name
 from parity.compat import readers, remedies, writer
 from parity.compat.handshake import Reader
 from parity.core.environment import versions
@@ -326,10 +326,11 @@ def write_bundle(
     path: Path,
     case: Case,
     state: State,
-    batches: dict[int, Any],
+    batches: Mapping[int, Batch],
     fill: Callable[[Path], None],
     readable_by: str | None = None,
     also_readable_by: str | None = None,
+    further: Iterable[Batch] = (),
 ) -> None:
     """Export `case` into a new bundle.
 
@@ -341,6 +342,7 @@ def write_bundle(
         fill: called with the folder, to add answers and budgets.
         readable_by: the requirement of the remedy under which it is exported; None for jax's default.
         also_readable_by: that of the remedy under which it is exported once more, into `remedied`.
+        further: the examples to store that have other sizes beside the batch size.
     """
     sizes = tuple(batches)
     wrote = handshake(case) if also_readable_by else vars(writer.describe())
@@ -350,4 +352,6 @@ def write_bundle(
             save(case, state, folder / bundles.REMEDIED, also_readable_by)
         for size, batch in batches.items():
             bundles.save_inputs(folder, size, batch.map(np.asarray))
+        for batch in further:
+            bundles.save_inputs(folder, batch.size, batch.map(np.asarray), batch.lengths)
         fill(folder)

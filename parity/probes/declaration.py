@@ -11,7 +11,7 @@ from parity.cases.case import TEST_SET, Case
 from parity.cases.specs import Answer
 from parity.records import NO_DEVICE, QUICK, STANDARD, PlanItem
 from parity.runtimes import registry
-from parity.runtimes.base import ANY_BATCH, ARTIFACT, FIRST_CPU, REFERENCE, VIRTUAL_CPUS, Answers, Capabilities, Runtime
+from parity.runtimes.base import ARTIFACT, FIRST_CPU, REFERENCE, VIRTUAL_CPUS, Answers, Capabilities, Runtime
 
 if TYPE_CHECKING:
     from parity.cases.layout import Output
@@ -171,7 +171,7 @@ def every_runtime(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
                 ident = size_id(f"{scope.case.name}-{runtime.name}", size, devices)
                 level = scope.levels.get(size, QUICK)
                 yield scope.item(probe.name, probe.name, runtime.name, size, ident=ident, devices=devices, level=level)
-        if probe.name in AT_FURTHER_SIZES and can.batch == ANY_BATCH:
+        if probe.name in AT_FURTHER_SIZES:
             yield from _at_further_sizes(scope, probe, runtime.name)
 
 

@@ -214,8 +214,15 @@ class Subject:
         sizes = {r.batch_size for requests in self._announced.values() for r in requests} | set(self._batches)
         with self.ledger.spend(FRAMEWORKS):
             batches = {size: self.batch(size) for size in sorted(sizes or {self._least()})}
-            conversion.write_bundle(path, self.case, trained.state, batches, lambda folder: None, readable_by)
+            conversion.write_bundle(
+                path, self.case, trained.state, batches, lambda folder: None, readable_by, further=self._further()
+            )
         return path
+
+    def _further(self) -> list[Batch]:
+        """Return the announced batches that have other sizes than the examples."""
+        found = {(batch.size, batch.lengths): batch for other in self._at.values() for batch in other._batches.values()}
+        return list(found.values())
 
     def _try(self, path: Path) -> list[RuntimeFailureError]:
         """Return how TensorFlow fails on the bundle at `path`, each announced evaluation tried once."""
@@ -265,9 +272,14 @@ class Subject:
 
     def announce(self, items: Iterable[PlanItem]) -> None:
         """Announce the plan items that runtimes will answer, so that a separate process can start early."""
+        from parity.cases import symbols
+
         for item in items:
             try:
-                request = Request(EVALUATION_OF[item.probe], self.batch(item.batch_size).size, device_of(item))
+                self.batch(item.batch_size)
+                batch = self.at(symbols.read(item.sizes)).batch(item.batch_size)
+                lengths = batch.lengths if item.sizes else ""
+                request = Request(EVALUATION_OF[item.probe], batch.size, device_of(item), lengths)
             except InputError:
                 continue  # raised again by the item's own test
             requests = self._announced.setdefault(item.runtime, [])

@@ -189,9 +189,9 @@ def test_further_values_are_planned_with_their_sizes_in_id_and_variant():
 
     found = {p: [i for i in planner(CASE).items(probes()[p]) if i.variant] for p in CASE.probes}
     assert {probe: len(items) for probe, items in found.items() if items} == {
-        "predict": 2, "eval_loss": 2, "train_loss": 2,
+        "predict": 3, "eval_loss": 3, "train_loss": 3,
     }  # fmt: skip
-    first, second = found["predict"]
+    first, second, _ = found["predict"]
     assert (first.item, second.item) == (
         "test_predict[structured-jax-b13-t=7]", "test_predict[structured-saved_model-b13-t=7]",
     )  # fmt: skip
@@ -233,7 +233,14 @@ def test_what_is_flattened_comes_back(tree):
         return {"found": data, "shift": [state]}
 
     case = Case(
-        "mine", lambda key: ({}, {}), None, predict, {"first": Spec("b"), "tree": tree}, tree, None, probes=("predict",)
+        "mine",
+        lambda key: ({}, {}),
+        print,
+        predict,
+        {"first": Spec("b"), "tree": tree},
+        tree,
+        None,
+        probes=("predict",),
     )
     flat = prepared(case)
     given_ = {"first": Spec("b"), "tree": tree}
@@ -396,10 +403,12 @@ def test_the_case_of_the_chapter_is_asked_at_every_size(tmp_path):
         block.text for block in Document(CHAPTERS["your-model"]).blocks("python") if "class Sentence" in block.text
     ]
     (tmp_path / "sentences.py").write_text(text)
-    done = samples.inside("run", "--case=sentences.py:case", "--level=quick", "--out=out", cwd=tmp_path)
+    runtimes = [f"--runtime={name}" for name in ("jax", "jax_float64", "saved_model", "saved_model_fresh")]
+    done = samples.inside("run", "--case=sentences.py:case", "--level=quick", *runtimes, "--out=out", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     run = records.read(tmp_path / "out")
     assert {check.variant for check in run.checks if check.probe == "predict"} == {"", "t=8", "t=20"}
+    assert {c.runtime for c in run.checks if c.variant == "t=8"} == {option.partition("=")[2] for option in runtimes}
     [check] = [c for c in run.checks if (c.item, c.leaf) == ("test_predict[sentences-saved_model-b13-t=8]", "scores")]
     assert "predict[sentences-saved_model-b13-t=8]" in check.repeat
     assert "t=8" in (tmp_path / "out" / "index.html").read_text()

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from parity.cases import loading
-from parity.cases.case import PROBES, Case, Limit
+from parity.cases.case import PROBES, Case, Limit, Training
 from parity.cases.specs import Batch, Spec
 from parity.core.errors import CaseError
 from parity.tests.support import samples
@@ -19,7 +19,7 @@ from parity.cases.specs import Batch, Spec
 
 examples = Batch(np.zeros((4, 2), np.float32), np.zeros(4, np.int32))
 mine = Case(
-    name="mine", init=None, loss=None, predict=None, data=Spec("b", 2), labels=Spec("b", dtype="int32"),
+    name="mine", init=None, loss=print, predict=None, data=Spec("b", 2), labels=Spec("b", dtype="int32"),
     dataset=lambda: Dataset(examples, examples), probes=("predict",),
 )
 """
@@ -114,7 +114,7 @@ def test_an_unknown_built_in_is_refused_with_those_there_are(name):
 
 
 def made(**changes):
-    known = {"name": "mine", "init": None, "loss": None, "predict": None, "dataset": None, "probes": ("predict",)}
+    known = {"name": "mine", "init": None, "loss": print, "predict": None, "dataset": None, "probes": ("predict",)}
     return Case(**{**known, "data": Spec("b", 2), "labels": Spec("b"), **changes})
 
 
@@ -154,6 +154,15 @@ def test_an_input_that_is_no_spec_is_refused(wrong):
 def test_a_case_without_the_batch_is_refused_when_it_is_loaded(tmp_path):
     path = written(tmp_path, GOOD.replace('"b", 2', '"t", 2'))
     assert_refused(f"{path}:mine", r"data float32\[t, 2\] does not carry the batch size")
+
+
+def test_a_case_without_a_loss_is_served_only():
+    with pytest.raises(CaseError, match=r"'mine' has no loss. Give loss=..., or have it served only: .*epochs=0"):
+        made(loss=None)
+    served = made(loss=None, training=Training(epochs=0))
+    assert (served.served_only, made().served_only) == (True, False)
+    with pytest.raises(CaseError, match="has no loss"):
+        made(loss=None, training=Training(epochs=0), probes=("predict", "eval_loss"))
 
 
 @pytest.mark.parametrize("constraints", ["t >= 8", ("t > 8",)])

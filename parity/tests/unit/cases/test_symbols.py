@@ -13,7 +13,7 @@ from parity.core.errors import CaseError
 
 def case(*constraints, data=None, values=None):
     return Case(
-        "mine", None, None, None, data or {"x": Spec("t", "b", 4), "y": Spec("b", "s")}, None, None,
+        "mine", None, print, None, data or {"x": Spec("t", "b", 4), "y": Spec("b", "s")}, None, None,
         probes=("predict",), constraints=constraints, symbols=values or {},
     )  # fmt: skip
 
