@@ -113,8 +113,10 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
             f"case {case.name!r} has the probe 'batch_stats' and no other state. Leave the probe out of probes=(...)."
         )
     require_finite(case, state, "before training")
-    for batch in _examples(case, dataset.test):
-        _check_functions(case, state, batch)
+    first, *others = _examples(case, dataset.test)
+    _check_functions(case, state, first)
+    for batch in others if jax.tree_util.tree_leaves(state.other) and not case.served_only else ():
+        _check_loss(case, state, batch, train=True)
 
 
 def _examples(case: Case, test: Batch) -> Iterator[Batch]:
@@ -129,7 +131,9 @@ def _examples(case: Case, test: Batch) -> Iterator[Batch]:
     yield from (test.take(smallest[0]).sliced(sizes) for sizes in symbols.variants(case, own))
 
 
-def _check_functions(case: Case, state: State, batch: Batch) -> None:
+def _tracing(case: Case, batch: Batch) -> Callable[..., Any]:
+    """Return a function that traces a function of the case for `batch`, and names it where it raises."""
+
     def traced(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return jax.eval_shape(function, *arguments)
@@ -142,33 +146,42 @@ def _check_functions(case: Case, state: State, batch: Batch) -> None:
                 f"{symbols.written(batch.sizes)}. Correct the spec and the data, or the function."
             ) from error
 
+    return traced
+
+
+def _check_functions(case: Case, state: State, batch: Batch) -> None:
+    traced = _tracing(case, batch)
     for train in () if case.served_only else (False, True):
-        out = traced("loss", lambda *a, t=train: case.loss(*a, t), *state, batch.data, batch.labels)
-        if not isinstance(out, tuple) or len(out) != 2:
-            raise CaseError(
-                f"case {case.name!r}: loss must return (loss, new_other_state), it returns {type(out).__name__}."
-            )
-        loss, other = out
-        if getattr(loss, "shape", None) != () or not jax.numpy.issubdtype(loss.dtype, jax.numpy.floating):
-            raise CaseError(
-                f"case {case.name!r}: the loss is {loss}, expected a float scalar. Take the mean over the batch."
-            )
-        before = jax.tree_util.tree_structure(state.other)
-        if jax.tree_util.tree_structure(other) != before:
-            raise CaseError(
-                f"case {case.name!r}: loss turns other_state {before} into {jax.tree_util.tree_structure(other)}."
-            )
-        old, new = (_layout(tree, dtypes=True) for tree in (state.other, other))
-        for leaf in (name for name in old if old[name] != new[name]):
-            raise CaseError(
-                f"case {case.name!r}: loss turns {leaf} of other_state from {_described(old[leaf])} into "
-                f"{_described(new[leaf])} at {symbols.written(batch.sizes)}. Keep its shape and dtype at every size."
-            )
+        _check_loss(case, state, batch, train)
     if case.accuracy is not None:
         _check_accuracy(case, traced, state, batch)
     out = traced("predict", lambda *a: case.predict((a[0], a[1]), a[2]), state.params, state.other, batch.data)
     if not outputs(out) or not all(hasattr(leaf, "shape") for leaf in outputs(out).values()):
         raise CaseError(f"case {case.name!r}: predict returns {out}, expected an array or a pytree of arrays.")
+
+
+def _check_loss(case: Case, state: State, batch: Batch, train: bool) -> None:
+    out = _tracing(case, batch)("loss", lambda *a: case.loss(*a, train), *state, batch.data, batch.labels)
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise CaseError(
+            f"case {case.name!r}: loss must return (loss, new_other_state), it returns {type(out).__name__}."
+        )
+    loss, other = out
+    if getattr(loss, "shape", None) != () or not jax.numpy.issubdtype(loss.dtype, jax.numpy.floating):
+        raise CaseError(
+            f"case {case.name!r}: the loss is {loss}, expected a float scalar. Take the mean over the batch."
+        )
+    before = jax.tree_util.tree_structure(state.other)
+    if jax.tree_util.tree_structure(other) != before:
+        raise CaseError(
+            f"case {case.name!r}: loss turns other_state {before} into {jax.tree_util.tree_structure(other)}."
+        )
+    old, new = (_layout(tree, dtypes=True) for tree in (state.other, other))
+    for leaf in (name for name in old if old[name] != new[name]):
+        raise CaseError(
+            f"case {case.name!r}: loss turns {leaf} of other_state from {_described(old[leaf])} into "
+            f"{_described(new[leaf])} at {symbols.written(batch.sizes)}. Keep its shape and dtype at every size."
+        )
 
 
 def _described(layout: tuple[Any, ...]) -> str:
