@@ -144,7 +144,7 @@ def test_a_permutation_commutes_with_no_reversal_and_no_shift():
 def test_integers_are_not_made_extreme():
     found = padding._extreme(np.arange(4, dtype=np.int32), 2, 0)
     assert found.tolist() == [0, 1, 2, 3]
-    wide = padding._extreme(np.ones((3, 2), np.float32), 1)
+    wide = padding._extreme(np.ones((3, 2), np.float32), 1, 0)
     assert np.isfinite(wide).all()
     assert (np.abs(wide[1:]) == np.finfo(np.float32).max).all()
 
