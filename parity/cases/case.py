@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from parity.cases.constraints import mentioned
 from parity.cases.libraries import adapter_of
 from parity.cases.optimizers import Optimizer, Schedule
-from parity.cases.specs import Batch, Spec, Specs, by_name
+from parity.cases.specs import BATCH, Batch, Spec
 from parity.core.errors import CaseError
 
 PROBES = (
@@ -104,6 +105,18 @@ class Limit:
             raise CaseError("Limit.reason is empty. Expected why the case needs a limit of its own.")
 
 
+def _leaves(tree: Any) -> Iterator[Any]:
+    """Yield the leaves of dicts, lists, tuples and None; what else is a pytree only JAX knows, see `structure`."""
+    if isinstance(tree, Mapping):
+        for value in tree.values():
+            yield from _leaves(value)
+    elif isinstance(tree, list | tuple):
+        for value in tree:
+            yield from _leaves(value)
+    elif tree is not None and (isinstance(tree, Spec | type) or not hasattr(tree, "__dict__")):
+        yield tree
+
+
 @dataclass(frozen=True)
 class Case:
     """A model with data: pure functions over pytrees, which JAX can trace with a symbolic batch size b.
@@ -115,11 +128,13 @@ class Case:
             statistics, or typed PRNG keys; `{}` if there are none.
         loss: `loss(params, other_state, rng, data, labels, train) -> (loss, new_other_state)`. `loss` is a float
             scalar, the mean over the batch; `new_other_state` has the structure, shapes and dtypes of `other_state`.
-            `rng` is a key [2] uint32, `train` a Python bool.
-        predict: `predict((params, other_state), data) -> array or dict of arrays`, each [b, ...]. Floats, complex
-            numbers and integers are scored, each by its kind.
-        data: `Spec` of the input, or a dict of them by name, all [b, ...].
-        labels: `Spec` of the labels likewise.
+            `rng` is a key [2] uint32, `train` a Python bool. None for a case that is `served_only`.
+        predict: `predict((params, other_state), data) -> outputs`, an array or a pytree of them. Outputs need not carry
+            the batch: a temperature or a table does not. Floats, complex numbers, integers and truth values are scored,
+            each by its kind. Outputs are named by path: `scores`, `head/a`, `0`; one array alone is `output`.
+        data: `Spec` of the input, or a pytree of them: dict, list, tuple, NamedTuple, or what JAX has registered. At
+            least one carries the batch. Inputs are named by path, as outputs are; one array alone is `data`.
+        labels: `Spec` of the labels likewise; None where `loss` needs none.
         dataset: `dataset() -> Dataset`, arrays as `data` and `labels` describe them; the same at every call.
         accuracy: `accuracy((params, other_state), data, labels) -> scalar`, a float: the share of the batch for which
             the largest of the scores that `predict` gives is the labelled one.
@@ -131,18 +146,23 @@ class Case:
         frozen: the leaves of the state that training must leave as they are: patterns of their names, such as
             ("encoder/*", "scale"), or a function that says of a name whether it is one. Every other parameter must
             move, and every other float of `other_state`.
+        constraints: what the sizes in the specs must satisfy, as `jax.export.symbolic_shape` takes it, such as
+            `("t >= 8", "mod(t, 4) == 0")`. They hold for all functions, since a name means one size in the whole case.
+        symbols: further values of sizes other than "b", by name, at which the case is asked: `{"t": (8, 31)}`. Of a
+            name that is not here, one smaller value is taken. Examples have the largest; other values are their start.
 
     Raises:
-        CaseError: a name is no identifier, an input is no `Spec`, a probe is unknown, or the probe `accuracy` applies
-            and there is no such function. The functions are checked before the case is trained.
+        CaseError: a name is no identifier, an input is no `Spec`, a constraint is none, a size in `symbols` is no
+            number, a probe is unknown, or the probe `accuracy` applies and there is no such function. The functions are
+            checked before the case is trained.
     """
 
     name: str
     init: Callable[..., Any]
-    loss: Callable[..., Any]
+    loss: Any
     predict: Callable[..., Any]
-    data: Specs
-    labels: Specs
+    data: Any
+    labels: Any
     dataset: Callable[[], Dataset]
     accuracy: Callable[..., Any] | None = None
     training: Training = Training()
@@ -150,6 +170,8 @@ class Case:
     limit: Limit | None = None
     trunk: Callable[..., Any] | None = None
     frozen: tuple[str, ...] | Callable[[str], bool] = ()
+    constraints: tuple[str, ...] = ()
+    symbols: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def is_frozen(self, leaf: str) -> bool:
         """Return whether training must leave the leaf of that name as it is."""
@@ -157,25 +179,46 @@ class Case:
             return bool(self.frozen(leaf))
         return any(fnmatch.fnmatchcase(leaf, pattern) for pattern in self.frozen)
 
+    @property
+    def served_only(self) -> bool:
+        """Whether it is neither trained nor asked for a loss: `loss` is not called, and need not have a gradient."""
+        return not self.training.epochs and not set(self.probes) - {"predict", "accuracy"}
+
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise CaseError(f"case {self.name!r}: expected a name of letters, digits and underscores.")
+        self._check_functions()
+        self._check_inputs()
+        self._check_choices()
+
+    def _check_functions(self) -> None:
         for name in ("init", "loss", "predict"):
             if adapter := adapter_of(getattr(self, name)):
                 raise CaseError(
                     f"case {self.name!r}: {name} is {getattr(self, name)!r}, expected a pure function. "
                     f"parity.{adapter} makes a case of such a model."
                 )
-        for name, spec in (*by_name(self.data).items(), *by_name(self.labels).items()):
-            if not isinstance(spec, Spec):
+
+    def _check_inputs(self) -> None:
+        for kind in ("data", "labels"):
+            for leaf in _leaves(getattr(self, kind)):
+                if not isinstance(leaf, Spec):
+                    raise CaseError(
+                        f"case {self.name!r}: {kind} has {leaf!r}, expected a Spec, or a pytree of them. Give "
+                        'Spec("b", ...) for every array; None where there are no labels.'
+                    )
+        for name, values in self.symbols.items():
+            if name == BATCH or not all(type(value) is int and value > 0 for value in values):
                 raise CaseError(
-                    f"case {self.name!r}: input {name!r} is {spec!r}, expected a Spec. Give every array a name of its "
-                    "own in one dict; nested inputs are not supported."
+                    f"case {self.name!r}: symbols has {name!r}: {values!r}. Expected whole numbers above 0 for a size "
+                    "other than the batch size, such as {'t': (8, 31)}; --batch-size sets that one."
                 )
-            if not name.isidentifier():
-                raise CaseError(
-                    f"case {self.name!r}: input {name!r}; expected a name of letters, digits and underscores."
-                )
+        if isinstance(self.constraints, str):
+            raise CaseError(f"case {self.name!r}: constraints={self.constraints!r}, expected a tuple of such texts.")
+        for text in self.constraints:
+            mentioned(text)
+
+    def _check_choices(self) -> None:
         if not isinstance(self.limit, Limit | None):
             raise CaseError(f"case {self.name!r}: limit={self.limit!r}, expected parity.Limit(score, reason).")
         if not callable(self.frozen) and not (
@@ -188,6 +231,11 @@ class Case:
         unknown = [probe for probe in self.probes if probe not in PROBES]
         if unknown or not self.probes:
             raise CaseError(f"case {self.name!r}: unknown probes {unknown}; expected some of {', '.join(PROBES)}.")
+        if self.loss is None and not self.served_only:
+            raise CaseError(
+                f"case {self.name!r} has no loss. Give loss=..., or have it served only: "
+                'probes=("predict",) and training=Training(epochs=0).'
+            )
         if "accuracy" in self.probes and self.accuracy is None:
             raise CaseError(
                 f"case {self.name!r} has the probe 'accuracy' and no function for it. "

@@ -5,19 +5,21 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 import optax
 
+from parity.cases import symbols
 from parity.cases.case import Case, Dataset, State
 from parity.cases.functions import leaf_name
 from parity.cases.keys import is_typed_key
 from parity.cases.libraries import adapter_of
-from parity.cases.specs import Batch, described, outputs, validate
-from parity.core.errors import CaseError
+from parity.cases.specs import BATCH, Batch, described, outputs
+from parity.core.errors import CaseError, ParityError
 from parity.core.tracebacks import raised
 
 
@@ -100,12 +102,9 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
     """Check that the case is what its specs say, before anything is compiled.
 
     Raises:
-        CaseError: a parameter is not floating-point or not finite, the loss is not a float scalar, the structure of
-            the other state changes, or `predict` does not answer with a row per example.
-        InputError: the examples do not fill the specs.
+        CaseError: a parameter is not floating-point or not finite, the loss is not a float scalar, the other state
+            changes its structure, shapes or dtypes, or `predict` does not answer with arrays.
     """
-    for part in (dataset.train, dataset.test):
-        validate(part, case.data, case.labels, f"case {case.name!r}")
     if not jax.tree_util.tree_leaves(state.params):
         raise CaseError(f"case {case.name!r} has no parameters. Expected at least one float array.")
     for path, leaf in jax.tree_util.tree_flatten_with_path(state.params)[0]:
@@ -127,7 +126,10 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
             f"case {case.name!r} has the probe 'batch_stats' and no other state. Leave the probe out of probes=(...)."
         )
     require_finite(case, state, "before training")
-    _check_functions(case, state, dataset.test.take(min(2, dataset.test.size)))
+    first, *others = _examples(case, dataset.test)
+    _check_functions(case, state, first)
+    for batch in others if jax.tree_util.tree_leaves(state.other) and not case.served_only else ():
+        _check_loss(case, state, batch, train=True)
 
 
 def _check_frozen(case: Case, state: State) -> None:
@@ -145,49 +147,68 @@ def _check_frozen(case: Case, state: State) -> None:
         raise CaseError(f"case {case.name!r}: no leaf is frozen by {pattern}. Expected a name such as {expected}.")
 
 
-def _check_functions(case: Case, state: State, batch: Batch) -> None:
+def _examples(case: Case, test: Batch) -> Iterator[Batch]:
+    """Yield examples at every value of the sizes but the batch size, and at two of that one."""
+    own = test.sizes
+    for size in (test.size, case.training.batch_size):
+        if unmet := symbols.violated(case.constraints, {**own, BATCH: size}):
+            where = "Training(batch_size=...)" if size != test.size else "the number of examples in the test set"
+            raise CaseError(f"case {case.name!r}: b={size}, {where}, does not satisfy the constraint {unmet!r}.")
+    smallest = list(itertools.islice(symbols.batch_sizes(case.constraints, own, test.size), 2))
+    yield from (test.take(size) for size in smallest)
+    yield from (test.take(smallest[0]).sliced(sizes) for sizes in symbols.variants(case, own))
+
+
+def _tracing(case: Case, batch: Batch) -> Callable[..., Any]:
+    """Return a function that traces a function of the case for `batch`, and names it where it raises."""
+
     def traced(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return jax.eval_shape(function, *arguments)
-        except CaseError:
+        except ParityError:
             raise
         except Exception as error:
             specs = f"data {described(case.data)} and labels {described(case.labels)}"
             raise CaseError(
                 f"case {case.name!r}: {name} {raised(error)}, of {specs} with "
-                f"b={batch.size}. Correct the spec and the data, or the function."
+                f"{symbols.written(batch.sizes)}. Correct the spec and the data, or the function."
             ) from error
 
-    for train in (False, True):
-        out = traced("loss", lambda *a, t=train: case.loss(*a, t), *state, batch.data, batch.labels)
-        if not isinstance(out, tuple) or len(out) != 2:
-            raise CaseError(
-                f"case {case.name!r}: loss must return (loss, new_other_state), it returns {type(out).__name__}."
-            )
-        loss, other = out
-        if getattr(loss, "shape", None) != () or not jax.numpy.issubdtype(loss.dtype, jax.numpy.floating):
-            raise CaseError(
-                f"case {case.name!r}: the loss is {loss}, expected a float scalar. Take the mean over the batch."
-            )
-        before = jax.tree_util.tree_structure(state.other)
-        if jax.tree_util.tree_structure(other) != before:
-            raise CaseError(
-                f"case {case.name!r}: loss turns other_state {before} into {jax.tree_util.tree_structure(other)}."
-            )
-        old, new = (_layout(tree, dtypes=True) for tree in (state.other, other))
-        for leaf in (name for name in old if old[name] != new[name]):
-            raise CaseError(
-                f"case {case.name!r}: loss turns {leaf} of other_state from {_described(old[leaf])} into "
-                f"{_described(new[leaf])} for {batch.size} examples. Keep its shape and dtype, whatever the batch size."
-            )
+    return traced
+
+
+def _check_functions(case: Case, state: State, batch: Batch) -> None:
+    traced = _tracing(case, batch)
+    for train in () if case.served_only else (False, True):
+        _check_loss(case, state, batch, train)
     if case.accuracy is not None:
         _check_accuracy(case, traced, state, batch)
     out = traced("predict", lambda *a: case.predict((a[0], a[1]), a[2]), state.params, state.other, batch.data)
-    if not all(hasattr(leaf, "shape") for leaf in outputs(out).values()):
-        raise CaseError(f"case {case.name!r}: predict returns {out}, expected an array or a dict of arrays.")
-    if any(not leaf.shape or leaf.shape[0] != batch.size for leaf in outputs(out).values()):
+    if not outputs(out) or not all(hasattr(leaf, "shape") for leaf in outputs(out).values()):
+        raise CaseError(f"case {case.name!r}: predict returns {out}, expected an array or a pytree of arrays.")
+
+
+def _check_loss(case: Case, state: State, batch: Batch, train: bool) -> None:
+    out = _tracing(case, batch)("loss", lambda *a: case.loss(*a, train), *state, batch.data, batch.labels)
+    if not isinstance(out, tuple) or len(out) != 2:
         raise CaseError(
-            f"case {case.name!r}: predict returns {out} for {batch.size} examples, expected [{batch.size}, ...]."
+            f"case {case.name!r}: loss must return (loss, new_other_state), it returns {type(out).__name__}."
+        )
+    loss, other = out
+    if getattr(loss, "shape", None) != () or not jax.numpy.issubdtype(loss.dtype, jax.numpy.floating):
+        raise CaseError(
+            f"case {case.name!r}: the loss is {loss}, expected a float scalar. Take the mean over the batch."
+        )
+    before = jax.tree_util.tree_structure(state.other)
+    if jax.tree_util.tree_structure(other) != before:
+        raise CaseError(
+            f"case {case.name!r}: loss turns other_state {before} into {jax.tree_util.tree_structure(other)}."
+        )
+    old, new = (_layout(tree, dtypes=True) for tree in (state.other, other))
+    for leaf in (name for name in old if old[name] != new[name]):
+        raise CaseError(
+            f"case {case.name!r}: loss turns {leaf} of other_state from {_described(old[leaf])} into "
+            f"{_described(new[leaf])} at {symbols.written(batch.sizes)}. Keep its shape and dtype at every size."
         )
 
 

@@ -23,7 +23,7 @@ def as_data(case: Case) -> Case:
     return replace(
         case,
         init=data.init(),
-        loss=data.of_step(case.loss),
+        loss=case.loss and data.of_step(case.loss),
         predict=data.of_state(case.predict),
         accuracy=case.accuracy and data.of_state(case.accuracy),
         trunk=case.trunk and data.of_step(case.trunk),

@@ -9,7 +9,6 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
-from parity.cases import keys
 from parity.cases.case import Case
 from parity.core.errors import CaseError
 
@@ -30,7 +29,8 @@ def _shipped() -> list[str]:
 def load(name: str) -> Case:
     """Find a case: one of parity, one that a distribution declares as an entry point, or one in a user's file.
 
-    Typed PRNG keys in its other state are kept as their data, uint32.
+    It is `prepared`: typed PRNG keys in its other state are kept as their data, uint32, and nested inputs and outputs
+    as flat ones by leaf name.
 
     Args:
         name: the name of a module in `parity.cases.shipped`, that of an entry point of the group `parity.cases`, or
@@ -42,7 +42,7 @@ def load(name: str) -> Case:
     """
     path, colon, attribute = name.rpartition(":")
     if colon:
-        return keys.as_data(_case_in(_user_module(Path(path)), attribute, path))
+        return prepared(_case_in(_user_module(Path(path)), attribute, path))
     entries = [entry for entry in metadata.entry_points(group=ENTRY_POINTS) if entry.name == name]
     if len(entries) + (name in _shipped()) > 1:
         raise CaseError(
@@ -56,7 +56,18 @@ def load(name: str) -> Case:
             f"no case {name!r}. Expected one of {', '.join(available())}, or path/to/file.py:name for your own."
         )
     where = f"parity.cases.shipped.{name}"
-    return _case_in(importlib.import_module(where), "case", where)  # none has typed keys
+    return _case_in(importlib.import_module(where), "case", where)  # none has typed keys or nested inputs
+
+
+def prepared(case: Case) -> Case:
+    """Return `case` as parity works with it: typed keys in its state as their data, inputs and outputs flat by name.
+
+    Raises:
+        CaseError: an input is no `Spec`, none carries the batch, or two have the same name.
+    """
+    from parity.cases import keys, structure
+
+    return structure.flattened(keys.as_data(case))
 
 
 def _declared(entry: metadata.EntryPoint) -> Case:
@@ -66,10 +77,10 @@ def _declared(entry: metadata.EntryPoint) -> Case:
     except (Exception, SystemExit) as error:
         raise CaseError(f"{where} raised {type(error).__name__} while it was loaded: {error}.") from error
     if isinstance(found, ModuleType):
-        return keys.as_data(_case_in(found, "case", where))
+        return prepared(_case_in(found, "case", where))
     if not isinstance(found, Case):
         raise CaseError(f"{where} is {found!r}, expected a parity.Case, or a module with one that is named 'case'.")
-    return keys.as_data(found)
+    return prepared(found)
 
 
 def _case_in(module: ModuleType, attribute: str, where: str) -> Case:

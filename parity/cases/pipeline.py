@@ -17,7 +17,7 @@ SHUFFLE_BUFFER = 5000
 
 
 class Pipeline:
-    """Batches of a training set: cached, shuffled in each epoch, the remainder dropped.
+    """Batches of a training set: shuffled in each epoch, the remainder dropped.
 
     The order depends on the seed and the epoch alone. So training that is handed over after epoch 3 sees the same
     epoch 4, in this process or another.
@@ -35,16 +35,16 @@ class Pipeline:
                 "Give more examples, or a smaller Training(batch_size=...)."
             )
         with tf.device("CPU:0"):
-            self._cached = tf.data.Dataset.from_tensor_slices((examples.data, examples.labels)).cache()
+            self._indices = tf.data.Dataset.range(examples.size)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of epoch `number`, counted from 0, as numpy arrays."""
         seed = (self._training.seed << 16) + number
         with tf.device("CPU:0"):
-            shuffled = self._cached.shuffle(SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=False)
-            batches = shuffled.batch(self._training.batch_size, drop_remainder=True).prefetch(1)
-            for data, labels in batches.as_numpy_iterator():
-                yield Batch(data, labels)
+            shuffled = self._indices.shuffle(SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=False)
+            batches = shuffled.batch(self._training.batch_size, drop_remainder=True)
+            for chosen in batches.as_numpy_iterator():
+                yield self.examples.rows(chosen)
 
 
 def mnist() -> Dataset:

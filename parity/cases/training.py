@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
 import optax
 
+from parity.cases import symbols
 from parity.cases.case import Case, Dataset, State, Training
 from parity.cases.checking import adapter_advice, check, check_optimizer, require_finite, require_numbers, traced
 from parity.cases.functions import leaf_name
-from parity.cases.specs import MOST_BYTES, Batch
+from parity.cases.specs import MOST_BYTES, Batch, validate
 from parity.core.errors import CaseError, ParityError
 from parity.core.progress import Report, silent
 from parity.core.tracebacks import raised
@@ -140,6 +142,8 @@ def train(
     """
     initial = begin(case)
     check(case, initial, dataset)
+    if case.served_only:
+        return Trained(case, initial, initial, (), 0, batches.steps_per_epoch, math.nan, Metrics())
     total = case.training.epochs * batches.steps_per_epoch
     training, rate = case.training, schedule(case.training, batches.steps_per_epoch)
     optimizer, step, evaluate = compiled or compile_training(case, batches.steps_per_epoch)
@@ -185,18 +189,29 @@ def compile_training(case: Case, steps_per_epoch: int) -> Compiled:
 
 
 def examples(case: Case) -> Dataset:
-    """Return the examples of the case.
+    """Return the examples of the case, which know their specs.
 
     Raises:
-        CaseError: `dataset` raises.
+        CaseError: `dataset` raises or returns something else, or the sizes of its arrays are not allowed.
+        InputError: the examples do not fill the specs.
     """
     try:
-        return case.dataset()
+        found = case.dataset()
     except ParityError:
         raise
     except Exception as error:
         text = f"case {case.name!r}: dataset {raised(error)}. Correct the function, or what it reads."
         raise CaseError(text) from error
+    if not isinstance(found, Dataset) or not all(isinstance(part, Batch) for part in vars(found).values()):
+        raise CaseError(
+            f"case {case.name!r}: dataset returned {found!r:.200}, expected Dataset(Batch(...), Batch(...))."
+        )
+    parts = [part.map(lambda a: np.asarray(a) if isinstance(a, np.generic) else a) for part in vars(found).values()]
+    for part in parts:
+        validate(part, case.data, case.labels, f"case {case.name!r}")
+    known = Dataset(*(replace(part, specs=(case.data, case.labels)) for part in parts))
+    symbols.require_allowed(case, known.test.sizes)
+    return known
 
 
 def begin(case: Case) -> State:

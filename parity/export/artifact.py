@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import absl.logging
 import tensorflow as tf
 
-from parity.cases.specs import Specs, by_name, like
+from parity.cases.specs import Spec, Specs, by_name, like, signature_name
 from parity.core.errors import RuntimeFailureError
 
 Wrap = Callable[[Callable[..., Any], list[Any]], Callable[..., Any]]
@@ -22,10 +22,19 @@ LARGEST_CONSTANT = 64 * 1024
 """In bytes. A larger constant in the graph is a weight that can no longer be trained or replaced."""
 
 
-def tensor_specs(specs: Specs, batch_size: int | None = None) -> Any:
-    """Return `specs` as `tf.TensorSpec`s with that batch size; None for an unknown one."""
-    named = {n: tf.TensorSpec((batch_size, *s.shape[1:]), s.dtype, name=n) for n, s in by_name(specs).items()}
-    return like(specs, named)
+def tensor_specs(specs: Specs, sizes: Mapping[str, int] | None = None) -> Any:
+    """Return `specs` as `tf.TensorSpec`s with those sizes for their names; None for unknown ones."""
+
+    def spec(name: str, found: Spec) -> Any:
+        shape = found.sized(sizes or dict.fromkeys(found.symbols))  # type: ignore[arg-type]
+        return tf.TensorSpec(shape, found.dtype, name=signature_name(name))
+
+    return like(specs, {name: spec(name, found) for name, found in by_name(specs).items()})
+
+
+def served(answer: Mapping[str, Any], kind: str = "output") -> dict[str, Any]:
+    """Return arrays by the names that a signature has for their leaves."""
+    return {signature_name(leaf, kind): array for leaf, array in answer.items()}
 
 
 def eager(function: Callable[..., Any], specs: list[Any]) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ It may also be one compressed file of the same files; see `parity.export.archive
     saved_model/             the SavedModel with every function
     inference/               the SavedModel with `predict` alone
     remedied/                both once more, exported under a remedy, where one was requested
-    inputs/b13.npz           the examples, by batch size
+    inputs/b13.npz           the examples, by batch size; b13-t=8.npz those of further sizes
     answers/, oracle/        JAX's answers in float32 and float64: predict-b13.npz, ...
     budgets.json             the budget of every leaf, and its source
 
@@ -31,7 +31,7 @@ import msgspec
 import numpy as np
 
 from parity import records
-from parity.cases.specs import Answer, Array, Batch, Spec, Specs, by_name, dtype_of, like
+from parity.cases.specs import BATCH, Answer, Array, Batch, Spec, Specs, by_name, dtype_of, like
 from parity.core import storage
 from parity.core.errors import InputError, RecordError, StorageError, UsageError
 from parity.export import archives
@@ -88,6 +88,8 @@ class Signature:
             return {n: Spec(*s["shape"], dtype=s["dtype"]) for n, s in tree.items()}
 
         limit = records.number(data["limit"])
+        if not any(BATCH in spec.symbols for spec in by_name(specs(data["data"])).values()):
+            raise ValueError(f"expected an input that carries the batch size, got {data['data']}")
         if not data["probes"] or not 0 < limit < math.inf:
             raise ValueError(f"expected probes and a positive limit, got {data['probes']} and {limit}")
         return cls(
@@ -133,14 +135,19 @@ class Bundle:
         """The SavedModel with every function."""
         return self.path / "saved_model"
 
-    def batch(self, size: int) -> Batch:
-        """Return the examples of that batch size."""
-        arrays = load_arrays(self.path / "inputs" / f"b{size}.npz")
+    def batch(self, size: int, lengths: str = "") -> Batch:
+        """Return the examples of that batch size, and of those `Batch.lengths` where they are not the examples' own."""
+        arrays = load_arrays(_inputs(self.path, size, lengths))
         named = {
             kind: {k.removeprefix(f"{kind}/"): v for k, v in arrays.items() if k.startswith(f"{kind}/")}
             for kind in ("data", "labels")
         }
-        return Batch(like(self.signature.data, named["data"]), like(self.signature.labels, named["labels"]))
+        specs = self.signature.data, self.signature.labels
+        return Batch(like(specs[0], named["data"]), like(specs[1], named["labels"]), specs)
+
+    def lengths(self, batch: Batch) -> str:
+        """Return under which lengths `batch` is stored; empty where they are the examples' own."""
+        return batch.lengths if _inputs(self.path, batch.size, batch.lengths).is_file() else ""
 
     @property
     def has_answers(self) -> bool:
@@ -237,11 +244,15 @@ def create(
         raise
 
 
-def save_inputs(folder: Path, size: int, batch: Batch) -> None:
-    """Write the examples of one batch size."""
+def _inputs(folder: Path, size: int, lengths: str) -> Path:
+    return folder / "inputs" / f"{'-'.join(filter(None, (f'b{size}', lengths)))}.npz"
+
+
+def save_inputs(folder: Path, size: int, batch: Batch, lengths: str = "") -> None:
+    """Write the examples of one batch size, and of those lengths where they are not the examples' own."""
     named = {f"data/{k}": v for k, v in by_name(batch.data).items()}
     named |= {f"labels/{k}": v for k, v in by_name(batch.labels).items()}
-    save_arrays(folder / "inputs" / f"b{size}.npz", named)
+    save_arrays(_inputs(folder, size, lengths), named)
 
 
 def save_answer(folder: Path, side: str, probe: str, size: int, answer: Answer) -> None:

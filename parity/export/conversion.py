@@ -7,7 +7,7 @@ size. Wrapped in different ways it is three runtimes; saved, it is the artifact 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ import jax
 import numpy as np
 import tensorflow as tf
 
+from parity.cases import symbols
 from parity.cases.case import Case, State
 from parity.cases.functions import leaf_name
-from parity.cases.specs import BATCH, Spec, Specs, by_name, like, outputs
+from parity.cases.specs import BATCH, SOLE, Batch, Spec, Specs, by_name, like, outputs, signature_name
 from parity.compat import readers, remedies, writer
 from parity.compat.handshake import Reader
 from parity.core.environment import versions
@@ -26,8 +27,11 @@ from parity.core.errors import ParityError, RuntimeFailureError
 from parity.export import artifact, bundles
 from parity.export.artifact import FEATURES, FEATURES_TRAIN, Wrap, graph, tensor_specs
 from parity.export.bundles import Signature, StateLeaf
+from parity.export.gradients import differentiable
 from parity.export.programs import CasePrograms, traced_loss
 from parity.scoring.rules import limit_of
+
+LOSSES = ("eval_loss", "train_loss")
 
 
 def without_source_locations() -> None:
@@ -70,7 +74,7 @@ class Exported(tf.Module):
         state: its trained state.
         wrap: makes callables of the functions.
         only: the names of the functions; None for all but those of the trunk.
-        batch_size: the only one for which the functions are converted; None for a symbolic one.
+        sizes: of every name in the specs, the only ones for which the functions are converted; None for symbolic ones.
 
     Attributes:
         state_vars: flat list of variables, parameters first, for fine-tuning.
@@ -85,22 +89,22 @@ class Exported(tf.Module):
         state: State,
         wrap: Wrap,
         only: tuple[str, ...] | None = None,
-        batch_size: int | None = None,
+        sizes: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(name=case.name)
-        self._symbolic = batch_size is None
+        self._symbolic = sizes is None
         leaves, self._tree = jax.tree_util.tree_flatten((state.params, state.other))
         named = zip(state_leaves(state), leaves, strict=True)
         self.state_vars = [tf.Variable(v, trainable=s.trainable, name=variable_name(s.leaf)) for s, v in named]
-        data, labels = tensor_specs(case.data, batch_size), tensor_specs(case.labels, batch_size)
+        data, labels = tensor_specs(case.data, sizes), tensor_specs(case.labels, sizes)
         functions = {
             "predict": (self._predict(case), [data]),
             "accuracy": (self._accuracy(case), [data, labels]),
             "eval_loss": (self._loss(case, train=False), [data, labels]),
             "train_loss": (self._loss(case, train=True), [data, labels]),
         }
-        if case.accuracy is None:
-            del functions["accuracy"]
+        absent = [*(["accuracy"] if case.accuracy is None else []), *(LOSSES if case.served_only else [])]
+        functions = {name: known for name, known in functions.items() if name not in absent}
         if only is not None and case.trunk is not None:
             functions |= {n: (self._features(case, n == FEATURES_TRAIN), [data]) for n in (FEATURES, FEATURES_TRAIN)}
         if only is None or set(only) - {"predict", "accuracy"}:
@@ -115,10 +119,14 @@ class Exported(tf.Module):
     def _shapes(self, specs: Specs) -> Any:
         return _polymorphic(specs) if self._symbolic else "..."
 
+    def _constraints(self, case: Case, *specs: Specs) -> tuple[str, ...]:
+        known = {name for spec in specs for name in symbols.of(spec)}
+        return symbols.within(case.constraints, known) if self._symbolic else ()
+
     def _predict(self, case: Case) -> Callable[..., Any]:
-        converted = convert(
-            lambda p, o, x: case.predict((p, o), x), ["...", "...", self._shapes(case.data)], gradient=False
-        )
+        shapes = ["...", "...", self._shapes(case.data)]
+        constraints = self._constraints(case, case.data)
+        converted = convert(lambda p, o, x: case.predict((p, o), x), shapes, gradient=False, constraints=constraints)
 
         def predict(data: Any) -> Any:
             return converted(*self._trees(), data)
@@ -128,7 +136,8 @@ class Exported(tf.Module):
     def _accuracy(self, case: Case) -> Callable[..., Any]:
         of: Any = case.accuracy
         shapes = ["...", "...", self._shapes(case.data), self._shapes(case.labels)]
-        converted = convert(lambda p, o, x, y: of((p, o), x, y), shapes, gradient=False)
+        constraints = self._constraints(case, case.data, case.labels)
+        converted = convert(lambda p, o, x, y: of((p, o), x, y), shapes, gradient=False, constraints=constraints)
 
         def accuracy(data: Any, labels: Any) -> Any:
             return converted(*self._trees(), data, labels)
@@ -137,7 +146,8 @@ class Exported(tf.Module):
 
     def _loss(self, case: Case, train: bool) -> Callable[..., Any]:
         shapes = ["...", "...", "...", self._shapes(case.data), self._shapes(case.labels), "..."]
-        converted = convert(traced_loss(case), shapes, gradient=True)
+        constraints = self._constraints(case, case.data, case.labels)
+        converted = convert(traced_loss(case), shapes, gradient=True, constraints=constraints)
         split = _key_split()
 
         def train_loss(data: Any, labels: Any) -> Any:
@@ -155,7 +165,13 @@ class Exported(tf.Module):
     def _features(self, case: Case, train: bool) -> Callable[..., Any]:
         function: Any = case.trunk
         shapes = ["...", "...", "...", self._shapes(case.data)]
-        converted = convert(lambda p, o, rng, x: function(p, o, rng, x, train), shapes, gradient=True)
+        constraints = self._constraints(case, case.data)
+        other = jax.tree_util.tree_unflatten(self._tree, self.state_vars)[1]
+        floats = [leaf for leaf in jax.tree_util.tree_leaves(other) if leaf.dtype.is_floating or leaf.dtype.is_complex]
+        converted = convert(
+            lambda p, o, rng, x: function(p, o, rng, x, train), shapes, gradient=True, constraints=constraints,
+            results=[f"({BATCH}, ...)", *["..."] * len(floats)],
+        )  # fmt: skip
         split = _key_split()
 
         def features(data: Any) -> Any:
@@ -186,17 +202,32 @@ def _key_split() -> Callable[..., Any]:
 
 def _polymorphic(specs: Specs) -> Any:
     def shape(spec: Spec) -> str:
-        return f"({BATCH}, ...)" if len(spec.shape) > 1 else f"({BATCH},)"
+        return f"({', '.join(map(str, spec.shape))}{',' if len(spec.shape) == 1 else ''})"
 
     return like(specs, {name: shape(spec) for name, spec in by_name(specs).items()})
 
 
-def convert(function: Callable[..., Any], shapes: list[Any], gradient: bool) -> Callable[..., Any]:
-    """Convert `function` for arguments of those polymorphic shapes, with or without its gradient."""
+def convert(
+    function: Callable[..., Any],
+    shapes: list[Any],
+    gradient: bool,
+    constraints: tuple[str, ...] = (),
+    results: Any = "...",
+) -> Callable[..., Any]:
+    """Convert `function` for arguments of those polymorphic shapes, with or without its gradient.
+
+    `results` are the shapes of those results that have a gradient; `...` where they follow no size.
+    """
     from jax.experimental import jax2tf
 
     without_source_locations()
-    return jax2tf.convert(function, polymorphic_shapes=shapes, with_gradient=gradient)
+    if gradient and constraints:
+        return differentiable(
+            function, shapes, results, lambda f, s: convert(f, s, gradient=False, constraints=constraints)
+        )
+    return jax2tf.convert(
+        function, polymorphic_shapes=shapes, polymorphic_constraints=constraints, with_gradient=gradient
+    )
 
 
 def variable_name(leaf: str) -> str:
@@ -244,10 +275,12 @@ def save_module(module: Exported, case: Case, path: Path, gradients: bool) -> No
     names = list(by_name(case.data))
 
     def serve(**named: Any) -> dict[str, Any]:
-        return outputs(module.predict(like(case.data, {name: named[name] for name in names})))
+        data = like(case.data, {name: named[signature_name(name)] for name in names})
+        return artifact.served(outputs(module.predict(data)))
 
     serving = tf.function(serve, autograph=False)
-    artifact.save(module, path, serving.get_concrete_function(**by_name(tensor_specs(case.data))), gradients)
+    inputs = artifact.served(by_name(tensor_specs(case.data)), SOLE)
+    artifact.save(module, path, serving.get_concrete_function(**inputs), gradients)
 
 
 def program_constants(program: bytes) -> list[int]:
@@ -293,10 +326,11 @@ def write_bundle(
     path: Path,
     case: Case,
     state: State,
-    batches: dict[int, Any],
+    batches: Mapping[int, Batch],
     fill: Callable[[Path], None],
     readable_by: str | None = None,
     also_readable_by: str | None = None,
+    further: Iterable[Batch] = (),
 ) -> None:
     """Export `case` into a new bundle.
 
@@ -308,6 +342,7 @@ def write_bundle(
         fill: called with the folder, to add answers and budgets.
         readable_by: the requirement of the remedy under which it is exported; None for jax's default.
         also_readable_by: that of the remedy under which it is exported once more, into `remedied`.
+        further: the examples to store that have other sizes beside the batch size.
     """
     sizes = tuple(batches)
     wrote = handshake(case) if also_readable_by else vars(writer.describe())
@@ -317,4 +352,6 @@ def write_bundle(
             save(case, state, folder / bundles.REMEDIED, also_readable_by)
         for size, batch in batches.items():
             bundles.save_inputs(folder, size, batch.map(np.asarray))
+        for batch in further:
+            bundles.save_inputs(folder, batch.size, batch.map(np.asarray), batch.lengths)
         fill(folder)

@@ -17,9 +17,10 @@ import jax
 import numpy as np
 from jax import export
 
+from parity.cases import symbols
 from parity.cases.case import Case
+from parity.cases.layout import abstract
 from parity.cases.loading import load
-from parity.cases.specs import BATCH, Spec, Specs, by_name, like
 from parity.compat import writer
 from parity.compat.handshake import Reader, Writer, skewed
 from parity.records import Program
@@ -81,11 +82,11 @@ def traced_loss(case: Case) -> Callable[..., Any]:
 
 def exported(case: Case) -> Iterator[tuple[str, export.Exported]]:
     """Yield predictions, and the loss with its gradient, by name."""
-    params, other = state_shapes(case)
-    size = export.symbolic_shape(BATCH)[0]
-    state = jax.tree_util.tree_map(_shape, (params, other))
-    data, labels = (_shapes(specs, size) for specs in (case.data, case.labels))
+    sizes, state = _symbolic(case), jax.tree_util.tree_map(_shape, tuple(state_shapes(case)))
+    data, labels = (abstract(specs, sizes) for specs in (case.data, case.labels))
     yield "predict", export.export(jax.jit(case.predict))(state, data)
+    if case.served_only:
+        return
     key, train = jax.ShapeDtypeStruct((2,), np.uint32), jax.ShapeDtypeStruct((), np.bool_)
     loss = export.export(jax.jit(traced_loss(case)))(*state, key, data, labels, train)
     yield "loss", loss
@@ -105,11 +106,11 @@ def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype)
 
 
-def _shapes(specs: Specs, size: Any) -> Any:
-    def shape(spec: Spec) -> Any:
-        return jax.ShapeDtypeStruct((size, *spec.shape[1:]), np.dtype(spec.dtype))
-
-    return like(specs, {name: shape(spec) for name, spec in by_name(specs).items()})
+def _symbolic(case: Case) -> dict[str, Any]:
+    """Return a symbolic size for every name in the specs, all in one scope with the constraints."""
+    names = sorted({*symbols.of(case.data), *symbols.of(case.labels)})
+    scope = export.SymbolicScope(case.constraints)
+    return dict(zip(names, export.symbolic_shape(",".join(names), scope=scope), strict=True))
 
 
 if __name__ == "__main__":

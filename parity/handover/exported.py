@@ -57,7 +57,8 @@ class Trainable(Exported):
             return {name: jax.tree_util.tree_leaves(tree) for name, tree in found.items()}
 
         shapes = ["...", "...", "...", "...", "...", self._shapes(case.data), self._shapes(case.labels)]
-        converted = export.convert(flat, shapes, gradient=False)
+        constraints = self._constraints(case, case.data, case.labels)
+        converted = export.convert(flat, shapes, gradient=False, constraints=constraints)
 
         def train_step(data: Any, labels: Any) -> dict[str, Any]:
             moments = jax.tree_util.tree_unflatten(self._optimizer_tree, self.optimizer_vars)

@@ -70,7 +70,8 @@ class Handover:
         def part(kind: str, specs: Specs) -> Any:
             return like(specs, {name: arrays[f"{kind}/{name}"] for name in by_name(specs)})
 
-        return Batch(part("data", self.signature.data), part("labels", self.signature.labels))
+        specs = self.signature.data, self.signature.labels
+        return Batch(part("data", specs[0]), part("labels", specs[1]), specs)
 
     def batches(self, pipeline: Batches) -> Iterator[Batch]:
         """Yield the batches after the hand-over, from a pipeline that must give those that JAX would see.

@@ -102,6 +102,11 @@ def trunk(case: Case, state: State, dataset: Dataset) -> Trunk:
         raise CaseError(
             f"case {case.name!r} has no trunk to fuse with. Give trunk=..., the network up to its last layer."
         )
+    if late := [name for name, spec in by_name(case.data).items() if spec.axis() != 0]:
+        raise CaseError(
+            f"case {case.name!r}: the batch is not the first dimension of input {late[0]!r}, as Keras has it. Leave "
+            "trunk=... out, or put the batch first."
+        )
     classes = _classes(case, dataset)
     data = dataset.test.take(1).data
     shapes = [_features(case, state, data, train) for train in (False, True)]

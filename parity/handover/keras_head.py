@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from packaging.specifiers import SpecifierSet
 
-from parity.cases.specs import Answer, Batch, Specs, by_name, like
+from parity.cases.specs import Answer, Batch, Spec, Specs, by_name, like, signature_name
 from parity.export import artifact
 from parity.export.artifact import FEATURES, FEATURES_TRAIN
 
@@ -79,6 +79,11 @@ def trunk_layer(keras: Any, path: Path) -> Any:
     return Reloaded()
 
 
+def _input(keras: Any, name: str, spec: Spec) -> Any:
+    shape = [None if isinstance(size, str) else size for size in spec.shape[1:]]
+    return keras.Input(shape, dtype=spec.dtype, name=signature_name(name))
+
+
 def plain_name(variable: Any) -> str:
     """Return the name of a variable as Keras has it: without slashes, and without `:0`."""
     return str(variable.name).partition(":")[0].replace("/", "_")
@@ -106,7 +111,7 @@ class Network:
     """
 
     def __init__(self, keras: Any, layer: Any, leaves: Mapping[str, str], data: Specs, settings: Settings) -> None:
-        inputs = like(data, {n: keras.Input(s.shape[1:], dtype=s.dtype, name=n) for n, s in by_name(data).items()})
+        inputs = like(data, {n: _input(keras, n, s) for n, s in by_name(data).items()})
         head = keras.layers.Dense(len(settings.bias), name="head")
         self.model = keras.Model(inputs, head(layer(inputs)))
         head.set_weights([settings.kernel, settings.bias])

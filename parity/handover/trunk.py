@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from parity.cases.specs import by_name, like
+from parity.cases.specs import SOLE, by_name, like, signature_name
 from parity.core.errors import CaseError
 from parity.export import artifact
 from parity.export.artifact import FEATURES, FEATURES_TRAIN, graph, tensor_specs
@@ -39,9 +39,10 @@ def save(trunk: Trunk, path: Path, readable_by: str | None = None) -> dict[str, 
         module = Exported(case, trunk.state, graph, only=(FEATURES, FEATURES_TRAIN))
 
         def serve(**named: Any) -> dict[str, Any]:
-            return {FEATURES: module.features(like(case.data, {name: named[name] for name in inputs}))}
+            data = like(case.data, {name: named[signature_name(name)] for name in inputs})
+            return {FEATURES: module.features(data)}
 
-        serving = tf.function(serve, autograph=False).get_concrete_function(**inputs)
+        serving = tf.function(serve, autograph=False).get_concrete_function(**artifact.served(inputs, SOLE))
         artifact.save(module, path, serving, gradients=True)
     return _leaves(trunk, module)
 

@@ -44,7 +44,9 @@ class Steps(ABC):
         distance of the state from where training had arrived. Sizes and distances are L1 norms in float64.
         """
         if step == PREDICT:
-            return {f"predicted {name}": _weighted(np.asarray(found)) for name, found in outputs(result).items()}
+            return {
+                f"predicted {name}": _weighted(np.asarray(found)) for name, found in sorted(outputs(result).items())
+            }
         loss, gradient = self.answer(step, result)
         now, begun = self.state()
         moved = _size(_wide(a) - _wide(b) for a, b in zip(now, begun, strict=True))
@@ -67,7 +69,8 @@ class Steps(ABC):
 
 
 def _wide(array: Any) -> Any:
-    return np.asarray(array).astype(np.float64)
+    array = np.asarray(array)
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 def _size(arrays: Iterable[Any]) -> float:

@@ -66,4 +66,4 @@ def read(path: Path) -> Workload:
 
 def tiled(examples: Batch, size: int) -> Batch:
     """Return `size` examples, repeating them from the first where there are fewer."""
-    return examples.map(lambda array: array[[i % len(array) for i in range(size)]])
+    return examples.rows([i % examples.size for i in range(size)])

@@ -56,17 +56,23 @@ def constants(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def _predictions(subject: Subject, everything: Any, inference: Any) -> Iterator[LeafResult]:
-    from parity.cases.specs import outputs
+    from parity.export.artifact import served
 
     for size, batch in subject.batches():
-        expected = {k: v.numpy() for k, v in outputs(everything.predict(batch.data)).items()}
+        expected = _predicted(everything, batch)
         answers = {
             "saved_model/serving_default": serve(everything, batch),
-            "inference/predict": {k: v.numpy() for k, v in outputs(inference.predict(batch.data)).items()},
+            "inference/predict": served(_predicted(inference, batch)),
             "inference/serving_default": serve(inference, batch),
         }
         for name, found in answers.items():
-            yield pass_or_fail(f"{name}/b{size}", _difference(found, expected))
+            yield pass_or_fail(f"{name}/b{size}", _difference(found, served(expected)))
+
+
+def _predicted(module: Any, batch: Batch) -> dict[str, Any]:
+    from parity.cases.specs import outputs
+
+    return {leaf: tensor.numpy() for leaf, tensor in outputs(module.predict(batch.data)).items()}
 
 
 def _difference(found: dict[str, Any] | None, expected: dict[str, Any]) -> str | None:
@@ -81,15 +87,17 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def serve(module: Any, batch: Batch) -> dict[str, Any] | None:
-    """Return what a server gets from `module`, by leaf name; None where it finds nothing to call."""
+    """Return what a server gets from `module`, by the signature's names; None where it finds nothing to call."""
     import tensorflow as tf
 
-    from parity.cases.specs import by_name
+    from parity.cases.specs import SOLE, by_name
+    from parity.export.artifact import served
 
     signature = dict(module.signatures).get("serving_default")
     if signature is None:
         return None
-    return {k: v.numpy() for k, v in signature(**{n: tf.constant(a) for n, a in by_name(batch.data).items()}).items()}
+    inputs = {name: tf.constant(array) for name, array in served(by_name(batch.data), SOLE).items()}
+    return {name: tensor.numpy() for name, tensor in signature(**inputs).items()}
 
 
 PROBE = Probe(name="artifact", plan=one_per_case(lambda scope: scope.reader), level=QUICK)

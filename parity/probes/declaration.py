@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from parity.cases import symbols
 from parity.cases.case import TEST_SET, Case
 from parity.cases.specs import Answer
 from parity.records import NO_DEVICE, QUICK, STANDARD, PlanItem
 from parity.runtimes import registry
 from parity.runtimes.base import ARTIFACT, FIRST_CPU, REFERENCE, VIRTUAL_CPUS, Answers, Capabilities, Runtime
 
+if TYPE_CHECKING:
+    from parity.cases.layout import Output
+
 Devices = tuple[str, str]
 """A device of JAX and one of TensorFlow."""
 FIRST: Devices = (FIRST_CPU, FIRST_CPU)
+AT_FURTHER_SIZES = ("predict", "eval_loss", "train_loss")
+"""The probes that are asked at several values of every symbolic size."""
 FURTHER_SIZES = (13, 256)
 """Batch sizes on further devices: one odd, one even. Each further size is compiled again on every runtime."""
 
@@ -37,6 +44,7 @@ class Probe:
         always_included: whether it follows the other selected probes, as power does, whatever `--probe` selects.
         selected_by: the probe that `--probe` names to select it as well; None for itself.
         level: the lowest level that has it, one of `parity.records.LEVELS`; an option that names the probe has it too.
+        trains: whether it is about training, which a case that is served only does not have.
         mark: a pytest mark of its tests beside that of their level; None for none.
         left_out: for a probe that no level has: what the summary says where its mark is not in -m.
     """
@@ -52,6 +60,7 @@ class Probe:
     always_included: bool = False
     selected_by: str | None = None
     level: str = STANDARD
+    trains: bool = False
     mark: str | None = None
     left_out: str = ""
 
@@ -70,7 +79,10 @@ class Scope:
         gpus: pairs of devices where either framework sees a GPU.
         timed_sizes: the batch sizes at which latency is measured.
         left_out: by name, what of the plan is left out, in words; probes add to it.
-        discrete: names the probes of the case whose answers have no float; see `parity.cases.functions`.
+        discrete: names the probes of the case whose answers have no float; see `parity.cases.discrete`.
+        outputs: says how each output of the case follows the batch, see `parity.cases.layout`; empty where that cannot
+            be known.
+        at: the sizes other than the batch size at which the case is asked beside its own; see `parity.cases.symbols`.
     """
 
     case: Case
@@ -83,6 +95,8 @@ class Scope:
     timed_sizes: Sequence[int] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     discrete: Callable[[], frozenset[str]] = frozenset
+    outputs: Callable[[], Mapping[str, Output]] = dict
+    at: Sequence[Mapping[str, int]] = ()
 
     def having(self, predicate: Callable[[Capabilities], bool]) -> list[str]:
         """Return the names of the selected runtimes whose capabilities satisfy `predicate`."""
@@ -157,6 +171,16 @@ def every_runtime(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
                 ident = size_id(f"{scope.case.name}-{runtime.name}", size, devices)
                 level = scope.levels.get(size, QUICK)
                 yield scope.item(probe.name, probe.name, runtime.name, size, ident=ident, devices=devices, level=level)
+        if probe.name in AT_FURTHER_SIZES:
+            yield from _at_further_sizes(scope, probe, runtime.name)
+
+
+def _at_further_sizes(scope: Scope, probe: Probe, runtime: str) -> Iterator[PlanItem]:
+    """Yield an item for every further value of the case's symbolic sizes, at one batch size."""
+    for sizes in scope.at:
+        variant = symbols.written(sizes)
+        ident = f"{size_id(f'{scope.case.name}-{runtime}', scope.several_rows, FIRST)}-{variant}"
+        yield scope.item(probe.name, probe.name, runtime, scope.several_rows, variant=variant, ident=ident)
 
 
 def one_per_case(runtimes: Callable[[Scope], list[str]]) -> Callable[[Scope, Probe], Iterator[PlanItem]]:

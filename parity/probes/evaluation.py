@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,15 @@ from parity.records import MISSING, NO_DEVICE
 from parity.runtimes import registry
 from parity.runtimes.base import CANDIDATE, EVALUATION_OF, EVALUATIONS, FIRST_CPU, ORACLE, REFERENCE, Answers
 from parity.runtimes.by_probe import ByProbe
-from parity.scoring import kinks, rules
+from parity.scoring import kinks, rules, ties
 from parity.scoring.oracle import judge_oracle
 from parity.scoring.rules import LeafResult
 
 if TYPE_CHECKING:
+    from parity.cases.specs import Answer, Array
     from parity.runtimes.subject import Subject
 
+RNG = "rng"
 Results = ByProbe[list[LeafResult]]
 """Results by probe; of one whose answer could not be derived, why."""
 
@@ -91,7 +93,13 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
         budgets = {} if evaluation == rules.ACCURACY else subject.budgets(evaluation, size)
         return _each(
             evaluation,
-            lambda probe: judge_oracle(own.get(probe, {}), jax[probe], oracle[probe], budgets.get(probe, {})),
+            lambda probe: judge_oracle(
+                own.get(probe, {}),
+                jax[probe],
+                oracle[probe],
+                budgets.get(probe, {}),
+                lambda: reference.rounded(evaluation, size)[probe],
+            ),
         )
     if place.role == REFERENCE:
         own = subject.kept(place.runtime, evaluation, size, place.device)
@@ -110,12 +118,32 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
             if explained is not None:
                 results.update(explained)
                 break
+    for probe, found in results.items():
+        if probe == RNG:
+            continue  # no float decides a key
+        results[probe] = _without_ties(subject, evaluation, size, probe, found, own.get(probe, {}), jax[probe])
     if subject.observer is not None:
         budgets = subject.budgets(evaluation, size)
         subject.observer(
             place, size, results, lambda probe: (own.get(probe, {}), jax[probe], oracle[probe], budgets[probe])
         )
     return results
+
+
+def _without_ties(
+    subject: Subject, evaluation: str, size: int, probe: str, found: list[LeafResult], own: Answer, jax: Answer
+) -> list[LeafResult]:
+    """Return the results of a probe, where integers differ at boundaries alone passed."""
+
+    def around(leaf: str) -> Iterator[Array]:
+        return (answers[probe][leaf] for answers in subject.reference.around(evaluation, size))
+
+    return [
+        ties.explained(result, own[result.leaf], jax[result.leaf], around(result.leaf))
+        if ties.possible(result, own, jax)
+        else result
+        for result in found
+    ]
 
 
 def _within_budget(

@@ -46,5 +46,7 @@ def _plan_footprint(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
         yield scope.item(FOOTPRINT, PROBE.name, runtime, size, ident=ident)
 
 
-PROBE = Probe(name="latency", plan=_plan, mark="latency")
-FOOTPRINT_PROBE = Probe(name=FOOTPRINT, plan=_plan_footprint, selected_by="latency", mark="latency", level=FULL)
+PROBE = Probe(name="latency", plan=_plan, mark="latency", trains=True)
+FOOTPRINT_PROBE = Probe(
+    name=FOOTPRINT, plan=_plan_footprint, selected_by="latency", mark="latency", level=FULL, trains=True
+)

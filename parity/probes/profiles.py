@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from parity.cases import symbols
 from parity.cases.specs import Answer, Array
 from parity.core.errors import ParityError, RuntimeFailureError
 from parity.probes.evaluation import Place
@@ -78,7 +79,7 @@ def of_case(subject: Subject, checks: Iterable[Check]) -> Iterator[Profile]:
     """Profiles of the worst of `checks`, asked again where nothing was measured; of what cannot be, why."""
     kept = subject.observer
     for check in worst(check for check in checks if check.case == subject.case.name):
-        measured = kept.of(check) if isinstance(kept, WorstLeaves) else None
+        measured = kept.of(check) if isinstance(kept, WorstLeaves) and not check.variant else None
         try:
             yield Profile(*_about(check), *measured) if measured is not None else of_check(subject, check)
         except Exception as error:
@@ -113,6 +114,7 @@ def of_check(subject: Subject, check: Check) -> Profile:
         ParityError: a runtime failed, or their answers are not of one shape.
     """
     evaluation, probe, leaf, size = EVALUATION_OF[check.probe], check.probe, check.leaf, check.batch_size
+    subject = subject.at(symbols.read(check.variant))
     actual = subject.evaluate(check.runtime, evaluation, subject.batch(size), check.tf_device).get(probe, {})
     jax = subject.kept(subject.reference.jax, evaluation, size, check.jax_device)[probe]
     oracle = subject.kept(subject.reference.oracle, evaluation, size)[probe]

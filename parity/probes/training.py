@@ -74,4 +74,4 @@ def metric_curves(case: str, series: str, metrics: object, steps: int, epochs: i
     return [c for c in found if c.y and not math.isnan(c.y[-1])]
 
 
-PROBE = Probe(name="training", plan=one_per_case(lambda scope: scope.reference), level=QUICK)
+PROBE = Probe(name="training", plan=one_per_case(lambda scope: scope.reference), level=QUICK, trains=True)

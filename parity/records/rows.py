@@ -30,8 +30,8 @@ class Place(Row, frozen=True, gc=False, kw_only=True):
         test: Name of the test without `test_`, such as predict, power, relations or latency.
         case: What is under test.
         probe: What is asked, such as predict or eval_gradient.
-        variant: What within the test: the relation, defect, operation, optimizer, hand-over method or latency step;
-            empty where there is only one.
+        variant: What within the test: the relation, defect, operation, optimizer, hand-over method or latency step, or
+            sizes of the inputs beside the batch size, such as t=7; empty where there is only one.
         runtime: Who is asked, such as saved_model.
         batch_size: Number of examples; 0 in a plan stands for the whole test set.
         jax_device: Device of JAX, such as cpu:0.
@@ -47,6 +47,11 @@ class Place(Row, frozen=True, gc=False, kw_only=True):
     batch_size: Count
     jax_device: str
     tf_device: str = NO_DEVICE
+
+    @property
+    def sizes(self) -> str:
+        """The sizes beside the batch size that it is about, such as `t=7`; empty for those of the examples."""
+        return self.variant if "=" in self.variant else ""
 
 
 class PlanItem(Place, frozen=True, gc=False, kw_only=True):

@@ -145,6 +145,16 @@ def size(size: int) -> str:
     return f"{size:,}" if size else "test set"
 
 
+def check_size(check: Check) -> str:
+    """Return the batch size of a check, and what other sizes it is about, such as `batch 13, t=7`."""
+    return with_sizes(size_words(check.batch_size), check)
+
+
+def with_sizes(text: str, check: Check) -> str:
+    """Return `text` with the sizes beside the batch size that a check is about."""
+    return f"{text}, {check.sizes}" if check.sizes else text
+
+
 def size_words(size: int) -> str:
     """Return a batch size, such as `batch 13`; 0 stands for the whole test set."""
     return f"batch {size:,}" if size else "test set"

@@ -81,7 +81,7 @@ def failure(bad: list[Check], total: int) -> str:
     devices = f"JAX on {item.jax_device}"
     devices += "" if item.tf_device == NO_DEVICE else f", TensorFlow on {item.tf_device}"
     lines = [
-        f"{item.probe} of {item.case} on {item.runtime} at batch size {item.batch_size}",
+        f"{item.probe} of {item.case} on {item.runtime} at batch size {facts.with_sizes(str(item.batch_size), item)}",
         f"{devices}: {len(bad):,} of {plural(total, 'check')} not in order",
     ]
     for check in bad:
@@ -175,7 +175,7 @@ def _by_runtime(checks: Sequence[Check], most: int) -> _Grid:
         counted = ", ".join(f"{count(n)} {status}" for status, n in others.items())
         worst = min(found, key=facts.severity)
         score = "" if worst.score is None else number(worst.score)
-        place = f"{facts.row_name(worst)}, {facts.size_words(worst.batch_size)}" if score else ""
+        place = f"{facts.row_name(worst)}, {facts.check_size(worst)}" if score else ""
         rows.append((name, count(len(found) - others.total()), counted, score, place))
     if len(rows) > most:
         rows[most - 1 :] = [(f"and {len(rows) - most + 1} more", "", "", "", "see -v")]
@@ -269,7 +269,7 @@ def _worst(checks: Iterable[Check], width: int) -> list[str]:
     lines = ["", "Worst leaves"]
     for c in facts.worst_leaves(checks)[:WORST]:
         lines += [line.replace("/ ", "/") for line in textwrap.wrap(one_line(facts.leaf(c)).replace("/", "/ "), width)]
-        where = f"{facts.row_name(c)} on {c.runtime}, {facts.size_words(c.batch_size)}"
+        where = f"{facts.row_name(c)} on {c.runtime}, {facts.check_size(c)}"
         score = "" if c.score is None else f", score {number(c.score)}, limit {exact(c.limit)}"
         what = f"{where}: {facts.sign(c.status)} {c.status}{score}"
         lines += [f"  {line}" for line in _rendered([_text(what)], width - 2)]

@@ -31,6 +31,8 @@ class ModuleOnDevice:
         self._initial: list[tuple[Any, Any]] = []
         self.remember()
         specs = [artifact.tensor_specs(s) for s in (model.signature.data, model.signature.labels)]
+        if not hasattr(module, "eval_loss"):
+            return  # it predicts alone, and is asked for nothing else
         self.evaluate = wrap(self._differentiated("eval_loss"), specs)
         self.train = wrap(self._differentiated("train_loss"), specs)
 

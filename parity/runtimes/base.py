@@ -45,7 +45,7 @@ REFERENCE, ORACLE, CANDIDATE = "reference", "oracle", "candidate"
 CASE, ARTIFACT = "case", "artifact"
 """Sources: the trained case, converted in this process; the exported files."""
 ANY_BATCH, STORED_BATCHES = "any", "stored"
-"""Batches that a runtime accepts: any that fills the specs, or only those stored in the bundle."""
+"""Batches that a runtime accepts: any that fills the specs, or those stored in the bundle; see `Bundle.lengths`."""
 EAGER, GRAPH, XLA = "eager", "graph", "xla"
 """Modes in which TensorFlow runs a converted function."""
 
@@ -161,11 +161,12 @@ class Model:
 
 @dataclass(frozen=True)
 class Request:
-    """One evaluation at a batch size on a device."""
+    """One evaluation at a batch size on a device; `lengths` are further sizes, where they are not the examples' own."""
 
     evaluation: str
     batch_size: int
     device: str
+    lengths: str = ""
 
 
 Values = Sequence["Array"]

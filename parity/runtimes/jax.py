@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ class Jax(Runtime):
         case, self.state = model.require_case()
         self._pure = functions.pure_functions(case)
         self._functions = {name: jax.jit(f) for name, f in self._pure.items()}
-        self._rounding: dict[tuple[str, int], Callable[..., Any]] = {}
+        self._rounding: dict[tuple[str, Any], Callable[..., Any]] = {}
 
     @classmethod
     def devices(cls) -> list[str]:
@@ -63,7 +64,7 @@ class Jax(Runtime):
 
         try:
             state, data, labels = jax.device_put((state, batch.data, batch.labels), jax_devices.device(on))
-            placed = type(batch)(data, labels)
+            placed = replace(batch, data=data, labels=labels)
             return functions.answers(evaluation, self._functions[evaluation], state, placed, CALLS)
         except Exception as error:
             raise RuntimeFailureError(f"JAX failed on {on}: {type(error).__name__}: {error}") from error
@@ -73,7 +74,7 @@ class Jax(Runtime):
         from parity.cases import functions
         from parity.scoring.rounding import with_rounding
 
-        key = (evaluation, batch.size)
+        key = (evaluation, batch.shapes)
         try:
             if key not in self._rounding:
                 self._rounding[key] = with_rounding(self._pure[evaluation], *self.state, batch.data, batch.labels)

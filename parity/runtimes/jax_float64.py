@@ -25,7 +25,7 @@ class JaxFloat64(Runtime):
 
         case, self.state = model.require_case()
         self._functions = functions.pure_functions(case)
-        self._compiled: dict[tuple[str, int], Callable[..., Any]] = {}
+        self._compiled: dict[tuple[str, Any], Callable[..., Any]] = {}
 
     @classmethod
     def devices(cls) -> list[str]:
@@ -50,7 +50,7 @@ class JaxFloat64(Runtime):
         from parity.cases import functions, jax_devices
         from parity.scoring.arithmetic import in_float64
 
-        key = (evaluation, batch.size)
+        key = (evaluation, batch.shapes)
         try:
             with jax.default_device(jax_devices.device(on)):
                 if key not in self._compiled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from parity.runtimes.subject import Subject
     from parity.scoring.rules import Budget, Ensemble
 
-ROUNDED = "every result off by up to 1 ulp of its dtype, sums by that of the magnitudes that they add"
+EVERY_RESULT = "every result off by up to 1 ulp of its dtype, sums by that of the magnitudes that they add"
+ROUNDED = "rounded"
+"""In place of a runtime: JAX's answers with every rounded result off."""
 Budgets = ByProbe[dict[str, "Budget"]]
 """Budgets by probe and leaf."""
 
@@ -103,12 +106,12 @@ class ReferenceAnswers:
             members = range(rules.MEMBERS)
             oracle = self.answers(self.oracle, evaluation, batch.size)
             if not self._subject.dtypes <= FLOAT32:
-                budgets = _budgets(oracle, self._rounded(evaluation, batch, members), ROUNDED)
+                budgets = _budgets(oracle, self._rounded(evaluation, batch, members), EVERY_RESULT)
             else:
                 perturbed = (self.member(evaluation, batch, seed) for seed in members)
                 budgets = _budgets(oracle, perturbed, "inputs and parameters perturbed by up to 1 ulp")
                 if any(not b.max for by_leaf in budgets.values() for b in by_leaf.values()):
-                    rounding = _budgets(oracle, self._rounded(evaluation, batch, members), ROUNDED)
+                    rounding = _budgets(oracle, self._rounded(evaluation, batch, members), EVERY_RESULT)
                     for probe in list(budgets):
                         budgets.make(probe, partial(_filled, budgets, rounding))
             self._budgets[key] = budgets
@@ -128,6 +131,14 @@ class ReferenceAnswers:
         rng, state = np.random.default_rng(seed), self._subject.trained.state
         params, other = jax.tree_util.tree_map(lambda a: perturb(a, rng), (state.params, state.other))
         return State(params, other, state.rng)
+
+    def rounded(self, evaluation: str, size: int) -> Answers:
+        """Return JAX's answers with every rounded result off by up to one ulp; what nothing rounds is as it was."""
+        key = (ROUNDED, evaluation, self._subject.batch(size).size, FIRST_CPU)
+        if key not in self._answers:
+            [found] = self._rounded(evaluation, self._subject.batch(size), range(1))
+            self._answers[key] = ByProbe(found)
+        return self._answers[key]
 
     def _rounded(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[Answers]:
         runtime = self._subject.runtime(self.jax)
@@ -173,6 +184,14 @@ class ReferenceAnswers:
         for member, times in self._beyond_kinks[key]:
             yield self._farther(evaluation, size, member, times)
 
+    def around(self, evaluation: str, size: int) -> Iterator[Answers]:
+        """Yield the oracle's answers to batches and states up to the limit of ulp away; see `parity.scoring.ties`."""
+        from parity.scoring import rules, ties
+
+        if self._with_kinks:
+            for member, times in itertools.product(range(rules.MEMBERS), ties.rays(self._subject.limit)):
+                yield self._farther(evaluation, size, member, times)
+
     def _places_beyond_kinks(self, evaluation: str, size: int) -> Iterator[tuple[int, float]]:
         """Yield the seed of a member of the ensemble and how many times as far it lies, wherever gradients jump."""
         from parity.scoring import kinks, rules
@@ -194,7 +213,9 @@ class ReferenceAnswers:
         near, moved = self._perturbed_state(member), _perturbed_batch(batch, member)
         params, other = kinks.farther((state.params, state.other), (near.params, near.other), times)
         data, labels = kinks.farther((batch.data, batch.labels), (moved.data, moved.labels), times)
-        return self.at(self.oracle, State(params, other, state.rng), evaluation, type(batch)(data, labels))
+        return self.at(
+            self.oracle, State(params, other, state.rng), evaluation, replace(batch, data=data, labels=labels)
+        )
 
     def ambiguous_rows(self, size: int) -> int:
         """Return how many examples have their two best scores too close to tell the runtimes' argmax apart."""
@@ -202,8 +223,9 @@ class ReferenceAnswers:
 
         scores = self.answers(self.oracle, "predict", size)["predict"]
         budgets = self.budgets("predict", size)["predict"]
-        limit = self._subject.limit
-        return max((rules.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in budgets), default=0)
+        limit, rows = self._subject.limit, self._subject.batch(size).size
+        found = [leaf for leaf in budgets if scores[leaf].shape[:1] == (rows,)]  # a table has no examples
+        return max((rules.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in found), default=0)
 
 
 def _widened(answers: ByProbe[Answer]) -> ByProbe[Answer]:

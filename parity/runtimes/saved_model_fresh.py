@@ -77,10 +77,11 @@ class SavedModelFresh(Runtime):
             self._send(request)
 
     def compute(self, evaluation: str, batch: Batch, device: str) -> Answers:
-        """Return the answer that the process wrote; the batch is the bundle's of that size."""
+        """Return the answer that the process wrote; the batch is the bundle's of those sizes."""
         from parity.export import bundles
 
-        reply = self._reply(Request(evaluation, batch.size, device))
+        lengths = bundles.Bundle(self.model.require_bundle(), self.model.signature, (), {}, {}, ()).lengths(batch)
+        reply = self._reply(Request(evaluation, batch.size, device, lengths))
         return split_by_probe(bundles.load_arrays(Path(reply["path"])))
 
     def save_again(self) -> Path:
@@ -169,8 +170,10 @@ def _serve(request: Request, runtime: Runtime, bundle: Bundle, folder: Path) -> 
         kinds = {True: TRAINABLE, False: "other"}
         bundles.save_arrays(path, {f"{kinds[v.trainable]}/{leaf}": v.value for leaf, v in runtime.variables().items()})
         return path
-    answers = runtime.evaluate(request.evaluation, bundle.batch(request.batch_size), request.device)
-    path = folder / f"{request.evaluation}-b{request.batch_size}-{request.device.replace(':', '')}.npz"
+    batch = bundle.batch(request.batch_size, request.lengths)
+    answers = runtime.evaluate(request.evaluation, batch, request.device)
+    named = "-".join((request.evaluation, f"b{batch.size}", request.lengths, request.device.replace(":", "")))
+    path = folder / f"{named}.npz"
     bundles.save_arrays(path, {f"{p}/{leaf}": a for p, answer in answers.items() for leaf, a in answer.items()})
     return path
 

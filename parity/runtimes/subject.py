@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -108,6 +109,8 @@ class Subject:
         self._announced: dict[str, list[Request]] = {}
         self._batches: dict[int, Batch] = {}
         self._resources: dict[Any, Any] = {}
+        self._whole: Subject | None = None
+        self._at: dict[tuple[tuple[str, int], ...], Subject] = {}
         self._recent = RecentAnswers()
         self.slow: str | None = None
         self.observer: Callable[..., None] | None = None
@@ -223,9 +226,16 @@ class Subject:
         path = self.workdir / (f"{name}-remedied" if readable_by else name)
         sizes = {r.batch_size for requests in self._announced.values() for r in requests} | set(self._batches)
         with self.ledger.spend(FRAMEWORKS):
-            batches = {size: self.batch(size) for size in sorted(sizes or {1})}
-            conversion.write_bundle(path, self.case, trained.state, batches, lambda folder: None, readable_by)
+            batches = {size: self.batch(size) for size in sorted(sizes or {self._least()})}
+            conversion.write_bundle(
+                path, self.case, trained.state, batches, lambda folder: None, readable_by, further=self._further()
+            )
         return path
+
+    def _further(self) -> list[Batch]:
+        """Return the announced batches that have other sizes than the examples."""
+        found = {(batch.size, batch.lengths): batch for other in self._at.values() for batch in other._batches.values()}
+        return list(found.values())
 
     def _try(self, path: Path) -> list[RuntimeFailureError]:
         """Return how TensorFlow fails on the bundle at `path`, each announced evaluation tried once."""
@@ -234,7 +244,7 @@ class Subject:
         evaluations = {r.evaluation for requests in self._announced.values() for r in requests}
         reader = registry.reader()
         runtime = reader(self._model(path, None))
-        batch = min(self._batches.values(), key=lambda batch: batch.size, default=None) or self.batch(1)
+        batch = min(self._batches.values(), key=lambda batch: batch.size, default=None) or self.batch(self._least())
         evaluations, started = evaluations or {EVALUATION_OF["predict"]}, time.monotonic()
         with self.ledger.spend(FRAMEWORKS):
             failed = failures(runtime, evaluations, batch, FIRST_CPU)
@@ -243,6 +253,12 @@ class Subject:
         if not failed:
             self._runtimes[reader.name] = runtime  # what it has compiled is used again
         return failed
+
+    def _least(self) -> int:
+        """Return the smallest batch size that the case allows."""
+        from parity.cases import symbols
+
+        return min(symbols.batch_sizes(self.case.constraints, self.dataset.test.sizes, self.dataset.test.size))
 
     def _model(self, bundle: Path | None, readable_by: str | None) -> Model:
         from parity.cases.functions import flatten
@@ -269,9 +285,14 @@ class Subject:
 
     def announce(self, items: Iterable[PlanItem]) -> None:
         """Announce the plan items that runtimes will answer, so that a separate process can start early."""
+        from parity.cases import symbols
+
         for item in items:
             try:
-                request = Request(EVALUATION_OF[item.probe], self.batch(item.batch_size).size, device_of(item))
+                self.batch(item.batch_size)
+                batch = self.at(symbols.read(item.sizes)).batch(item.batch_size)
+                lengths = batch.lengths if item.sizes else ""
+                request = Request(EVALUATION_OF[item.probe], batch.size, device_of(item), lengths)
             except InputError:
                 continue  # raised again by the item's own test
             requests = self._announced.setdefault(item.runtime, [])
@@ -290,6 +311,8 @@ class Subject:
 
     def runtime(self, name: str) -> Runtime:
         """Return the runtime `name`, opened on this case."""
+        if self._whole is not None:
+            return self._whole.runtime(name)
         if name not in self._runtimes:
             declared = registry.require(name)
             can = declared.capabilities
@@ -343,6 +366,23 @@ class Subject:
         found: T = self._resources[make]
         return found
 
+    def at(self, sizes: Mapping[str, int]) -> Subject:
+        """Return a copy whose examples have those sizes, with answers and budgets of its own; itself for none.
+
+        The copy shares the training, the artifact and the runtimes, and is closed with this subject.
+        """
+        if not sizes:
+            return self
+        key = tuple(sorted(sizes.items()))
+        if key not in self._at:
+            test = self.dataset.test.sliced(sizes)
+            other = self._copy()
+            other._whole, other._batches, other._announced = self, {}, {}
+            other._dataset = Cached(lambda: replace(self.dataset, test=test))
+            other.reference = ReferenceAnswers(other)
+            self._at[key] = other
+        return self._at[key]
+
     def with_runtimes(self, runtimes: Mapping[str, Runtime]) -> Subject:
         """Return a copy in which `runtimes` answer under their names; its cache lacks the answers of those."""
         other = self._copy()
@@ -392,20 +432,27 @@ class Subject:
         cycles.
         """
         self._resources.clear()
+        self._at.clear()
         self._runtimes.clear()
         self._recent = RecentAnswers()
         self.reference = ReferenceAnswers(self)
 
     def close(self) -> None:
         """Close runtimes and resources, and remove temporary files."""
-        for resource in self._resources.values():
-            close = getattr(resource, "close", None)
-            if close is not None:
-                close()
+        for other in self._at.values():
+            other.close_resources()
+        self.close_resources()
         for runtime in self._runtimes.values():
             runtime.close()
         if self._temporary and self._workdir is not None:
             shutil.rmtree(self._workdir, ignore_errors=True)
+
+    def close_resources(self) -> None:
+        """Close what `shared` made."""
+        for resource in self._resources.values():
+            close = getattr(resource, "close", None)
+            if close is not None:
+                close()
 
 
 def device_of(item: PlanItem) -> str:

@@ -8,4 +8,5 @@ each leaf.
 - `rules`: budgets from an ensemble of evaluations, scores, and every limit: see `LIMIT`.
 - `oracle`: whether an answer can be the oracle.
 - `kinks`: gradients that jump, where two correct answers differ.
+- `ties`: integers that a float at a boundary decides, likewise.
 """

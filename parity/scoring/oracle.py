@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from parity import records
 from parity.core.arrays import Answer, Array
 from parity.scoring.compare import distance, is_float
-from parity.scoring.rules import Budget, LeafResult, judge_exact, score
+from parity.scoring.rules import UNIT_ROUNDOFF, Budget, LeafResult, judge_exact, score, unit_roundoff
 
 BIAS_LIMIT = 48.0
 """How far the oracle may lie from the centre of the ensemble, in spreads.
@@ -22,27 +22,47 @@ ORACLE_AGREEMENT = 0.01
 """The score at which the oracle may differ between devices: float64 rounding is far below a float32 budget."""
 
 
-def judge_oracle(oracle: Answer, jax: Answer, first: Answer, budgets: Mapping[str, Budget]) -> list[LeafResult]:
+def judge_oracle(
+    oracle: Answer,
+    jax: Answer,
+    first: Answer,
+    budgets: Mapping[str, Budget],
+    rounded: Callable[[], Answer] = dict,
+) -> list[LeafResult]:
     """Judge whether an answer can be the oracle; its score is its bias (see `Budget`), its limit `BIAS_LIMIT`.
 
     It must have the leaves of JAX's answer, in float64, finite, and computed: an oracle that equals JAX's answer to the
-    last bit fails, unless every value is exact in both, as a zero is, or JAX itself computed in float64. It must lie
-    where the ensemble lies, because an error of the oracle would widen every budget.
+    last bit fails, unless every value is exact in both, as a zero or a table is, or JAX itself computed in float64. It
+    must lie where the ensemble lies, because an error of the oracle would widen every budget.
 
     Args:
         oracle: the oracle's answer.
         jax: JAX's answer.
         first: the oracle's answer on the first device.
         budgets: by leaf.
+        rounded: returns JAX's answer with every rounded result off, in which values that nothing rounds are JAX's own.
     """
+    exact = Budget(0.0, 0.0)
+
+    def rounds(leaf: str) -> bool:
+        if unit_roundoff(jax[leaf].dtype) > UNIT_ROUNDOFF:
+            return True  # narrowed from float32, it hides what was rounded before
+        other = rounded().get(leaf)
+        return other is None or other.tobytes() != jax[leaf].tobytes()
+
     return [
-        _judge_oracle_leaf(leaf, oracle.get(leaf), jax.get(leaf), first.get(leaf), budgets.get(leaf, Budget(0.0, 0.0)))
+        _judge_oracle_leaf(leaf, oracle.get(leaf), jax.get(leaf), first.get(leaf), budgets.get(leaf, exact), rounds)
         for leaf in sorted({*oracle, *jax})
     ]
 
 
 def _judge_oracle_leaf(
-    leaf: str, oracle: Array | None, jax: Array | None, first: Array | None, budget: Budget
+    leaf: str,
+    oracle: Array | None,
+    jax: Array | None,
+    first: Array | None,
+    budget: Budget,
+    rounds: Callable[[str], bool],
 ) -> LeafResult:
     if oracle is None or first is None:
         return LeafResult(leaf, records.MISSING, message="the oracle lacks this leaf, which JAX's answer has")
@@ -59,7 +79,7 @@ def _judge_oracle_leaf(
     message = None
     if not np.isfinite(oracle).all():
         message = "the float64 oracle is not finite: nothing can be measured against it"
-    elif apart.max == 0.0 and oracle.any() and oracle.size > 1 and jax.dtype.name != wide:
+    elif apart.max == 0.0 and oracle.any() and oracle.size > 1 and jax.dtype.name != wide and rounds(leaf):
         message = f"the oracle is JAX's {jax.dtype.name} answer to the last bit, so it was not computed in float64"
     elif not budget.bias <= BIAS_LIMIT:
         message = f"the oracle lies {budget.bias:.3g} spreads from the centre of the ensemble, more than {BIAS_LIMIT:g}"

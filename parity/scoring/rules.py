@@ -113,8 +113,8 @@ class Ensemble:
     def budgets(self, source: str) -> dict[str, Budget]:
         """Return the budget of every float leaf, with the source of its numbers.
 
-        It is at least the unit roundoff of the oracle in the dtype of the evaluations, which no answer in it is more
-        accurate than.
+        It is at least the unit roundoff of the oracle in the dtype of the evaluations, because no answer in it is more
+        accurate than that. All members may share the rounding of the answer itself, so its unit roundoff is no bias.
         """
         return {leaf: self._budget(leaf, members, source) for leaf, members in self._members.items()}
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from parity.cases import symbols
 from parity.cases.case import TEST_SET, Case
+from parity.cases.specs import BATCH
 from parity.core.errors import ParityError, UsageError
 from parity.probes import registry
 from parity.probes.declaration import FIRST, Devices, Probe, Scope, is_first
@@ -17,6 +20,9 @@ from parity.records.measures import BATCH_SIZES as TIMED_SIZES
 from parity.runtimes import registry as runtimes
 from parity.runtimes.base import ORACLE, REFERENCE
 from parity.session.selection import Selection
+
+if TYPE_CHECKING:
+    from parity.cases.layout import Output
 
 REFERENCE_CASE = "reference"
 """The case beside which probes about the pair of releases are asked."""
@@ -34,6 +40,7 @@ class Planner:
         selection: what options select.
         gpus: the pairs of devices where either framework sees a GPU.
         test_size: returns the number of examples in the test set of a case, by name; may raise what is wrong with it.
+        symbol_sizes: returns the size of every name in the specs of a case, likewise.
 
     Attributes:
         left_out: by name, what of the plan is left out, in words.
@@ -43,9 +50,12 @@ class Planner:
     selection: Selection
     gpus: list[Devices]
     test_size: Callable[[str], int]
+    symbol_sizes: Callable[[str], Mapping[str, int]] = lambda name: {BATCH: 2}
     left_out: dict[str, str] = field(default_factory=dict)
     above: dict[str | int, None] = field(default_factory=dict)
     _without_floats: dict[str, frozenset[str]] = field(default_factory=dict)
+    _without_training: dict[str, list[str]] = field(default_factory=dict)
+    _followed: dict[str, dict[str, Output]] = field(default_factory=dict)
 
     def items(self, probe: Probe) -> list[PlanItem]:
         """Return the plan items of a probe, over all selected cases."""
@@ -58,6 +68,7 @@ class Planner:
             return []
         selected = self.selection.cases.items()
         cases = [case for name, case in selected if not probe.about_pair or name == REFERENCE_CASE]
+        cases = [case for case in cases if not (probe.trains and self._is_served_only(case, probe))]
         planned = [item for case in cases for item in probe.plan(self._scope(case, probe), probe)]
         found = []
         for item in planned:
@@ -67,6 +78,16 @@ class Planner:
             else:
                 found.append(msgspec.structs.replace(item, level=highest(*levels.values())))
         return found
+
+    def _is_served_only(self, case: Case, probe: Probe) -> bool:
+        if case.served_only:
+            without = self._without_training.setdefault(case.name, [])
+            without.append(probe.name)
+            self.left_out[f"training of {case.name}"] = (
+                f"{case.name}: {', '.join(without)} left out: the case is served only, with no probe of a loss and "
+                "Training(epochs=0)"
+            )
+        return case.served_only
 
     def _has(self, level: str) -> bool:
         """Return whether this run has what belongs to `level`."""
@@ -100,7 +121,7 @@ class Planner:
         }
 
     def _scope(self, case: Case, probe: Probe) -> Scope:
-        sizes = self._sizes(case)
+        sizes = self._allowed(case, self._sizes(case))
         return Scope(
             case=case,
             runtimes=self.selection.runtimes,
@@ -112,13 +133,41 @@ class Planner:
             timed_sizes=self._timed_sizes(case),
             left_out=self.left_out,
             discrete=lambda: self._discrete(case),
+            outputs=lambda: self._outputs(case),
+            at=self._further_values(case) if symbols.names(case) else (),
         )
+
+    def _outputs(self, case: Case) -> dict[str, Output]:
+        if case.name not in self._followed:
+            from parity.cases import layout
+
+            try:
+                self._followed[case.name] = layout.of_outputs(case, self.symbol_sizes(case.name))
+            except Exception:
+                return {}  # the tests of the case say what is wrong with it
+        return self._followed[case.name]
+
+    def _further_values(self, case: Case) -> list[dict[str, int]]:
+        """Return the sizes at which the case is asked beside its own; note of which name there is one value alone."""
+        try:
+            sizes = self.symbol_sizes(case.name)
+        except ParityError:
+            return []  # raised again by each test of the case
+        found = symbols.variants(case, sizes)
+        if alone := [name for name in symbols.names(case) if not any(name in at for at in found)]:
+            self.left_out[f"sizes of {case.name}"] = (
+                f"{case.name}: {', '.join(alone)} asked at one value, that of the examples: no smaller one is allowed"
+            )
+        return found
 
     def _discrete(self, case: Case) -> frozenset[str]:
         if case.name not in self._without_floats:
             from parity.cases.discrete import discrete_probes
 
-            self._without_floats[case.name] = discrete_probes(case)
+            try:
+                self._without_floats[case.name] = discrete_probes(case, self.symbol_sizes(case.name))
+            except ParityError:
+                return frozenset()  # raised again by each test of the case
         return self._without_floats[case.name]
 
     def _sizes(self, case: Case) -> dict[int, str]:
@@ -135,6 +184,34 @@ class Planner:
             self.left_out[case.name] = f"{case.name}: batch size {listed} left out, {why}"
         found = {size: level for size, level in SIZE_LEVELS.items() if size <= examples}
         return found if QUICK in found.values() else {**found, TEST_SET: QUICK}
+
+    def _allowed(self, case: Case, sizes: dict[int, str]) -> dict[int, str]:
+        """Return those batch sizes that the constraints of a case allow.
+
+        Raises:
+            UsageError: an option gives one that they do not allow, or they allow none.
+        """
+        if not any(BATCH in symbols.mentioned(text) for text in case.constraints):
+            return sizes
+        try:
+            own, examples = self.symbol_sizes(case.name), self.test_size(case.name)
+        except ParityError:
+            return sizes  # raised again by each test of the case
+        unmet = {n: symbols.violated(case.constraints, {**own, BATCH: n or examples}) for n in sizes}
+        found = {size: level for size, level in sizes.items() if unmet[size] is None}
+        refused = {size: text for size, text in unmet.items() if text is not None}
+        if not found or (refused and not self.selection.default_sizes):
+            size, text = next(iter(refused.items()))
+            raise UsageError(
+                f"case {case.name!r}: batch size {size or examples} does not satisfy the constraint {text!r}. Choose "
+                "another --batch-size."
+            )
+        if refused:
+            listed = ", ".join(str(size or examples) for size in refused)
+            self.left_out[f"constraints of {case.name}"] = (
+                f"{case.name}: batch size {listed} left out, the constraint {next(iter(refused.values()))!r}"
+            )
+        return found if QUICK in found.values() else {**found, min(found): QUICK}
 
     def _timed_sizes(self, case: Case) -> list[int]:
         """Return the batch sizes at which latency is measured; a larger one than the test set repeats examples."""

@@ -371,8 +371,10 @@ def parity_session(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture
 def subject(parity_session: Any, item: PlanItem) -> Any:
     """Return the case under test, trained and exported: a `parity.runtimes.subject.Subject`."""
+    from parity.cases import symbols
+
     parity_session.prepare(item)
-    return parity_session.subject(item.case)
+    return parity_session.subject(item.case).at(symbols.read(item.variant))
 
 
 @pytest.fixture

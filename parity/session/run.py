@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from parity import records
+from parity.cases import symbols
 from parity.compat import deprecations, known_issues
 from parity.core.errors import ParityError, UsageError
 from parity.core.ledger import FRAMEWORKS, TimeLedger
@@ -106,7 +107,10 @@ class RunSession:
         """Plans the items of probes for this run."""
         if self._planner is None:
             gpus = self.environment.gpus
-            self._planner = Planner(self.selection, gpus, lambda name: self.subject(name).dataset.test.size)
+            self._planner = Planner(
+                self.selection, gpus, lambda name: self.subject(name).dataset.test.size,
+                lambda name: self.subject(name).dataset.test.sizes,
+            )  # fmt: skip
         return self._planner
 
     def begin(self, plan: list[PlanItem], level: str | None = None) -> None:
@@ -251,8 +255,8 @@ class RunSession:
 
     def _record_budgets(self, item: PlanItem, subject: Subject, size: int) -> None:
         probe, key = self.probe_of(item), (item.case, item.probe, size)
-        if probe.evaluation is None or probe.discrete or key in self._budgets:
-            return
+        if probe.evaluation is None or probe.discrete or key in self._budgets or symbols.read(item.variant):
+            return  # budgets go by batch size: those of other sizes are not recorded
         self._budgets.add(key)
         for budget in subject.reference.records(item.probe, size):
             self.record.add(budget)

@@ -204,7 +204,8 @@ def _score(bundle: Bundle, probe: str, size: int, answer: Answer) -> list[LeafRe
         if not bundle.has_answer("oracle", "predict", size):
             return [LeafResult(probe, records.ERROR, message=NO_MARGINS)]
         scores, budgets = bundle.answer("oracle", "predict", size), bundle.budget("predict", size)
-        ambiguous = max((rules.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in budgets), default=0)
+        leaves = [leaf for leaf in budgets if scores[leaf].shape[:1] == (size,)]  # a table has no examples
+        ambiguous = max((rules.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in leaves), default=0)
         return [rules.judge_accuracy(answer, jax, oracle, size, ambiguous)]
     results = rules.judge(answer, jax, oracle, bundle.budget(probe, size), limit)
     return [_with_jax(result, limit) for result in results]

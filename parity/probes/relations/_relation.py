@@ -7,6 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from parity.cases import layout
+from parity.cases.layout import Output
 from parity.probes.declaration import Scope
 from parity.runtimes.base import ANY_BATCH, ARTIFACT, CANDIDATE, EVALUATION_OF, EVALUATIONS, ORACLE, Model
 from parity.runtimes.registry import open_runtime, require
@@ -31,6 +33,8 @@ class Relation:
         runtimes: the selected runtimes that it is asked of.
         probe: the probe that the case must have; None for any case.
         order: among the relations of a runtime: what shares compiled programs is asked one after the other.
+        of_rows: whether it is about rows of predictions, and leaves out what depends on all examples.
+        other_sizes: whether it asks at batch sizes that the run does not have, which a case may not allow.
     """
 
     name: str
@@ -38,6 +42,8 @@ class Relation:
     runtimes: Callable[[Scope], Iterable[str]]
     probe: str | None = PREDICT
     order: int = 0
+    of_rows: bool = False
+    other_sizes: bool = False
 
 
 def of_any_batch(scope: Scope) -> list[str]:
@@ -51,13 +57,42 @@ def reading_artifact(scope: Scope) -> list[str]:
 
 
 def predictions(subject: Subject, place: Place, batch: Batch) -> Answer:
-    """Return the runtime's predictions, each [b, ...]."""
+    """Return the runtime's predictions by leaf name."""
     return subject.evaluate(place.runtime, PREDICT, batch, place.device).get(PREDICT, {})
 
 
-def rows(answer: Answer, chosen: Any) -> Answer:
-    """Return those rows of every leaf; a leaf without rows stays as it is, and differs in shape."""
-    return {leaf: array[chosen] if array.ndim else array for leaf, array in answer.items()}
+def rows(subject: Subject, answer: Answer, chosen: Any) -> Answer:
+    """Return those rows of every output that has a row per example; others as `of_rows` leaves them."""
+    followed = subject.shared(Layout).outputs
+
+    def part(leaf: str, array: Any) -> Any:
+        output = followed.get(leaf)
+        if output is None or output.kind != layout.ROWS or array.ndim <= output.axis:
+            return array
+        return array[(slice(None),) * output.axis + (chosen,)]
+
+    return {leaf: part(leaf, array) for leaf, array in answer.items()}
+
+
+def of_rows(subject: Subject, answer: Answer) -> Answer:
+    """Return the outputs of which rows say what they must be: those with a row per example, and those without examples.
+
+    What depends on all examples, such as their mean, changes with them; see `unrelated`.
+    """
+    followed = subject.shared(Layout).outputs
+    return {leaf: array for leaf, array in answer.items() if leaf not in followed or related(followed[leaf])}
+
+
+def related(output: Output) -> bool:
+    """Return whether rows say what an output must be."""
+    return output.kind in (layout.ROWS, layout.FIXED)
+
+
+class Layout:
+    """How the outputs of a subject's case follow the batch, traced once."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.outputs = layout.of_outputs(subject.case, subject.dataset.test.sizes)
 
 
 def alike(

@@ -1,4 +1,4 @@
-"""Converted for one batch size, the predictions and the evaluation loss are those of a symbolic batch size."""
+"""Converted for fixed sizes, the predictions and the evaluation loss are those of symbolic sizes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _fixed_size_answers(subject: Subject, batch: Batch) -> dict[str, Answer]:
     remedy = subject.remedy.requirement if subject.remedy else None
     try:
         with conversion.remedied(remedy), tf.device(FIRST_CPU.upper()):
-            module: Any = conversion.Exported(case, state, artifact.graph, functions, batch.size)
+            module: Any = conversion.Exported(case, state, artifact.graph, functions, batch.sizes)
             answers[PREDICT] = _arrays(outputs(module.predict(tensors.data)))
             if EVAL_LOSS in functions:
                 answers[EVAL_LOSS] = _arrays({"loss": module.eval_loss(tensors.data, tensors.labels)})

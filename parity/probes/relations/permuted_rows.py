@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parity.probes.relations._relation import Relation, alike, of_any_batch, predictions, rows
+from parity.probes.relations._relation import Relation, alike, of_any_batch, of_rows, predictions, rows
 
 if TYPE_CHECKING:
     from parity.probes.evaluation import Place
@@ -29,9 +29,9 @@ def permutation(size: int) -> Any:
 def _results(subject: Subject, place: Place, size: int) -> Iterator[LeafResult]:
     batch = subject.batch(size)
     order = permutation(batch.size)
-    expected = rows(predictions(subject, place, batch), order)
-    found = predictions(subject, place, batch.map(lambda array: array[order]))
+    expected = rows(subject, of_rows(subject, predictions(subject, place, batch)), order)
+    found = of_rows(subject, predictions(subject, place, batch.rows(order)))
     yield from alike(subject, size, "", found, expected, "the batch in its own order")
 
 
-RELATION = Relation("permuted_rows", _results, of_any_batch, order=1)
+RELATION = Relation("permuted_rows", _results, of_any_batch, order=1, of_rows=True)

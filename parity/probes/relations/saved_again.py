@@ -26,7 +26,7 @@ def _results(subject: Subject, place: Place, size: int) -> Iterator[LeafResult]:
     yield from identical(subject, place, size, model, other)
     batch = subject.batch(size)
     served = serve(artifact.load(again / "saved_model"), batch) or {}
-    expected = predictions(subject, place, batch)
+    expected = artifact.served(predictions(subject, place, batch))
     yield from prefixed("serving_default", rules.judge_identical(served, expected, other))
 
 

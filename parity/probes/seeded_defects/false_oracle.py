@@ -22,7 +22,12 @@ def _overlooked(setting: Setting) -> str | None:
     }
     other = subject.with_runtimes({reference.oracle: FixedAnswers(subject.runtime(reference.oracle), wide)})
     found = {r.leaf for r in setting.results(other) if r.status not in IN_ORDER}
-    several = {leaf for leaf, a in answers[setting.probe].items() if rules.is_float(a) and a.size > 1 and a.any()}
+    own = subject.kept(reference.oracle, EVALUATION_OF[setting.probe], setting.size)[setting.probe]
+    several = {
+        leaf
+        for leaf, a in answers[setting.probe].items()
+        if rules.is_float(a) and a.size > 1 and a.any() and (compare.widen(a) != own[leaf]).any()
+    }  # of a table that is an output both are the same
     if not several:
         return NOTHING
     unseen = sorted(several - found)

@@ -44,7 +44,7 @@ def _plain(name: str, value: float | None) -> bool:
 def _row(cell: Cell, check: Check, command: str) -> dict[str, Any]:
     return {
         "check": check, "id": cell.row(check), "sign": facts.sign(check.status),
-        "probe": cell.label(check.case, check.probe),
+        "probe": facts.with_sizes(cell.label(check.case, check.probe), check),
         "bits": {True: "equal", False: "differ", None: "-"}[check.bits_equal],
         "worst": _worst(check), "reason": _reason(check), "command": command,
     }  # fmt: skip

@@ -39,7 +39,7 @@ def _worst(cell: Cell, checks: Sequence[Check]) -> dict[str, Any] | None:
     if not checks:
         return None
     worst = min(checks, key=facts.severity)
-    text = f"{plural(len(checks), 'check')}; the worst: {worst.leaf}, {facts.size_words(worst.batch_size)}"
+    text = f"{plural(len(checks), 'check')}; the worst: {worst.leaf}, {facts.check_size(worst)}"
     return {"status": worst.status, "score": worst.score, "row": cell.row(worst), "text": text}
 
 
@@ -52,5 +52,5 @@ def _caption(checks: Sequence[Check]) -> str:
     worst = min(scored, key=facts.severity)
     return (
         f"{order}; the worst score is {number(worst.score)}, of {exact(worst.limit)} allowed: {worst.leaf} of "
-        f"{facts.row_name(worst)} on {worst.runtime}, {facts.size_words(worst.batch_size)}."
+        f"{facts.row_name(worst)} on {worst.runtime}, {facts.check_size(worst)}."
     )

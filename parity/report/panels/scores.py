@@ -25,7 +25,7 @@ def view(cell: Cell) -> dict[str, Any] | None:
         return None
     rows = [
         (check.leaf, _label(cell, check), number(jax), number(check.score), exact(check.limit), check.runtime,
-         facts.size_words(check.batch_size))
+         facts.check_size(check))
         for check, jax in leaves
     ]  # fmt: skip
     columns = ("leaf", "test", "JAX's score", "TensorFlow's", "limit", "worst on", "at")

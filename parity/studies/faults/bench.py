@@ -20,6 +20,7 @@ import pytest
 from parity import suites
 from parity.cases.case import Case, State
 from parity.cases.functions import named
+from parity.cases.specs import BATCH
 from parity.core.errors import StorageError
 from parity.export import artifact
 from parity.export import conversion as export
@@ -172,7 +173,9 @@ class Bench:
 
     def exported(self, case: Case, functions: tuple[str, ...], batch_size: int | None = None) -> Any:
         """Functions of another case over the artifact's own variables; for any batch size, or for one."""
-        module = export.Exported(case, self.state, artifact.graph, functions, batch_size)
+        module = export.Exported(
+            case, self.state, artifact.graph, functions, {BATCH: batch_size} if batch_size else None
+        )
         module.state_vars, module.rng = self.module.state_vars, self.module.rng
         return module
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from parity.cases import loading
-from parity.cases.case import PROBES, Case, Limit
+from parity.cases.case import PROBES, Case, Limit, Training
 from parity.cases.specs import Batch, Spec
 from parity.core.errors import CaseError
 from parity.tests.support import samples
@@ -19,7 +19,7 @@ from parity.cases.specs import Batch, Spec
 
 examples = Batch(np.zeros((4, 2), np.float32), np.zeros(4, np.int32))
 mine = Case(
-    name="mine", init=None, loss=None, predict=None, data=Spec("b", 2), labels=Spec("b", dtype="int32"),
+    name="mine", init=None, loss=print, predict=None, data=Spec("b", 2), labels=Spec("b", dtype="int32"),
     dataset=lambda: Dataset(examples, examples), probes=("predict",),
 )
 """
@@ -80,7 +80,7 @@ def test_what_the_file_imports_is_named_if_that_does_not_parse(tmp_path, monkeyp
         ("import sys; sys.exit(0)", "SystemExit while it was read: 0"),
         (
             GOOD.replace('"b", 2', '"n", 2'),
-            r"InputError while it was read: Spec\('n', 2\) does not start with the batch",
+            r"InputError while it was read: Spec\('n', 2\) has the dimension 'n'",
         ),
     ],
     ids=["raises", "imports", "exits", "wrong spec"],
@@ -114,7 +114,7 @@ def test_an_unknown_built_in_is_refused_with_those_there_are(name):
 
 
 def made(**changes):
-    known = {"name": "mine", "init": None, "loss": None, "predict": None, "dataset": None, "probes": ("predict",)}
+    known = {"name": "mine", "init": None, "loss": print, "predict": None, "dataset": None, "probes": ("predict",)}
     return Case(**{**known, "data": Spec("b", 2), "labels": Spec("b"), **changes})
 
 
@@ -174,9 +174,35 @@ def test_a_name_is_of_letters_digits_and_underscores(name):
         made(name=name)
 
 
-def test_nested_inputs_are_refused():
-    with pytest.raises(CaseError, match=r"'mine': input 'observation' is .*, expected a Spec"):
-        made(data={"observation": {"position": Spec("b", 2)}})
+def test_inputs_may_be_nested_and_labels_absent():
+    nested = {"observation": {"position": Spec("b", 2), "size": [Spec("b"), (Spec(), None)]}}
+    assert made(data=nested, labels=None).data == nested
+
+
+@pytest.mark.parametrize("wrong", [12, "b", {"x": 4}, [Spec("b"), (2, 3)], {"x": {"y": float}}])
+def test_an_input_that_is_no_spec_is_refused(wrong):
+    with pytest.raises(CaseError, match=r"'mine': data has .*, expected a Spec, or a pytree of them"):
+        made(data=wrong)
+
+
+def test_a_case_without_the_batch_is_refused_when_it_is_loaded(tmp_path):
+    path = written(tmp_path, GOOD.replace('"b", 2', '"t", 2'))
+    assert_refused(f"{path}:mine", r"data float32\[t, 2\] does not carry the batch size")
+
+
+def test_a_case_without_a_loss_is_served_only():
+    with pytest.raises(CaseError, match=r"'mine' has no loss. Give loss=..., or have it served only: .*epochs=0"):
+        made(loss=None)
+    served = made(loss=None, training=Training(epochs=0))
+    assert (served.served_only, made().served_only) == (True, False)
+    with pytest.raises(CaseError, match="has no loss"):
+        made(loss=None, training=Training(epochs=0), probes=("predict", "eval_loss"))
+
+
+@pytest.mark.parametrize("constraints", ["t >= 8", ("t > 8",)])
+def test_a_constraint_that_is_none_is_refused(constraints):
+    with pytest.raises(CaseError, match="constraint"):
+        made(constraints=constraints)
 
 
 NEIGHBOUR = """\

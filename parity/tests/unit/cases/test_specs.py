@@ -109,6 +109,23 @@ def test_named_inputs_are_checked_by_name(given, message):
         validate(Batch(given, labels(4)), NAMED, LABELS, "tiny")
 
 
+def test_a_name_means_one_size_in_all_arrays():
+    data = {"x": Spec("t", "b"), "y": Spec("b", 2, "t"), "z": Spec(3)}
+    arrays = {"x": np.zeros((5, 4), np.float32), "y": np.zeros((4, 2, 5), np.float32), "z": np.zeros(3, np.float32)}
+    batch = Batch(arrays, labels(4), (data, LABELS))
+    validate(batch, data, LABELS, "tiny")
+    assert (batch.size, batch.sizes) == (4, {"b": 4, "t": 5})
+    for name, shape, message in (
+        ("y", (4, 2, 6), "data 'y' has 6 for \"t\", other inputs have 5. Give every input the same size."),
+        ("y", (3, 2, 5), "data 'y' has 3 rows, other inputs have 4"),
+        ("x", (0, 4), "data 'x' is empty. Expected a size \"t\" of at least 1."),
+        ("z", (4,), "data 'z' is float32[4], expected float32[3]"),
+    ):
+        other = {**arrays, name: np.zeros(shape, np.float32)}
+        with pytest.raises(InputError, match=re.escape(message)):
+            validate(Batch(other, labels(4)), data, LABELS, "tiny")
+
+
 def test_take_gives_the_first_examples():
     taken = Batch(named(), np.arange(5)).take(2)
     assert (taken.size, [*taken.labels], taken.data["item"].shape) == (2, [0, 1], (2, 3))
@@ -124,22 +141,50 @@ def test_take_refuses_what_is_not_there(size):
         Batch(images(), labels()).take(size)
 
 
-@pytest.mark.parametrize("shape", [(), (4,), ("batch", 4), (None, 4), (12, "b", 4)])
-def test_a_spec_starts_with_the_batch_size(shape):
-    with pytest.raises(InputError, match="does not start with the batch size"):
-        Spec(*shape)
+@pytest.mark.parametrize(
+    ("shape", "axis", "names"),
+    [
+        ((), None, ""),
+        ((4,), None, ""),
+        ((12, "b", 4), 1, "b"),
+        (("b", "t", 64), 0, "bt"),
+        (("seq", 3, "b"), 2, ["b", "seq"]),
+    ],
+)
+def test_sizes_have_names_anywhere(shape, axis, names):
+    spec = Spec(*shape)
+    assert (spec.axis(), spec.symbols) == (axis, frozenset(names))
+    assert spec.sized({"b": 2, "t": 5, "seq": 7}) == tuple({"b": 2, "t": 5, "seq": 7}.get(size, size) for size in shape)
 
 
-@pytest.mark.parametrize("dimension", ["t", "b", 0, -1, 2.0, None])
-def test_no_other_dimension_is_symbolic(dimension):
+@pytest.mark.parametrize("dimension", ["", "2t", "a-b", "T", "a b", 0, -1, 2.0, None, True])
+def test_a_dimension_is_a_number_or_a_name(dimension):
     with pytest.raises(InputError, match=re.escape(f"has the dimension {dimension!r}")):
         Spec("b", 3, dimension, 4)
+
+
+@pytest.mark.parametrize("name", ["batch", "batch_size", "B", "N"])
+def test_another_name_for_the_batch_size_is_refused_with_the_one_it_has(name):
+    with pytest.raises(InputError, match=f'has the dimension {name!r}. Expected "b"'):
+        Spec(name, 4)
+
+
+def test_a_name_stands_once_in_a_spec():
+    with pytest.raises(InputError, match="names a size twice"):
+        Spec("b", "t", "t")
 
 
 @pytest.mark.parametrize("dtype", ["string", "str", "object", "datetime64[s]", "V4", "no such dtype", "f99"])
 def test_a_dtype_is_numeric(dtype):
     with pytest.raises(InputError, match=re.escape(f"has dtype {dtype!r}. Expected a numeric one")):
         Spec("b", 5, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", ["int4", "uint4", "float8_e4m3fn", "float8_e5m2"])
+def test_a_dtype_that_no_signature_takes_is_refused_with_those_that_are(dtype):
+    with pytest.raises(InputError, match=f"has dtype {dtype}. Expected bfloat16, or a dtype of numpy's own"):
+        Spec("b", 5, dtype=dtype)
+    assert [Spec(dtype=name).dtype for name in ("bfloat16", "complex64")] == ["bfloat16", "complex64"]
 
 
 @pytest.mark.parametrize(
@@ -168,6 +213,11 @@ def test_names_are_in_order_and_come_back():
     assert specs.by_name(IMAGES) == {"data": IMAGES}
     assert specs.like(NAMED, {"item": 1, "user": 2}) == {"item": 1, "user": 2}
     assert specs.like(IMAGES, {"data": 1}) == 1
+
+
+def test_a_signature_has_names_that_a_server_takes():
+    found = [specs.signature_name(*leaf) for leaf in (("obs/a",), ("0", "output"), ("data",), ("a.b-c",), ("é",))]
+    assert found == ["obs_a", "output_0", "data", "a_b_c", "data__"]
 
 
 def test_one_output_is_named_output():

@@ -92,3 +92,9 @@ def test_the_command_that_repeats_a_failure_can_be_copied():
 
 def test_a_run_in_order_has_no_failures():
     assert "".join(terminal.failures(run())) == ""
+
+
+def test_a_failure_names_the_sizes_that_it_is_about():
+    bad = samples.check(status="fail", variant="s=7,t=15", repeat="again", score=200.0, limit=128.0)
+    assert "at batch size 13, s=7,t=15" in terminal.failure([bad], 1).splitlines()[0]
+    assert "s=7" not in terminal.failure([samples.check(status="fail", variant="padding", repeat="again")], 1)
