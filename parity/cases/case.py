@@ -6,6 +6,7 @@ import fnmatch
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any, NamedTuple
 
 from parity.cases.constraints import mentioned
@@ -146,6 +147,10 @@ class Case:
         frozen: the leaves of the state that training must leave as they are: patterns of their names, such as
             ("encoder/*", "scale"), or a function that says of a name whether it is one. Every other parameter must
             move, and every other float of `other_state`.
+        weights: a file of weights in place of those that `init` makes: `.npz`, `.safetensors`, `.msgpack` or a folder
+            of orbax, by leaf name. With `Training(epochs=0)` they are tested as they are.
+        constants: what the artifact may hold beside its weights, although it is larger than 64 KiB, such as a filter
+            bank: its name as the check gives it, such as "float32[257, 80]", and why it is no weight.
         constraints: what the sizes in the specs must satisfy, as `jax.export.symbolic_shape` takes it, such as
             `("t >= 8", "mod(t, 4) == 0")`. They hold for all functions, since a name means one size in the whole case.
         symbols: further values of sizes other than "b", by name, at which the case is asked: `{"t": (8, 31)}`. Of a
@@ -170,8 +175,15 @@ class Case:
     limit: Limit | None = None
     trunk: Callable[..., Any] | None = None
     frozen: tuple[str, ...] | Callable[[str], bool] = ()
+    weights: str | PathLike[str] | None = None
+    constants: Mapping[str, str] = field(default_factory=dict)
     constraints: tuple[str, ...] = ()
     symbols: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def differentiated(self) -> bool:
+        """Whether the loss is asked for its gradient: by training, or by a probe."""
+        return bool(self.training.epochs) or not {"eval_gradient", "train_gradient"}.isdisjoint(self.probes)
 
     def is_frozen(self, leaf: str) -> bool:
         """Return whether training must leave the leaf of that name as it is."""
@@ -219,6 +231,13 @@ class Case:
             mentioned(text)
 
     def _check_choices(self) -> None:
+        if not isinstance(self.constants, Mapping) or not all(
+            str(reason).strip() for reason in self.constants.values()
+        ):
+            raise CaseError(
+                f"case {self.name!r}: constants={self.constants!r}, expected names with the reason why each is no "
+                'weight, such as {"float32[257, 80]": "mel filter bank"}.'
+            )
         if not isinstance(self.limit, Limit | None):
             raise CaseError(f"case {self.name!r}: limit={self.limit!r}, expected parity.Limit(score, reason).")
         if not callable(self.frozen) and not (

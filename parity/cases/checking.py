@@ -181,6 +181,8 @@ def _check_functions(case: Case, state: State, batch: Batch) -> None:
     traced = _tracing(case, batch)
     for train in () if case.served_only else (False, True):
         _check_loss(case, state, batch, train)
+    if case.differentiated:
+        _check_gradient(case, state, batch)
     if case.accuracy is not None:
         _check_accuracy(case, traced, state, batch)
     out = traced("predict", lambda *a: case.predict((a[0], a[1]), a[2]), state.params, state.other, batch.data)
@@ -210,6 +212,17 @@ def _check_loss(case: Case, state: State, batch: Batch, train: bool) -> None:
             f"case {case.name!r}: loss turns {leaf} of other_state from {_described(old[leaf])} into "
             f"{_described(new[leaf])} at {symbols.written(batch.sizes)}. Keep its shape and dtype at every size."
         )
+
+
+def _check_gradient(case: Case, state: State, batch: Batch) -> None:
+    """Refuse a loss that JAX cannot differentiate."""
+    try:
+        jax.eval_shape(jax.grad(lambda p: case.loss(p, *state[1:], batch.data, batch.labels, True)[0]), state.params)
+    except Exception as error:
+        raise CaseError(
+            f"case {case.name!r}: the loss has no gradient: {raised(error)}. Expected one for training and for the "
+            "probes eval_gradient and train_gradient. Leave these out of probes=(...), and give Training(epochs=0)."
+        ) from error
 
 
 def _described(layout: tuple[Any, ...]) -> str:

@@ -16,7 +16,8 @@ def pure_functions(case: Case) -> dict[str, Callable[..., Any]]:
     """Return the evaluations as pure functions of (params, other_state, rng, data, labels), by name.
 
     `predict` gives outputs by name, `accuracy` a scalar; `evaluate` and `train` give the loss, its gradient with
-    respect to the parameters, the updated other state, and the key that is left.
+    respect to the parameters, the updated other state, and the key that is left. The gradient is empty where the case
+    is not asked for it.
     """
 
     def predict(params: Any, other: Any, rng: Any, data: Any, labels: Any) -> Any:
@@ -28,6 +29,9 @@ def pure_functions(case: Case) -> dict[str, Callable[..., Any]]:
     def differentiated(train: bool) -> Callable[..., Any]:
         def function(params: Any, other: Any, rng: Any, data: Any, labels: Any) -> Any:
             kept, drawn = jax.random.split(rng)
+            if not case.differentiated:
+                loss, updated = case.loss(params, other, drawn, data, labels, train)
+                return loss, {}, updated, kept
             differentiate = jax.value_and_grad(lambda p: case.loss(p, other, drawn, data, labels, train), has_aux=True)
             (loss, updated), gradient = differentiate(params)
             return loss, gradient, updated, kept

@@ -6,13 +6,14 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
 import optax
 
-from parity.cases import symbols
+from parity.cases import symbols, weights
 from parity.cases.case import Case, Dataset, State, Training
 from parity.cases.checking import adapter_advice, check, check_optimizer, require_finite, require_numbers, traced
 from parity.cases.functions import leaf_name
@@ -218,7 +219,8 @@ def begin(case: Case) -> State:
     """Return the state before training, from the case's seed.
 
     Raises:
-        CaseError: `init` raises, does not return two pytrees, or a leaf is not an array of numbers.
+        CaseError: `init` raises, does not return two pytrees, a leaf is not an array of numbers, or the weights that
+            the case names are those of another model.
     """
     init_key, rng = jax.random.split(jax.random.PRNGKey(case.training.seed))
     try:
@@ -233,7 +235,18 @@ def begin(case: Case) -> State:
     params, other = found
     for path, leaf in jax.tree_util.tree_flatten_with_path((params, other))[0]:
         require_numbers(case, leaf_name(path[1:]), leaf, found)
-    return State(*jax.tree_util.tree_map(np.asarray, (params, other, rng)))
+    params, other, rng = jax.tree_util.tree_map(np.asarray, (params, other, rng))
+    if case.weights is not None:
+        params, other = _from_file(case, case.weights, (params, other))
+    return State(params, other, rng)
+
+
+def _from_file(case: Case, path: str | PathLike[str], made: Any) -> Any:
+    """Return the state in a file, in the structure of what `init` made."""
+    found, tree = jax.tree_util.tree_flatten_with_path(made)
+    leaves, owner = {leaf_name(keys[1:]): leaf for keys, leaf in found}, f"case {case.name!r}"
+    filled = weights.fill(leaves, weights.load(path, owner), owner)
+    return jax.tree_util.tree_unflatten(tree, [filled[leaf_name(keys[1:])] for keys, _ in found])
 
 
 def widened(params: Any) -> Any:

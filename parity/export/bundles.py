@@ -64,6 +64,7 @@ class Signature:
     probes: tuple[str, ...]
     limit: float
     limit_reason: str | None = None
+    differentiated: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON data; a case with a sole array keeps it unnamed."""
@@ -100,6 +101,7 @@ class Signature:
             probes=tuple(data["probes"]),
             limit=limit,
             limit_reason=data["limit_reason"],
+            differentiated=bool(data.get("differentiated", True)),  # every case had a gradient once
         )
 
 

@@ -7,6 +7,7 @@ size. Wrapped in different ways it is three runtimes; saved, it is the artifact 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -63,6 +64,7 @@ def signature(case: Case, state: State) -> Signature:
         probes=case.probes,
         limit=limit_of(case.limit.score if case.limit else None),
         limit_reason=case.limit.reason if case.limit else None,
+        differentiated=case.differentiated,
     )
 
 
@@ -147,7 +149,7 @@ class Exported(tf.Module):
     def _loss(self, case: Case, train: bool) -> Callable[..., Any]:
         shapes = ["...", "...", "...", self._shapes(case.data), self._shapes(case.labels), "..."]
         constraints = self._constraints(case, case.data, case.labels)
-        converted = convert(traced_loss(case), shapes, gradient=True, constraints=constraints)
+        converted = convert(traced_loss(case), shapes, gradient=case.differentiated, constraints=constraints)
         split = _key_split()
 
         def train_loss(data: Any, labels: Any) -> Any:
@@ -283,23 +285,34 @@ def save_module(module: Exported, case: Case, path: Path, gradients: bool) -> No
     artifact.save(module, path, serving.get_concrete_function(**inputs), gradients)
 
 
-def program_constants(program: bytes) -> list[int]:
-    """Return the sizes in bytes of the constants in a serialised StableHLO program, without those of one value."""
+def program_constants(program: bytes) -> list[tuple[str, int]]:
+    """Return the constants in a serialised StableHLO program, without those of one value.
+
+    Returns:
+        Dtype and shape of each as a `Spec` writes them, such as `float32[8, 4096]`, and its size in bytes.
+    """
     from jax._src.interpreters.mlir import make_ir_context
 
     with make_ir_context() as context:
         module = writer.deserialise(context, program)
         constants = [found for found in writer.walk(module.operation) if found.name == "stablehlo.constant"]
-        return [_bytes(constant.results[0].type) for constant in constants if not _has_one_value(constant)]
+        return [_described(constant.results[0].type) for constant in constants if not _has_one_value(constant)]
 
 
-def _bytes(tensor: Any) -> int:
+_KINDS = {"f": "float", "bf": "bfloat", "i": "int", "ui": "uint", "si": "int"}
+"""The names of dtypes by those of MLIR, without the number of bits."""
+
+
+def _described(tensor: Any) -> tuple[str, int]:
     from jaxlib.mlir import ir
 
     kind, parts = tensor.element_type, 1
     if isinstance(kind, ir.ComplexType):
         kind, parts = kind.element_type, 2
-    return math.prod(tensor.shape) * parts * -(-kind.width // 8)
+    known = re.fullmatch(r"([a-z]+)(\d+)", str(kind))
+    name = f"{_KINDS.get(known[1], known[1])}{known[2]}" if known else str(kind)
+    name = {"int1": "bool"}.get(name, name) if parts == 1 else f"complex{2 * kind.width}"
+    return f"{name}[{', '.join(map(str, tensor.shape))}]", math.prod(tensor.shape) * parts * -(-kind.width // 8)
 
 
 def _has_one_value(constant: Any) -> bool:

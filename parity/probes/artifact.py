@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,32 +27,54 @@ def results(subject: Subject) -> list[LeafResult]:
     from parity.export import artifact
 
     everything, inference = subject.bundle / "saved_model", subject.bundle / "inference"
-    constants = [pass_or_fail(f"{path.name}/constants", _large_constant(path)) for path in (everything, inference)]
+    allowed = subject.case.constants
+    constants = [
+        pass_or_fail(f"{path.name}/constants", large_constant(path, allowed)) for path in (everything, inference)
+    ]
+    if allowed:
+        constants.append(pass_or_fail("allowed constants", _unused(everything, allowed)))
     try:
         return [*constants, *_predictions(subject, artifact.load(everything), artifact.load(inference))]
     except tf.errors.OpError as error:
         raise RuntimeFailureError(f"TensorFlow cannot run the artifact: {error}") from error
 
 
-def _large_constant(path: Path) -> str | None:
+def large_constant(path: Path, allowed: Collection[str] = ()) -> str | None:
+    """Return what is wrong with the largest constant of a SavedModel that is not allowed; None where nothing is."""
     from parity.export.artifact import LARGEST_CONSTANT
 
-    name, size = max(constants(path), key=lambda pair: pair[1])
+    found = (known for known in constants(path) if known[0] not in allowed)
+    name, size, where = max(found, key=lambda known: known[1], default=("", 0, ""))
     if size <= LARGEST_CONSTANT:
         return None
-    return f"weights in the graph: the constant {name} has {size:,} bytes, expected at most {LARGEST_CONSTANT:,}"
+    return (
+        f"weights in the graph: the constant {name}{where} has {size:,} bytes, expected at most "
+        f"{LARGEST_CONSTANT:,}. Make it a parameter or other state, or allow it with the reason: "
+        f"Case(constants={{{name!r}: ...}})"
+    )
 
 
-def constants(path: Path) -> Iterator[tuple[str, int]]:
-    """Yield name and size in bytes of every constant of a SavedModel, those inside exported programs included."""
+def _unused(path: Path, allowed: Collection[str]) -> str | None:
+    from parity.export.artifact import LARGEST_CONSTANT
+
+    large = {name for name, size, _ in constants(path) if size > LARGEST_CONSTANT}
+    unused = [name for name in allowed if name not in large]
+    return f"the case allows {', '.join(unused)}, and no constant is it. Remove it from constants" if unused else None
+
+
+def constants(path: Path) -> Iterator[tuple[str, int, str]]:
+    """Yield the constants of a SavedModel, those inside exported programs included.
+
+    Yields:
+        The name by which a case allows it, its size in bytes, and where it is.
+    """
     from parity.export import artifact, conversion
 
-    yield "none", 0
     for name, found in artifact.constants(path):
         if isinstance(found, int):
-            yield name, found
+            yield name, found, ""
         else:
-            yield from ((f"in the program {name}", size) for size in conversion.program_constants(found))
+            yield from ((known, size, f" in the program {name}") for known, size in conversion.program_constants(found))
 
 
 def _predictions(subject: Subject, everything: Any, inference: Any) -> Iterator[LeafResult]:

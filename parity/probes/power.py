@@ -149,10 +149,19 @@ def threshold(probe: str, dtypes: frozenset[str] = FLOAT32) -> float:
 
 
 def result(probe: str, powers: list[Power], dtypes: frozenset[str] = FLOAT32) -> LeafResult:
-    """Return whether the probe would catch a small error in at least one weight tensor."""
+    """Return whether the probe would catch a small error in at least one weight tensor.
+
+    That is not asked where it cannot be: of statistics that depend on no weight, and of the accuracy of one example.
+    """
     smallest, most = min(p.smallest_relative_error for p in powers), threshold(probe, dtypes)
+    if smallest <= most:
+        return LeafResult("power", PASS)
+    if probe == "batch_stats" and math.isinf(smallest):
+        return LeafResult("power", PASS, message="not applicable: the other state depends on no weight")
+    if probe == rules.ACCURACY and {p.batch_size for p in powers} == {1}:
+        return LeafResult("power", PASS, message="not applicable: one example is right or wrong whatever a weight is")
     message = f"powerless: no relative error up to {most:g} in any weight tensor would be caught"
-    return LeafResult("power", PASS) if smallest <= most else LeafResult("power", FAIL, message=message)
+    return LeafResult("power", FAIL, message=message)
 
 
 def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:

@@ -28,6 +28,7 @@ class ModuleOnDevice:
         named = [(s, v) for s, v in zip(model.signature.state, module.state_vars, strict=True)]
         self._parameters = {s.leaf: v for s, v in named if s.trainable}
         self._other = {s.leaf: v for s, v in named if not s.trainable}
+        self._has_gradient = model.signature.differentiated
         self._initial: list[tuple[Any, Any]] = []
         self.remember()
         specs = [artifact.tensor_specs(s) for s in (model.signature.data, model.signature.labels)]
@@ -37,7 +38,7 @@ class ModuleOnDevice:
         self.train = wrap(self._differentiated("train_loss"), specs)
 
     def _differentiated(self, name: str) -> Callable[..., Any]:
-        parameters = list(self._parameters.values())
+        parameters = list(self._parameters.values()) if self._has_gradient else []
         loss_function = getattr(self.module, name)
 
         def loss_and_gradient(data: Any, labels: Any) -> Any:
@@ -100,7 +101,7 @@ class ModuleOnDevice:
 
     def _named(self, gradient: list[Any], prefix: str = "") -> dict[str, Any]:
         """Return gradients by leaf; one that is not connected is left out, and is then missing from the answer."""
-        named = zip(self._parameters, gradient, strict=True)
+        named = zip(self._parameters if self._has_gradient else (), gradient, strict=True)
         return {prefix + leaf: tensor for leaf, tensor in named if tensor is not None}
 
     def _require_untouched(self, evaluation: str, values: Sequence[Any] | None) -> None:

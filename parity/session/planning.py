@@ -68,7 +68,7 @@ class Planner:
             return []
         selected = self.selection.cases.items()
         cases = [case for name, case in selected if not probe.about_pair or name == REFERENCE_CASE]
-        cases = [case for case in cases if not (probe.trains and self._is_served_only(case, probe))]
+        cases = [case for case in cases if not (probe.trains and self._is_untrained(case, probe))]
         planned = [item for case in cases for item in probe.plan(self._scope(case, probe), probe)]
         found = []
         for item in planned:
@@ -79,15 +79,15 @@ class Planner:
                 found.append(msgspec.structs.replace(item, level=highest(*levels.values())))
         return found
 
-    def _is_served_only(self, case: Case, probe: Probe) -> bool:
-        if case.served_only:
-            without = self._without_training.setdefault(case.name, [])
-            without.append(probe.name)
-            self.left_out[f"training of {case.name}"] = (
-                f"{case.name}: {', '.join(without)} left out: the case is served only, with no probe of a loss and "
-                "Training(epochs=0)"
-            )
-        return case.served_only
+    def _is_untrained(self, case: Case, probe: Probe) -> bool:
+        if case.training.epochs:
+            return False
+        without = self._without_training.setdefault(case.name, [])
+        without.append(probe.name)
+        self.left_out[f"training of {case.name}"] = (
+            f"{case.name}: {', '.join(without)} left out: the case is not trained, by Training(epochs=0)"
+        )
+        return True
 
     def _has(self, level: str) -> bool:
         """Return whether this run has what belongs to `level`."""

@@ -61,7 +61,7 @@ def test_nothing_that_training_changes_is_a_constant(trajectories):
         size
         for name, found in artifact.constants(trajectories.setup.handover.exported)
         if not name.startswith(("SaveV2/", "RestoreV2/"))  # names of variables
-        for size in (export.program_constants(found) if isinstance(found, bytes) else [found])
+        for _, size in (export.program_constants(found) if isinstance(found, bytes) else [(name, found)])
     ]
     assert 0 < max(sizes) < 32
 

@@ -194,10 +194,14 @@ def test_weights_frozen_into_the_program_are_found(subject, tmp_path):
     signature = [tf.TensorSpec((None, 4))]
     module.predict = tf.function(lambda x: convert({}, {}, x), autograph=False, input_signature=signature)
     tf.saved_model.save(module, str(tmp_path / "jax"))
-    assert max(size for _, size in artifact_probe.constants(tmp_path / "jax")) == weights.nbytes
+    name, size = "float32[4, 8192]", weights.nbytes
+    assert max(known[1] for known in artifact_probe.constants(tmp_path / "jax")) == size
+    assert name in artifact_probe.large_constant(tmp_path / "jax")
+    assert artifact_probe.large_constant(tmp_path / "jax", {name: "a table"}) is None
+    assert "float32[3]" in artifact_probe._unused(tmp_path / "jax", {name: "a table", "float32[3]": "no such"})
     module.predict = tf.function(lambda x: x @ tf.constant(weights), input_signature=signature)
     tf.saved_model.save(module, str(tmp_path / "tf"))
-    assert "expected at most 65,536" in artifact_probe._large_constant(tmp_path / "tf")
+    assert "expected at most 65,536" in artifact_probe.large_constant(tmp_path / "tf")
 
 
 def test_an_artifact_without_a_serving_signature_fails(subject, tmp_path):
