@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,7 +46,8 @@ class Spec:
 
     Attributes:
         shape: whole numbers above 0, and names of sizes, each at most once.
-        dtype: the name of a numeric dtype of numpy or ml_dtypes, of 8 to 32 bits (complex64 has two parts of 32).
+        dtype: the name of a numeric dtype of numpy or ml_dtypes, of 8 to 32 bits (complex64 has two parts of 32); of up
+            to 64 where `jax_enable_x64` is on.
 
     Raises:
         InputError: a dimension is neither, or the dtype is unknown, not numeric, narrower or wider.
@@ -57,6 +59,7 @@ class Spec:
     def __init__(self, *shape: str | int, dtype: str = "float32") -> None:
         object.__setattr__(self, "shape", tuple(shape))
         object.__setattr__(self, "dtype", _numeric(dtype, f"Spec{shape}"))
+        _require_width(self.dtype, f"Spec{shape}")
         for dimension in shape:
             _require_dimension(dimension, f"Spec{shape}")
         if len(self.symbols) < sum(isinstance(dimension, str) for dimension in shape):
@@ -64,6 +67,17 @@ class Spec:
                 f"Spec{shape} names a size twice. Give the second another name, and say that they are equal in "
                 'Case(constraints=("s == t",)).'
             )
+
+    @classmethod
+    def stored(cls, shape: Iterable[str | int], dtype: str) -> Spec:
+        """Return a spec that a file has; its dtype may be wider than JAX's here, or JAX be absent.
+
+        Raises:
+            InputError: as for any other.
+        """
+        spec = cls(*shape, dtype=_NARROWER.get(dtype, dtype))
+        object.__setattr__(spec, "dtype", dtype)
+        return spec
 
     @property
     def symbols(self) -> frozenset[str]:
@@ -100,6 +114,15 @@ def _require_dimension(dimension: Any, where: str) -> None:
         )
 
 
+def _require_width(dtype: str, where: str) -> None:
+    jax = sys.modules.get("jax")  # who has not imported it has not turned 64 bits on
+    if dtype in _NARROWER and not (jax is not None and jax.config.jax_enable_x64):
+        raise InputError(
+            f"{where} has dtype {dtype}; JAX computes in 32 bits unless told otherwise. Give {_NARROWER[dtype]}, and "
+            'convert the data with .astype; or turn on jax.config.update("jax_enable_x64", True) before.'
+        )
+
+
 def _numeric(dtype: str, where: str) -> str:
     try:
         found = dtype_of(dtype)
@@ -107,11 +130,6 @@ def _numeric(dtype: str, where: str) -> str:
         found = None
     if found is None or found.kind not in "biufcV" or found.name.startswith("void"):
         raise InputError(f"{where} has dtype {dtype!r}. Expected a numeric one, such as 'float32', 'int32' or 'bool'.")
-    if found.name in _NARROWER:
-        raise InputError(
-            f"{where} has dtype {found.name}; JAX computes in 32 bits unless told otherwise. "
-            f"Give {_NARROWER[found.name]}, and convert the data with .astype."
-        )
     if found.type.__module__ != "numpy" and found.name != "bfloat16":
         raise InputError(
             f"{where} has dtype {found.name}. Expected bfloat16, or a dtype of numpy's own of at most 32 bits. Give "

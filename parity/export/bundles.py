@@ -85,8 +85,8 @@ class Signature:
 
         def specs(tree: Any) -> Specs:
             if isinstance(tree.get("shape"), list):
-                return Spec(*tree["shape"], dtype=tree["dtype"])
-            return {n: Spec(*s["shape"], dtype=s["dtype"]) for n, s in tree.items()}
+                return Spec.stored(tree["shape"], tree["dtype"])
+            return {n: Spec.stored(s["shape"], s["dtype"]) for n, s in tree.items()}
 
         limit = records.number(data["limit"])
         if not any(BATCH in spec.symbols for spec in by_name(specs(data["data"])).values()):

@@ -44,6 +44,12 @@ def _with_one(value: float) -> Callable[[Array], Array]:
     return change
 
 
+def _other_width(array: Array) -> Array:
+    """Return a float in the widest dtype of its kind, or in float32 or complex64 where it has that."""
+    wide = compare.widen(array)
+    return wide if wide.dtype != array.dtype else array.astype("complex64" if array.dtype.kind == "c" else "float32")
+
+
 def _last_element(answer: Answer, budgets: Mapping[str, Budget], limit: float) -> Answer:
     reach = {leaf: LIMITS * limit * budget.max for leaf, budget in budgets.items()}
     return {leaf: _enlarged(array, reach.get(leaf, 1.0)) for leaf, array in answer.items()}
@@ -72,7 +78,7 @@ CHANGES: dict[str, Change] = {
     "infinity": _floats(_with_one(math.inf)),
     "dropped_leaf": lambda answer, budgets, limit: dict(list(answer.items())[:-1]),
     "empty_answer": lambda answer, budgets, limit: {},
-    "float64_answer": _floats(compare.widen),
+    "float64_answer": _floats(_other_width),
     "float16_answer": _floats(lambda array: array.real.astype(np.float16)),
     "last_element": _last_element,
 }

@@ -197,6 +197,24 @@ def test_a_wide_dtype_is_refused_with_one_that_is_taken(wide, narrow):
     assert Spec("b", 5, dtype=narrow).dtype == narrow
 
 
+@pytest.mark.parametrize("dtype", ["float64", "int32", "bfloat16"])
+def test_a_stored_spec_has_any_dtype(dtype):
+    spec = Spec.stored(["b", 4], dtype)
+    assert (spec.shape, spec.dtype) == (("b", 4), dtype)
+    with pytest.raises(InputError, match="complex512"):
+        Spec.stored(["b"], "complex512")
+
+
+def test_a_wide_dtype_is_taken_where_jax_computes_in_64_bits():
+    code = """
+import jax
+from parity import Spec
+jax.config.update("jax_enable_x64", True)
+print(Spec("b", 4, dtype="float64"))
+"""
+    assert samples.python("-c", code).stdout == "float64[b, 4]\n"
+
+
 def test_a_spec_says_what_it_is():
     assert str(Spec("b", 28, 28, 1)) == "float32[b, 28, 28, 1]"
     assert str(Spec("b", dtype=np.int32)) == "int32[b]"
