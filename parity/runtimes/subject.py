@@ -192,7 +192,8 @@ class Subject:
         estimates.require_memory(self.case, asked, max(sizes, 1), estimates.available_bytes())
         with self.ledger.spend(TRAINING):
             trained = train(self.case, self.dataset, self.pipeline, self.progress)
-        self.case = precision.with_limit(self.case, self._dtypes_of(trained))
+        for subject in (self, *self._at.values()):
+            subject.case = precision.with_limit(self.case, self._dtypes_of(trained))
         return trained
 
     def _export_and_try(self) -> Path:
