@@ -1,14 +1,8 @@
-"""The programs that conversion would export of a case, written by JAX without TensorFlow.
-
-`python -m parity.export.programs CASE [STABLEHLO]` prints as JSON what this JAX writes, and which operations of the
-case are newer than that StableHLO version; `parity doctor` runs it.
-"""
+"""The programs that conversion would export of a case, written by JAX without TensorFlow."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +11,6 @@ import numpy as np
 from jax import export
 
 from parity.cases.case import Case
-from parity.cases.loading import load
 from parity.cases.specs import BATCH, Spec, Specs, by_name, like
 from parity.compat import writer
 from parity.compat.handshake import Reader, Writer, skewed
@@ -83,9 +76,3 @@ def _shapes(specs: Specs, size: Any) -> Any:
         return jax.ShapeDtypeStruct((size, *spec.shape[1:]), np.dtype(spec.dtype))
 
     return like(specs, {name: shape(spec) for name, spec in by_name(specs).items()})
-
-
-if __name__ == "__main__":
-    wrote = writer.describe()
-    newer = newer_operations(load(sys.argv[1]), wrote, Reader(sys.argv[2], None)) if len(sys.argv) > 2 else None
-    print(json.dumps({**vars(wrote), "newer": newer}))
