@@ -1,4 +1,4 @@
-"""`parity doctor`: predict whether the installed pair works, from what JAX writes and TensorFlow reads."""
+"""`parity doctor`: say whether the installed pair works with a case: its functions are exported and called."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from parity.cli.options import CASE
 from parity.core.errors import NotComparableError, UsageError
 
 if TYPE_CHECKING:
+    from parity.cli.trial import Trial
     from parity.compat.handshake import Prediction
 
 
@@ -21,21 +22,22 @@ def add(commands: Any) -> None:
     """Add the command's options."""
     doctor = commands.add_parser(
         "doctor",
-        help="predict whether the installed jax and tensorflow work together",
-        description="Print what is installed, check the case, and predict whether the pair works, before anything is "
-        "converted. The exit code is 0 if the pair works as exported by default.",
+        help="say whether the installed jax and tensorflow work together",
+        description="Print what is installed, export a case after one step of training, and call it in TensorFlow: by "
+        "default, under a remedy and at fixed sizes, as far as that is needed. Numbers are not compared. The exit code "
+        "is 0 if the pair works as exported by default.",
     )
-    doctor.add_argument("--case", metavar="CASE", default="reference", help=f"whose operations to look at: {CASE}")
+    doctor.add_argument("--case", metavar="CASE", default="reference", help=f"what to export: {CASE}")
 
 
 def main(arguments: Namespace, further: list[str]) -> int:
-    """Print versions, machine, what JAX writes and TensorFlow reads, and the prediction that follows.
+    """Print versions, machine, what JAX writes and TensorFlow reads, and what comes of the case.
 
     Raises:
         UsageError: the case is broken; the message is that of a run.
         NotComparableError: jax or tensorflow is not installed, or cannot be imported.
     """
-    from parity import records
+    from parity.cli.trial import WORKS, Trial
     from parity.compat.handshake import Reader, Writer, predict
     from parity.core import environment
 
@@ -49,8 +51,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
     none = (None, "tensorflow is not installed")
     read, no_reader = _describe("parity.compat.reader") if versions["tensorflow"] else none
     reader = Reader(**read).filled(versions["tensorflow"]) if read else None
-    limit = [reader.stablehlo] if reader and reader.stablehlo else []
-    wrote, no_writer = _describe("parity.export.programs", arguments.case, *limit)
+    wrote, no_writer = _describe("parity.compat.writer")
     print(f"JAX writes: {_formats(wrote) if wrote else f'no answer ({no_writer})'}")
     print(f"TensorFlow reads up to: {_formats(vars(reader)) if reader else f'no answer ({no_reader})'}")
     if wrote is None or reader is None:
@@ -59,30 +60,48 @@ def main(arguments: Namespace, further: list[str]) -> int:
             f"{absent} gave no answer. Expected both in this environment; install the pair that you want to check, "
             "such as: pip install 'parity[jax,tensorflow]'"
         )
-    newer = wrote.pop("newer")
-    _, broken = _describe("parity.cli.check_case", arguments.case)
-    if broken:
-        raise NotComparableError(f"the case could not be checked: {broken}. Expected a case that a run can train.")
-    prediction = predict(Writer(**wrote), reader, newer)
-    print(f"\n{_outlook(prediction, versions['tensorflow'])}")
-    return {records.PASS: 0, None: 3}.get(prediction.status, 1)
+    tried, ended = _describe("parity.cli.trial", arguments.case, *filter(None, [reader.stablehlo]))
+    print()
+    if tried is None:
+        print(_wrapped(f"This pair fails: the process that tried the case ended: {ended}"))
+        return 1
+    trial = Trial(**tried)
+    print(_outlook(trial, predict(Writer(**wrote), reader, trial.newer)))
+    return 0 if trial.verdict == WORKS else 1
 
 
-def _outlook(prediction: Prediction, tensorflow: str | None) -> str:
-    """Return the prediction as text, with the remedy as code."""
+def _outlook(trial: Trial, prediction: Prediction) -> str:
+    """Return what came of a trial as text, with the remedy as code."""
     from parity import records
+    from parity.cli.trial import AT_FIXED_SIZES, FAILS, WITH_REMEDY, WORKS
     from parity.compat.handshake import remedy_code
 
+    at_fixed_sizes = f"works with case {trial.case!r} only at fixed sizes"
     heads = {
-        records.PASS: "This pair works.",
-        None: "There is no prediction for this pair.",
-        records.REMEDIED: "This pair breaks as exported by default, and works with a remedy.",
+        WORKS: f"This pair works with case {trial.case!r}.",
+        WITH_REMEDY: f"This pair breaks as exported by default, and works with a remedy. {_why(trial, prediction)}",
+        AT_FIXED_SIZES: f"This pair {at_fixed_sizes}{', and with a remedy' if trial.requirement else ''}:",
+        FAILS: f"This pair fails with case {trial.case!r}:",
     }
-    text = textwrap.fill(f"{heads.get(prediction.status, 'This pair breaks.')} {prediction.reason}", 80)
-    if prediction.status != records.REMEDIED:
-        return text
-    code = textwrap.indent(remedy_code(f"tensorflow=={tensorflow}"), "    ")
-    return f"{text}\n\nThe remedy:\n\n{code}"
+    lines = [_wrapped(heads[trial.verdict])]
+    if trial.verdict == WORKS and prediction.status == records.PASS:
+        lines = [_wrapped(f"{heads[WORKS]} {prediction.reason}")]
+    lines += [_wrapped(f"- {cause}") for cause in trial.causes]
+    lines += [_wrapped(f"- at fixed sizes: {cause}") for cause in trial.at_fixed_sizes]
+    if trial.requirement and trial.verdict != FAILS:
+        lines += ["", "The remedy:", "", textwrap.indent(remedy_code(trial.requirement), "    ")]
+    return "\n".join(lines)
+
+
+def _why(trial: Trial, prediction: Prediction) -> str:
+    """Return why the default export breaks: the versions, where they foretell this failure."""
+    if prediction.failure == trial.failure:
+        return prediction.reason
+    return f"TensorFlow cannot run the default export: {trial.failure}, {trial.evidence}."
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 80, subsequent_indent="  " * text.startswith("- "), break_on_hyphens=False)
 
 
 def _formats(found: dict[str, Any]) -> str:
@@ -94,7 +113,7 @@ def _describe(module: str, *arguments: str) -> tuple[dict[str, Any] | None, str]
     """Run a module that prints JSON in its own process, which may crash; return its JSON or why there is none.
 
     Raises:
-        UsageError: the module raised it.
+        UsageError, NotComparableError: the module raised it.
     """
     from parity.core import processes, silence
 
@@ -104,11 +123,11 @@ def _describe(module: str, *arguments: str) -> tuple[dict[str, Any] | None, str]
     except processes.ProcessSilentError as error:
         return None, str(error)
     if done.returncode:
-        if usage := re.search(_USAGE_ERROR, done.stderr, re.MULTILINE | re.DOTALL):
-            raise UsageError(usage[1].strip())
+        if raised := re.search(_RAISED, done.stderr, re.MULTILINE | re.DOTALL):
+            raise (NotComparableError if raised["error"] == "NotComparable" else UsageError)(raised["text"].strip())
         return None, silence.last_words(done.stderr, 1) or f"its process ended with code {done.returncode}"
     return json.loads((done.stdout.strip().splitlines() or ["null"])[-1]), ""
 
 
-# A traceback ends with the name of the class and its module; `check_case` prints the class alone.
-_USAGE_ERROR = r"^(?:parity\.core\.errors\.)?(?:Usage|Case|Input)Error: (.*)"
+# A traceback ends with the name of the class and its module; `trial` prints the class alone.
+_RAISED = r"^(?:parity\.core\.errors\.)?(?P<error>Usage|Case|Input|NotComparable)Error: (?P<text>.*)"

@@ -20,7 +20,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from parity.core.errors import UsageError
-from parity.core.failures import CLASSES, NUMERIC, UNKNOWN
+from parity.core.failures import CLASSES, NUMERIC, UNKNOWN, Failure
 from parity.records import CRASH, ERROR, FAIL, FIXED, KNOWN, NO_DEVICE, PASS, REMEDIED, TIMEOUT, Check, Run
 
 if sys.version_info >= (3, 11):
@@ -32,7 +32,8 @@ LIST = Path(__file__).with_name("known_issues.toml")
 REQUIRED = ("id", "class", "text", "upstream", "remedy")
 RANGES = ("jax", "tensorflow", "flax", "keras", "python")
 PATTERNS = ("device", "case", "test", "probe", "runtime", "variant", "leaf")
-KEYS = (*REQUIRED, *RANGES, *PATTERNS, "evidence")
+EXPRESSIONS = ("evidence", "operation")
+KEYS = (*REQUIRED, *RANGES, *PATTERNS, *EXPRESSIONS)
 _FAILED = (FAIL, ERROR, CRASH, TIMEOUT)
 _PASSED = (PASS, REMEDIED)
 _JAX_RUNTIMES = ("jax", "jax_float64")
@@ -51,6 +52,8 @@ class KnownIssue:
         ranges: PEP 440 ranges by package, or `python`; a package that is absent may have any version.
         patterns: `fnmatch` patterns by field of a check; a field that is absent may have any value.
         evidence: what the evidence or the message of the failure must match, if anything.
+        operation: what the operation or the evidence of a failure matches, in any case, that this entry can cure; see
+            `concerns`. It has no part in `explains`.
         path: the file that lists it.
     """
 
@@ -62,6 +65,7 @@ class KnownIssue:
     ranges: Mapping[str, SpecifierSet]
     patterns: Mapping[str, str]
     evidence: re.Pattern[str] | None
+    operation: re.Pattern[str] | None
     path: Path
 
     def applies_to(self, check: Check, environment: Mapping[str, Any]) -> bool:
@@ -86,6 +90,14 @@ class KnownIssue:
             return False
         texts = (check.evidence or "", check.message or "")
         return self.evidence is None or any(self.evidence.search(text) for text in texts)
+
+    def concerns(self, failure: Failure, versions: Mapping[str, str | None]) -> bool:
+        """Return whether a failure, of whatever case, is about the operation of this entry in its range of versions."""
+        if self.operation is None or self.kind != failure.kind:
+            return False
+        named = (failure.operation, failure.evidence)
+        ranges = ((versions.get(name), allowed) for name, allowed in self.ranges.items())
+        return any(map(self.operation.fullmatch, named)) and all(v is None or _within(v, r) for v, r in ranges)
 
 
 def apply(check: Check, environment: Mapping[str, Any], issues: Iterable[KnownIssue]) -> Check:
@@ -218,9 +230,14 @@ def _issue(entry: dict[str, Any], where: str, path: Path) -> KnownIssue:
         **{name: entry[name].strip() for name in ("text", "upstream", "remedy")},
         ranges={name: SpecifierSet(entry[name]) for name in RANGES if name in entry},
         patterns={name: entry[name] for name in PATTERNS if name in entry},
-        evidence=re.compile(entry["evidence"]) if "evidence" in entry else None,
+        evidence=_expression(entry, "evidence"),
+        operation=_expression(entry, "operation"),
         path=path,
     )
+
+
+def _expression(entry: dict[str, Any], name: str) -> re.Pattern[str] | None:
+    return re.compile(entry[name]) if name in entry else None
 
 
 def _problems(entry: dict[str, Any]) -> Iterator[str]:
@@ -244,10 +261,11 @@ def _problems(entry: dict[str, Any]) -> Iterator[str]:
             SpecifierSet(entry.get(key, ""))
         except InvalidSpecifier:
             yield f"{key} = {entry[key]!r} is no range of versions. Expected PEP 440's, such as '>=0.7,<0.8'."
-    try:
-        re.compile(entry.get("evidence", ""))
-    except re.error as error:
-        yield f"evidence = {entry['evidence']!r} is no regular expression: {error}. Escape what is meant literally."
+    for key in EXPRESSIONS:
+        try:
+            re.compile(entry.get(key, ""))
+        except re.error as error:
+            yield f"{key} = {entry[key]!r} is no regular expression: {error}. Escape what is meant literally."
 
 
 def _within(version: str | None, allowed: SpecifierSet) -> bool:

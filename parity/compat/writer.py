@@ -1,10 +1,12 @@
 """What this JAX writes: the version of its exported programs, and the operations in them.
 
 Programs are taken as `jax.export.Exported`, or as the bytes that it serialises its StableHLO to.
+`python -m parity.compat.writer` prints what it writes as JSON, for `parity doctor`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from typing import Any
@@ -97,3 +99,7 @@ def walk(operation: Any) -> list[Any]:
 
     operation.walk(visit)
     return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(vars(describe())))

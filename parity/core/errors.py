@@ -5,7 +5,12 @@ Every message says what is wrong, what was expected, and what to do.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from parity.core.text import one_stop
+
+if TYPE_CHECKING:
+    from parity.core.failures import Failure
 
 
 class ParityError(Exception):
@@ -60,9 +65,16 @@ class StorageError(ParityError):
 
 
 class RuntimeFailureError(ParityError):
-    """A runtime gave no answer: it raised, or its process ended."""
+    """A runtime gave no answer: it raised, or its process ended.
+
+    Attributes:
+        failure: the class and the cause, where an error of a framework was taken for them; see `parity.compat.causes`.
+        details: the full text of that error, with its stack, for a log.
+    """
 
     exit_code = 1
+    failure: Failure | None = None
+    details = ""
 
 
 class RemedyError(ParityError):

@@ -7,6 +7,8 @@ import sysconfig
 import traceback
 from pathlib import Path
 
+from parity.core.failures import TRACEBACKS_OF_JAX, headline
+
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _TESTS = str(Path(_PACKAGE, "tests")) + os.sep
 """The files of the package's own tests stand for those of a user."""
@@ -16,13 +18,16 @@ _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 def line_of_user(error: BaseException) -> str:
     """Return file, line, function and text of the innermost frame that is in no installed package; "" for no frame.
 
-    Where all are, as of a probe in another distribution, the frame that the catching function called; "" if that is of
-    this package, which says nothing to a user.
+    Of a function that JAX transforms, the frames are in a traceback that JAX adds as the cause. Where all are in
+    installed packages, as of a probe in another distribution, the frame that the catching function called; "" if that
+    is of this package, which says nothing to a user.
     """
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return ""
-    own = [frame for frame in frames if not _is_installed(frame.filename)]
+    added = error.__cause__ if type(error.__cause__).__name__ in TRACEBACKS_OF_JAX else None
+    traces = [frames, traceback.extract_tb(added.__traceback__) if added else []]
+    own = next(filter(None, ([f for f in trace if not _is_installed(f.filename)] for trace in traces)), [])
     frame = own[-1] if own else frames[min(1, len(frames) - 1)]
     if frame.filename.startswith(_PACKAGE + os.sep) and not frame.filename.startswith(_TESTS):
         return ""
@@ -34,7 +39,7 @@ def line_of_user(error: BaseException) -> str:
 def raised(error: BaseException) -> str:
     """Return what a user's function raised, and where: `raised KeyError: 'x', at model.py:3 in predict: d["x"]`."""
     where = line_of_user(error)
-    return f"raised {type(error).__name__}: {str(error).rstrip('.')}{where and f', at {where}'}"
+    return f"raised {type(error).__name__}: {headline(str(error)).rstrip('.')}{where and f', at {where}'}"
 
 
 def _is_installed(filename: str) -> bool:

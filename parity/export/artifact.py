@@ -10,7 +10,7 @@ import absl.logging
 import tensorflow as tf
 
 from parity.cases.specs import Spec, Specs, by_name, like, signature_name
-from parity.core.errors import RuntimeFailureError
+from parity.compat.causes import failed
 
 Wrap = Callable[[Callable[..., Any], list[Any]], Callable[..., Any]]
 """A function that makes a callable of a Python function and its input signature."""
@@ -71,7 +71,7 @@ def load(path: Path) -> Any:
     try:
         return tf.saved_model.load(str(path))
     except Exception as error:
-        raise RuntimeFailureError(f"TensorFlow {tf.__version__} cannot load {path.name}: {error}") from error
+        raise failed(f"TensorFlow {tf.__version__} cannot load {path.name}", error) from error
 
 
 def save(module: Any, path: Path, serving: Any, gradients: bool) -> None:

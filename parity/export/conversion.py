@@ -22,9 +22,10 @@ from parity.cases.case import Case, State
 from parity.cases.functions import leaf_name
 from parity.cases.specs import BATCH, SOLE, Batch, Spec, Specs, by_name, like, outputs, signature_name
 from parity.compat import readers, remedies, writer
+from parity.compat.causes import failed
 from parity.compat.handshake import Reader
 from parity.core.environment import versions
-from parity.core.errors import ParityError, RuntimeFailureError
+from parity.core.errors import ParityError
 from parity.export import artifact, bundles
 from parity.export.artifact import FEATURES, FEATURES_TRAIN, Wrap, graph, tensor_specs
 from parity.export.bundles import Signature, StateLeaf
@@ -247,7 +248,8 @@ def exporting(what: str, advice: str, readable_by: str | None) -> Iterator[None]
     """Export within this context: under the remedy for the requirement `readable_by`, if any.
 
     Raises:
-        RuntimeFailureError: conversion or saving failed: `what` cannot be exported, and `advice` says what to do.
+        RuntimeFailureError: conversion or saving failed: `what` cannot be exported; `advice` says what to do where no
+            cure is known, or is empty.
     """
     try:
         with remedied(readable_by):
@@ -255,24 +257,35 @@ def exporting(what: str, advice: str, readable_by: str | None) -> Iterator[None]
     except (OSError, ParityError):
         raise
     except Exception as error:
-        raise RuntimeFailureError(f"{what} cannot be exported: {type(error).__name__}: {error}. {advice}") from error
+        raise failed(f"{what} cannot be exported", error, advice) from error
 
 
-def save(case: Case, state: State, folder: Path, readable_by: str | None = None) -> None:
+def save(
+    case: Case, state: State, folder: Path, readable_by: str | None = None, sizes: Mapping[str, int] | None = None
+) -> None:  # fmt: skip
     """Write the two SavedModels of the workflow: `folder/saved_model` with everything, `folder/inference`.
 
     Both have a `serving_default` signature that predicts, so that a model server has something to call.
 
+    Args:
+        case: what to export.
+        state: its trained state.
+        folder: where to.
+        readable_by: the requirement of the remedy under which it is exported; None for jax's default.
+        sizes: of every name in the specs, the only ones for which it is exported; None for symbolic ones.
+
     Raises:
         RuntimeFailureError: conversion or saving failed.
     """
-    advice = "Run parity doctor to see whether this pair of releases works."
-    with exporting(f"case {case.name!r}", advice, readable_by):
-        save_module(Exported(case, state, graph), case, folder / "saved_model", gradients=True)
-        save_module(Exported(case, state, graph, only=("predict",)), case, folder / "inference", gradients=False)
+    with exporting(f"case {case.name!r}", "", readable_by):
+        for name, only in (("saved_model", None), ("inference", ("predict",))):
+            module = Exported(case, state, graph, only, sizes)
+            save_module(module, case, folder / name, gradients=only is None, sizes=sizes)
 
 
-def save_module(module: Exported, case: Case, path: Path, gradients: bool) -> None:
+def save_module(
+    module: Exported, case: Case, path: Path, gradients: bool, sizes: Mapping[str, int] | None = None
+) -> None:  # fmt: skip
     """Write the SavedModel of `module` to `path`, with a `serving_default` signature that predicts."""
     names = list(by_name(case.data))
 
@@ -281,7 +294,7 @@ def save_module(module: Exported, case: Case, path: Path, gradients: bool) -> No
         return artifact.served(outputs(module.predict(data)))
 
     serving = tf.function(serve, autograph=False)
-    inputs = artifact.served(by_name(tensor_specs(case.data)), SOLE)
+    inputs = artifact.served(by_name(tensor_specs(case.data, sizes)), SOLE)
     artifact.save(module, path, serving.get_concrete_function(**inputs), gradients)
 
 

@@ -1,14 +1,8 @@
-"""The programs that conversion would export of a case, written by JAX without TensorFlow.
-
-`python -m parity.export.programs CASE [STABLEHLO]` prints as JSON what this JAX writes, and which operations of the
-case are newer than that StableHLO version; `parity doctor` runs it.
-"""
+"""The programs that conversion would export of a case, written by JAX without TensorFlow."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import sys
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
@@ -20,7 +14,6 @@ from jax import export
 from parity.cases import symbols
 from parity.cases.case import Case
 from parity.cases.layout import abstract
-from parity.cases.loading import load
 from parity.compat import writer
 from parity.compat.handshake import Reader, Writer, skewed
 from parity.records import Program
@@ -112,11 +105,3 @@ def _symbolic(case: Case) -> dict[str, Any]:
     names = sorted({*symbols.of(case.data), *symbols.of(case.labels)})
     scope = export.SymbolicScope(case.constraints)
     return dict(zip(names, export.symbolic_shape(",".join(names), scope=scope), strict=True))
-
-
-if __name__ == "__main__":
-    wrote = writer.describe()
-    newer = None
-    if len(sys.argv) > 2:
-        newer = CasePrograms(load(sys.argv[1])).newer_operations(wrote, Reader(sys.argv[2], None))
-    print(json.dumps({**vars(wrote), "newer": newer}))

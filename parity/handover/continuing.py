@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from parity.cases.specs import Answer, Batch
-from parity.core.errors import RuntimeFailureError, UsageError
+from parity.compat.causes import failed
+from parity.core.errors import UsageError
 from parity.export import artifact
 from parity.handover import (
     BATCH_STATS,
@@ -75,7 +76,7 @@ class Continuation(ABC):
             tensors = batch.map(tf.constant)
             loss, rate, gradients = self.train(tensors.data, tensors.labels)
         except Exception as error:
-            raise RuntimeFailureError(f"TensorFlow cannot train on: {type(error).__name__}: {error}") from error
+            raise failed("TensorFlow cannot train on", error) from error
         named = zip((leaf for leaf, _ in self.parameters), gradients, strict=True)
         found = {f"{GRADIENT}/{leaf}": gradient.numpy() for leaf, gradient in named if gradient is not None}
         self.last = {LOSS: loss.numpy(), LEARNING_RATE: rate.numpy(), **found, **self.state()}
@@ -90,7 +91,7 @@ class Continuation(ABC):
         try:
             return float(self.module.accuracy(examples.data, examples.labels))
         except Exception as error:
-            raise RuntimeFailureError(f"TensorFlow cannot evaluate: {type(error).__name__}: {error}") from error
+            raise failed("TensorFlow cannot evaluate", error) from error
 
     def state(self) -> Answer:
         """Return the state that a step hands to the next, by leaf; see `handover.STATE`."""

@@ -14,7 +14,7 @@ import tensorflow as tf
 from parity.cases.case import Training
 from parity.cases.optimizers import Optimizer
 from parity.cases.specs import Answer, Array
-from parity.core.errors import RuntimeFailureError
+from parity.compat.causes import failed
 from parity.core.ledger import TRAINING
 from parity.export import artifact
 from parity.export import conversion as export
@@ -151,7 +151,7 @@ def finetune(subject: Subject, steps: int) -> Finetuned:
             result.train_loss.append(sum(losses) / len(losses))
             evaluate()
     except Exception as error:
-        raise RuntimeFailureError(f"TensorFlow cannot train the artifact: {type(error).__name__}: {error}") from error
+        raise failed("TensorFlow cannot train the artifact", error) from error
     result.steps = int(optimizer.iterations.numpy())
     final = _values(names, trainable)
     frozen = subject.case.is_frozen

@@ -13,8 +13,8 @@ import numpy as np
 
 from parity.cases.case import Case, Dataset, State
 from parity.cases.specs import Answer, Batch
+from parity.core import failures
 from parity.core.errors import CaseError
-from parity.core.failures import classify
 from parity.handover import fused, keras_head
 from parity.handover.fused import MOMENTUM, RATE, Fused, trajectory
 from parity.handover.keras_head import Network, Settings, trunk_layer
@@ -140,9 +140,8 @@ class Fusion:
             keras = keras_head.load(name)
             return self.judge(self._in_keras(keras, layer(keras, folder), leaves))
         except Exception as error:  # one Keras may fail and the other not
-            message = f"{type(error).__name__}: {error}"
-            failure = classify(message)
-            return [LeafResult("*", ERROR, failure=failure.kind, evidence=failure.evidence, message=message)]
+            failure = failures.of(error)
+            return [LeafResult("*", ERROR, failure=failure.kind, evidence=failure.evidence, message=failure.cause)]
 
     def _in_keras(self, keras: Any, layer: Any, leaves: dict[str, str]) -> Answer:
         head = self._begin.params["head"]

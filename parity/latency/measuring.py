@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from parity import records
+from parity.compat.causes import failed
 from parity.core import environment
 from parity.core.errors import ParityError, RuntimeFailureError
-from parity.core.failures import NUMERIC, classify
+from parity.core.failures import NUMERIC, of
 from parity.export import conversion as export
 from parity.handover.train_state import TrainState
 from parity.latency import PREDICT, Effort, Group, TimedRuntime, in_jax, steps, timing, workload
@@ -111,9 +112,7 @@ class Latency:
         try:
             converted.save(case, TrainState.of(self._subject.trained), workload)
         except Exception as error:
-            raise RuntimeFailureError(
-                f"the workload of case {case.name!r} cannot be exported: {type(error).__name__}: {error}"
-            ) from error
+            raise failed(f"the workload of case {case.name!r} cannot be exported", error) from error
         took = time.perf_counter_ns() - began
         return took, sum(path.stat().st_size for path in workload.saved_model.rglob("*") if path.is_file())
 
@@ -266,7 +265,7 @@ def _failing(found: Found, name: str) -> Iterator[None]:
 def judge_program(found: Found, runtime: str, reference: str, batch_size: int) -> LeafResult:
     """Return whether the scalars of a runtime's first rounds are those of the reference, within `TOLERANCE`."""
     if reference in found.failed:
-        failure = classify(str(found.failed[reference]))
+        failure = of(found.failed[reference])
         why = f"nothing to compare with, because {reference} failed: {found.failed[reference]}"
         return LeafResult(SAME_PROGRAM, records.ERROR, failure=failure.kind, evidence=failure.evidence, message=why)
     own, expected = found.scalars[runtime], found.scalars[reference]

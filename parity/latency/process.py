@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from parity.compat.causes import of_reply
 from parity.core import environment
-from parity.core.errors import ParityError, RuntimeFailureError
+from parity.core.errors import ParityError
 from parity.core.processes import JsonProcess
 from parity.latency import TimedRuntime
 from parity.latency.worker import FOOTPRINT, LOAD, PREPARE, RESET, TIME, WITHOUT_JAX
@@ -102,8 +103,8 @@ class Worker:
         except ParityError as error:
             self._ended = error
             raise
-        if "error" in reply:
-            raise RuntimeFailureError(f"{self._name}, in a process of its own: {reply['error']}")
+        if "failure" in reply:
+            raise of_reply(f"{self._name}, in a process of its own", reply)
         return reply
 
 

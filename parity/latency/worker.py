@@ -155,7 +155,9 @@ def serve(worker: Worker) -> None:
         try:
             reply = answers[request.pop("do")](**request)
         except Exception as error:
-            reply = {"error": f"{type(error).__name__}: {error}"}
+            from parity.compat.causes import as_reply
+
+            reply = as_reply(error)
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
     worker.close()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parity.core.errors import RuntimeFailureError
+from parity.compat.causes import failed
 from parity.probes.declaration import Probe, one_per_case
 from parity.records import QUICK
 from parity.scoring.rules import LeafResult, pass_or_fail
@@ -36,7 +36,7 @@ def results(subject: Subject) -> list[LeafResult]:
     try:
         return [*constants, *_predictions(subject, artifact.load(everything), artifact.load(inference))]
     except tf.errors.OpError as error:
-        raise RuntimeFailureError(f"TensorFlow cannot run the artifact: {error}") from error
+        raise failed("TensorFlow cannot run the artifact", error) from error
 
 
 def large_constant(path: Path, allowed: Collection[str] = ()) -> str | None:

@@ -21,7 +21,7 @@ from parity import records
 from parity.cases.specs import Answer
 from parity.compat.remedies import readable_by
 from parity.core.errors import ParityError
-from parity.core.failures import REMEDIABLE, classify, headline
+from parity.core.failures import REMEDIABLE, of
 from parity.export.artifact import graph
 from parity.export.conversion import without_source_locations
 from parity.probes.declaration import Probe, Scope
@@ -130,9 +130,9 @@ def judge(name: str, remedy: str | None = None) -> LeafResult:
         try:
             answer = _named(_in_tensorflow(operation))
         except Exception as error:
-            failure = classify(f"{type(error).__name__}: {error}")
+            failure = of(error)
             return LeafResult(
-                name, records.ERROR, failure=failure.kind, evidence=failure.evidence, message=headline(str(error))
+                name, records.ERROR, failure=failure.kind, evidence=failure.evidence, message=failure.cause
             )
     [found] = rules.judge(answer, jax_answer, oracle, budgets, rules.LIMIT)
     return rules.renamed(found, name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from parity.compat import known_issues
 from parity.core.failures import REMEDIABLE, RESOLVER
 from parity.core.text import plural
-from parity.records import COMPLETE, FIXED, IN_ORDER, JOINT, KNOWN, MISSING, SPLIT, Check, Run
+from parity.records import COMPLETE, FIXED, IN_ORDER, JOINT, KNOWN, MISSING, SPLIT, Check, Remedy, Run
 from parity.records import atlas as atlases
 from parity.records.atlas import AGREES, WITH_REMEDY, Atlas, Row
 from parity.report.atlas_text import outcome
@@ -39,6 +39,12 @@ def blocking(run: Run) -> list[Advice]:
     """Return what unblocks `run`, the first thing to do first; empty where nothing blocks it."""
     bad = sorted((check for check in run.all_checks() if check.status not in IN_ORDER), key=severity)
     return [*_remedied(run), *_stopped(run), *_remediable(run, bad), *_not_in_order(run, bad)]
+
+
+def remedy(found: Remedy) -> str:
+    """Return that a case of a run needs a remedy, and which, in one line."""
+    reason = _reason(found.failure, found.evidence)
+    return f'{found.case} needs a remedy ({reason}): export under parity.readable_by("{found.requirement}").'
 
 
 def _remedied(run: Run) -> Iterator[Advice]:

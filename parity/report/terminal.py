@@ -21,6 +21,8 @@ from parity.records import atlas as atlases
 from parity.report import advice, atlas_text, facts, handover
 from parity.report.numbers import count, duration, exact, number, times
 
+FEW = 3
+"""Items that are named beside the cause for which they failed."""
 WORST = 5
 """Leaves that `show` lists."""
 NARROWEST = 60
@@ -97,6 +99,23 @@ def failure(bad: list[Check], total: int) -> str:
     return "\n".join([*lines, "", f"repeat: {bad[0].repeat}"])
 
 
+def cause(text: str, items: Sequence[str], repeat: str = "", verbose: bool = False) -> list[str]:
+    """Return why items failed, once for all of them: how many and the cause, the items, and a command to copy.
+
+    Args:
+        text: the cause and what helps, in one line.
+        items: their names; the first `FEW` are shown.
+        repeat: the command that repeats the first of them.
+        verbose: whether all items are shown, each on a line.
+    """
+    listed = [f"  {one_line(name)}" for name in items]
+    if not verbose:
+        rest = f", and {len(items) - FEW:,} more: -v lists them" if len(items) > FEW else ""
+        listed = [f"  {', '.join(map(one_line, items[:FEW]))}{rest}"]
+    repeated = facts.code_lines(f"repeat: {repeat}") if repeat else []
+    return [f"{plural(len(items), 'check')}: {facts.plain(text)}", *listed, *repeated]
+
+
 def failures(run: Run) -> list[str]:
     """Return the lines of `failure` for each item that is not in order; items with one message alike are counted."""
     lines: list[str] = []
@@ -123,6 +142,7 @@ def summary(run: Run, width: int, report: str = "") -> list[str]:
         Text(),
         *map(_text, lines),
         _text(_spent(run.spent_s)),
+        *map(_text, [] if run.in_order() else map(advice.remedy, run.remedies)),  # or else the verdict says it
         _text(run.verdict()),
     ]
     shown = _rendered(parts, width)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from parity.cases.specs import Batch, outputs
+from parity.compat.causes import failed
 from parity.core.errors import RuntimeFailureError
 from parity.export import artifact
 from parity.runtimes.base import CALLS, Answers, Model
@@ -77,7 +78,7 @@ class ModuleOnDevice:
         except RuntimeFailureError:
             raise
         except Exception as error:
-            raise RuntimeFailureError(f"TensorFlow failed on {device}: {type(error).__name__}: {error}") from error
+            raise failed(f"TensorFlow failed on {device}", error) from error
         _require_device(found, device)
         return {probe: {leaf: t.numpy() for leaf, t in leaves.items()} for probe, leaves in found.items()}
 

@@ -50,6 +50,7 @@ class TensorFlowRuntime(Runtime):
         if device not in self.modules:
             import tensorflow as tf
 
+            from parity.compat.causes import failed
             from parity.core.errors import RuntimeFailureError
             from parity.export import artifact
             from parity.runtimes._module import ModuleOnDevice
@@ -61,7 +62,7 @@ class TensorFlowRuntime(Runtime):
             except RuntimeFailureError:
                 raise
             except Exception as error:
-                raise RuntimeFailureError(f"TensorFlow failed on {device}: {type(error).__name__}: {error}") from error
+                raise failed(f"TensorFlow failed on {device}", error) from error
         return self.modules[device]
 
 

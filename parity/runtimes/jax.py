@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from parity.core.errors import RuntimeFailureError
+from parity.compat.causes import failed
 from parity.runtimes.base import CALLS, CASE, REFERENCE, Answers, Capabilities, Model, Runtime, Values
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Jax(Runtime):
             placed = replace(batch, data=data, labels=labels)
             return functions.answers(evaluation, self._functions[evaluation], state, placed, CALLS)
         except Exception as error:
-            raise RuntimeFailureError(f"JAX failed on {on}: {type(error).__name__}: {error}") from error
+            raise failed(f"JAX failed on {on}", error) from error
 
     def compute_with_rounding(self, evaluation: str, batch: Batch, seed: int) -> Answers:
         """Return answers with every rounded result off by up to one ulp; see `parity.scoring.rounding`."""
@@ -80,4 +80,4 @@ class Jax(Runtime):
                 self._rounding[key] = with_rounding(self._pure[evaluation], *self.state, batch.data, batch.labels)
             return functions.answers(evaluation, partial(self._rounding[key], seed), self.state, batch, CALLS)
         except Exception as error:
-            raise RuntimeFailureError(f"JAX with rounding failed: {type(error).__name__}: {error}") from error
+            raise failed("JAX with rounding failed", error) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from parity.core.errors import RuntimeFailureError
+from parity.compat.causes import failed
 from parity.runtimes.base import CALLS, CASE, ORACLE, Answers, Capabilities, Model, Runtime, Values
 
 if TYPE_CHECKING:
@@ -58,4 +58,4 @@ class JaxFloat64(Runtime):
                     self._compiled[key] = in_float64(self._functions[evaluation], *arguments)
                 return functions.answers(evaluation, self._compiled[key], state, batch, CALLS)
         except Exception as error:
-            raise RuntimeFailureError(f"the oracle failed on {on}: {type(error).__name__}: {error}") from error
+            raise failed(f"the oracle failed on {on}", error) from error

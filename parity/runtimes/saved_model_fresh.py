@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parity.core.errors import RuntimeFailureError
+from parity.compat.causes import as_reply, of_reply
 from parity.core.processes import JsonProcess, block_jax, replies
 from parity.runtimes.base import (
     ARTIFACT,
@@ -112,8 +112,8 @@ class SavedModelFresh(Runtime):
             reply = self._process.receive()
             self._answered[Request(**reply["request"])] = reply
         reply = self._answered[request]
-        if "error" in reply:
-            raise RuntimeFailureError(f"in a process without jax: {reply['error']}")
+        if "failure" in reply:
+            raise of_reply("in a process without jax", reply)
         return reply
 
     def _send(self, request: Request) -> None:
@@ -152,8 +152,7 @@ def serve(bundle_path: Path, folder: Path) -> None:
         try:
             reply["path"] = str(_serve(request, runtime, bundle, folder))
         except Exception as error:
-            known = isinstance(error, RuntimeFailureError)
-            reply["error"] = str(error) if known else f"{type(error).__name__}: {error}"
+            reply |= as_reply(error)
         written.write(json.dumps(reply) + "\n")
         written.flush()
 

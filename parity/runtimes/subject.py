@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from parity.core.environment import versions
 from parity.core.errors import InputError, ParityError, RuntimeFailureError
-from parity.core.failures import REMEDIABLE, Failure, classify
+from parity.core.failures import REMEDIABLE, Failure, of
 from parity.core.ledger import FRAMEWORKS, TRAINING, TimeLedger
 from parity.core.progress import Report, silent
 from parity.records import PlanItem, Remedy
@@ -203,7 +203,7 @@ class Subject:
             failed = self._try(path)
         except RuntimeFailureError as error:
             failed = [error]
-        remediable = [f for f in (classify(str(error)) for error in failed) if f.kind in REMEDIABLE]
+        remediable = [failure for failure in map(of, failed) if failure.kind in REMEDIABLE]
         remedied = self._export_remedied(remediable[0]) if remediable else None
         exported = remedied or path  # what of the default export fails is recorded by the checks
         if exported is None:
@@ -244,7 +244,7 @@ class Subject:
 
         evaluations = {r.evaluation for requests in self._announced.values() for r in requests}
         reader = registry.reader()
-        runtime = reader(self._model(path, None))
+        runtime = reader(self.model(path, None))
         batch = min(self._batches.values(), key=lambda batch: batch.size, default=None) or self.batch(self._least())
         evaluations, started = evaluations or {EVALUATION_OF["predict"]}, time.monotonic()
         with self.ledger.spend(FRAMEWORKS):
@@ -261,7 +261,8 @@ class Subject:
 
         return min(symbols.batch_sizes(self.case.constraints, self.dataset.test.sizes, self.dataset.test.size))
 
-    def _model(self, bundle: Path | None, readable_by: str | None) -> Model:
+    def model(self, bundle: Path | None, readable_by: str | None) -> Model:
+        """Return the trained case, exported to `bundle` under that remedy, as runtimes are opened on it."""
         from parity.cases.functions import flatten
         from parity.export import conversion
 
@@ -320,7 +321,7 @@ class Subject:
             converts = can.source == ARTIFACT or can.mode is not None  # converted functions need the same remedy
             bundle = self.bundle if converts else None
             if name not in self._runtimes:  # making the bundle may have opened it
-                self._runtimes[name] = declared(self._model(bundle, self.remedy.requirement if self.remedy else None))
+                self._runtimes[name] = declared(self.model(bundle, self.remedy.requirement if self.remedy else None))
             self._runtimes[name].announce(self._announced.get(name, ()))
         return self._runtimes[name]
 

@@ -283,7 +283,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
         _session(item.config).begin_test(found, where(item))
     if found is None or "subject" not in getattr(item, "fixturenames", ()):
         return None
-    return _session(item.config).record_if_unusable(found) or None
+    session = _session(item.config)
+    error = session.record_if_unusable(found)
+    if error is None:
+        return None
+    session.causes.add(error, item.name, session.repeat(found), _verbose(item.config))
+    return True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -304,10 +309,19 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         if isinstance(error, StorageError):
             _exit(error)
         session.record_error(found, error)
-        if isinstance(error, ParityError):
-            report.longrepr = f"{item.name}: {error}\nrepeat: {session.repeat(found)}"
-            report.shown_before = session.shown_before(found, error)
+        if isinstance(error, ParityError) or (isinstance(error, Exception) and _is_shipped(item)):
+            verbose = _verbose(item.config)
+            report.longrepr, report.shown_before = session.causes.add(error, item.name, session.repeat(found), verbose)
     return report
+
+
+def _verbose(config: pytest.Config) -> bool:
+    return bool(config.getoption("verbose") > 0)
+
+
+def _is_shipped(item: pytest.Item) -> bool:
+    """Return whether a test is of this package: a stack through it tells a user nothing, and is in the log."""
+    return isinstance(item, pytest.Function) and item.module.__name__.startswith("parity.suites")
 
 
 def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
@@ -351,8 +365,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
         shown = terminal.summary if config.getoption("verbose") > 0 or not session.run.in_order() else terminal.brief
         terminalreporter.section("parity")
-        for first, count in session.not_repeated.items():
-            terminalreporter.write_line(f"{first}: the error above is that of {plural(count, 'further item')} as well.")
         for line in shown(session.run, terminalreporter._tw.fullwidth, session.report):
             terminalreporter.write_line(line)
     elif session is not None and config.getoption("verbose") < -1:  # pytest does not count then

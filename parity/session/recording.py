@@ -11,9 +11,11 @@ import msgspec
 from parity import records
 from parity.compat import known_issues
 from parity.compat.handshake import Prediction
-from parity.core.failures import NUMERIC, Failure, classify
+from parity.core import failures
+from parity.core.failures import NUMERIC, Failure
 from parity.records import NO_DEVICE, WHOLE, WHOLE_AGAIN, Check, Deprecation, PlanItem, Recorder, Remedy, Run
 from parity.scoring.rules import LeafResult
+from parity.session import failing
 
 
 class RunRecord:
@@ -76,9 +78,9 @@ class RunRecord:
         if any(check.status not in records.IN_ORDER for check in before):
             return
         status = getattr(error, "status", records.ERROR)
-        message = "\n".join(filter(None, (str(error) or type(error).__name__, note)))
+        message = "; ".join(filter(None, (failing.message(error).rstrip("."), note)))
         ended = status in (records.CRASH, records.TIMEOUT)  # the class of failure has the same name
-        failure = Failure(status, message) if ended else classify(f"{type(error).__name__}: {error}")
+        failure = Failure(status, message) if ended else failures.of(error)
         check = item.check(
             leaf=WHOLE, status=status, failure=failure.kind, evidence=failure.evidence,
             message=message, repeat=repeat or None,

@@ -21,6 +21,7 @@ from parity.runtimes.base import EVALUATION_OF
 from parity.scoring import rules
 from parity.scoring.rules import LIMIT
 from parity.session import environment, repeat
+from parity.session.failing import Causes
 from parity.session.planning import Planner
 from parity.session.recording import RunRecord
 from parity.session.selection import Selection
@@ -70,8 +71,7 @@ class RunSession:
         self._prepared: set[str] = set(self._subjects)
         self._budgets: set[tuple[str, str, int]] = set()
         self._unusable: dict[str, ParityError] = {}
-        self._shown: dict[str, str] = {}
-        self.not_repeated: dict[str, int] = {}
+        self.causes = Causes()
         self._resources: dict[Any, Any] = {}
 
     @property
@@ -166,28 +166,13 @@ class RunSession:
             if subject.slow is not None:
                 print(subject.slow, file=sys.stderr)
 
-    def record_if_unusable(self, item: PlanItem) -> bool:
-        """Record the error of an item whose case an earlier one has shown to be unusable; return whether it is so.
-
-        `not_repeated` counts such items: a failure for each would say the same again.
-        """
+    def record_if_unusable(self, item: PlanItem) -> ParityError | None:
+        """Record the error of an item whose case an earlier one has shown to be unusable; None where it is usable."""
         error = self._unusable.get(item.case)
         if error is None or self.probe_of(item).about_pair:
-            return False
+            return None
         self.record_error(item, error)
-        self.not_repeated[item.case] = self.not_repeated.get(item.case, 0) + 1
-        return True
-
-    def shown_before(self, item: PlanItem, error: ParityError) -> bool:
-        """Return whether an earlier test has failed alike; `not_repeated` counts such items by the first one."""
-        if not error.alike:
-            return False
-        test = self._where.get(item.item, item.item)
-        first = self._shown.setdefault(error.alike, test)
-        if first == test:
-            return False
-        self.not_repeated[first] = self.not_repeated.get(first, 0) + 1
-        return True
+        return error
 
     def record_if_unchecked(self, item: PlanItem, why: str, since: int) -> bool:
         """Record that an item is missing, with the reason, unless it has a check; return whether it has none.

@@ -14,7 +14,7 @@ from parity.compat import deprecations, handshake, known_issues
 from parity.compat.handshake import Reader, Writer
 from parity.core import environment
 from parity.core.errors import NotComparableError, ParityError, RecordError, UsageError
-from parity.core.failures import REMEDIABLE, Failure, classify
+from parity.core.failures import REMEDIABLE, Failure, of
 from parity.core.ledger import FRAMEWORKS, IMPORTING, TimeLedger
 from parity.core.progress import Report, silent
 from parity.export import archives, bundles
@@ -165,7 +165,7 @@ def _remediable(bundle: Bundle, runtime: Runtime) -> list[Failure]:
     """Return how TensorFlow fails on the default export in ways that a remedy mends, each evaluation tried once."""
     evaluations = {EVALUATION_OF[probe] for probe in bundle.signature.probes}
     failed = failures(runtime, evaluations, bundle.batch(min(bundle.batch_sizes)), FIRST_CPU)
-    return [failure for failure in map(classify, map(str, failed)) if failure.kind in REMEDIABLE]
+    return [failure for failure in map(of, failed) if failure.kind in REMEDIABLE]
 
 
 def _check_evaluation(

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from parity.compat import causes
 from parity.core import native_log
 from parity.core.progress import Estimate, Line, Report, State, silent
 from parity.records import PlanItem
@@ -199,11 +200,8 @@ class _Natives:
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Write into the log which item begins."""
         if nodeid in self._ours:
-            if self._log is not None:
-                self._log.write(f"{nodeid}\n")
-                self._since = self._log.size()
-            else:
-                print(nodeid, file=sys.stderr, flush=True)
+            self._write(f"{nodeid}\n")
+            self._since = self._log.size() if self._log is not None else 0
 
     # Innermost: pytest redirects the descriptor as well, in wrappers of the same hooks.
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -231,10 +229,21 @@ class _Natives:
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
-        """Show the last lines of an item that failed."""
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+        """Show the last lines of an item that failed, unless its cause is known; write its error into the log."""
         report: Any = yield
-        failed = report.failed and item.nodeid in self._ours
-        if failed and self._log is not None and (text := self._log.last_lines(self._since)):
+        if not report.failed or item.nodeid not in self._ours:
+            return report
+        error = call.excinfo.value if call.excinfo is not None else None
+        known = getattr(error, "failure", None) is not None
+        if not known and self._log is not None and (text := self._log.last_lines(self._since)):
             report.sections.append(("Captured native log", text))
+        if isinstance(error, Exception):
+            self._write(f"{item.nodeid}\n{causes.full_text(error)}")
         return report
+
+    def _write(self, text: str) -> None:
+        if self._log is not None:
+            self._log.write(text)
+        else:
+            print(text, file=sys.stderr, flush=True)

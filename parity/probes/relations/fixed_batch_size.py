@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from parity.core.errors import ParityError, RuntimeFailureError
+from parity.compat.causes import failed
+from parity.core.errors import ParityError
 from parity.probes.relations._relation import EVAL_LOSS, PREDICT, Relation, alike, predictions
 from parity.runtimes.base import CASE, FIRST_CPU, GRAPH
 
@@ -45,7 +46,7 @@ def _fixed_size_answers(subject: Subject, batch: Batch) -> dict[str, Answer]:
     except ParityError:
         raise
     except Exception as error:
-        raise RuntimeFailureError(f"with a fixed batch size: {type(error).__name__}: {error}") from error
+        raise failed("with a fixed batch size", error) from error
     return answers
 
 

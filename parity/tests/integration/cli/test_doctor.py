@@ -1,37 +1,104 @@
-"""`parity doctor` reports a broken case as a run does, in place of a prediction about the pair."""
+"""What `parity doctor` says of a case is what a run finds, with the cause in the same words."""
+
+import shutil
 
 import pytest
 
-from parity.tests.support import samples
+from parity import records
+from parity.cli import trial
+from parity.compat import causes
+from parity.core import environment
+from parity.tests.support import doctor_cases, samples
 
-CASES = """
-import dataclasses
-from parity.tests.support import tiny
+FOUND = environment.versions()
+PAIR = (FOUND["jax"], FOUND["tensorflow"])
+OF_PAIR = pytest.mark.skipif(PAIR != ("0.10.2", "2.21.0"), reason="planted for another pair")
+VERDICTS = {
+    "works": trial.WORKS,
+    "skewed": trial.WITH_REMEDY,
+    "topk": trial.AT_FIXED_SIZES,
+    "sort": trial.WORKS,
+    "cholesky": trial.FAILS,
+    "solve": trial.FAILS,
+    "table": trial.FAILS,
+    "sized": trial.AT_FIXED_SIZES,
+}
+BROKEN = {
+    "broken_init": ("no file with weights", "in no_init"),
+    "broken_predict": ("layer_2", "in no_predict"),
+    "broken_loss": ("(loss, new_other_state)",),
+    "broken_gradient": ("VJP not implemented", "in without_gradient"),
+}
 
-def init(key):
-    raise ValueError("no file with weights")
 
-broken = dataclasses.replace(tiny.tiny, name="broken", init=init)
-
-def sized(state, data):
-    output = tiny.predict(state, data)
-    return output if data.shape[0] > 5 else output + 0
-
-fixed_size = dataclasses.replace(tiny.tiny, name="fixed_size", predict=sized)
-"""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, frameworks):
+    folder = tmp_path_factory.mktemp("doctor")
+    shutil.copy(doctor_cases.__file__, folder / "planted.py")
+    return folder
 
 
-@pytest.fixture
-def folder(tmp_path, frameworks):
-    (tmp_path / "planted.py").write_text(CASES, encoding="utf-8")
-    return tmp_path
+def run(folder, name):
+    samples.inside("run", "--level", "quick", "--case", f"planted.py:{name}", "--out", name, cwd=folder)
+    return records.read(folder / name)
+
+
+def of_tensorflow(run):
+    """The verdict on what a run asks TensorFlow, but for numbers; and the messages of what is not in order."""
+    found = [check for check in run.checks if check.tf_device != records.NO_DEVICE and check.score is None]
+    bad = [check.message for check in found if check.status not in records.IN_ORDER]
+    return trial.FAILS if bad else trial.WITH_REMEDY if run.remedies else trial.WORKS, bad
+
+
+@OF_PAIR
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VERDICTS)
+def test_the_doctor_says_what_a_run_finds(folder, name):
+    found = trial.attempt(f"{folder}/planted.py:{name}")
+    assert found.verdict == VERDICTS[name]
+    verdict, messages = of_tensorflow(run(folder, name))
+    assert verdict == (trial.FAILS if found.verdict == trial.AT_FIXED_SIZES else found.verdict)
+    assert bool(messages) == bool(found.causes)
+    for cause in found.causes:
+        assert any(message.endswith(cause.rstrip(".")) for message in messages), (cause, messages)
+        assert "\n" not in cause
+
+
+@OF_PAIR
+def test_a_remedy_is_needed_at_fixed_sizes_as_well(folder):
+    found = trial.attempt(f"{folder}/planted.py:topk")
+    assert found.requirement == "tensorflow==2.21.0"
+    assert found.failure == "stablehlo_skew"
+    [cause] = found.causes
+    assert "top_k" in cause
+    assert causes.FIXED_SIZES in cause
+
+
+@OF_PAIR
+def test_where_fixed_sizes_fail_otherwise_both_causes_are_said(folder):
+    done = samples.parity("doctor", "--case", "planted.py:cholesky", cwd=folder)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "InconclusiveDimensionOperation: comparison b < 8" in " ".join(done.stdout.split())
+    assert "lapack_spotrf_ffi" in done.stdout
+    assert "tensor<" not in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_of_a_broken_case_the_cause_and_the_place_are_said_as_in_a_run(folder, name):
+    with pytest.raises(trial.UsageError) as caught:
+        trial.attempt(f"{folder}/planted.py:{name}")
+    messages = {check.message for check in run(folder, name).checks}
+    for part in BROKEN[name]:
+        assert part in str(caught.value)
+        assert all(part in message for message in messages)
+    assert "\n" not in "".join([str(caught.value), *messages])
 
 
 @pytest.mark.parametrize(
     ("case", "cause"),
     [
-        ("planted.py:broken", "no file with weights"),
-        ("planted.py:fixed_size", "'fixed_size' cannot be exported: InconclusiveDimensionOperation"),
+        ("planted.py:broken_predict", "planted.py:"),
         ("planted.py:absent", "'absent' is not in it"),
         ("absent.py:case", "absent.py"),
     ],

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from parity import records
 from parity.core.errors import UsageError
-from parity.core.failures import MISSING_FFI, SHAPE_REFINEMENT, STABLEHLO_SKEW, UNKNOWN
+from parity.core.failures import MISSING_FFI, SHAPE_REFINEMENT, STABLEHLO_SKEW, SYMBOLIC_SHAPE, UNKNOWN
 from parity.probes import operations
 from parity.probes.operations import OPERATIONS, Operation, judge, result
 from parity.scoring import rules
@@ -72,8 +72,8 @@ def test_a_remedied_operation_tells_how_and_what_it_mended(table):
 
 @this_pair
 def test_what_no_remedy_mends_tells_both_failures(table):
-    message = table["erf_symbolic_batch"].message
-    assert message.startswith("Module has dynamic shapes")
+    message, evidence = table["erf_symbolic_batch"].message, table["erf_symbolic_batch"].evidence
+    assert f"of erf: {evidence}; " in message
     assert message.endswith(f"as exported by default: {STABLEHLO_SKEW}: {COMPOSITE}")
 
 
@@ -122,13 +122,21 @@ def test_an_answer_of_another_shape_fails(plant):
     assert (found.status, found.message) == (records.FAIL, "shape (6,), JAX's is (6, 8)")
 
 
-def test_an_operation_that_cannot_be_converted_is_an_error_of_no_known_class(plant):
-    def concrete(x):
-        return x * 2.0 if int(x.shape[0]) else x
+def sized(x):
+    return x * 2.0 if int(x.shape[0]) else x
 
-    found = judge(plant(concrete, symbolic_batch=True))
-    assert (found.status, found.failure) == (records.ERROR, UNKNOWN)
-    assert "\n" not in found.evidence
+
+def odd(x):
+    if not isinstance(x.shape[0], int):
+        raise ArithmeticError("odd\nand more")
+    return x
+
+
+@pytest.mark.parametrize(("function", "kind"), [(sized, SYMBOLIC_SHAPE), (odd, UNKNOWN)])
+def test_an_operation_that_cannot_be_converted_is_an_error_of_its_class(plant, function, kind):
+    found = judge(plant(function, symbolic_batch=True))
+    assert (found.status, found.failure) == (records.ERROR, kind)
+    assert "\n" not in found.evidence + found.message
     assert found.message
 
 

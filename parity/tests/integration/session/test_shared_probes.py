@@ -112,7 +112,8 @@ def test_two_tests_of_one_probe_cannot_record_a_leaf_twice(shared):
     for check in refused:
         parts = ["'output'", check.item, "test_mine.py::test_confidence[", "test_mine.py::test_again["]
         assert [part for part in parts if part not in check.message] == []
-    assert "test_again[mine-tf_graph-b13]: leaf 'output'" in output
+    assert "check: leaf 'output'" in output
+    assert "\n  test_again[mine-tf_graph-b13]\n" in output
 
 
 def test_each_check_is_repeated_by_its_own_test(shared):

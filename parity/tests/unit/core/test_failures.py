@@ -3,6 +3,7 @@
 import pytest
 
 from parity.core import failures
+from parity.core.errors import ParityError
 from parity.core.failures import (
     CALLING_CONVENTION,
     IMPORT,
@@ -10,6 +11,7 @@ from parity.core.failures import (
     RESOLVER,
     SHAPE_REFINEMENT,
     STABLEHLO_SKEW,
+    SYMBOLIC_SHAPE,
     UNKNOWN,
     Failure,
     classify,
@@ -109,6 +111,53 @@ type 'tensor<6x8xf32>', but decomposition has type 'tensor<?x8xf32>'
 Stack trace for op definition: 
 dummy_file_name:10:dummy_function_name
 """  # noqa: W291 - as it was written
+INCONCLUSIVE = """InconclusiveDimensionOperation: Symbolic dimension comparison 'b' < '8' is inconclusive.
+This error arises for comparison operations with shapes that
+are non-constant, and the result of the operation cannot be represented as
+a boolean value for all values of the symbolic dimensions involved.
+
+Please see https://docs.jax.dev/en/latest/export/shape_poly.html#comparison-of-symbolic-dimensions-is-partially-supported
+for more details.
+"""
+REQUIRES_A_CONSTANT = """InconclusiveDimensionOperation: Symbolic dimension 'b' used in a context that requires a \
+constant
+This error arises for comparison operations with shapes that
+are non-constant, and the result of the operation cannot be represented as
+"""
+
+
+def staged(message):
+    """As TensorFlow reports what code that it traced raised: jax 0.10.2 and tensorflow 2.21.0, chol."""
+    indented = "".join(f"    {line}\n" for line in message.splitlines())
+    return f"""in user code:
+
+    File "/somewhere/site-packages/jax/experimental/jax2tf/jax2tf.py", line 533, in grad_fn_tf
+        in_cts_flat = convert(
+    File "/somewhere/lib/python3.11/contextlib.py", line 81, in inner
+        return func(*args, **kwds)
+    File "/somewhere/site-packages/jax/_src/export/shape_poly.py", line 862, in __lt__
+        return not _geq_decision(self, other, lambda: f"'{{self}}' < '{{other}}'")
+
+{indented}
+"""
+
+
+WRAPPED = """Error when tracing gradients for SavedModel.
+
+Check the error log to see the error that was raised when converting a gradient function to a concrete function. You \
+may need to update the custom gradient, or disable saving gradients with the option \
+tf.saved_model.SaveOptions(experimental_custom_gradients=False).
+\tProblematic op name: IdentityN
+\tGradient inputs: (<tf.Tensor 'XlaCallModule_1:0' shape=() dtype=float32>)"""
+NO_GRADIENT = (
+    "NotImplementedError: VJP not implemented for select_and_gather (MaxPool) with window dilation, got "
+    "window_dilation=(1, 2, 2, 1)."
+)
+VERIFIER = """Cannot lower jaxpr with verifier errors:
+\t'stablehlo.transpose' op requires compatible element types for all operands and results
+\t\tat loc("jit(<lambda>)/transpose")
+\tsee current operation: %33 = "stablehlo.transpose"(%32) <{permutation = array<i64: 1, 0>}>
+Define JAX_DUMP_IR_TO to dump the module."""
 TOO_NEW_CONVENTION = (
     "XlaCallModule from your TensorFlow installation supports up to serialization version 9 but the serialized module "
     "needs version 10. You should upgrade TensorFlow, e.g., to tf_nightly."
@@ -230,6 +279,21 @@ MET = {
         SHAPE_REFINEMENT,
         "operand at index 0 has type 'tensor<6x8xf32>', but decomposition has type 'tensor<?x8xf32>'",
     ),
+    "cholesky and a triangular solve, symbolic batch": (
+        INCONCLUSIVE,
+        SYMBOLIC_SHAPE,
+        "comparison b < 8 is inconclusive",
+    ),
+    "the same, in code that TensorFlow traced": (
+        f"StagingError: {staged(INCONCLUSIVE)}",
+        SYMBOLIC_SHAPE,
+        "comparison b < 8 is inconclusive",
+    ),
+    "int() of a symbolic size": (
+        REQUIRES_A_CONSTANT,
+        SYMBOLIC_SHAPE,
+        "Symbolic dimension 'b' used in a context that requires a constant",
+    ),
     "a module that is not installed": (NO_MODULE, IMPORT, "No module named 'flax'"),
     "the same, told by pytest": ("E   ModuleNotFoundError: No module named 'flax'\n", IMPORT, "No module named 'flax'"),
     "the same, told by parity": (
@@ -290,6 +354,62 @@ def test_a_failure_that_was_met_is_classified_with_its_exact_evidence(name):
     assert classify(text) == Failure(kind, evidence)
 
 
+@pytest.mark.parametrize("name", MET)
+def test_the_cause_is_one_line_with_the_evidence_and_no_program(name):
+    text, _, evidence = MET[name]
+    cause = classify(text).cause
+    assert evidence in cause
+    assert "\n" not in cause
+    assert not any(word in cause for word in ("loc(", "tensor<2xi64>", "see current operation", "File "))
+    assert len(cause) <= 2 * failures.LONGEST
+
+
+@pytest.mark.parametrize(
+    ("text", "operation"),
+    [(graph(TOP_K_REFINED), "top_k"), (graph(ERFC_REFINED), "erfc"), (graph(ERF_REFINED), ""), (MHLO_SINH, "sinh")],
+)
+def test_the_operation_of_jax_is_that_of_the_first_place_in_the_text(text, operation):
+    assert classify(text).operation == operation
+
+
+class StagingError(Exception):
+    """As TensorFlow names it."""
+
+
+class JaxStackTraceBeforeTransformation(Exception):
+    """A traceback of JAX, which it adds as the cause of an exception."""
+
+
+def raised(error, cause=None):
+    """The error, as it is after it was raised from its cause."""
+    error.__cause__ = cause
+    return error
+
+
+def test_the_cause_of_a_wrapper_is_at_the_end_of_its_chain():
+    error = raised(ValueError(WRAPPED), StagingError(staged(INCONCLUSIVE)))
+    assert failures.of(error) == Failure(SYMBOLIC_SHAPE, "comparison b < 8 is inconclusive")
+    assert failures.of(raised(ValueError(WRAPPED), StagingError(staged(NO_GRADIENT)))).cause == NO_GRADIENT
+    assert failures.of(ValueError(WRAPPED)).kind == UNKNOWN  # nothing more is known
+
+
+def test_an_error_that_is_no_wrapper_speaks_for_itself_unless_a_cause_of_it_has_a_class():
+    assert failures.of(raised(KeyError("layer"), OSError("no file"))).cause == "KeyError: 'layer'"
+    unregistered = RuntimeError(graph("No FFI handler registered for f on a platform Host"))
+    assert failures.of(raised(RuntimeError("the call failed"), unregistered)) == Failure(MISSING_FFI, "f")
+
+
+def test_a_traceback_that_jax_adds_is_no_cause():
+    trace = JaxStackTraceBeforeTransformation(f"E: {INCONCLUSIVE}")
+    assert failures.of(raised(TypeError("add got incompatible shapes"), trace)).kind == UNKNOWN
+
+
+def test_an_error_that_knows_its_failure_has_that():
+    error = ParityError("TensorFlow failed")
+    error.failure = Failure(MISSING_FFI, "f")
+    assert failures.of(error) is error.failure
+
+
 def test_every_class_that_has_a_text_was_met():
     assert {kind for _, kind, _ in MET.values()} == set(failures.CLASSES) - {"crash", "timeout", "numeric", UNKNOWN}
     assert {STABLEHLO_SKEW, CALLING_CONVENTION} == set(failures.REMEDIABLE)
@@ -314,6 +434,12 @@ def test_the_reader_s_version_is_not_taken_for_the_writer_s():
         (eager("Out of range: step 3"), "Out of range: step 3"),
         (f"case 'tiny' failed: InternalError: {graph('Broken.')}", "case 'tiny' failed: InternalError: Broken."),
         (NO_MODULE, "ModuleNotFoundError: No module named 'flax'"),
+        (f"StagingError: {staged(NO_GRADIENT)}", NO_GRADIENT),
+        (
+            f"ValueError: {VERIFIER}",
+            "ValueError: Cannot lower jaxpr with verifier errors: 'stablehlo.transpose' op requires compatible element "
+            "types for all operands and results",
+        ),
         (GONE, "ImportError: cannot import name 'nope' from 'flax.core' (__init__.py)"),
         (
             "<function f at 0x7fcc16754fe0> of /somewhere/model.py:3 raised\nand more",

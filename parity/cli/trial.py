@@ -1,0 +1,212 @@
+"""Try whether a case can be exported and called: what a run would find, but for the numbers.
+
+`python -m parity.cli.trial CASE` prints a `Trial` as JSON, for `parity doctor`, in a process that may crash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from parity.compat.handshake import Reader
+from parity.core.errors import CaseError, ParityError, RuntimeFailureError, UsageError
+from parity.core.failures import OF_SYMBOLIC_SIZES, REMEDIABLE, UNKNOWN, of
+from parity.runtimes.base import EVALUATION_OF, FIRST_CPU, VIRTUAL_CPUS, failures
+
+if TYPE_CHECKING:
+    from parity.cases.specs import Batch
+    from parity.runtimes.subject import Subject
+
+WORKS, WITH_REMEDY, AT_FIXED_SIZES, FAILS = "works", "works_with_remedy", "works_at_fixed_sizes", "fails"
+SIZE = 13
+"""Examples of a call, as of a quick run; fewer where the test set has fewer."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of a case.
+
+    Attributes:
+        case: its name.
+        verdict: `WORKS`, `WITH_REMEDY`, `AT_FIXED_SIZES` or `FAILS`.
+        requirement: of the remedy, such as `tensorflow==2.21.0`, that its export was made with; None for none. At fixed
+            sizes, of that export.
+        failure, evidence: of what the remedy mends; empty where there is none.
+        causes: what fails with symbolic sizes, under the remedy if it needs one; a line each, with what helps.
+        at_fixed_sizes: what else fails at fixed sizes; empty where nothing does, or that was not tried.
+        newer: the operations of its programs that are newer than what TensorFlow reads; None where this is not known.
+    """
+
+    case: str
+    verdict: str
+    requirement: str | None = None
+    failure: str = ""
+    evidence: str = ""
+    causes: tuple[str, ...] = ()
+    at_fixed_sizes: tuple[str, ...] = ()
+    newer: list[str] | None = None
+
+
+def attempt(name: str, stablehlo: str | None = None) -> Trial:
+    """Load a case, take one step of training, export it, and call what it exports in TensorFlow.
+
+    Args:
+        name: of the case, as options give it.
+        stablehlo: the newest version that TensorFlow reads; None where it is not known.
+
+    Raises:
+        UsageError: the case cannot be found, read, used or trained; the message is that of a run.
+    """
+    from parity.cases.loading import load
+    from parity.compat import writer
+    from parity.export.programs import CasePrograms
+
+    subject = _prepared(load(name))
+    try:
+        newer = CasePrograms(subject.case).newer_operations(writer.describe(), Reader(stablehlo, None))
+        return replace(_tried(subject), newer=newer)
+    finally:
+        subject.close()
+
+
+def _prepared(case: Any) -> Subject:
+    """Return the subject after one step of training at most, with the evaluations of a run announced."""
+    from parity.cases import training
+    from parity.cases.case import Dataset
+    from parity.cases.pipeline import Pipeline
+    from parity.core.ledger import TimeLedger
+    from parity.core.tracebacks import raised
+    from parity.export import artifact
+    from parity.records import PlanItem
+    from parity.runtimes import registry
+    from parity.runtimes.subject import Subject
+
+    artifact.configure_devices(VIRTUAL_CPUS)
+    dataset = training.examples(case)
+    try:
+        few = Dataset(_first(dataset.train, case.training.batch_size), _first(dataset.test, SIZE))
+        brief = replace(case, training=replace(case.training, epochs=min(1, case.training.epochs)))
+        trained = training.train(brief, few, Pipeline(few.train, case.training))
+    except ParityError:
+        raise
+    except Exception as error:
+        raise CaseError(f"case {case.name!r}: training {raised(error)}.") from error
+    subject = Subject(case, TimeLedger(), dataset=few, trained=trained)
+    reader, size = registry.reader().name, few.test.size
+    subject.announce(
+        PlanItem(
+            item=probe, test=probe, case=case.name, probe=probe, variant="", runtime=reader, batch_size=size,
+            jax_device=FIRST_CPU, tf_device=FIRST_CPU,
+        )
+        for probe in case.probes if probe in EVALUATION_OF
+    )  # fmt: skip
+    subject.batch(size)
+    return subject
+
+
+def _first(examples: Batch, count: int) -> Batch:
+    return examples.take(min(count, examples.size))
+
+
+def _tried(subject: Subject) -> Trial:
+    failed = _with_symbolic_sizes(subject)
+    remedy, name = subject.remedy, subject.case.name
+    found = Trial(name, FAILS, causes=_lines(failed))
+    if remedy is not None:
+        found = replace(found, requirement=remedy.requirement, failure=remedy.failure, evidence=remedy.evidence)
+    if not failed:
+        return replace(found, verdict=WITH_REMEDY if remedy else WORKS)
+    if not any(of(error).kind in (*OF_SYMBOLIC_SIZES, UNKNOWN) for error in failed):
+        return found
+    fixed, requirement = _with_fixed_sizes(subject, None), None
+    if any(of(error).kind in REMEDIABLE for error in fixed):
+        requirement = f"tensorflow=={_tensorflow()}"
+        fixed = _with_fixed_sizes(subject, requirement)
+    if fixed:
+        return replace(found, at_fixed_sizes=tuple(line for line in _lines(fixed) if line not in found.causes))
+    return replace(found, verdict=AT_FIXED_SIZES, requirement=requirement)
+
+
+def _with_symbolic_sizes(subject: Subject) -> list[RuntimeFailureError]:
+    """Return how the export fails, under a remedy where it needs one, in what a run asks of the reader."""
+    from parity.runtimes import registry
+
+    try:
+        runtime, [(_, batch)] = subject.runtime(registry.reader().name), subject.batches()
+    except RuntimeFailureError as error:
+        return [error]
+    return [*failures(runtime, _evaluations(subject), batch, FIRST_CPU), *_of_artifact(subject)]
+
+
+def _of_artifact(subject: Subject) -> list[RuntimeFailureError]:
+    """Return what the probe `artifact` finds."""
+    from parity.probes import artifact
+    from parity.records import PASS
+
+    try:
+        bad = [result for result in artifact.results(subject) if result.status != PASS]
+    except RuntimeFailureError as error:
+        return [error]
+    return [RuntimeFailureError(result.message or f"{result.leaf}: {result.status}") for result in bad]
+
+
+def _with_fixed_sizes(subject: Subject, readable_by: str | None) -> list[RuntimeFailureError]:
+    """Return how an export for one batch size fails, each evaluation tried once."""
+    from parity.export import artifact, conversion
+    from parity.runtimes._module import ModuleOnDevice
+
+    case, state, [(_, batch)] = subject.case, subject.trained.state, subject.batches()
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="parity-") as folder:
+        try:
+            conversion.save(case, state, Path(folder), readable_by, batch.sizes)
+            model = subject.model(Path(folder), readable_by)
+            module = ModuleOnDevice(artifact.load(Path(folder) / "saved_model"), model, artifact.eager)
+        except RuntimeFailureError as error:
+            return [error]
+        for evaluation in _evaluations(subject):
+            try:
+                module.answers(evaluation, batch, FIRST_CPU)
+            except RuntimeFailureError as error:
+                failed.append(error)
+        return [*failed, *_of_artifact(subject.with_parts(bundle=Path(folder)))]
+
+
+def _evaluations(subject: Subject) -> Collection[str]:
+    return sorted({EVALUATION_OF[probe] for probe in subject.case.probes if probe in EVALUATION_OF})
+
+
+def _tensorflow() -> str | None:
+    from parity.core.environment import versions
+
+    return versions()["tensorflow"]
+
+
+def _lines(failed: Collection[RuntimeFailureError]) -> tuple[str, ...]:
+    """Return the messages of errors, one for each cause."""
+    from parity.session.failing import Causes
+
+    causes = Causes()
+    for nth, error in enumerate(failed):
+        causes.add(error, str(nth), "", False)
+    return tuple(cause.text for cause in causes)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from parity.core.processes import replies
+    from parity.session.failing import message
+
+    written = replies()
+    try:
+        print(json.dumps(asdict(attempt(*sys.argv[1:]))), file=written, flush=True)
+    except UsageError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    except Exception as error:
+        sys.exit(f"NotComparableError: the case could not be tried: {message(error)}")

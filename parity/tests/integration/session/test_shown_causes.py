@@ -1,0 +1,67 @@
+"""One cause is shown once in the terminal, in one line; what the frameworks wrote is in the log."""
+
+import shutil
+
+import pytest
+
+from parity import records
+from parity.core import environment
+from parity.core.failures import SYMBOLIC_SHAPE
+from parity.tests.support import doctor_cases, samples
+
+FOUND = environment.versions()
+OF_PAIR = pytest.mark.skipif((FOUND["jax"], FOUND["tensorflow"]) != ("0.10.2", "2.21.0"), reason="for another pair")
+CAUSE = "comparison b < 8 is inconclusive"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, frameworks):
+    folder = tmp_path_factory.mktemp("causes")
+    shutil.copy(doctor_cases.__file__, folder / "planted.py")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def output(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "200")
+        cases = ("--case", "planted.py:cholesky", "--case", "planted.py:skewed")
+        done = samples.inside("run", "--level", "quick", *cases, "--out", "out", cwd=folder)
+    assert done.returncode == 1, done.stdout
+    return done.stdout
+
+
+def failed(folder):
+    return [check for check in records.read(folder / "out").checks if check.status not in records.IN_ORDER]
+
+
+@OF_PAIR
+def test_a_cause_is_one_block_with_its_items(folder, output):
+    bad = failed(folder)
+    assert {(check.failure, check.evidence) for check in bad} == {(SYMBOLIC_SHAPE, CAUSE)}
+    assert output.count(CAUSE) == 1
+    [line] = [line for line in output.splitlines() if CAUSE in line]
+    assert line.startswith(f"{len({check.item for check in bad})} checks: ")
+    assert "b >= 8" in line  # what a constraint would do
+
+
+@OF_PAIR
+def test_of_two_cases_the_remedy_of_one_is_said_beside_the_failure_of_the_other(output):
+    [line] = [line for line in output.splitlines() if line.startswith("skewed needs a remedy")]
+    assert 'parity.readable_by("tensorflow==2.21.0")' in line
+
+
+@OF_PAIR
+def test_messages_are_one_line_and_the_log_has_the_rest(folder, output):
+    assert not [check.message for check in failed(folder) if "\n" in check.message]
+    log = (folder / "out" / "log.txt").read_text()
+    assert "Traceback" not in output
+    place = log.index("test_artifact[cholesky]")
+    assert "Error when tracing gradients for SavedModel" in log[place:]
+    assert 'shape_poly.py", line' in log[place:]
+
+
+def test_an_error_of_the_case_is_shown_once(folder):
+    done = samples.inside("run", "--level", "quick", "--case", "planted.py:broken_init", "--out", "broken", cwd=folder)
+    assert done.stdout.count("ValueError: no file with weights") == 1, done.stdout
+    assert {check.status for check in records.read(folder / "broken").checks} == {records.ERROR}
