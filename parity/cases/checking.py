@@ -217,7 +217,7 @@ def _check_loss(case: Case, state: State, batch: Batch, train: bool) -> None:
 def _check_gradient(case: Case, state: State, batch: Batch) -> None:
     """Refuse a loss that JAX cannot differentiate."""
     try:
-        jax.eval_shape(jax.grad(lambda p: case.loss(p, *state[1:], batch.data, batch.labels, True)[0]), state.params)
+        jax.eval_shape(jax.grad(lambda *a: case.loss(*a, True)[0]), *state, batch.data, batch.labels)
     except Exception as error:
         raise CaseError(
             f"case {case.name!r}: the loss has no gradient: {raised(error)}. Expected one for training and for the "

@@ -392,7 +392,7 @@ def test_a_case_that_is_served_only_needs_no_loss_and_no_gradient(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     run = records.read(out)
     assert {check.test for check in run.checks} == {"predict", "state", "artifact"}
-    assert any("training" in text and "served only" in text for text in run.environment["left_out"])
+    assert any("training" in text and "not trained" in text for text in run.environment["left_out"])
     with pytest.raises(CaseError, match="'structured' has no loss"):
         structured.made(loss=None)
 

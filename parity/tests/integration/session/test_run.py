@@ -75,7 +75,7 @@ def test_every_check_names_its_devices_and_every_score_its_budget(iris):
     scored = [c for c in found.checks if c.score and c.runtime == "tf_graph" and c.probe in with_budgets]
     assert scored
     for check in scored:
-        assert "8 float32 evaluations" in budgets[check.probe, check.batch_size, check.leaf].source
+        assert "8 evaluations" in budgets[check.probe, check.batch_size, check.leaf].source
 
 
 def test_the_curves_span_the_hand_over(iris):
