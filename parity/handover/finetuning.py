@@ -15,12 +15,13 @@ from parity.cases.case import Training
 from parity.cases.optimizers import Optimizer
 from parity.cases.specs import Answer, Array
 from parity.compat.causes import failed
+from parity.core.cached import Cached
 from parity.core.ledger import TRAINING
 from parity.export import artifact
 from parity.export import conversion as export
 from parity.handover.counterparts import keras_optimizer, keras_schedule
 from parity.handover.keras_loop import keras_loop
-from parity.runtimes.subject import Cached, Subject
+from parity.runtimes.subject import Subject
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 """The defaults that Keras documents for Adam; declared here, so that an optimizer with others is found."""

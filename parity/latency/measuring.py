@@ -15,6 +15,7 @@ from typing import Any
 from parity import records
 from parity.compat.causes import failed
 from parity.core import environment
+from parity.core.cached import Cached
 from parity.core.errors import ParityError, RuntimeFailureError
 from parity.core.failures import NUMERIC, of
 from parity.export import conversion as export
@@ -23,7 +24,7 @@ from parity.latency import PREDICT, Effort, Group, TimedRuntime, in_jax, steps, 
 from parity.latency.process import Worker
 from parity.latency.timing import Measured
 from parity.records import Footprint, Timing
-from parity.runtimes.subject import Cached, Subject
+from parity.runtimes.subject import Subject
 from parity.scoring.rules import LeafResult
 
 TOLERANCE = 1e-3

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from parity.core.environment import versions
-from parity.core.errors import InputError, ParityError, RuntimeFailureError
-from parity.core.failures import REMEDIABLE, Failure, of
+from parity.core.cached import Cached
+from parity.core.errors import InputError, RuntimeFailureError
 from parity.core.ledger import FRAMEWORKS, TRAINING, TimeLedger
 from parity.core.progress import Report, silent
 from parity.records import PlanItem, Remedy
-from parity.runtimes import estimates, precision, registry
+from parity.runtimes import estimates, exporting, precision, registry
 from parity.runtimes.base import (
     ARTIFACT,
     CANDIDATE,
@@ -25,7 +23,6 @@ from parity.runtimes.base import (
     Model,
     Request,
     Runtime,
-    failures,
 )
 from parity.runtimes.recent import Question, RecentAnswers, digest_of_batch
 from parity.runtimes.reference import ReferenceAnswers
@@ -39,31 +36,6 @@ if TYPE_CHECKING:
     from parity.scoring.rules import Budget
 
 T = TypeVar("T")
-
-
-class Cached(Generic[T]):
-    """A value that is made when it is first read; a failure is kept as well, and raised again by each reading."""
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._made: list[T] = []
-        self._failure: Exception | None = None
-
-    def get(self) -> T:
-        """Return the value.
-
-        Raises:
-            Exception: it cannot be made.
-        """
-        if self._failure is not None:
-            raise self._failure.with_traceback(None)  # or the traceback would grow each time
-        if not self._made:
-            try:
-                self._made.append(self._make())
-            except Exception as error:
-                self._failure = error
-                raise
-        return self._made[0]
 
 
 class Subject:
@@ -197,63 +169,17 @@ class Subject:
         return trained
 
     def _export_and_try(self) -> Path:
-        path = None
-        try:
-            path = self._export(None)
-            failed = self._try(path)
-        except RuntimeFailureError as error:
-            failed = [error]
-        remediable = [failure for failure in map(of, failed) if failure.kind in REMEDIABLE]
-        remedied = self._export_remedied(remediable[0]) if remediable else None
-        exported = remedied or path  # what of the default export fails is recorded by the checks
-        if exported is None:
-            raise failed[0]
-        return exported
-
-    def _export_remedied(self, failure: Failure) -> Path | None:
-        requirement = f"tensorflow=={versions()['tensorflow']}"
-        try:
-            path = self._export(requirement)
-        except ParityError as error:
-            self.no_remedy = f"no remedy: {error}"  # the failure of the default export says more, and stays
-            return None
-        self.remedy = Remedy(self.case.name, requirement, failure.kind, failure.evidence)
-        return path
-
-    def _export(self, readable_by: str | None) -> Path:
-        from parity.export import conversion
-
-        trained, name = self.trained, self.case.name
-        path = self.workdir / (f"{name}-remedied" if readable_by else name)
-        sizes = {r.batch_size for requests in self._announced.values() for r in requests} | set(self._batches)
-        with self.ledger.spend(FRAMEWORKS):
-            batches = {size: self.batch(size) for size in sorted(sizes or {self._least()})}
-            conversion.write_bundle(
-                path, self.case, trained.state, batches, lambda folder: None, readable_by, further=self._further()
-            )
-        return path
-
-    def _further(self) -> list[Batch]:
-        """Return the announced batches that have other sizes than the examples."""
-        found = {(batch.size, batch.lengths): batch for other in self._at.values() for batch in other._batches.values()}
-        return list(found.values())
-
-    def _try(self, path: Path) -> list[RuntimeFailureError]:
-        """Return how TensorFlow fails on the bundle at `path`, each announced evaluation tried once."""
-        from parity.scoring import rules
-
-        evaluations = {r.evaluation for requests in self._announced.values() for r in requests}
-        reader = registry.reader()
-        runtime = reader(self.model(path, None))
-        batch = min(self._batches.values(), key=lambda batch: batch.size, default=None) or self.batch(self._least())
-        evaluations, started = evaluations or {EVALUATION_OF["predict"]}, time.monotonic()
-        with self.ledger.spend(FRAMEWORKS):
-            failed = failures(runtime, evaluations, batch, FIRST_CPU)
-        each, sizes = (time.monotonic() - started) / len(evaluations), max(len(self._batches), 1)
-        self.slow = estimates.slow(self.case.name, each, rules.MEMBERS, len(self._announced), sizes)
-        if not failed:
-            self._runtimes[reader.name] = runtime  # what it has compiled is used again
-        return failed
+        requests = [request for requests in self._announced.values() for request in requests]
+        further = {(b.size, b.lengths): b for other in self._at.values() for b in other._batches.values()}
+        sizes = {request.batch_size for request in requests} | set(self._batches) or {self._least()}
+        batches = {size: self.batch(size) for size in sorted(sizes)}
+        made = exporting.export(self, requests, batches, list(further.values()))
+        self.remedy, self.no_remedy, self.slow = made.remedy, made.no_remedy, made.slow
+        if made.reader is not None:
+            self._runtimes[registry.reader().name] = made.reader  # what it has compiled is used again
+        if isinstance(made.found, RuntimeFailureError):
+            raise made.found
+        return made.found
 
     def _least(self) -> int:
         """Return the smallest batch size that the case allows."""
@@ -300,6 +226,11 @@ class Subject:
             requests = self._announced.setdefault(item.runtime, [])
             if request not in requests:
                 requests.append(request)
+
+    @property
+    def announced_runtimes(self) -> list[str]:
+        """The names of the runtimes that will be asked."""
+        return list(self._announced)
 
     def announced_sizes(self, runtime: str, evaluation: str) -> list[int]:
         """Return the batch sizes at which `runtime` computes an evaluation on its first device."""
