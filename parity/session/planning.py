@@ -47,6 +47,9 @@ class Planner:
     above: dict[str | int, None] = field(default_factory=dict)
     _without_floats: dict[str, frozenset[str]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.left_out.update(self.selection.left_out)
+
     def items(self, probe: Probe) -> list[PlanItem]:
         """Return the plan items of a probe, over all selected cases."""
         names = self.selection.probes
