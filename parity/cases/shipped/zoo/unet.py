@@ -77,6 +77,5 @@ case = from_equinox(
     data=Spec("b", 1, SIDE, SIDE),
     labels=Spec("b", SIDE, SIDE),
     dataset=dataset,
-    accuracy=lambda logits, labels: (logits > 0) == (labels > 0),
     training=Training(epochs=2, epochs_after=1, batch_size=32),
 )
