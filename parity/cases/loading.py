@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -14,16 +15,73 @@ from parity.core.errors import CaseError
 
 ENTRY_POINTS = "parity.cases"
 """The group of entry points of cases: a `Case`, or a module with one that is named `case`."""
+SHIPPED = Path(__file__).parent / "shipped"
+EXTRAS = {"equinox": "equinox", "haiku": "haiku", "flax": "jax", "optax": "jax"}
+"""The extra that installs a library, by the name that the library is imported by."""
+
+
+class MissingLibraryError(CaseError):
+    """A case of parity needs a library that is not installed; `reason` says which, and how to install it."""
+
+    def __init__(self, name: str, library: str) -> None:
+        self.reason = f"{library} is not installed, pip install 'parity[{EXTRAS[library]}]'"
+        super().__init__(f"case {name!r} cannot be loaded: {self.reason}.")
 
 
 def available() -> list[str]:
-    """Return the names of the cases that are found without a file: those of parity, and those of entry points."""
-    return sorted({*_shipped(), *(entry.name for entry in metadata.entry_points(group=ENTRY_POINTS))})
+    """Return what is found without a file: the cases of parity, its groups of cases, and the cases of entry points."""
+    declared = (entry.name for entry in metadata.entry_points(group=ENTRY_POINTS))
+    return sorted({*_shipped(), *_groups(), *declared})
 
 
 def _shipped() -> list[str]:
-    folder = Path(__file__).parent / "shipped"
-    return [path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")]
+    """Return the names of the cases of parity: `NAME`, or `GROUP/NAME`."""
+    files = [*SHIPPED.glob("*.py"), *SHIPPED.glob("*/*.py")]
+    return [path.relative_to(SHIPPED).with_suffix("").as_posix() for path in files if not path.stem.startswith("_")]
+
+
+def _groups() -> list[str]:
+    return sorted({name.partition("/")[0] for name in _shipped() if "/" in name})
+
+
+def load_all(names: Iterable[str]) -> tuple[dict[str, Case], dict[str, str]]:
+    """Find cases, and every case of a group, such as `zoo`.
+
+    Returns:
+        The cases by the names that `load` takes; and, by name, why a case of a group is left out: its library is not
+        installed.
+
+    Raises:
+        CaseError: as `load`, or no case of a group can be loaded.
+    """
+    found: dict[str, Case] = {}
+    left_out: dict[str, str] = {}
+    for name in names:
+        members = _members(name)
+        for member in members or [name]:
+            try:
+                found[member] = load(member)
+            except MissingLibraryError as error:
+                if not members:
+                    raise
+                left_out[member] = f"{member} left out: {error.reason}"
+        if members and not found.keys() & set(members):
+            raise CaseError(f"no case of {name} is left: {'; '.join(left_out.values())}.")
+    return found, left_out
+
+
+def require_one(name: str) -> None:
+    """Refuse a group of cases where one case is expected.
+
+    Raises:
+        CaseError: `name` is that of a group.
+    """
+    if members := _members(name):
+        raise CaseError(f"{name!r} is a group of cases. Expected one of them: {', '.join(members)}.")
+
+
+def _members(group: str) -> list[str]:
+    return [name for name in sorted(_shipped()) if name.startswith(f"{group}/")]
 
 
 def load(name: str) -> Case:
@@ -33,10 +91,11 @@ def load(name: str) -> Case:
     as flat ones by leaf name.
 
     Args:
-        name: the name of a module in `parity.cases.shipped`, that of an entry point of the group `parity.cases`, or
-            `path/to/file.py:name`. The file may import the files beside it.
+        name: the name of a module in `parity.cases.shipped`, such as `ratings` or `zoo/resnet`, that of an entry point
+            of the group `parity.cases`, or `path/to/file.py:name`. The file may import the files beside it.
 
     Raises:
+        MissingLibraryError: a case of parity needs a library that is not installed.
         CaseError: there is no such file, it does not parse, it raises, or it names no such case; or a name is that of
             several cases.
     """
@@ -51,12 +110,19 @@ def load(name: str) -> Case:
         )
     if entries:
         return _declared(entries[0])
+    require_one(name)
     if name not in _shipped():
         raise CaseError(
             f"no case {name!r}. Expected one of {', '.join(available())}, or path/to/file.py:name for your own."
         )
-    where = f"parity.cases.shipped.{name}"
-    return _case_in(importlib.import_module(where), "case", where)  # none has typed keys or nested inputs
+    where = f"parity.cases.shipped.{name.replace('/', '.')}"
+    try:
+        module = importlib.import_module(where)
+    except ModuleNotFoundError as error:
+        if (library := (error.name or "").partition(".")[0]) not in EXTRAS:
+            raise
+        raise MissingLibraryError(name, library) from error
+    return prepared(_case_in(module, "case", where))
 
 
 def prepared(case: Case) -> Case:

@@ -234,8 +234,9 @@ def convert(
 
 
 def variable_name(leaf: str) -> str:
-    """Return `leaf` as the name of a TensorFlow variable."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "_./-") else "_" for c in leaf)
+    """Return `leaf` as the name of a TensorFlow variable, which starts with a letter, a digit or a full stop."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "_./-") else "_" for c in leaf)
+    return name if name[:1].isalnum() else f".{name}"
 
 
 def remedied(readable_by: str | None) -> AbstractContextManager[None]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from parity.cases.loading import require_one
 from parity.compat import readers
 from parity.export import bundles
 from parity.runtimes.base import CALLS
@@ -44,6 +45,7 @@ def export_case(
     from parity.core.progress import Bar
     from parity.session.selection import not_installed, select
 
+    require_one(name)
     ledger = TimeLedger()
     selection = select([name], (), (), sizes, ledger)
     try:

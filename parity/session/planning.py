@@ -57,6 +57,9 @@ class Planner:
     _without_training: dict[str, list[str]] = field(default_factory=dict)
     _followed: dict[str, dict[str, Output]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.left_out.update(self.selection.left_out)
+
     def items(self, probe: Probe) -> list[PlanItem]:
         """Return the plan items of a probe, over all selected cases."""
         names = self.selection.probes

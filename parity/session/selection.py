@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from parity.cases.case import BATCH_SIZES, TEST_SET, Case
-from parity.cases.loading import load
+from parity.cases.loading import load_all
 from parity.core.errors import NotComparableError, UsageError
 from parity.core.ledger import IMPORTING, TimeLedger
 from parity.records import FULL
@@ -28,6 +28,7 @@ class Selection:
         level: one of `records.LEVELS`; what options name is planned at every level.
         given_runtimes: whether options name the runtimes.
         named: the probes that options name, by their name or mark.
+        left_out: why cases of a group are left out, by name.
     """
 
     cases: dict[str, Case]
@@ -38,6 +39,7 @@ class Selection:
     level: str = FULL
     given_runtimes: bool = False
     named: frozenset[str] = frozenset()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def name_of(self, case: str) -> str:
         """Return the name under which the case named `case` was given."""
@@ -56,7 +58,7 @@ def select(
     """Return the selection that options make; what is not given is everything that the level has.
 
     Args:
-        cases: as options give them, like the next three.
+        cases: as options give them, a group for all its cases, like the next three.
         runtimes: by name.
         probes: by name.
         sizes: batch sizes.
@@ -78,12 +80,12 @@ def select(
         except Exception as error:
             raise not_installed("jax", error) from error
         jax_devices.configure_devices(VIRTUAL_CPUS)  # before a case can start JAX
-        loaded = {name: load(name) for name in dict.fromkeys(cases)}
+        loaded, left_out = load_all(cases)
     if len({case.name for case in loaded.values()}) < len(loaded):
         raise UsageError("two of the cases have the same name. Rename one: ids and records go by it.")
     return Selection(
         loaded, chosen, tuple(probes), numbers, default_sizes=not sizes, level=level, given_runtimes=bool(runtimes),
-        named=frozenset([*probes, *marks]),
+        named=frozenset([*probes, *marks]), left_out=left_out,
     )  # fmt: skip
 
 
