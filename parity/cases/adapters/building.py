@@ -126,7 +126,13 @@ def case_of(
 
     def counted(state: Any, data: Any, labels: Any) -> Any:
         assert hits is not None
-        return mean_of(hits(outputs_of(state, data), labels))
+        found = jax.numpy.asarray(hits(outputs_of(state, data), labels))
+        if found.ndim > 1:
+            raise CaseError(
+                f"{owner}: accuracy returns hits of shape {list(found.shape)}, expected a scalar or one hit per "
+                "example. Count an example as a hit where all of it is right: hits.all(axis)."
+            )
+        return mean_of(found)
 
     absent = {"batch_stats": not layout.has_other, "accuracy": hits is None}
     probes = fields.get("probes", tuple(probe for probe in PROBES if not absent.get(probe)))

@@ -9,8 +9,8 @@ import pytest
 from flax import linen, nnx
 
 from parity import Case, Spec, from_equinox, from_haiku, from_linen, from_nnx
-from parity.cases import checking, keys, training
-from parity.cases.loading import load
+from parity.cases import checking, training
+from parity.cases.loading import load, prepared
 from parity.core.errors import CaseError
 from parity.tests.support import library_cases as library
 
@@ -48,7 +48,7 @@ def begun(make):
     """The case, used as far as its first training step is traced."""
 
     def checked():
-        case = keys.as_data(make())
+        case = prepared(make())
         checking.check(case, training.begin(case), case.dataset())
 
     return checked
@@ -80,6 +80,7 @@ REFUSED = {
     "no loss": (linen_net(3), ["the loss is 3"]),
     "a loss that is a pair": (begun(linen_net(lambda o, y: (o.mean(), 1))), ["the loss returns a tuple", "scalar"]),
     "a loss of other shapes": (begun(linen_net("squared_error")), ["(2, 3)", "(2,)", "labels int32[b]"]),
+    "hits per class": (begun(linen_net(accuracy=lambda o, y: o > 0)), ["[2, 3]", "one hit per example"]),
     "a misspelt field": (linen_net(frozzen=()), ["'frozzen'", "Did you mean frozen"]),
     "no spec": (linen_net(data=(3, 4)), ["expected a Spec"]),
     "inputs of other names": (
