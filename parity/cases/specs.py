@@ -61,7 +61,7 @@ class Spec:
         object.__setattr__(self, "dtype", _numeric(dtype, f"Spec{shape}"))
         _require_width(self.dtype, f"Spec{shape}")
         for dimension in shape:
-            _require_dimension(dimension, f"Spec{shape}")
+            _require_dimension(dimension, f"Spec{shape}", BATCH in shape)
         if len(self.symbols) < sum(isinstance(dimension, str) for dimension in shape):
             raise InputError(
                 f"Spec{shape} names a size twice. Give the second another name, and say that they are equal in "
@@ -96,9 +96,9 @@ class Spec:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
 
 
-def _require_dimension(dimension: Any, where: str) -> None:
+def _require_dimension(dimension: Any, where: str, has_batch: bool) -> None:
     if isinstance(dimension, str):
-        if dimension in _MEANT:
+        if dimension in _MEANT and not has_batch:
             raise InputError(
                 f'{where} has the dimension {dimension!r}. Expected "{BATCH}", as the batch size is called.'
             )

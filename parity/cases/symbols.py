@@ -71,7 +71,8 @@ def variants(case: Case, sizes: Mapping[str, int]) -> list[dict[str, int]]:
     """Return the sizes at which a case is asked beside those of its examples.
 
     Of the names in `Case.symbols`, one at each value that is given there; of the others, one with all of them smaller,
-    odd where the constraints allow it, and near half. A name of which no smaller size is allowed keeps its own.
+    odd where the constraints allow it, and near half. Names of which none may be smaller alone shrink together, if
+    their sizes are equal; else they keep their own.
 
     Args:
         case: the case.
@@ -80,15 +81,18 @@ def variants(case: Case, sizes: Mapping[str, int]) -> list[dict[str, int]]:
     given = [{name: value} for name, values in sorted(case.symbols.items()) for value in values if value != sizes[name]]
     smaller: dict[str, int] = {}
     free = [name for name in names(case) if name not in case.symbols]
-    while name := next((n for n in free if n not in smaller and _smaller(case, n, {**sizes, **smaller})), None):
-        smaller[name] = _smaller(case, name, {**sizes, **smaller})
+    while name := next((n for n in free if n not in smaller and _smaller(case, {**sizes, **smaller}, n)), None):
+        smaller[name] = _smaller(case, {**sizes, **smaller}, name)
+    linked = {name: sizes[name] for name in free if name not in smaller}
+    if len(set(linked.values())) == 1 and (value := _smaller(case, {**sizes, **smaller}, *linked)):
+        smaller |= dict.fromkeys(linked, value)  # such as those of a square
     return [*given, *([dict(sorted(smaller.items()))] if smaller else [])]
 
 
-def _smaller(case: Case, name: str, sizes: Mapping[str, int]) -> int:
-    """Return a smaller size that is allowed; 0 where there is none."""
-    own = sizes[name]
-    allowed = (v for v in range(1, own) if violated(case.constraints, {**sizes, name: v}) is None)
+def _smaller(case: Case, sizes: Mapping[str, int], *names: str) -> int:
+    """Return a smaller size that is allowed for all of `names`, which are equal; 0 where there is none."""
+    own = sizes[names[0]]
+    allowed = (v for v in range(1, own) if violated(case.constraints, {**sizes, **dict.fromkeys(names, v)}) is None)
     return min(allowed, key=lambda v: (v % 2 == 0, abs(2 * v - own), v), default=0)
 
 

@@ -244,6 +244,12 @@ def begin(case: Case) -> State:
 def _from_file(case: Case, path: str | PathLike[str], made: Any) -> Any:
     """Return the state in a file, in the structure of what `init` made."""
     found, tree = jax.tree_util.tree_flatten_with_path(made)
+    names = [leaf_name(keys[1:]) for keys, _ in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise CaseError(
+            f"case {case.name!r}: {twice[0]} is a parameter and a leaf of the other state, which a file of weights "
+            "cannot tell apart. Rename one, or load the weights in init."
+        )
     leaves, owner = {leaf_name(keys[1:]): leaf for keys, leaf in found}, f"case {case.name!r}"
     filled = weights.fill(leaves, weights.load(path, owner), owner)
     return jax.tree_util.tree_unflatten(tree, [filled[leaf_name(keys[1:])] for keys, _ in found])

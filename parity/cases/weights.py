@@ -28,7 +28,9 @@ def load(path: str | PathLike[str], owner: str) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     if not path.exists():
-        raise CaseError(f"{owner}: weights={str(path)!r} does not exist. Expected a file or a folder of orbax.")
+        raise CaseError(
+            f"{owner}: weights={str(path.resolve())!r} does not exist. Expected a file or a folder of orbax."
+        )
     read = _orbax if path.is_dir() else _READERS.get(path.suffix)
     if read is None:
         expected = ", ".join(_READERS)
@@ -92,15 +94,20 @@ def fill(leaves: Mapping[str, Any], given: Mapping[str, np.ndarray], owner: str)
     Raises:
         CaseError: a leaf is missing or too many, or has another shape or dtype.
     """
-    stripped = {_without_collection(name, leaves): array for name, array in given.items()}
-    missing = [name for name, leaf in leaves.items() if name not in stripped and leaf.dtype.kind not in "biu"]
+    stripped: dict[str, np.ndarray] = {}
+    for name, array in given.items():
+        leaf = _without_collection(name, leaves)
+        if leaf in stripped:
+            raise CaseError(f"{owner}: the weights have {leaf} twice, with and without a collection. Expected it once.")
+        stripped[leaf] = array
+    missing = [name for name, leaf in leaves.items() if name not in stripped and not _is_key_or_count(leaf)]
     further = [name for name in stripped if name not in leaves]
     if missing or further:
         like = difflib.get_close_matches(missing[0], further, 1, 0.3) if missing and further else []
         hint = f" Is {like[0]} meant for {missing[0]}?" if like else ""
+        differ = "; ".join(filter(None, [_listed("missing", missing), _listed("not in the case", further)]))
         raise CaseError(
-            f"{owner}: the weights are those of another model: {_listed('missing', missing)}"
-            f"{_listed('not in the case', further)}.{hint} Name them as the leaves of the case."
+            f"{owner}: the weights are those of another model: {differ}.{hint} Name them as the leaves of the case."
         )
     filled = {name: stripped.get(name, leaf) for name, leaf in leaves.items()}
     for name, leaf in leaves.items():
@@ -113,6 +120,11 @@ def fill(leaves: Mapping[str, Any], given: Mapping[str, np.ndarray], owner: str)
     return filled
 
 
+def _is_key_or_count(leaf: Any) -> bool:
+    """Return whether a leaf is a random key or a counter, which files of weights lack."""
+    return bool(leaf.dtype == np.uint32 or (leaf.dtype.kind in "iu" and not np.shape(leaf)))
+
+
 def _without_collection(name: str, leaves: Mapping[str, Any]) -> str:
     first, _, rest = name.partition("/")
     return rest if name not in leaves and first in COLLECTIONS and rest else name
@@ -122,4 +134,4 @@ def _listed(what: str, names: list[str]) -> str:
     if not names:
         return ""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f" {what}: {', '.join(names[:3])}{more};"
+    return f"{what}: {', '.join(names[:3])}{more}"

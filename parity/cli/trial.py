@@ -77,7 +77,7 @@ def attempt(name: str, stablehlo: str | None = None) -> Trial:
 
 def _prepared(case: Any) -> Subject:
     """Return the subject after one step of training at most, with the evaluations of a run announced."""
-    from parity.cases import training
+    from parity.cases import symbols, training
     from parity.cases.case import Dataset
     from parity.cases.pipeline import Pipeline
     from parity.core.ledger import TimeLedger
@@ -90,7 +90,9 @@ def _prepared(case: Any) -> Subject:
     artifact.configure_devices(VIRTUAL_CPUS)
     dataset = training.examples(case)
     try:
-        few = Dataset(_first(dataset.train, case.training.batch_size), _first(dataset.test, SIZE))
+        allowed = list(symbols.batch_sizes(case.constraints, dataset.test.sizes, min(SIZE, dataset.test.size)))
+        size = max(allowed, default=dataset.test.size)
+        few = Dataset(_first(dataset.train, case.training.batch_size), _first(dataset.test, size))
         brief = replace(case, training=replace(case.training, epochs=min(1, case.training.epochs)))
         trained = training.train(brief, few, Pipeline(few.train, case.training))
     except ParityError:

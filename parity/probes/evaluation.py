@@ -91,7 +91,7 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
             place.runtime, evaluation, subject.batch(size), place.device
         )  # fmt: skip
         budgets = {} if evaluation == rules.ACCURACY else subject.budgets(evaluation, size)
-        return _each(
+        judged = _each(
             evaluation,
             lambda probe: judge_oracle(
                 own.get(probe, {}),
@@ -101,6 +101,7 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
                 lambda: reference.rounded(evaluation, size)[probe],
             ),
         )
+        return _all_without_ties(subject, evaluation, size, judged, own, jax)
     if place.role == REFERENCE:
         own = subject.kept(place.runtime, evaluation, size, place.device)
     else:
@@ -118,15 +119,21 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
             if explained is not None:
                 results.update(explained)
                 break
-    for probe, found in results.items():
-        if probe == RNG:
-            continue  # no float decides a key
-        results[probe] = _without_ties(subject, evaluation, size, probe, found, own.get(probe, {}), jax[probe])
+    results = _all_without_ties(subject, evaluation, size, results, own, jax)
     if subject.observer is not None:
         budgets = subject.budgets(evaluation, size)
         subject.observer(
             place, size, results, lambda probe: (own.get(probe, {}), jax[probe], oracle[probe], budgets[probe])
         )
+    return results
+
+
+def _all_without_ties(
+    subject: Subject, evaluation: str, size: int, results: Results, own: Answers, jax: Answers
+) -> Results:  # fmt: skip
+    for probe, found in results.items():
+        if probe != RNG:  # no float decides a key
+            results[probe] = _without_ties(subject, evaluation, size, probe, found, own.get(probe, {}), jax[probe])
     return results
 
 

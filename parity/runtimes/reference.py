@@ -80,6 +80,9 @@ class ReferenceAnswers:
                 self._no_oracle[key[1:]] = RuntimeFailureError(f"{error} Runtimes are held to JAX's answers instead.")
         return self._answers[key]
 
+    def _has_oracle(self, evaluation: str, size: int) -> bool:
+        return not any(key[:2] == (evaluation, self._subject.batch(size).size) for key in self._no_oracle)
+
     def require_oracle(self, evaluation: str, size: int, device: str = FIRST_CPU) -> None:
         """Check that the oracle answered an evaluation.
 
@@ -176,7 +179,7 @@ class ReferenceAnswers:
 
     def beyond_kinks(self, evaluation: str, size: int) -> Iterator[Answers]:
         """Yield the oracle's answers to batches and states a few ulp away that lie beyond a kink; mostly none."""
-        if not self._with_kinks or self._no_oracle:
+        if not self._with_kinks or not self._has_oracle(evaluation, size):
             return  # what stands in for the oracle answers about one state only
         key = (evaluation, self._subject.batch(size).size, self._subject.limit)
         if key not in self._beyond_kinks:
@@ -185,10 +188,18 @@ class ReferenceAnswers:
             yield self._farther(evaluation, size, member, times)
 
     def around(self, evaluation: str, size: int) -> Iterator[Answers]:
-        """Yield the oracle's answers to batches and states up to the limit of ulp away; see `parity.scoring.ties`."""
+        """Yield answers that lie around the oracle's as closely as correct ones; see `parity.scoring.ties`.
+
+        They are the oracle's, to batches and states up to the limit of ulp away; of a case that computes in another
+        dtype than float32, JAX's with every result rounded at random.
+        """
         from parity.scoring import rules, ties
 
-        if self._with_kinks:
+        if not self._with_kinks:
+            return
+        if not self._subject.dtypes <= FLOAT32:
+            yield from self._rounded(evaluation, self._subject.batch(size), range(ties.ROUNDED))
+        elif self._has_oracle(evaluation, size):
             for member, times in itertools.product(range(rules.MEMBERS), ties.rays(self._subject.limit)):
                 yield self._farther(evaluation, size, member, times)
 

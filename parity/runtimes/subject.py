@@ -103,7 +103,7 @@ class Subject:
 
     def _dtypes_of(self, trained: Trained) -> frozenset[str]:
         if self._dtypes is None:
-            self._dtypes = precision.computed_dtypes(self.case, trained.state, self.dataset.test.take(1))
+            self._dtypes = precision.computed_dtypes(self.case, trained.state, self.dataset.test.take(self._least()))
         return self._dtypes
 
     @property

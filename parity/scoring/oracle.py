@@ -9,7 +9,7 @@ import numpy as np
 from parity import records
 from parity.core.arrays import Answer, Array
 from parity.scoring.compare import distance, is_float
-from parity.scoring.rules import UNIT_ROUNDOFF, Budget, LeafResult, judge_exact, score, unit_roundoff
+from parity.scoring.rules import Budget, LeafResult, judge_exact, score
 
 BIAS_LIMIT = 48.0
 """How far the oracle may lie from the centre of the ensemble, in spreads.
@@ -45,8 +45,6 @@ def judge_oracle(
     exact = Budget(0.0, 0.0)
 
     def rounds(leaf: str) -> bool:
-        if unit_roundoff(jax[leaf].dtype) > UNIT_ROUNDOFF:
-            return True  # narrowed from float32, it hides what was rounded before
         other = rounded().get(leaf)
         return other is None or other.tobytes() != jax[leaf].tobytes()
 

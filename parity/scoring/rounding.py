@@ -31,6 +31,11 @@ EXACT = {
     "select_n", "sign", "slice", "sort", "split", "squeeze", "stop_gradient", "top_k", "transpose", "while", *CALLS,
 }  # fmt: skip
 """The primitives that move or choose values and never round. A conversion rounds where it narrows."""
+SOLVERS = {
+    "cholesky", "eig", "eigh", "geqrf", "householder_product", "lu", "qr", "schur", "svd", "triangular_solve",
+    "tridiagonal_solve",
+}  # fmt: skip
+"""The primitives that are backward stable: their result is exact for an input that is off by about one ulp."""
 
 
 def with_rounding(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
@@ -51,8 +56,20 @@ def with_rounding(function: Callable[..., Any], *arguments: Any) -> Callable[...
 
 def computed_dtypes(function: Callable[..., Any], *arguments: Any) -> set[str]:
     """Return the floating-point and complex dtypes in which a program computes, for arguments shaped like these."""
-    computed = (v.aval.dtype for e in _equations(trace(function, arguments)[0].jaxpr) for v in e.outvars)
-    return {dtype.name for dtype in computed if jax.numpy.issubdtype(dtype, np.inexact)}
+    program = trace(function, arguments)[0].jaxpr
+    computed = (v.aval.dtype for e in _equations(program) for v in e.outvars)
+    found = {dtype.name for dtype in computed if jax.numpy.issubdtype(dtype, np.inexact)}
+    return found | {_AS_PRECISE_AS[bits] for bits in _reduced(program) if bits in _AS_PRECISE_AS}
+
+
+_AS_PRECISE_AS = {**dict.fromkeys(range(8), "bfloat16"), **dict.fromkeys(range(8, 11), "float16")}
+"""The dtype that stands for a precision, by the digits of its fraction."""
+
+
+def _reduced(jaxpr: Any) -> Iterator[int]:
+    """Yield the digits to which a program reduces the precision of values that keep their dtype."""
+    names = (equation for equation in _equations(jaxpr) if equation.primitive.name == "reduce_precision")
+    yield from (equation.params["mantissa_bits"] for equation in names)
 
 
 def _equations(jaxpr: Any) -> Iterator[Any]:
@@ -85,13 +102,19 @@ class Rounding(Arithmetic):
         """Return the arithmetic for a program within this one, with the same seed."""
         return Rounding(self._seed, self._places)
 
+    def _apply(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
+        if equation.primitive.name in SOLVERS:
+            operands = [self._moved(operand, _magnitude(operand), None) for operand in operands]
+        return super()._apply(equation, operands)
+
     def rounded(self, equation: Any, operands: Sequence[Any], results: Sequence[Any]) -> Sequence[Any]:
         """Return the results moved."""
-        name = equation.primitive.name
-        if name in EXACT or (name == "convert_element_type" and not _narrows(operands[0], results[0])):
+        name, params = equation.primitive.name, equation.params
+        exact = name in EXACT and not params.get("branches_platforms")
+        if exact or (name == "convert_element_type" and not _narrows(operands[0], results[0])):
             return results
         magnitudes = _magnitudes(equation, operands) if name in SUMS else [_magnitude(result) for result in results]
-        digits = equation.params["mantissa_bits"] if name == "reduce_precision" else None
+        digits = params["mantissa_bits"] if name == "reduce_precision" else None
         return [self._moved(r, m, digits) if r.size else r for r, m in zip(results, magnitudes, strict=True)]
 
     def _moved(self, value: Any, magnitude: Any, digits: int | None) -> Any:
@@ -101,10 +124,15 @@ class Rounding(Arithmetic):
         if not jax.numpy.issubdtype(value.dtype, np.floating):
             return value
         wide = np.promote_types(value.dtype, np.float32)
-        unit = jax.numpy.finfo(value.dtype).eps if digits is None else 2.0**-digits
-        error = self._draws(value).astype(wide) * wide.type(unit) * magnitude.astype(wide)
-        moved = (value.astype(wide) + error).astype(value.dtype)
-        return lax.select(jax.numpy.isfinite(moved) & jax.numpy.isfinite(value), moved, value)
+        kind, start, size = jax.numpy.finfo(value.dtype), value.astype(wide), magnitude.astype(wide)
+        unit = wide.type(kind.eps if digits is None else 2.0**-digits)
+        ulp = lax.select(size > 0, lax.max(unit * size, lax.full_like(size, kind.smallest_subnormal)), size)
+        moved = (start + self._draws(value).astype(wide) * ulp).astype(value.dtype)
+        counted = (
+            (start == lax.round(start)) & (size == lax.round(size)) & (size * unit <= 1)
+        )  # whole numbers are exact
+        finite = jax.numpy.isfinite(moved) & jax.numpy.isfinite(value)
+        return lax.select(finite & ~counted, moved, value)
 
     def _draws(self, value: Any) -> Any:
         """Return float32 numbers in [-1, 1), by multiplicative hashing with the constants of xxHash32."""

@@ -20,6 +20,10 @@ NEAR = 16.0
 """In ulp: nearer than the limit, for values that jump several times on the way to it."""
 
 
+ROUNDED = 32
+"""Evaluations with every result rounded at random, in which a value is looked up instead."""
+
+
 def rays(limit: float) -> tuple[float, ...]:
     """Return the distances of the other inputs in ulp, in both directions: an answer may be off by `limit` budgets."""
     return (-limit, -NEAR, NEAR, limit)

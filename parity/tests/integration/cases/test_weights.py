@@ -8,7 +8,7 @@ import numpy as np
 import orbax.checkpoint
 import pytest
 
-from parity.cases import training
+from parity.cases import training, weights
 from parity.cases.functions import named
 from parity.core.errors import CaseError
 from parity.tests.support import tiny
@@ -63,6 +63,7 @@ WRONG = {
     "another dtype": ({**flat("/"), "output": np.ones((8, 3))}, "float64"),
     "a leaf less": ({"hidden/kernel": STATE["hidden"]["kernel"]}, "hidden/bias"),
     "a leaf more": ({**flat("/"), "other/kernel": np.ones(2)}, "other/kernel"),
+    "a leaf twice": ({**flat("/"), "params/output": STATE["output"]}, "output twice"),
     "another name": ({"dense/kernel" if n == "hidden/kernel" else n: a for n, a in flat("/").items()}, "dense/kernel"),
 }
 
@@ -89,3 +90,12 @@ def test_the_weights_of_a_case_that_is_not_trained_are_those_of_the_file(tmp_pat
     subject = subject_of(case)
     found = named(subject.trained.state.params)
     assert all((found[leaf] == array).all() for leaf, array in named(STATE).items())
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.bool_])
+def test_only_keys_and_counts_may_be_absent(dtype):
+    leaves = {"w": np.ones(2, np.float32), "key": np.zeros(2, np.uint32), "step": np.int32(3)}
+    given = {"w": np.zeros(2, np.float32)}
+    assert (weights.fill(leaves, given, "a case")["key"] == 0).all()
+    with pytest.raises(CaseError, match="missing: mask"):
+        weights.fill({**leaves, "mask": np.ones(2, dtype)}, given, "a case")

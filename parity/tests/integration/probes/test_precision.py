@@ -104,3 +104,19 @@ def test_where_the_oracle_fails_runtimes_are_held_to_jax(tiny_subject, monkeypat
     wrong = {"predict": {"output": answers["predict"]["output"] * np.float32(1.01)}}
     wrongly = other.with_runtimes({"tf_graph": FixedAnswers(subject.runtime("tf_graph"), wrong)})
     assert statuses(wrongly, "tf_graph") == {FAIL}
+
+
+def test_what_moves_values_or_chooses_among_them_in_bfloat16_is_in_order(subject_of):
+    """A mask is not rounded, and an index may differ where two scores are within rounding."""
+
+    def predict(state, data):
+        scores = in_bfloat16(state, data)
+        return {"scores": scores, "best": scores.argmax(-1), "mask": (data > 0).astype(jnp.bfloat16)}
+
+    subject = subject_of(tiny.case(name="moves", predict=predict, loss=mixed_loss, accuracy=None, probes=PROBES))
+    for runtime in ("jax", "jax_float64", "tf_graph"):
+        assert statuses(subject, runtime) == {PASS}
+    answers = subject.compute("tf_graph", "predict", subject.batch(SIZE), FIRST_CPU)["predict"]
+    wrong = {"predict": {**answers, "best": (answers["best"] + 1) % 3}}
+    other = subject.with_runtimes({"tf_graph": FixedAnswers(subject.runtime("tf_graph"), wrong)})
+    assert FAIL in statuses(other, "tf_graph")

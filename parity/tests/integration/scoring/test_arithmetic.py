@@ -8,7 +8,7 @@ from jax import lax
 
 from parity.core.errors import CaseError
 from parity.scoring.arithmetic import in_float64
-from parity.scoring.rounding import with_rounding
+from parity.scoring.rounding import computed_dtypes, with_rounding
 
 pytestmark = pytest.mark.usefixtures("frameworks")
 
@@ -202,3 +202,35 @@ def test_a_structural_zero_gets_the_budget_of_its_rounding():
     row = X[:1]
     assert not np.asarray(jax.jit(centred)(row)).any()
     assert np.asarray(with_rounding(centred, row)(0, row)).any()
+
+
+def test_whole_numbers_that_floats_count_are_exact():
+    """Positions from a mask, as in a sequence model in bfloat16."""
+
+    def positions(mask):
+        return jnp.cumsum(mask.astype(jnp.bfloat16), axis=-1), mask.astype(jnp.float32).sum(-1)
+
+    mask = X > -1
+    for found, expected in zip(with_rounding(positions, mask)(3, mask), positions(mask), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_solvers_are_exact_for_an_input_that_is_off_by_an_ulp():
+    """An ill-conditioned system has a larger error than its result can be rounded by."""
+    matrix = (1e3 + X[:, :4]).astype(np.float32)
+    found, oracle = jax.jit(jnp.linalg.inv)(matrix), in_float64(jnp.linalg.inv, matrix)(matrix)
+    exact, rounded = np.asarray(oracle), with_rounding(jnp.linalg.inv, matrix)
+    budget = max(np.abs(np.asarray(rounded(seed, matrix), np.float64) - exact).max() for seed in range(8))
+    assert np.abs(np.asarray(found, np.float64) - exact).max() <= 4 * budget
+
+
+def test_the_smallest_numbers_move_by_their_spacing():
+    tiny = np.full(100, 3e-7, np.float16)
+    found = np.asarray(with_rounding(lambda x: x * np.float16(1.25), tiny)(0, tiny))
+    assert len(set(found.tolist())) > 1
+
+
+@pytest.mark.parametrize(("bits", "dtype"), [((8, 7), "bfloat16"), ((5, 10), "float16"), ((8, 23), None)])
+def test_a_reduced_precision_counts_as_its_dtype(bits, dtype):
+    found = computed_dtypes(lambda x: lax.reduce_precision(x * 1.1, *bits), X)
+    assert found == {"float32", dtype} - {None}

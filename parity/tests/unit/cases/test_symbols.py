@@ -65,6 +65,7 @@ def test_one_smaller_value_of_each_size_is_asked_and_again_the_same():
     assert symbols.variants(case("mod(t, 4) == 0", "s >= 30"), {"b": 60, "t": 16, "s": 32}) == [{"s": 31, "t": 8}]
     assert symbols.variants(case("s >= t"), {"b": 60, "t": 16, "s": 16}) == [{"s": 7, "t": 7}]
     assert symbols.variants(case("t == 16"), {"b": 60, "t": 16, "s": 1}) == []
+    assert symbols.variants(case("s == t"), {"b": 60, "t": 16, "s": 16}) == [{"s": 7, "t": 7}]
 
 
 def test_given_values_are_asked_one_by_one():
