@@ -87,6 +87,11 @@ class RunRecord:
         )  # fmt: skip
         self._add_whole(self._final(check, remedy))
 
+    def in_order(self, item: str) -> bool:
+        """Return whether an item has checks, and all are in order."""
+        found = [check.status for check in self.run.checks if check.item == item]
+        return bool(found) and all(status in records.IN_ORDER for status in found)
+
     def missing(self, item: PlanItem, why: str, repeat: str) -> None:
         """Record that nothing was checked for an item, and why, unless a check of the whole item is not in order."""
         self._add_whole(item.check(leaf=WHOLE, status=records.MISSING, message=why, repeat=repeat or None))
