@@ -65,3 +65,35 @@ def test_an_error_of_the_case_is_shown_once(folder):
     done = samples.inside("run", "--level", "quick", "--case", "planted.py:broken_init", "--out", "broken", cwd=folder)
     assert done.stdout.count("ValueError: no file with weights") == 1, done.stdout
     assert {check.status for check in records.read(folder / "broken").checks} == {records.ERROR}
+
+
+KNOWN = """\
+[[issue]]
+id = "no-top-k"
+class = "shape_refinement"
+evidence = "dynamic"
+operation = "top_k"
+text = "No batch size."
+upstream = "none: it is planted"
+remedy = "none"
+case = "topk"
+probe = "predict"
+"""
+
+
+@OF_PAIR
+def test_errors_that_a_project_lists_are_in_order(folder):
+    (folder / "known.toml").write_text(KNOWN)
+    options = (
+        "--level=quick",
+        "--case=planted.py:topk",
+        "--runtime=saved_model",
+        "--probe=predict",
+        "--probe=state",
+    )
+    done = samples.inside("run", *options, "--known-issues=known.toml", "--out=known", cwd=folder)
+    [check] = [check for check in records.read(folder / "known").checks if check.probe == "predict"]
+    assert (check.status, check.known_issue) == (records.KNOWN, "no-top-k")
+    assert done.returncode == 0, done.stdout
+    unlisted = samples.inside("run", *options, "--out=unlisted", cwd=folder)
+    assert unlisted.returncode == 1, unlisted.stdout
