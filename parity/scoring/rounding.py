@@ -125,22 +125,19 @@ class Rounding(Arithmetic):
             return value
         wide = np.promote_types(value.dtype, np.float32)
         kind, start, size = jax.numpy.finfo(value.dtype), value.astype(wide), magnitude.astype(wide)
-        unit = wide.type(kind.eps if digits is None else 2.0**-digits)
-        ulp = lax.select(size > 0, lax.max(unit * size, lax.full_like(size, kind.smallest_subnormal)), size)
+        ulp = size * wide.type(kind.eps if digits is None else 2.0**-digits)
+        counted = (size == lax.round(size)) & (ulp <= 1)  # whole numbers, and sums of them, are exact
+        if value.dtype == np.float16:  # below 6e-5 its numbers are evenly spaced
+            ulp = lax.select(ulp > 0, lax.max(ulp, lax.full_like(ulp, kind.smallest_subnormal)), ulp)
         moved = (start + self._draws(value).astype(wide) * ulp).astype(value.dtype)
-        counted = (
-            (start == lax.round(start)) & (size == lax.round(size)) & (size * unit <= 1)
-        )  # whole numbers are exact
-        finite = jax.numpy.isfinite(moved) & jax.numpy.isfinite(value)
-        return lax.select(finite & ~counted, moved, value)
+        return lax.select(lax.is_finite(moved) & ~counted, moved, value)
 
     def _draws(self, value: Any) -> Any:
         """Return float32 numbers in [-1, 1), by multiplicative hashing with the constants of xxHash32."""
         salt = self._seed * np.uint32(0x9E3779B1) + np.uint32(next(self._places) * 0x85EBCA77 & 0xFFFFFFFF)
         bits = lax.bitcast_convert_type(value.astype(np.float32), np.uint32) ^ salt
         bits = bits ^ (lax.iota(np.uint32, value.size).reshape(value.shape) * np.uint32(0x27D4EB2F))
-        bits = (bits ^ (bits >> np.uint32(15))) * np.uint32(0xC2B2AE3D)
-        bits = bits ^ (bits >> np.uint32(13))
+        bits = (bits ^ (bits >> np.uint32(15))) * np.uint32(0xC2B2AE3D)  # mixes the high bits, which decide
         return lax.bitcast_convert_type(bits, np.int32).astype(np.float32) * np.float32(2.0**-31)
 
 

@@ -17,7 +17,6 @@ VERDICTS = {
     "works": trial.WORKS,
     "skewed": trial.WITH_REMEDY,
     "topk": trial.AT_FIXED_SIZES,
-    "sort": trial.WORKS,
     "cholesky": trial.FAILS,
     "solve": trial.FAILS,
     "table": trial.FAILS,

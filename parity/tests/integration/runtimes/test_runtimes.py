@@ -19,6 +19,7 @@ from parity.handover.finetuning import finetuned
 from parity.probes import artifact as artifact_probe
 from parity.probes import finetuning
 from parity.records import FAIL, PASS
+from parity.runtimes import exporting
 from parity.runtimes._module import _require_device
 from parity.runtimes.base import EVALUATION_OF, Request
 from parity.runtimes.jax_float64 import JaxFloat64
@@ -241,14 +242,17 @@ def test_the_pipeline_repeats_its_order_and_shuffles_every_epoch():
 def test_where_the_remedy_fails_as_well_the_default_export_stays_and_the_reason_is_kept(subject_of, monkeypatch):
     subject = subject_of(tiny.tiny)
     subject.batch(13)
-    export_once = subject._export
+    write = export.write_bundle
 
-    def refuse(readable_by):
+    def refuse(path, case, state, batches, fill, readable_by, **further):
         if readable_by:
             raise RemedyError("jax has moved its exporter")
-        return export_once(readable_by)
+        return write(path, case, state, batches, fill, readable_by, **further)
 
-    monkeypatch.setattr(subject, "_export", refuse)
-    monkeypatch.setattr(subject, "_try", lambda path: [RuntimeFailureError("Cannot deserialize computation")])
+    def skewed(*_):
+        return [RuntimeFailureError("Cannot deserialize computation")]
+
+    monkeypatch.setattr(export, "write_bundle", refuse)
+    monkeypatch.setattr(exporting, "failures", skewed)
     assert (subject.bundle / "saved_model").is_dir()
     assert (subject.remedy, subject.no_remedy) == (None, "no remedy: jax has moved its exporter")
