@@ -111,7 +111,7 @@ def test_evaluations_and_compilations_do_not_grow_with_the_number_of_weight_tens
     for evaluation in ("predict", "evaluate", "train"):
         many["jax_float64", evaluation] -= moved
     assert many == few
-    assert seen[3][1] == seen[30][1]
+    assert seen[30][1] <= seen[3][1]  # the first may compile what every later model shares
 
 
 def test_how_many_evaluations_a_run_makes(subject_of, counted, monkeypatch):
