@@ -13,7 +13,7 @@ from jax import export
 
 from parity.cases import symbols
 from parity.cases.case import Case
-from parity.cases.layout import abstract
+from parity.cases.layout import abstract, abstract_state
 from parity.compat import writer
 from parity.compat.handshake import Reader, Writer, skewed
 from parity.records import Program
@@ -75,7 +75,7 @@ def traced_loss(case: Case) -> Callable[..., Any]:
 
 def exported(case: Case) -> Iterator[tuple[str, export.Exported]]:
     """Yield predictions, and the loss with its gradient, by name."""
-    sizes, state = _symbolic(case), jax.tree_util.tree_map(_shape, tuple(state_shapes(case)))
+    sizes, state = _symbolic(case), abstract_state(case)
     data, labels = (abstract(specs, sizes) for specs in (case.data, case.labels))
     yield "predict", export.export(jax.jit(case.predict))(state, data)
     if case.served_only:
@@ -85,19 +85,6 @@ def exported(case: Case) -> Iterator[tuple[str, export.Exported]]:
     yield "loss", loss
     if case.differentiated:
         yield "gradient", loss.vjp()
-
-
-def state_shapes(case: Case) -> Any:
-    """Return parameters and other state, as shapes where JAX can trace `init`: computing them may take seconds."""
-    key = jax.random.PRNGKey(case.training.seed)
-    try:
-        return jax.eval_shape(case.init, key)
-    except Exception:  # an init that needs the values of its key
-        return case.init(key)
-
-
-def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype)
 
 
 def _symbolic(case: Case) -> dict[str, Any]:

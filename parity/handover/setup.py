@@ -11,9 +11,9 @@ from tempfile import mkdtemp
 import jax
 
 from parity.cases.case import Case
+from parity.cases.layout import abstract_state
 from parity.cases.specs import MOST_BYTES, Batch
 from parity.core.errors import CaseError
-from parity.export.programs import state_shapes
 from parity.handover import CARRIED, EXPORTED
 from parity.handover.continuing import Continuation, resume
 from parity.handover.counterparts import keras_optimizer
@@ -58,7 +58,7 @@ def why_not_carried(case: Case) -> str | None:
     except CaseError as error:
         return str(error)
     try:
-        params, _ = state_shapes(case)
+        params, _ = abstract_state(case)
     except Exception:
         return None  # training reports what is wrong with the case
     narrow = {leaf.dtype.name for leaf in jax.tree_util.tree_leaves(params) if leaf.dtype.itemsize < MOST_BYTES}

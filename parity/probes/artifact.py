@@ -59,7 +59,8 @@ def _unused(path: Path, allowed: Collection[str]) -> str | None:
 
     large = {name for name, size, _ in constants(path) if size > LARGEST_CONSTANT}
     unused = [name for name in allowed if name not in large]
-    return f"the case allows {', '.join(unused)}, and no constant is it. Remove it from constants" if unused else None
+    text = f"the case allows {', '.join(unused)}, which the artifact does not have. Remove it from Case(constants=...)"
+    return text if unused else None
 
 
 def constants(path: Path) -> Iterator[tuple[str, int, str]]:

@@ -44,7 +44,7 @@ class Probe:
         always_included: whether it follows the other selected probes, as power does, whatever `--probe` selects.
         selected_by: the probe that `--probe` names to select it as well; None for itself.
         level: the lowest level that has it, one of `parity.records.LEVELS`; an option that names the probe has it too.
-        trains: whether it is about training, which a case that is served only does not have.
+        trains: whether it is about training, and left out of a case that is not trained.
         mark: a pytest mark of its tests beside that of their level; None for none.
         left_out: for a probe that no level has: what the summary says where its mark is not in -m.
     """

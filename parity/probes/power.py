@@ -19,7 +19,7 @@ from parity.records import FAIL, PASS, QUICK, PlanItem, Power
 from parity.runtimes import registry
 from parity.runtimes.base import EVALUATION_OF, ORACLE
 from parity.runtimes.by_probe import ByProbe
-from parity.runtimes.precision import FLOAT32, powerless_from
+from parity.runtimes.precision import SINGLE, powerless_from
 from parity.scoring import rules
 from parity.scoring.compare import distance
 from parity.scoring.rules import PROBED_WITH, LeafResult
@@ -143,12 +143,12 @@ def _move(state: State, weights: Collection[str], error: float) -> State:
     return State(jax.tree_util.tree_map(move, state.params), state.other, state.rng)
 
 
-def threshold(probe: str, dtypes: frozenset[str] = FLOAT32) -> float:
+def threshold(probe: str, dtypes: frozenset[str] = SINGLE) -> float:
     """Return the largest error at which a probe still counts as having power, of a case that computes in `dtypes`."""
     return ERRORS[-1] if probe == rules.ACCURACY else powerless_from(dtypes)
 
 
-def result(probe: str, powers: list[Power], dtypes: frozenset[str] = FLOAT32) -> LeafResult:
+def result(probe: str, powers: list[Power], dtypes: frozenset[str] = SINGLE) -> LeafResult:
     """Return whether the probe would catch a small error in at least one weight tensor.
 
     That is not asked where it cannot be: of statistics that depend on no weight, and of the accuracy of one example.

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from parity.cases.case import Case, State
     from parity.cases.specs import Batch
 
-FLOAT32 = frozenset({"float32", "complex64"})
+SINGLE = frozenset({"float32", "complex64"})
+"""The dtypes of single precision, whose budgets come from perturbed inputs."""
 
 
 def computed_dtypes(case: Case, state: State, batch: Batch) -> frozenset[str]:
@@ -30,7 +31,7 @@ def with_limit(case: Case, dtypes: frozenset[str]) -> Case:
     from parity.cases.case import Limit
     from parity.scoring import rules
 
-    if case.limit is not None or dtypes <= FLOAT32:
+    if case.limit is not None or dtypes <= SINGLE:
         return case
     reason = f"it computes in {' and '.join(sorted(dtypes))}, and its budgets are those of rounding every result"
     return replace(case, limit=Limit(rules.ROUNDING_LIMIT, reason))

@@ -14,7 +14,7 @@ from parity.records import BudgetRecord
 from parity.runtimes import registry
 from parity.runtimes.base import CALLS, EVALUATION_OF, FIRST_CPU, ORACLE, REFERENCE, Answers, with_derived
 from parity.runtimes.by_probe import ByProbe
-from parity.runtimes.precision import FLOAT32
+from parity.runtimes.precision import SINGLE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,7 +108,7 @@ class ReferenceAnswers:
         if key not in self._budgets:
             members = range(rules.MEMBERS)
             oracle = self.answers(self.oracle, evaluation, batch.size)
-            if not self._subject.dtypes <= FLOAT32:
+            if not self._subject.dtypes <= SINGLE:
                 budgets = _budgets(oracle, self._rounded(evaluation, batch, members), EVERY_RESULT)
             else:
                 perturbed = (self.member(evaluation, batch, seed) for seed in members)
@@ -197,8 +197,8 @@ class ReferenceAnswers:
 
         if not self._with_kinks:
             return
-        if not self._subject.dtypes <= FLOAT32:
-            yield from self._rounded(evaluation, self._subject.batch(size), range(ties.ROUNDED))
+        if not self._subject.dtypes <= SINGLE:
+            yield from self._rounded(evaluation, self._subject.batch(size), range(ties.ROUNDINGS))
         elif self._has_oracle(evaluation, size):
             for member, times in itertools.product(range(rules.MEMBERS), ties.rays(self._subject.limit)):
                 yield self._farther(evaluation, size, member, times)

@@ -27,10 +27,14 @@ by `tox run-parallel -m false-alarms`. What it still catches stands there as wel
 """
 
 ROUNDING_LIMIT = 4.0
-"""The score at or under which a check passes where budgets come from rounding every result, in bfloat16 for example."""
+"""The score at or under which a check passes where budgets come from rounding every result, in bfloat16 for example.
+
+Correct answers score about 1: TensorFlow at most 1.1 in eight small cases (jax 0.10.2, tensorflow 2.21.0), and JAX at
+most this limit in the functions of `parity/tests/integration/scoring/test_arithmetic.py`.
+"""
 
 MEMBERS = 8
-"""Float32 evaluations in an ensemble."""
+"""Evaluations in an ensemble."""
 
 
 UNIT_ROUNDOFF = 2.0**-24
@@ -40,7 +44,7 @@ POWERLESS = 1e-2
 """A probe has no power if no weight tensor would be caught at 1 % relative error."""
 
 POWERLESS_ROUNDINGS = 64
-"""The same in roundings, where those of the coarsest dtype are larger: 25 % in bfloat16."""
+"""The same in roundings, where those of the coarsest dtype are larger: 16 times `ROUNDING_LIMIT`, 25 % in bfloat16."""
 
 PROBED_WITH = 1e-4
 """The relative error with which the response is measured: small enough to be linear, in float64 far above rounding."""

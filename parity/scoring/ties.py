@@ -20,8 +20,9 @@ NEAR = 16.0
 """In ulp: nearer than the limit, for values that jump several times on the way to it."""
 
 
-ROUNDED = 32
-"""Evaluations with every result rounded at random, in which a value is looked up instead."""
+ROUNDINGS = 32
+"""Evaluations with every result rounded at random, in which a value is looked up instead: more than those of a budget,
+because every single value must be met."""
 
 
 def rays(limit: float) -> tuple[float, ...]:
