@@ -148,7 +148,8 @@ class Case:
             ("encoder/*", "scale"), or a function that says of a name whether it is one. Every other parameter must
             move, and every other float of `other_state`.
         weights: a file of weights in place of those that `init` makes: `.npz`, `.safetensors`, `.msgpack` or a folder
-            of orbax, by leaf name. With `Training(epochs=0)` they are tested as they are.
+            of orbax, by leaf name; a relative path starts at the file of the case. With `Training(epochs=0)` they are
+            tested as they are.
         constants: what the artifact may hold beside its weights, although it is larger than 64 KiB, such as a filter
             bank: its name as the check gives it, such as "float32[257, 80]", and why it is no weight.
         constraints: what the sizes in the specs must satisfy, as `jax.export.symbolic_shape` takes it, such as

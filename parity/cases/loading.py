@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -101,7 +102,7 @@ def load(name: str) -> Case:
     """
     path, colon, attribute = name.rpartition(":")
     if colon:
-        return prepared(_case_in(_user_module(Path(path)), attribute, path))
+        return prepared(_beside(Path(path), _case_in(_user_module(Path(path)), attribute, path)))
     entries = [entry for entry in metadata.entry_points(group=ENTRY_POINTS) if entry.name == name]
     if len(entries) + (name in _shipped()) > 1:
         raise CaseError(
@@ -157,6 +158,12 @@ def _case_in(module: ModuleType, attribute: str, where: str) -> Case:
     listed = f"it has {', '.join(names)}" if names else "it has no case at all; assign a parity.Case"
     what = "is not a Case" if hasattr(module, attribute) else "is not in it"
     raise CaseError(f"{where}: {attribute!r} {what}; {listed}.")
+
+
+def _beside(path: Path, case: Case) -> Case:
+    """Return a case of the file `path` with its weights found beside that file, wherever the command was started."""
+    beside = path.parent / case.weights if case.weights is not None else path
+    return replace(case, weights=beside) if case.weights is not None and beside.exists() else case
 
 
 def _user_module(path: Path) -> ModuleType:

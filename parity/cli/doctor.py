@@ -8,6 +8,7 @@ import re
 import sys
 import textwrap
 from argparse import Namespace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from parity.cli.options import CASE
@@ -47,27 +48,39 @@ def main(arguments: Namespace, further: list[str]) -> int:
     cpu = f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['instruction_sets'])}"
     print(f"{'python':<18}{machine['python']} on {machine['system']} {machine['architecture']}")
     print(f"{'processor':<18}{cpu}\n")
-    # A TensorFlow that is not installed would count as one that does not say its limits.
-    none = (None, "tensorflow is not installed")
-    read, no_reader = _describe("parity.compat.reader") if versions["tensorflow"] else none
-    reader = Reader(**read).filled(versions["tensorflow"]) if read else None
-    wrote, no_writer = _describe("parity.compat.writer")
-    print(f"JAX writes: {_formats(wrote) if wrote else f'no answer ({no_writer})'}")
-    print(f"TensorFlow reads up to: {_formats(vars(reader)) if reader else f'no answer ({no_reader})'}")
-    if wrote is None or reader is None:
-        absent = " and ".join(side for side, found in (("JAX", wrote), ("TensorFlow", reader)) if not found)
+    installed = all(versions[package] for package in ("jax", "tensorflow"))
+    answers, ended = _answers("parity.cli.trial", arguments.case) if installed else ([], "")
+    wrote, read = answers[:2] if answers else _formats_of_each(versions)
+    print(f"JAX writes: {_formats(wrote)}")
+    print(f"TensorFlow reads up to: {_formats(read)}\n")
+    if answers[2:]:
+        trial = Trial(**answers[2])
+        print(_outlook(trial, predict(Writer(**wrote), Reader(**read), trial.newer)))
+        return 0 if trial.verdict == WORKS else 1
+    print(_wrapped(f"This pair fails: the process that tried the case ended: {ended}"))
+    return 1
+
+
+def _formats_of_each(versions: Mapping[str, str | None]) -> list[dict[str, Any]]:
+    """Return what JAX writes and TensorFlow reads, each asked in its own process.
+
+    Raises:
+        NotComparableError: one of them gives no answer.
+    """
+    from parity.compat.handshake import Reader
+
+    found, absent = [], []
+    for side, package, module in (("JAX", "jax", "writer"), ("TensorFlow", "tensorflow", "reader")):
+        none: tuple[list[dict[str, Any]], str] = ([], f"{package} is not installed")
+        answer, why = _answers(f"parity.compat.{module}") if versions[package] else none
+        found += answer
+        absent += [] if answer else [f"{side} gave no answer: {why}"]
+    if absent:
         raise NotComparableError(
-            f"{absent} gave no answer. Expected both in this environment; install the pair that you want to check, "
-            "such as: pip install 'parity[jax,tensorflow]'"
+            f"{'; '.join(absent)}. Expected both in this environment; install the pair that you want to check, such "
+            "as: pip install 'parity[jax,tensorflow]'"
         )
-    tried, ended = _describe("parity.cli.trial", arguments.case, *filter(None, [reader.stablehlo]))
-    print()
-    if tried is None:
-        print(_wrapped(f"This pair fails: the process that tried the case ended: {ended}"))
-        return 1
-    trial = Trial(**tried)
-    print(_outlook(trial, predict(Writer(**wrote), reader, trial.newer)))
-    return 0 if trial.verdict == WORKS else 1
+    return [found[0], vars(Reader(**found[1]).filled(versions["tensorflow"]))]
 
 
 def _outlook(trial: Trial, prediction: Prediction) -> str:
@@ -109,8 +122,8 @@ def _formats(found: dict[str, Any]) -> str:
     return f"StableHLO {stablehlo}, calling convention {convention}"
 
 
-def _describe(module: str, *arguments: str) -> tuple[dict[str, Any] | None, str]:
-    """Run a module that prints JSON in its own process, which may crash; return its JSON or why there is none.
+def _answers(module: str, *arguments: str) -> tuple[list[dict[str, Any]], str]:
+    """Run a module that prints lines of JSON in its own process, which may crash; return them, and how it ended.
 
     Raises:
         UsageError, NotComparableError: the module raised it.
@@ -121,12 +134,13 @@ def _describe(module: str, *arguments: str) -> tuple[dict[str, Any] | None, str]
     try:
         done = processes.run([sys.executable, "-m", module, *arguments], env=quiet)
     except processes.ProcessSilentError as error:
-        return None, str(error)
+        return [], str(error)
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode:
         if raised := re.search(_RAISED, done.stderr, re.MULTILINE | re.DOTALL):
             raise (NotComparableError if raised["error"] == "NotComparable" else UsageError)(raised["text"].strip())
-        return None, silence.last_words(done.stderr, 1) or f"its process ended with code {done.returncode}"
-    return json.loads((done.stdout.strip().splitlines() or ["null"])[-1]), ""
+        return answers, silence.last_words(done.stderr, 1) or f"its process ended with code {done.returncode}"
+    return answers, ""
 
 
 # A traceback ends with the name of the class and its module; `trial` prints the class alone.

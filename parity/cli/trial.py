@@ -1,6 +1,7 @@
 """Try whether a case can be exported and called: what a run would find, but for the numbers.
 
-`python -m parity.cli.trial CASE` prints a `Trial` as JSON, for `parity doctor`, in a process that may crash.
+`python -m parity.cli.trial CASE` runs for `parity doctor`, in a process that may crash, and prints a line of JSON each:
+what JAX writes, what TensorFlow reads, and the `Trial`. A case that cannot be loaded is refused before TensorFlow is imported.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from parity.core.failures import OF_SYMBOLIC_SIZES, REMEDIABLE, UNKNOWN, of
 from parity.runtimes.base import EVALUATION_OF, FIRST_CPU, VIRTUAL_CPUS, failures
 
 if TYPE_CHECKING:
+    from parity.cases.case import Case
     from parity.cases.specs import Batch
     from parity.runtimes.subject import Subject
 
@@ -53,21 +55,20 @@ class Trial:
     newer: list[str] | None = None
 
 
-def attempt(name: str, stablehlo: str | None = None) -> Trial:
-    """Load a case, take one step of training, export it, and call what it exports in TensorFlow.
+def attempt(case: Case, stablehlo: str | None = None) -> Trial:
+    """Take one step of training of a case, export it, and call what it exports in TensorFlow.
 
     Args:
-        name: of the case, as options give it.
+        case: as it was loaded.
         stablehlo: the newest version that TensorFlow reads; None where it is not known.
 
     Raises:
-        UsageError: the case cannot be found, read, used or trained; the message is that of a run.
+        UsageError: the case cannot be used or trained; the message is that of a run.
     """
-    from parity.cases.loading import load
     from parity.compat import writer
     from parity.export.programs import CasePrograms
 
-    subject = _prepared(load(name))
+    subject = _prepared(case)
     try:
         newer = CasePrograms(subject.case).newer_operations(writer.describe(), Reader(stablehlo, None))
         return replace(_tried(subject), newer=newer)
@@ -75,7 +76,7 @@ def attempt(name: str, stablehlo: str | None = None) -> Trial:
         subject.close()
 
 
-def _prepared(case: Any) -> Subject:
+def _prepared(case: Case) -> Subject:
     """Return the subject after one step of training at most, with the evaluations of a run announced."""
     from parity.cases import symbols, training
     from parity.cases.case import Dataset
@@ -200,6 +201,23 @@ def _lines(failed: Collection[RuntimeFailureError]) -> tuple[str, ...]:
     return tuple(cause.text for cause in causes)
 
 
+def answers(name: str) -> Iterator[dict[str, Any]]:
+    """Yield what JAX writes, what TensorFlow reads, and what comes of the case of that name.
+
+    Raises:
+        UsageError: the case cannot be found, read, used or trained.
+    """
+    from parity.cases.loading import load
+
+    case = load(name)
+    from parity.compat import reader, writer
+
+    yield asdict(writer.describe())
+    limits = reader.describe().filled(_tensorflow())
+    yield asdict(limits)
+    yield asdict(attempt(case, limits.stablehlo))
+
+
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from parity.core.processes import replies
@@ -207,7 +225,8 @@ if __name__ == "__main__":
 
     written = replies()
     try:
-        print(json.dumps(asdict(attempt(*sys.argv[1:]))), file=written, flush=True)
+        for answer in answers(sys.argv[1]):
+            print(json.dumps(answer), file=written, flush=True)
     except UsageError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except Exception as error:

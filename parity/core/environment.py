@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "jax", "jaxlib", "flax", "optax", "tensorflow", "keras", "numpy", "ml-dtypes", "scipy", "scikit-learn",
+    "jax", "jaxlib", "flax", "optax", "tensorflow", "keras", "numpy", "ml-dtypes", "scipy",
     "protobuf", "pytest", "pytest-benchmark",
 )  # fmt: skip
 _ALSO_AS = {"tensorflow": ("tensorflow-cpu",)}

@@ -22,7 +22,7 @@ from parity.core.failures import RESOLVER, UNKNOWN, headline
 from parity.records import MISSING, Stopped
 from parity.records.cells import LATEST, VERIFY, Cell
 
-WITH_JAX = ("flax>=0.8", "optax>=0.2", "scikit-learn>=1.4")
+WITH_JAX = ("flax>=0.8", "optax>=0.2")
 LONGEST = 1000
 """Characters of a resolver's reasons."""
 _EXTRAS = ("", "report", "test")

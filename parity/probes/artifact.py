@@ -44,7 +44,7 @@ def large_constant(path: Path, allowed: Collection[str] = ()) -> str | None:
     from parity.export.artifact import LARGEST_CONSTANT
 
     found = (known for known in constants(path) if known[0] not in allowed)
-    name, size, where = max(found, key=lambda known: known[1], default=("", 0, ""))
+    name, size, where = max(found, key=lambda known: (known[1], known[0]), default=("", 0, ""))
     if size <= LARGEST_CONSTANT:
         return None
     return (
@@ -75,7 +75,7 @@ def constants(path: Path) -> Iterator[tuple[str, int, str]]:
         if isinstance(found, int):
             yield name, found, ""
         else:
-            yield from ((known, size, f" in the program {name}") for known, size in conversion.program_constants(found))
+            yield from ((known, size, " in an exported program") for known, size in conversion.program_constants(found))
 
 
 def _predictions(subject: Subject, everything: Any, inference: Any) -> Iterator[LeafResult]:

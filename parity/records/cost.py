@@ -39,7 +39,7 @@ class Measurement(msgspec.Struct, frozen=True):
     Attributes:
         wall_s: seconds from start to end.
         cpu_s: seconds of CPU, user and system.
-        peak_bytes: of memory: the largest sum of resident sets, seen every 0.25 s, or the peak of one process if more.
+        peak_bytes: of memory: the largest sum over processes, seen every 0.25 s, or the peak of one process if more.
         load: the load average before and after; None where the system does not say.
         failure: why it did not end in order; empty where it did.
     """

@@ -102,7 +102,7 @@ def _not_in_order(run: Run, bad: list[Check]) -> Iterator[Advice]:
         reason = f": {first.message or first.evidence}" if first.message or first.evidence else ""
         repeats = " This command repeats it:" if first.repeat else ""
         yield Advice(
-            f"No remedy is known for {plural(len(failed), 'check')} not in order. The worst is {leaf(first)}"
+            f"{plural(len(failed), 'check')} not in order. The worst is {leaf(first)}"
             f"{' ' if whole(first) else ' of '}{first.item}{reason.rstrip('.')}.{repeats}",
             first.repeat or "",
             first,

@@ -72,17 +72,23 @@ def measure(
 def memory_bytes(pid: int) -> int:
     """Return what a process and its descendants hold, or the most that one of them ever held if that is more.
 
-    Pages that processes share count for each. The `ru_maxrss` of wait4(2) cannot serve: a process starts with that of
-    the one that started it.
+    On Linux, pages that processes share count once among them (Pss in proc(5)); elsewhere they count for each. The
+    `ru_maxrss` of wait4(2) cannot serve: a process starts with that of the one that started it.
     """
     held, most = 0, 0
     with suppress(psutil.Error):
         process = psutil.Process(pid)
         for one in (process, *process.children(recursive=True)):
             with suppress(psutil.Error):
-                held += one.memory_info().rss
+                held += _held(one)
                 most = max(most, _most_bytes(one.pid))
     return max(held, most)
+
+
+def _held(process: psutil.Process) -> int:
+    if not psutil.LINUX:
+        return int(process.memory_info().rss)
+    return int(process.memory_full_info().pss)
 
 
 def _most_bytes(pid: int) -> int:

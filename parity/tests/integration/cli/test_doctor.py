@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from parity import records
+from parity.cases import loading
 from parity.cli import trial
 from parity.compat import causes
 from parity.core import environment
@@ -38,8 +39,14 @@ def folder(tmp_path_factory, frameworks):
 
 
 def run(folder, name):
-    samples.inside("run", "--level", "quick", "--case", f"planted.py:{name}", "--out", name, cwd=folder)
+    """What a run says of predictions: a case that fails, fails there as well."""
+    asked = ("--level", "quick", "--probe", "predict", "--probe", "artifact")
+    samples.inside("run", *asked, "--case", f"planted.py:{name}", "--out", name, cwd=folder)
     return records.read(folder / name)
+
+
+def attempt(folder, name):
+    return trial.attempt(loading.load(f"{folder}/planted.py:{name}"))
 
 
 def of_tensorflow(run):
@@ -53,7 +60,7 @@ def of_tensorflow(run):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VERDICTS)
 def test_the_doctor_says_what_a_run_finds(folder, name):
-    found = trial.attempt(f"{folder}/planted.py:{name}")
+    found = attempt(folder, name)
     assert found.verdict == VERDICTS[name]
     verdict, messages = of_tensorflow(run(folder, name))
     assert verdict == (trial.FAILS if found.verdict == trial.AT_FIXED_SIZES else found.verdict)
@@ -65,7 +72,7 @@ def test_the_doctor_says_what_a_run_finds(folder, name):
 
 @OF_PAIR
 def test_a_remedy_is_needed_at_fixed_sizes_as_well(folder):
-    found = trial.attempt(f"{folder}/planted.py:topk")
+    found = attempt(folder, "topk")
     assert found.requirement == "tensorflow==2.21.0"
     assert found.failure == "stablehlo_skew"
     [cause] = found.causes
@@ -86,7 +93,7 @@ def test_where_fixed_sizes_fail_otherwise_both_causes_are_said(folder):
 @pytest.mark.parametrize("name", BROKEN)
 def test_of_a_broken_case_the_cause_and_the_place_are_said_as_in_a_run(folder, name):
     with pytest.raises(trial.UsageError) as caught:
-        trial.attempt(f"{folder}/planted.py:{name}")
+        attempt(folder, name)
     messages = {check.message for check in run(folder, name).checks}
     for part in BROKEN[name]:
         assert part in str(caught.value)

@@ -37,6 +37,13 @@ def assert_refused(name, message):
     assert raised.value.exit_code == 2
 
 
+def test_relative_weights_are_those_beside_the_file_of_the_case(tmp_path):
+    path = written(tmp_path, GOOD.replace('name="mine"', 'name="mine", weights="w.npz"'))
+    assert loading.load(f"{path}:mine").weights == "w.npz"  # named as it was given where it is absent
+    (tmp_path / "w.npz").touch()
+    assert loading.load(f"{path}:mine").weights == tmp_path / "w.npz"
+
+
 def test_a_case_is_found_in_a_file(tmp_path):
     found = loading.load(f"{written(tmp_path, GOOD)}:mine")
     assert (found.name, found.probes, found.data) == ("mine", ("predict",), Spec("b", 2))
