@@ -1,7 +1,8 @@
 """Try whether a case can be exported and called: what a run would find, but for the numbers.
 
 `python -m parity.cli.trial CASE` runs for `parity doctor`, in a process that may crash, and prints a line of JSON each:
-what JAX writes, what TensorFlow reads, and the `Trial`. A case that cannot be loaded is refused before TensorFlow is imported.
+what JAX writes, what TensorFlow reads, and the `Trial`. A case that cannot be loaded is refused before TensorFlow is
+imported.
 """
 
 from __future__ import annotations
