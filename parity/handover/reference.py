@@ -86,8 +86,9 @@ class ReferenceTrajectory:
         self.step, self.begin, self.limit = step, begin, limit
         self._storage = jax.tree_util.tree_map(lambda leaf: leaf.dtype, begin.state.params)
         self._jax = self._oracle = begin
-        self._members = [_perturbed(begin, np.random.default_rng(m)) for m in range(rules.MEMBERS)]
-        self._before: tuple[TrainState, list[TrainState], Batch]
+        self._members = [self._begun(member) for member in range(rules.MEMBERS)]
+        self._before: TrainState
+        self._taken: list[Batch] = []
 
     def jax_step(self, train_state: TrainState, batch: Batch) -> dict[str, Any]:
         """Return JAX's float32 result of one step from any state; see `answer` and `TrainState.after`."""
@@ -103,7 +104,8 @@ class ReferenceTrajectory:
 
     def advance(self, batch: Batch) -> ExpectedStep:
         """Take the next step on `batch`."""
-        self._before = (self._oracle, list(self._members), batch)
+        self._before = self._oracle
+        self._taken.append(batch)
         oracle, result = self._oracle_step(self._oracle, batch), self.jax_step(self._jax, batch)
         wide, raw = answer(oracle), answer(result)
         halves = _halves(wide, raw)
@@ -130,10 +132,23 @@ class ReferenceTrajectory:
         return train_state._replace(state=train_state.state._replace(params=params))
 
     def _member(self, member: int, batch: Batch) -> Answer:
-        rng = np.random.default_rng((member, int(self._members[member].step)))
-        result = self.jax_step(self._members[member], batch.map(lambda array: perturb(array, rng)))
+        result = self._member_step(member, self._members[member], batch)
         self._members[member] = TrainState.after(result)
         return answer(result)
+
+    def _begun(self, member: int) -> TrainState:
+        return _perturbed(self.begin, np.random.default_rng(member))
+
+    def _member_step(self, member: int, train_state: TrainState, batch: Batch) -> dict[str, Any]:
+        rng = np.random.default_rng((member, int(train_state.step)))
+        return self.jax_step(train_state, batch.map(lambda array: perturb(array, rng)))
+
+    def _member_before(self, member: int) -> TrainState:
+        """Return where a member was before the last step; its steps are taken again, so that no state is kept."""
+        train_state = self._begun(member)
+        for batch in self._taken[:-1]:
+            train_state = TrainState.after(self._member_step(member, train_state, batch))
+        return train_state
 
     def _by_rounding(self, oracle: Answer, batch: Batch, leaves: list[str]) -> dict[str, Budget]:
         """Return budgets from rounding at random, for leaves where perturbed members cancel exactly."""
@@ -148,7 +163,7 @@ class ReferenceTrajectory:
 
         The response is measured in float64 at a smaller error with random signs; see `parity.probes.power`.
         """
-        train_state, _, batch = self._before
+        train_state, batch = self._before, self._taken[-1]
         leaves, tree = jax.tree_util.tree_flatten(train_state.state.params)
         seen = {leaf: budget for leaf, budget in expected.budgets.items() if leaf not in expected.halves}
         found = {}
@@ -164,10 +179,10 @@ class ReferenceTrajectory:
 
     def beyond_kinks(self, expected: ExpectedStep) -> Iterator[Answer]:
         """Yield the oracle's answers to the last step from states a few ulp away, beyond a kink; mostly none."""
-        train_state, members, batch = self._before
-        centre = train_state.map(np.asarray)
+        centre, batch = self._before.map(np.asarray), self._taken[-1]
+        members = (self._member_before(member).map(np.asarray) for member in range(rules.MEMBERS))
         around = (
-            {GRADIENT: answer(self._oracle_step(kinks.farther(centre, member.map(np.asarray), times), batch))}
+            {GRADIENT: answer(self._oracle_step(kinks.farther(centre, member, times), batch))}
             for member in members
             for times in kinks.SCALES
         )
