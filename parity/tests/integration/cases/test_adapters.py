@@ -15,6 +15,7 @@ from parity.probes import artifact
 from parity.probes import training as training_probe
 from parity.records import PASS
 from parity.tests.support import field_cases, library_cases
+from parity.tests.support.families import further
 from parity.tests.support.scores import results
 
 CASES = sorted(name for name, made in vars(library_cases).items() if isinstance(made, Case))
@@ -164,7 +165,7 @@ def statuses(subject):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["linen_partly", "nnx_net", "equinox_net", "haiku_net"])
+@pytest.mark.parametrize("name", further(["linen_partly", "nnx_net", "equinox_net", "haiku_net"], {"nnx_net"}))
 def test_a_model_of_a_library_passes(subject_of, name):
     found = statuses(subject_of(load(f"{library_cases.__file__}:{name}")))
     assert {key: status for key, status in found.items() if status != PASS} == {}

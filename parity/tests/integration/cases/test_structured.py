@@ -397,6 +397,7 @@ def test_a_case_that_is_served_only_needs_no_loss_and_no_gradient(tmp_path):
         structured.made(loss=None)
 
 
+@pytest.mark.exhaustive
 def test_the_case_of_the_chapter_is_asked_at_every_size(tmp_path):
     [text] = [
         block.text for block in Document(CHAPTERS["your-model"]).blocks("python") if "class Sentence" in block.text

@@ -9,12 +9,15 @@ from jax import export
 
 from parity.cases import checking, loading, training
 from parity.cases.functions import named, pure_functions
+from parity.tests.support.families import further
 
 ZOO = [name for name in loading.available() if name.startswith("zoo/")]
+FIRST = {"zoo/resnet", "zoo/vit", "zoo/lstm", "zoo/graph"}
+"""One of each library."""
 OF = {"equinox": {"zoo/lstm", "zoo/resnet_groupnorm", "zoo/unet"}, "haiku": {"zoo/bert", "zoo/experts", "zoo/graph"}}
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", further(ZOO, FIRST))
 def test_a_case_of_the_zoo_trains_one_step_and_is_lowered_for_any_batch_size(name):
     case = loading.load(name)
     assert case.name == name.replace("/", "_")

@@ -10,6 +10,7 @@ from parity.cli import trial
 from parity.compat import causes
 from parity.core import environment
 from parity.tests.support import doctor_cases, samples
+from parity.tests.support.families import further
 
 FOUND = environment.versions()
 PAIR = (FOUND["jax"], FOUND["tensorflow"])
@@ -58,7 +59,7 @@ def of_tensorflow(run):
 
 @OF_PAIR
 @pytest.mark.slow
-@pytest.mark.parametrize("name", VERDICTS)
+@pytest.mark.parametrize("name", further(VERDICTS, {"works", "topk", "cholesky", "sized"}))
 def test_the_doctor_says_what_a_run_finds(folder, name):
     found = attempt(folder, name)
     assert found.verdict == VERDICTS[name]

@@ -55,6 +55,7 @@ def test_a_probe_of_ones_own_shows_that_it_can_fail(project, derive, status):
     assert checks == {("jax", "output"): PASS, ("jax", DEFECT): PASS, ("tf_graph", "output"): PASS}
 
 
+@pytest.mark.exhaustive
 def test_the_runtime_of_tensorflow_counts_for_the_verdict(project):
     (project / "serving.py").write_text(block("class Serving"))
     info = project / "serving-1.0.dist-info"
