@@ -98,9 +98,12 @@ class Layout:
 def alike(
     subject: Subject, size: int, name: str, found: Answer, expected: Answer, other: str, probe: str = PREDICT
 ) -> list[LeafResult]:
-    """Return results that hold the distance of two answers against the budgets of the whole batch."""
+    """Return results that hold the distance of two answers against the budgets of the whole batch.
+
+    The limit is twice that of the probe: two answers that pass may lie on either side of the oracle.
+    """
     budgets = subject.budgets(EVALUATION_OF[probe], size)[probe]
-    return prefixed(name, rules.judge_alike(found, expected, budgets, subject.limit, other))
+    return prefixed(name, rules.judge_alike(found, expected, budgets, 2 * subject.limit_of(probe), other))
 
 
 def prefixed(name: str, results: Iterable[LeafResult]) -> list[LeafResult]:
