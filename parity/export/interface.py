@@ -100,7 +100,7 @@ class Interface:
         not_compared: leaves of the state that the case leaves out.
         has_variables: whether the artifact has variables at all, or its weights are constants.
         complete: whether every leaf of the state can have a variable of its shape and dtype.
-        further: what fits a question as well, and is not asked.
+        further: what fits `predict` as well, and is not asked.
         made_inputs: whether a function of the case makes the inputs: the bundle then stores them.
     """
 
@@ -137,7 +137,7 @@ class Interface:
             found[name] = f"{call.name}({given}) gives {results or 'what the case makes of its outputs'}"
         found |= {f"state {leaf}": f"variable {path}" for leaf, path in self.state.items()}
         if self.further:
-            found["not asked"] = ", ".join(self.further)
+            found["what fits predict as well, and is not asked,"] = ", ".join(self.further)
         return found
 
 
@@ -190,7 +190,7 @@ def guess(
             if not calls:
                 raise _nothing_predicts(endpoints, [str(why) for _, why in tried], data, outputs, corrections, what)
     asked = {call.name for call in functions.values()}
-    further = tuple(f"{name} fits predict as well" for name in fitting if name not in asked)
+    further = tuple(name for name in fitting if name not in asked)
     return Interface(functions, further=further, made_inputs=callable(corrections.inputs))
 
 

@@ -95,7 +95,10 @@ class Model:
     def _add(self, name: str, concrete: Any, function: Callable[..., Any]) -> None:
         structure = concrete.structured_input_signature
         specs = [(path, leaf) for path, leaf in _leaves(structure) if isinstance(leaf, tf.TensorSpec)]
-        inputs = tuple(_tensor(_input_name(path, spec), spec) for path, spec in specs)
+        names = [_input_name(path, spec) for path, spec in specs]
+        if len(set(names)) < len(names):  # two arguments may be called alike
+            names = ["/".join(path[1:]) for path, _ in specs]
+        inputs = tuple(_tensor(name, spec) for name, (_, spec) in zip(names, specs, strict=True))
         outputs = tuple(
             _tensor("/".join(path) or "output", leaf) for path, leaf in _leaves(concrete.structured_outputs)
         )
@@ -273,7 +276,8 @@ def save_again(bundle: Path, folder: Path) -> None:
     loaded = artifact.load(bundle / "saved_model")
     own = interface_of(bundle)
     serving = dict(loaded.signatures) if own is not None else loaded.signatures["serving_default"]
-    artifact.save(loaded, folder / "saved_model", serving, gradients=own is None)
+    differentiated = own is None or not own.evaluations <= {"predict", "accuracy"}
+    artifact.save(loaded, folder / "saved_model", serving, gradients=differentiated)
     if own is not None:
         shutil.copyfile(bundle / INTERFACE, folder / INTERFACE)
 

@@ -2,6 +2,7 @@
 
 import itertools
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,14 +11,16 @@ from packaging.version import Version
 
 from parity import records
 from parity.cases.artifacts import Artifact
+from parity.cases.training import begin
 from parity.compat import writer
 from parity.compat.readers import limits_of
 from parity.core.errors import CaseError, RuntimeFailureError
 from parity.core.ledger import TimeLedger
-from parity.export import supplied, user_artifact
+from parity.export import conversion, supplied, user_artifact
 from parity.probes import artifact, state
 from parity.probes.evaluation import Place, score
 from parity.records import IN_ORDER
+from parity.runtimes.base import EVALUATIONS
 from parity.runtimes.subject import Subject
 from parity.tests.support import samples, tiny, user_artifacts
 
@@ -122,6 +125,20 @@ def test_of_weights_that_are_constants_predictions_alone_are_asked(subject, tmp_
     assert can.evaluations == {"predict"}
     assert not any([can.variables, can.any_state, can.gradients, can.carried_state])
     assert found.capabilities("tf_graph").evaluations >= {"predict", "evaluate", "train"}
+
+
+def test_an_artifact_with_losses_and_a_key_answers_what_training_asks(tmp_path):
+    case = user_artifacts.case(probes=("predict", "accuracy", "eval_loss", "eval_gradient", "rng"))
+    conversion.save(case, begin(case), tmp_path)
+    with closing(Subject(replace(case, artifact=tmp_path / "saved_model"), TimeLedger())) as found:
+        found.batch(13)
+        assert found.capabilities("saved_model").evaluations == set(EVALUATIONS)
+        assert "key" in {result.leaf for result in state.results(found, "saved_model")}
+        assert not bad(state.results(found, "saved_model"))
+        for probe in case.probes:
+            results = score(found, probe, Place("saved_model"), 13)
+            assert results
+            assert not bad(results), probe
 
 
 def tf1(path):
