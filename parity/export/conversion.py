@@ -30,6 +30,7 @@ from parity.export import artifact, bundles
 from parity.export.artifact import FEATURES, FEATURES_TRAIN, Wrap, graph, tensor_specs
 from parity.export.bundles import Signature, StateLeaf
 from parity.export.gradients import differentiable
+from parity.export.interface import Interface
 from parity.export.programs import CasePrograms, traced_loss
 from parity.scoring.rules import limit_of
 
@@ -358,7 +359,7 @@ def write_bundle(
     readable_by: str | None = None,
     also_readable_by: str | None = None,
     further: Sequence[Batch] = (),
-    exported: Path | None = None,
+    exported: tuple[Path, Interface] | None = None,
 ) -> None:
     """Export `case` into a new bundle.
 
@@ -371,7 +372,7 @@ def write_bundle(
         readable_by: the requirement of the remedy under which it is exported; None for jax's default.
         also_readable_by: that of the remedy under which it is exported once more, into `remedied`.
         further: the examples to store that have other sizes beside the batch size.
-        exported: the SavedModel of the case's user; None for parity's own export.
+        exported: the SavedModel of the case's user, and what of it answers what; None for parity's own export.
     """
     sizes = tuple(batches)
     wrote = handshake(case) if also_readable_by else vars(writer.describe())
@@ -382,7 +383,7 @@ def write_bundle(
             from parity.export import user_artifact
 
             stored = [*((batch, "") for batch in batches.values()), *((batch, batch.lengths) for batch in further)]
-            user_artifact.save(case, state, folder, exported, stored)
+            user_artifact.save(case, folder, *exported, stored)
         if also_readable_by:
             save(case, state, folder / bundles.REMEDIED, also_readable_by)
         for size, batch in batches.items():

@@ -98,7 +98,7 @@ class Interface:
         functions: by name of `FUNCTIONS`, how it is called.
         state: by leaf of the state, the path of the variable that has it; empty until there are values.
         not_compared: leaves of the state that the case leaves out.
-        has_variables: whether the artifact has variables at all, or its weights are constants.
+        has_variables: whether a variable may have a leaf, or the weights are constants.
         complete: whether every leaf of the state can have a variable of its shape and dtype.
         further: what fits `predict` as well, and is not asked.
         made_inputs: whether a function of the case makes the inputs: the bundle then stores them.

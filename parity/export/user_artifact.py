@@ -63,11 +63,12 @@ def export(case: Case, state: State | None, folder: Path, readable_by: str | Non
     return supplied.located(folder, what(case))
 
 
-def plan(case: Case, folder: Path, examples: Batch) -> Interface:
-    """Return what of a SavedModel answers what, as far as shapes, dtypes and names tell.
+def interface_of(case: Case, state: State, folder: Path, examples: Batch) -> Interface:
+    """Return what of a SavedModel answers what, as far as shapes, dtypes and names tell; leaves are matched by value.
 
     Args:
         case: the case, with flat inputs.
+        state: its trained state.
         folder: of the SavedModel.
         examples: of the case.
 
@@ -93,14 +94,27 @@ def plan(case: Case, folder: Path, examples: Batch) -> Interface:
         {leaf: _expected([each[leaf] for each in predicted]) for leaf in predicted[0]},
         what(case),
     )
-    held = [(variable.dtype.name, tuple(variable.shape)) for variable in model.variables.values()]
+    held, leaves = model.held(), _leaves(state)
+    complete = interface.can_hold(map(_kind, leaves.values()), [_kind(variable.value) for variable in held.values()])
+    if "train_loss" in found.functions or KEY in own.state:
+        leaves[KEY] = np.asarray(state.rng)
+    mapped = interface.match_state(leaves, held, own.state, what(case))
     return replace(
         found,
+        state=mapped,
         not_compared=tuple(leaf for leaf, name in own.state.items() if name is None),
-        has_variables=bool(held),
-        complete=None not in own.state.values()
-        and interface.can_hold(((leaf.dtype.name, leaf.shape) for leaf in jax.tree_util.tree_leaves(abstract)), held),
+        has_variables=bool(mapped.keys() - {KEY}),
+        complete=complete and None not in own.state.values(),
     )
+
+
+def _leaves(state: State) -> dict[str, Any]:
+    values = jax.tree_util.tree_leaves((state.params, state.other))
+    return {leaf.leaf: np.asarray(value) for leaf, value in zip(state_leaves(state), values, strict=True)}
+
+
+def _kind(array: Any) -> tuple[Any, ...]:
+    return array.dtype, array.shape
 
 
 def _made(case: Case, data: Any) -> Any:
@@ -124,36 +138,20 @@ def _expected(arrays: list[Any]) -> Expected:
     return Expected(name, (tuple(arrays[0].shape), tuple(arrays[-1].shape)))
 
 
-def with_values(found: Interface, case: Case, state: State, folder: Path) -> Interface:
-    """Return the interface with the variable of every leaf of the state, matched by value."""
-    held = supplied.Model(folder).held()
-    values = jax.tree_util.tree_leaves((state.params, state.other))
-    leaves = {leaf.leaf: np.asarray(value) for leaf, value in zip(state_leaves(state), values, strict=True)}
-    own = case.corrections.state
-    if "train_loss" in found.functions or KEY in own:
-        leaves[KEY] = np.asarray(state.rng)
-    return replace(found, state=interface.match_state(leaves, held, own, what(case)))
-
-
-def save(case: Case, state: State, folder: Path, source: Path, batches: Iterable[tuple[Batch, str]]) -> Interface:
+def save(case: Case, folder: Path, source: Path, found: Interface, batches: Iterable[tuple[Batch, str]]) -> None:
     """Write the SavedModel in `source` to a bundle, as what trains and what predicts, with its interface.
 
     Args:
         case: what it is of.
-        state: its trained state.
         folder: of the bundle.
         source: of the SavedModel.
+        found: its interface.
         batches: the examples that the bundle stores, with their lengths where these are not the examples' own.
     """
-    stored = list(batches)
-    found = with_values(
-        plan(case, source, max((batch for batch, _ in stored), key=lambda b: b.size)), case, state, source
-    )
     supplied.copy(source, folder / "saved_model")
     supplied.copy(folder / "saved_model", folder / "inference", link=True)
     supplied.save(found, folder)
     if found.made_inputs:
-        for batch, lengths in stored:
+        for batch, lengths in batches:
             made = supplied.as_inputs(_made(case, batch.data))
             supplied.save_texts(supplied.made_inputs(folder, batch.size, lengths), made)
-    return found

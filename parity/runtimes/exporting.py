@@ -60,7 +60,9 @@ def export(
         path = subject.workdir / (f"{subject.case.name}-remedied" if readable_by else subject.case.name)
         trained, exported = subject.trained, None
         if subject.case.has_own_artifact:
-            exported = subject.exported if readable_by is None else exported_by_user(subject, readable_by)
+            folder = subject.exported if readable_by is None else exported_by_user(subject, readable_by)
+            found = subject.interface if readable_by is None else subject.interface_of(folder)
+            exported = (folder, found) if found is not None else None
         with subject.ledger.spend(FRAMEWORKS):
             conversion.write_bundle(
                 path, subject.case, trained.state, dict(batches), lambda folder: None, readable_by, further=further,

@@ -163,15 +163,15 @@ class Subject:
         return self._interface.get()
 
     def _plan_interface(self) -> Interface | None:
-        if not self.case.has_own_artifact:
-            return None
+        return self.interface_of(self.exported) if self.case.has_own_artifact else None
+
+    def interface_of(self, folder: Path) -> Interface:
+        """Return what of the SavedModel in `folder` answers what about this case."""
         from parity.export import user_artifact
 
+        state, test = self.trained.state, self.dataset.test
         with self.ledger.spend(FRAMEWORKS):
-            found = user_artifact.plan(self.case, self.exported, self.dataset.test)
-        state = self.trained.state
-        with self.ledger.spend(FRAMEWORKS):
-            return user_artifact.with_values(found, self.case, state, self.exported)
+            return user_artifact.interface_of(self.case, state, folder, test)
 
     def capabilities(self, runtime: str) -> Capabilities:
         """Return what a runtime can do about this case: of one that reads the artifact, what the artifact has."""

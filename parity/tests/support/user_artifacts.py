@@ -35,7 +35,7 @@ class Module(tf.Module):
 
     def __init__(self, constant=False):
         super().__init__()
-        self.scale = tf.constant(1.0) if constant else tf.Variable(1.0)
+        self.scale = tf.Variable(1.0)
         self.weights = WEIGHTS if constant else jax.tree_util.tree_map(tf.Variable, WEIGHTS)
         predict = jax2tf.convert(
             lambda p, x: tiny.predict((p, {}), x), polymorphic_shapes=["...", "(b, 4)"], with_gradient=False
