@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from parity.cases.adapters.haiku import from_haiku
     from parity.cases.adapters.linen import from_linen
     from parity.cases.adapters.nnx import from_nnx
+    from parity.cases.artifacts import Artifact
     from parity.cases.case import Case, Dataset, Limit, State, Training
     from parity.cases.optimizers import Optimizer, Schedule
     from parity.cases.specs import Batch, Spec
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Artifact",
     "Batch",
     "Capabilities",
     "Case",
@@ -66,6 +68,7 @@ _MODULES = {
     "parity.cases.adapters.haiku": ("from_haiku",),
     "parity.cases.adapters.linen": ("from_linen",),
     "parity.cases.adapters.nnx": ("from_nnx",),
+    "parity.cases.artifacts": ("Artifact",),
     "parity.cases.case": ("Case", "Dataset", "Limit", "State", "Training"),
     "parity.cases.optimizers": ("Optimizer", "Schedule"),
     "parity.cases.specs": ("Batch", "Spec"),

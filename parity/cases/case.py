@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, NamedTuple
 
+from parity.cases.artifacts import Artifact, declared
 from parity.cases.constraints import mentioned
 from parity.cases.libraries import adapter_of
 from parity.cases.optimizers import Optimizer, Schedule
@@ -156,6 +157,12 @@ class Case:
             `("t >= 8", "mod(t, 4) == 0")`. They hold for all functions, since a name means one size in the whole case.
         symbols: further values of sizes other than "b", by name, at which the case is asked: `{"t": (8, 31)}`. Of a
             name that is not here, one smaller value is taken. Examples have the largest; other values are their start.
+        artifact: the folder of a SavedModel that you have made, in place of parity's own export, or a
+            `parity.Artifact` that says what in it answers what. It has its weights: give the same ones, by `weights`
+            or by `init`, and `Training(epochs=0)`.
+        export: `export(state, folder)`, your own exporter: it writes the SavedModel of `state`, a `parity.State`, into
+            the empty `folder`. It is called once by default and once more under a remedy; `artifact` may then say what
+            answers what, without a path.
 
     Raises:
         CaseError: a name is no identifier, an input is no `Spec`, a constraint is none, a size in `symbols` is no
@@ -180,6 +187,18 @@ class Case:
     constants: Mapping[str, str] = field(default_factory=dict)
     constraints: tuple[str, ...] = ()
     symbols: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    artifact: Artifact | str | PathLike[str] | None = None
+    export: Callable[..., Any] | None = None
+
+    @property
+    def corrections(self) -> Artifact:
+        """What the case says about its user's artifact; nothing where it says nothing."""
+        return declared(self.artifact)
+
+    @property
+    def has_own_artifact(self) -> bool:
+        """Whether the artifact is the user's: made elsewhere, or by their `export`."""
+        return self.artifact is not None or self.export is not None
 
     @property
     def differentiated(self) -> bool:
@@ -203,6 +222,7 @@ class Case:
         self._check_functions()
         self._check_inputs()
         self._check_choices()
+        self._check_artifact()
 
     def _check_functions(self) -> None:
         for name in ("init", "loss", "predict"):
@@ -230,6 +250,21 @@ class Case:
             raise CaseError(f"case {self.name!r}: constraints={self.constraints!r}, expected a tuple of such texts.")
         for text in self.constraints:
             mentioned(text)
+
+    def _check_artifact(self) -> None:
+        if self.export is not None and not callable(self.export):
+            raise CaseError(f"case {self.name!r}: export={self.export!r}, expected a function export(state, folder).")
+        path = self.corrections.path
+        if self.has_own_artifact and (path is None) is (self.export is None):
+            raise CaseError(
+                f"case {self.name!r}: artifact={self.artifact!r} {'and' if path else 'without a path or'} an export. "
+                "Expected one of the two: the path of what you have made, or export=..., your function that makes it."
+            )
+        if path is not None and self.training.epochs:
+            raise CaseError(
+                f"case {self.name!r} would be trained, and the artifact {path} has its weights already. Give the same "
+                "weights to the case, weights=... or in init, and training=Training(epochs=0)."
+            )
 
     def _check_choices(self) -> None:
         if not isinstance(self.constants, Mapping) or not all(

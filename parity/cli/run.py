@@ -19,6 +19,8 @@ def add(commands: Any) -> None:
     )
     run.add_argument("--out", metavar="DIR", required=True, help="folder for run.json and index.html")
     run.add_argument("--case", metavar="CASE", **SEVERAL, help=f"{CASE}; may be given several times")
+    artifact = "the SavedModel to check in place of parity's own export, made elsewhere from the weights of the case"
+    run.add_argument("--artifact", metavar="DIR", help=artifact)
     run.add_argument("--runtime", metavar="NAME", **SEVERAL, help="only this runtime; may be given several times")
     run.add_argument("--probe", metavar="NAME", **SEVERAL, help="only this probe; may be given several times")
     run.add_argument("--batch-size", metavar="N", **SEVERAL, help="only this batch size, or 'test': the whole test set")
@@ -41,7 +43,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
         options += [f"--parity-{name.replace('_', '-')}={value}" for value in getattr(arguments, name)]
     if arguments.latency:
         options.append("--parity-latency")
-    for name in ("level", "known_issues", "cell"):
+    for name in ("artifact", "level", "known_issues", "cell"):
         if value := getattr(arguments, name):
             options.append(f"--parity-{name.replace('_', '-')}={value}")
     if arguments.verbose:

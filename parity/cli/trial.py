@@ -126,6 +126,8 @@ def _tried(subject: Subject) -> Trial:
         found = replace(found, requirement=remedy.requirement, failure=remedy.failure, evidence=remedy.evidence)
     if not failed:
         return replace(found, verdict=WITH_REMEDY if remedy else WORKS)
+    if subject.case.has_own_artifact:
+        return found  # its sizes are the user's to choose
     if not any(of(error).kind in (*OF_SYMBOLIC_SIZES, UNKNOWN) for error in failed):
         return found
     fixed, requirement = _with_fixed_sizes(subject, None), None
@@ -183,7 +185,10 @@ def _with_fixed_sizes(subject: Subject, readable_by: str | None) -> list[Runtime
 
 
 def _evaluations(subject: Subject) -> Collection[str]:
-    return sorted({EVALUATION_OF[probe] for probe in subject.case.probes if probe in EVALUATION_OF})
+    from parity.runtimes import registry
+
+    answered = subject.capabilities(registry.reader().name).evaluations
+    return sorted({EVALUATION_OF[probe] for probe in subject.case.probes if EVALUATION_OF.get(probe) in answered})
 
 
 def _tensorflow() -> str | None:

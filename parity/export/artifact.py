@@ -75,9 +75,10 @@ def load(path: Path) -> Any:
 
 
 def save(module: Any, path: Path, serving: Any, gradients: bool) -> None:
-    """Write the SavedModel of `module`, whose `serving_default` signature is the concrete function `serving`."""
+    """Write the SavedModel of `module`; `serving` is the signature `serving_default`, or signatures by name."""
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=gradients)
-    tf.saved_model.save(module, str(path), signatures={"serving_default": serving}, options=options)
+    signatures = serving if isinstance(serving, dict) else {"serving_default": serving}
+    tf.saved_model.save(module, str(path), signatures=signatures, options=options)
 
 
 def constants(path: Path) -> Iterator[tuple[str, int | bytes]]:

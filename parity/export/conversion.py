@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from parity.export import artifact, bundles
 from parity.export.artifact import FEATURES, FEATURES_TRAIN, Wrap, graph, tensor_specs
 from parity.export.bundles import Signature, StateLeaf
 from parity.export.gradients import differentiable
+from parity.export.interface import Interface
 from parity.export.programs import CasePrograms, traced_loss
 from parity.scoring.rules import limit_of
 
@@ -357,7 +358,8 @@ def write_bundle(
     fill: Callable[[Path], None],
     readable_by: str | None = None,
     also_readable_by: str | None = None,
-    further: Iterable[Batch] = (),
+    further: Sequence[Batch] = (),
+    exported: tuple[Path, Interface] | None = None,
 ) -> None:
     """Export `case` into a new bundle.
 
@@ -370,11 +372,18 @@ def write_bundle(
         readable_by: the requirement of the remedy under which it is exported; None for jax's default.
         also_readable_by: that of the remedy under which it is exported once more, into `remedied`.
         further: the examples to store that have other sizes beside the batch size.
+        exported: the SavedModel of the case's user, and what of it answers what; None for parity's own export.
     """
     sizes = tuple(batches)
     wrote = handshake(case) if also_readable_by else vars(writer.describe())
     with bundles.create(path, signature(case, state), sizes, versions(), wrote, also_readable_by) as folder:
-        save(case, state, folder, readable_by)
+        if exported is None:
+            save(case, state, folder, readable_by)
+        else:
+            from parity.export import user_artifact
+
+            stored = [*((batch, "") for batch in batches.values()), *((batch, batch.lengths) for batch in further)]
+            user_artifact.save(case, folder, *exported, stored)
         if also_readable_by:
             save(case, state, folder / bundles.REMEDIED, also_readable_by)
         for size, batch in batches.items():

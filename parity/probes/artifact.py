@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def results(subject: Subject) -> list[LeafResult]:
     """Return whether the two SavedModels have no weights in their graphs, and predict the same bits in four ways.
 
+    Of a user's own artifact, whether a server finds a signature, and, unless all its weights are constants, the first.
+
     Raises:
         RuntimeFailureError: TensorFlow cannot load or run the artifact.
     """
@@ -28,6 +30,8 @@ def results(subject: Subject) -> list[LeafResult]:
 
     everything, inference = subject.bundle / "saved_model", subject.bundle / "inference"
     allowed = subject.case.constants
+    if subject.interface is not None:
+        return list(_of_user(everything, allowed, subject.interface.has_variables))
     constants = [
         pass_or_fail(f"{path.name}/constants", large_constant(path, allowed)) for path in (everything, inference)
     ]
@@ -37,6 +41,17 @@ def results(subject: Subject) -> list[LeafResult]:
         return [*constants, *_predictions(subject, artifact.load(everything), artifact.load(inference))]
     except tf.errors.OpError as error:
         raise failed("TensorFlow cannot run the artifact", error) from error
+
+
+def _of_user(path: Path, allowed: Collection[str], has_variables: bool) -> Iterator[LeafResult]:
+    from parity.export import artifact
+
+    if has_variables:
+        yield pass_or_fail(f"{path.name}/constants", large_constant(path, allowed))
+        if allowed:
+            yield pass_or_fail("allowed constants", _unused(path, allowed))
+    there = bool(artifact.load(path).signatures)
+    yield pass_or_fail(f"{path.name}/signatures", None if there else "has no signature: a server has nothing to call")
 
 
 def large_constant(path: Path, allowed: Collection[str] = ()) -> str | None:

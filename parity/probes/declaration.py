@@ -45,6 +45,7 @@ class Probe:
         selected_by: the probe that `--probe` names to select it as well; None for itself.
         level: the lowest level that has it, one of `parity.records.LEVELS`; an option that names the probe has it too.
         trains: whether it is about training, and left out of a case that is not trained.
+        continues: whether it trains the artifact on, and left out of a user's own: it needs parity's functions.
         mark: a pytest mark of its tests beside that of their level; None for none.
         left_out: for a probe that no level has: what the summary says where its mark is not in -m.
     """
@@ -61,6 +62,7 @@ class Probe:
     selected_by: str | None = None
     level: str = STANDARD
     trains: bool = False
+    continues: bool = False
     mark: str | None = None
     left_out: str = ""
 
@@ -98,6 +100,10 @@ class Scope:
     outputs: Callable[[], Mapping[str, Output]] = dict
     at: Sequence[Mapping[str, int]] = ()
 
+    def can(self, runtime: str) -> Capabilities:
+        """Return what a selected runtime can do about this case."""
+        return next(known.capabilities for known in self.runtimes if known.name == runtime)
+
     def having(self, predicate: Callable[[Capabilities], bool]) -> list[str]:
         """Return the names of the selected runtimes whose capabilities satisfy `predicate`."""
         return [runtime.name for runtime in self.runtimes if predicate(runtime.capabilities)]
@@ -105,7 +111,7 @@ class Scope:
     @property
     def reader(self) -> list[str]:
         """The runtime that reads the artifact in this process, if it is selected."""
-        return [runtime.name for runtime in self.runtimes if runtime is registry.reader()]
+        return [runtime.name for runtime in self.runtimes if runtime.name == registry.reader().name]
 
     @property
     def reference(self) -> list[str]:

@@ -110,4 +110,4 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
         scope.left_out[f"{scope.case.name}-carried"] = f"{scope.case.name}: a Keras optimizer left out: {refused}"
 
 
-PROBE = Probe(name="finetuning", plan=_plan, level=FULL, trains=True)
+PROBE = Probe(name="finetuning", plan=_plan, level=FULL, trains=True, continues=True)

@@ -21,4 +21,4 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
                 )  # fmt: skip
 
 
-PROBE = Probe(name="first_steps", plan=_plan)
+PROBE = Probe(name="first_steps", plan=_plan, continues=True)

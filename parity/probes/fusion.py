@@ -18,4 +18,4 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
         yield from one_per_case(lambda scope: scope.reader)(scope, probe)
 
 
-PROBE = Probe(name="fusion", plan=_plan, level=FULL)
+PROBE = Probe(name="fusion", plan=_plan, level=FULL, continues=True)

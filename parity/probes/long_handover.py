@@ -20,6 +20,7 @@ PROBE = Probe(
     name="long_handover",
     plan=_plan,
     level=FULL,
+    continues=True,
     mark="long",
     left_out="the whole hand-over, to the end of training from five seeds, left out; run it with -m long",
 )

@@ -16,4 +16,4 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
             yield scope.item(probe.name, probe.name, runtime, size, ident=scope.case.name)
 
 
-PROBE = Probe(name="resumption", plan=_plan, level=FULL)
+PROBE = Probe(name="resumption", plan=_plan, level=FULL, continues=True)

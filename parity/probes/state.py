@@ -15,6 +15,7 @@ from parity.runtimes.base import Variable, Variables
 from parity.scoring.rules import LeafResult, pass_or_fail
 
 if TYPE_CHECKING:
+    from parity.export.interface import Interface
     from parity.runtimes.subject import Subject
 
 INFERENCE = "inference/"
@@ -31,12 +32,28 @@ def results(subject: Subject, runtime: str) -> list[LeafResult]:
     from parity.runtimes._tensorflow import KEY, of_module
 
     opened, expected = subject.runtime(runtime), of_jax(subject)
+    if subject.interface is not None:
+        return _of_user(opened.variables(), expected, subject.interface)
     found = compare(opened.variables(), expected)
     if runtime == registry.reader().name:
         module = artifact.load(opened.model.require_bundle() / "inference")
         without_key = {leaf: variable for leaf, variable in expected.items() if leaf != KEY}
         found += compare(of_module(module, opened.model), without_key, INFERENCE)
     return found
+
+
+def _of_user(found: Variables, expected: Variables, interface: Interface) -> list[LeafResult]:
+    """Return a result for every leaf of JAX that is asked of a user's artifact, which may have further variables."""
+    from parity.runtimes._tensorflow import KEY
+
+    keyed = "train_loss" in interface.functions
+    asked = {
+        leaf: variable for leaf, variable in expected.items()
+        if leaf not in interface.not_compared and (keyed or leaf != KEY)
+    }  # fmt: skip
+    # Whether a variable is to be trained is the user's to say, and no wrong value.
+    values = {leaf: Variable(found[leaf].value, wanted.trainable) for leaf, wanted in asked.items() if leaf in found}
+    return compare(values, asked)
 
 
 def of_jax(subject: Subject) -> Variables:
@@ -56,7 +73,30 @@ def of_jax(subject: Subject) -> Variables:
 def compare(found: Variables, expected: Variables, prefix: str = "") -> list[LeafResult]:
     """Return a result for every variable that one of the two has, with `prefix` before its name."""
     names = dict.fromkeys([*expected, *found])
-    return [pass_or_fail(f"{prefix}{name}", _difference(found.get(name), expected.get(name))) for name in names]
+    differences = {name: _difference(found.get(name), expected.get(name)) for name in names}
+    return [
+        pass_or_fail(f"{prefix}{name}", text and text + _origin(name, found.get(name), expected))
+        for name, text in differences.items()
+    ]
+
+
+def _origin(name: str, found: Variable | None, expected: Variables) -> str:
+    """Return where the values of a wrong variable are from, where they are JAX's: another leaf, or another order."""
+    own = expected.get(name)
+    if found is None or own is None or found.value.size < 2:
+        return ""
+    for other, variable in expected.items():
+        value, same = variable.value, other != name and _kind(variable) == _kind(found)
+        if same and value.tobytes() == found.value.tobytes():
+            return f"; it has the values of {other}"
+    if found.value.dtype != own.value.dtype or found.value.size != own.value.size:
+        return ""
+    mine, theirs = (rows[np.lexsort(rows.T)] for rows in (_bytes(found.value), _bytes(own.value)))
+    return "; it has JAX's values in another order" if np.array_equal(mine, theirs) else ""
+
+
+def _kind(variable: Variable) -> tuple[object, ...]:
+    return variable.value.dtype, variable.value.shape
 
 
 def _difference(found: Variable | None, expected: Variable | None) -> str | None:

@@ -60,4 +60,4 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
             )  # fmt: skip
 
 
-PROBE = Probe(name="trajectory", plan=_plan, level=FULL)
+PROBE = Probe(name="trajectory", plan=_plan, level=FULL, continues=True)

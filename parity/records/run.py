@@ -83,6 +83,7 @@ class Environment(TypedDict, total=False):
         cell: What the matrix asked for: releases, Python, and where it ran.
         bundle: Of a run that exports: versions of what wrote the bundle, and what JAX writes.
         left_out: What of the suite was left out, and why: by the level, or because it does not apply.
+        artifacts: Of each case with an artifact of the user's own, what of it answers what, and what holds each leaf.
         known_issues: The file of known issues of the project, as it was given.
     """
 
@@ -96,6 +97,7 @@ class Environment(TypedDict, total=False):
     cell: dict[str, Any]
     bundle: dict[str, Any]
     left_out: list[str]
+    artifacts: dict[str, dict[str, str]]
     known_issues: str
 
 

@@ -135,7 +135,7 @@ def failures(run: Run) -> list[str]:
 
 def summary(run: Run, width: int, report: str = "") -> list[str]:
     """Return the summary at the end of a run, at most `width` columns wide, and the line about its report."""
-    lines = [*run.environment.get("left_out", ()), *_notes(run)]
+    lines = [*_artifacts(run), *run.environment.get("left_out", ()), *_notes(run)]
     parts = [
         *_matrix(run),
         *_latency(run),
@@ -149,12 +149,21 @@ def summary(run: Run, width: int, report: str = "") -> list[str]:
     return [*shown, report] if report else shown
 
 
+def _artifacts(run: Run) -> list[str]:
+    """Return what answers what in the artifacts of users; which variable holds which leaf is in the record and page."""
+    shown = run.environment.get("artifacts", {}).items()
+    return [
+        f"{case}: {asked} is {answer}" for case, found in shown for asked, answer in found.items()
+        if not asked.startswith("state ")
+    ]  # fmt: skip
+
+
 def brief(run: Run, width: int, report: str = "") -> list[str]:
     """Return the summary at the end of a run that is in order: at most `BRIEF` lines, and the report's line last.
 
     What does not fit is in the report and in `summary`.
     """
-    texts = [*run.environment.get("left_out", ()), *_notes(run)]
+    texts = [*_artifacts(run), *run.environment.get("left_out", ()), *_notes(run)]
     if run.timings:
         texts.append(f"{plural(len(run.timings), 'latency', 'latencies')} in the report")
     tail = ["", *_rendered([_text(_spent(run.spent_s)), _text(run.verdict())], width), *filter(None, [report])]

@@ -33,10 +33,10 @@ class ModuleOnDevice:
         self._initial: list[tuple[Any, Any]] = []
         self.remember()
         specs = [artifact.tensor_specs(s) for s in (model.signature.data, model.signature.labels)]
-        if not hasattr(module, "eval_loss"):
-            return  # it predicts alone, and is asked for nothing else
-        self.evaluate = wrap(self._differentiated("eval_loss"), specs)
-        self.train = wrap(self._differentiated("train_loss"), specs)
+        if hasattr(module, "eval_loss"):  # or else it is not asked for that
+            self.evaluate = wrap(self._differentiated("eval_loss"), specs)
+        if hasattr(module, "train_loss"):
+            self.train = wrap(self._differentiated("train_loss"), specs)
 
     def _differentiated(self, name: str) -> Callable[..., Any]:
         parameters = list(self._parameters.values()) if self._has_gradient else []

@@ -72,6 +72,8 @@ def of_module(module: Any, model: Model) -> Variables:
     A module without a key, such as that of the artifact which only predicts, has no `key`.
     """
     names = [leaf.leaf for leaf in model.signature.state]
-    found = {name: Variable(v.numpy(), bool(v.trainable)) for name, v in zip(names, module.state_vars, strict=True)}
-    key = getattr(module, "rng", None)
-    return found if key is None else {**found, KEY: Variable(key.numpy(), bool(key.trainable))}
+    found = dict(zip(names, module.state_vars, strict=True))
+    if hasattr(module, "rng"):
+        found[KEY] = module.rng
+    absent = module.absent if hasattr(module, "absent") else ()  # a user's artifact need not have all
+    return {name: Variable(v.numpy(), bool(v.trainable)) for name, v in found.items() if name not in absent}

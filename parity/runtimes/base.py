@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from parity.cases.case import Case, State
     from parity.cases.specs import Answer, Array, Batch
     from parity.export.bundles import Signature
+    from parity.export.interface import Interface
 
 Answers = dict[str, "Answer"]
 """Answers by probe."""
@@ -117,6 +118,27 @@ class Capabilities:
         if probe.endswith("gradient") and not self.gradients:
             return False
         return self.carried_state or probe not in ("batch_stats", "rng")
+
+
+def narrowed(can: Capabilities, interface: Interface | None) -> Capabilities:
+    """Return what a runtime can do about a user's own artifact, which may have less than parity's export.
+
+    Args:
+        can: what it declares.
+        interface: of the artifact; None where parity exports the case.
+    """
+    if interface is None or can.source != ARTIFACT:
+        return can
+    evaluations = can.evaluations & interface.evaluations
+    return replace(
+        can,
+        evaluations=evaluations,
+        gradients=can.gradients and interface.complete,
+        carried_state=can.carried_state and interface.complete,
+        any_state=can.any_state and interface.complete,
+        variables=can.variables and interface.has_variables,
+        timing_worker=None,  # it opens what parity exports
+    )
 
 
 @dataclass(frozen=True)
@@ -350,6 +372,12 @@ class FixedAnswers(Runtime):
     def compute(self, evaluation: str, batch: Batch, device: str) -> Answers:
         """Return the fixed answers, whatever is asked."""
         return self._answers
+
+
+def restricted(runtime: type[Runtime], interface: Interface | None) -> type[Runtime]:
+    """Return `runtime` as it can be asked about a user's own artifact; see `narrowed`."""
+    can = narrowed(runtime.capabilities, interface)
+    return runtime if can == runtime.capabilities else type(runtime.__name__, (runtime,), {"capabilities": can})
 
 
 def failures(runtime: Runtime, evaluations: Iterable[str], batch: Batch, device: str) -> list[RuntimeFailureError]:

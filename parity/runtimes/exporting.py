@@ -58,11 +58,16 @@ def export(
         from parity.export import conversion
 
         path = subject.workdir / (f"{subject.case.name}-remedied" if readable_by else subject.case.name)
-        trained = subject.trained
+        trained, exported = subject.trained, None
+        if subject.case.has_own_artifact:
+            folder = subject.exported if readable_by is None else exported_by_user(subject, readable_by)
+            found = subject.interface if readable_by is None else subject.interface_of(folder)
+            exported = (folder, found) if found is not None else None
         with subject.ledger.spend(FRAMEWORKS):
             conversion.write_bundle(
-                path, subject.case, trained.state, dict(batches), lambda folder: None, readable_by, further=further
-            )
+                path, subject.case, trained.state, dict(batches), lambda folder: None, readable_by, further=further,
+                exported=exported,
+            )  # fmt: skip
         return path
 
     try:
@@ -89,7 +94,8 @@ def _try(
     from parity.scoring import rules
 
     assert isinstance(made.found, Path)
-    evaluations = {request.evaluation for request in requests} or {EVALUATION_OF["predict"]}
+    answered = subject.capabilities(registry.reader().name).evaluations
+    evaluations = {r.evaluation for r in requests if r.evaluation in answered} or {EVALUATION_OF["predict"]}
     runtime, started = registry.reader()(subject.model(made.found, None)), time.monotonic()
     with subject.ledger.spend(FRAMEWORKS):
         failed = failures(runtime, evaluations, batches[min(batches)], FIRST_CPU)
@@ -98,3 +104,17 @@ def _try(
     if not failed:
         made.reader = runtime
     return failed
+
+
+def exported_by_user(subject: Subject, readable_by: str | None = None) -> Path:
+    """Return the folder of the SavedModel that the user of a case has made, or that their exporter writes now.
+
+    Raises:
+        ParityError: there is none, or the exporter failed.
+    """
+    from parity.export import user_artifact
+
+    folder = subject.workdir / f"{subject.case.name}-exported{'-remedied' if readable_by else ''}"
+    state = subject.trained.state if subject.case.export else None
+    with subject.ledger.spend(FRAMEWORKS):
+        return user_artifact.export(subject.case, state, folder, readable_by)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from parity.compat.causes import as_reply, of_reply
 from parity.core.processes import JsonProcess, block_jax, replies
+from parity.runtimes._supplied import processed
 from parity.runtimes.base import (
     ARTIFACT,
     FIRST_CPU,
@@ -33,6 +34,7 @@ from parity.runtimes.base import (
 if TYPE_CHECKING:
     from parity.cases.specs import Batch
     from parity.export.bundles import Bundle
+    from parity.runtimes.saved_model import SavedModel
 
 SAVE_AGAIN, VARIABLES = "save_again", "variables"
 """Requested like an evaluation: load the SavedModel and save it again; load it and return its variables."""
@@ -78,11 +80,11 @@ class SavedModelFresh(Runtime):
 
     def compute(self, evaluation: str, batch: Batch, device: str) -> Answers:
         """Return the answer that the process wrote; the batch is the bundle's of those sizes."""
-        from parity.export import bundles
+        from parity.export import bundles, supplied
 
         lengths = bundles.Bundle(self.model.require_bundle(), self.model.signature, (), {}, {}, ()).lengths(batch)
         reply = self._reply(Request(evaluation, batch.size, device, lengths))
-        return split_by_probe(bundles.load_arrays(Path(reply["path"])))
+        return processed(self.model, split_by_probe(supplied.load_texts(Path(reply["path"]))))
 
     def save_again(self) -> Path:
         """Return a folder with the SavedModel as the process loads it and saves it again.
@@ -157,12 +159,11 @@ def serve(bundle_path: Path, folder: Path) -> None:
         written.flush()
 
 
-def _serve(request: Request, runtime: Runtime, bundle: Bundle, folder: Path) -> Path:
-    from parity.export import artifact, bundles
+def _serve(request: Request, runtime: SavedModel, bundle: Bundle, folder: Path) -> Path:
+    from parity.export import bundles, supplied
 
     if request.evaluation == SAVE_AGAIN:
-        module = artifact.load(bundle.path / "saved_model")
-        artifact.save(module, folder / SAVE_AGAIN / "saved_model", module.signatures["serving_default"], gradients=True)
+        supplied.save_again(bundle.path, folder / SAVE_AGAIN)
         return folder / SAVE_AGAIN
     if request.evaluation == VARIABLES:
         path = folder / f"{VARIABLES}.npz"
@@ -170,10 +171,14 @@ def _serve(request: Request, runtime: Runtime, bundle: Bundle, folder: Path) -> 
         bundles.save_arrays(path, {f"{kinds[v.trainable]}/{leaf}": v.value for leaf, v in runtime.variables().items()})
         return path
     batch = bundle.batch(request.batch_size, request.lengths)
-    answers = runtime.evaluate(request.evaluation, batch, request.device)
+    runtime.stored = supplied.made_inputs(bundle.path, batch.size, request.lengths)
+    ask = (
+        runtime.evaluate if supplied.interface_of(bundle.path) is None else runtime.compute
+    )  # the case has to see them
+    answers = ask(request.evaluation, batch, request.device)
     named = "-".join((request.evaluation, f"b{batch.size}", request.lengths, request.device.replace(":", "")))
     path = folder / f"{named}.npz"
-    bundles.save_arrays(path, {f"{p}/{leaf}": a for p, answer in answers.items() for leaf, a in answer.items()})
+    supplied.save_texts(path, {f"{p}/{leaf}": a for p, answer in answers.items() for leaf, a in answer.items()})
     return path
 
 

@@ -20,9 +20,11 @@ from parity.runtimes.base import (
     CANDIDATE,
     EVALUATION_OF,
     FIRST_CPU,
+    Capabilities,
     Model,
     Request,
     Runtime,
+    narrowed,
 )
 from parity.runtimes.recent import Question, RecentAnswers, digest_of_batch
 from parity.runtimes.reference import ReferenceAnswers
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from parity.cases.pipeline import Pipeline
     from parity.cases.specs import Answer, Batch
     from parity.cases.training import Trained
+    from parity.export.interface import Interface
     from parity.runtimes.by_probe import ByProbe
     from parity.scoring.rules import Budget
 
@@ -76,6 +79,8 @@ class Subject:
         self._dataset = Cached(lambda: self._make_dataset() if dataset is None else dataset)
         self._pipeline = Cached(lambda: self._make_pipeline() if pipeline is None else pipeline)
         self._trained = Cached(lambda: self._train() if trained is None else trained)
+        self._exported = Cached(lambda: exporting.exported_by_user(self))
+        self._interface = Cached(self._plan_interface)
         self._bundle = Cached(lambda: self._export_and_try() if bundle is None else bundle)
         self._runtimes: dict[str, Runtime] = dict(runtimes or {})
         self._announced: dict[str, list[Request]] = {}
@@ -137,6 +142,40 @@ class Subject:
         Exported under a remedy where TensorFlow cannot run the default export for a reason that the remedy mends.
         """
         return self._bundle.get()
+
+    @property
+    def exported(self) -> Path:
+        """The folder of the user's own SavedModel, of a case that has one; their exporter is called after training.
+
+        Raises:
+            ParityError: there is none, or the exporter failed.
+        """
+        return self._exported.get()
+
+    @property
+    def interface(self) -> Interface | None:
+        """What of the user's own artifact answers what; None where parity exports the case.
+
+        Raises:
+            CaseError: it is no artifact of this case.
+            RuntimeFailureError: this TensorFlow cannot load it, or the exporter failed.
+        """
+        return self._interface.get()
+
+    def _plan_interface(self) -> Interface | None:
+        return self.interface_of(self.exported) if self.case.has_own_artifact else None
+
+    def interface_of(self, folder: Path) -> Interface:
+        """Return what of the SavedModel in `folder` answers what about this case."""
+        from parity.export import user_artifact
+
+        state, test = self.trained.state, self.dataset.test
+        with self.ledger.spend(FRAMEWORKS):
+            return user_artifact.interface_of(self.case, state, folder, test)
+
+    def capabilities(self, runtime: str) -> Capabilities:
+        """Return what a runtime can do about this case: of one that reads the artifact, what the artifact has."""
+        return narrowed(registry.require(runtime).capabilities, self.interface)
 
     @property
     def workdir(self) -> Path:
@@ -353,6 +392,7 @@ class Subject:
         other.remedy, other.no_remedy = self.remedy, self.no_remedy
         other._dataset, other._pipeline = self._dataset, self._pipeline
         other._trained, other._bundle = self._trained, self._bundle
+        other._exported, other._interface = self._exported, self._interface
         other._runtimes, other._batches = dict(self._runtimes), dict(self._batches)
         other._announced, other._dtypes = self._announced, self._dtypes
         other.reference = self.reference.without((), other)

@@ -11,6 +11,7 @@ import numpy as np
 
 from parity.cases.loading import require_one
 from parity.compat import readers
+from parity.core.errors import UsageError
 from parity.export import bundles
 from parity.runtimes.base import CALLS
 
@@ -54,6 +55,11 @@ def export_case(
         from parity.runtimes.subject import Subject
     except ImportError as error:
         raise not_installed("tensorflow", error) from error
+    if selection.cases[name].has_own_artifact:
+        raise UsageError(
+            f"case {name!r} has an artifact of its own, and a bundle has parity's export. Check the artifact with "
+            "parity run, in each environment."
+        )
     subject = Subject(selection.cases[name], ledger, Bar())
     try:
         chosen = selection.sizes if sizes else _fitting(subject.dataset.test.size)

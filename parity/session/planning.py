@@ -11,18 +11,19 @@ import msgspec
 from parity.cases import symbols
 from parity.cases.case import TEST_SET, Case
 from parity.cases.specs import BATCH
-from parity.core.errors import ParityError, UsageError
+from parity.core.errors import ParityError, RuntimeFailureError, UsageError
 from parity.probes import registry
 from parity.probes.declaration import FIRST, Devices, Probe, Scope, is_first
 from parity.records import FULL, LEVELS, QUICK, STANDARD, PlanItem
 from parity.records.levels import highest, includes
 from parity.records.measures import BATCH_SIZES as TIMED_SIZES
 from parity.runtimes import registry as runtimes
-from parity.runtimes.base import ORACLE, REFERENCE
+from parity.runtimes.base import EVALUATION_OF, ORACLE, REFERENCE, Runtime, restricted
 from parity.session.selection import Selection
 
 if TYPE_CHECKING:
     from parity.cases.layout import Output
+    from parity.export.interface import Interface
 
 REFERENCE_CASE = "reference"
 """The case beside which probes about the pair of releases are asked."""
@@ -41,9 +42,11 @@ class Planner:
         gpus: the pairs of devices where either framework sees a GPU.
         test_size: returns the number of examples in the test set of a case, by name; may raise what is wrong with it.
         symbol_sizes: returns the size of every name in the specs of a case, likewise.
+        interface: returns what of the user's own artifact of a case answers what, likewise; None without such.
 
     Attributes:
         left_out: by name, what of the plan is left out, in words.
+        artifacts: by case with an artifact of the user's own, what of it answers what, in words.
         above: what belongs to a higher level: batch sizes, and in words probes, devices and runtimes.
     """
 
@@ -51,10 +54,13 @@ class Planner:
     gpus: list[Devices]
     test_size: Callable[[str], int]
     symbol_sizes: Callable[[str], Mapping[str, int]] = lambda name: {BATCH: 2}
+    interface: Callable[[str], Interface | None] = lambda name: None
     left_out: dict[str, str] = field(default_factory=dict)
+    artifacts: dict[str, dict[str, str]] = field(default_factory=dict)
     above: dict[str | int, None] = field(default_factory=dict)
     _without_floats: dict[str, frozenset[str]] = field(default_factory=dict)
     _without_training: dict[str, list[str]] = field(default_factory=dict)
+    _without_artifact: dict[str, dict[str, None]] = field(default_factory=dict)
     _followed: dict[str, dict[str, Output]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,6 +78,7 @@ class Planner:
         selected = self.selection.cases.items()
         cases = [case for name, case in selected if not probe.about_pair or name == REFERENCE_CASE]
         cases = [case for case in cases if not (probe.trains and self._is_untrained(case, probe))]
+        cases = [case for case in cases if not (probe.continues and self._has_own_artifact(case, probe))]
         planned = [item for case in cases for item in probe.plan(self._scope(case, probe), probe)]
         found = []
         for item in planned:
@@ -91,6 +98,37 @@ class Planner:
             f"{case.name}: {', '.join(without)} left out: the case is not trained, by Training(epochs=0)"
         )
         return True
+
+    def _has_own_artifact(self, case: Case, probe: Probe) -> bool:
+        if case.has_own_artifact:
+            self._leave_out_of_artifact(case, probe.name)
+        return case.has_own_artifact
+
+    def _leave_out_of_artifact(self, case: Case, *probes: str) -> None:
+        names = self._without_artifact.setdefault(case.name, {})
+        names.update(dict.fromkeys(probes))
+        if not names:
+            return
+        self.left_out[f"artifact of {case.name}"] = (
+            f"{case.name}: {', '.join(names)} left out of the user's own artifact, which has nothing that answers it"
+        )
+
+    def _runtimes(self, case: Case) -> tuple[type[Runtime], ...]:
+        """Return the selected runtimes; those that read the user's own artifact can do what that can."""
+        if not case.has_own_artifact:
+            return self.selection.runtimes
+        try:
+            interface = self.interface(case.name)
+        except RuntimeFailureError:
+            return self.selection.runtimes  # raised again by each test of the case
+        self.artifacts[case.name] = interface.shown() if interface else {}
+        found = tuple(restricted(runtime, interface) for runtime in self.selection.runtimes)
+        for before, after in zip(self.selection.runtimes, found, strict=True):
+            one, other = before.capabilities, after.capabilities
+            lost = [p for p, e in EVALUATION_OF.items() if p in case.probes and one.answers(p, e) > other.answers(p, e)]
+            lost += ["state", "constants in the graph"] if one.variables > other.variables else []
+            self._leave_out_of_artifact(case, *lost)
+        return found
 
     def _has(self, level: str) -> bool:
         """Return whether this run has what belongs to `level`."""
@@ -127,7 +165,7 @@ class Planner:
         sizes = self._allowed(case, self._sizes(case))
         return Scope(
             case=case,
-            runtimes=self.selection.runtimes,
+            runtimes=self._runtimes(case),
             probes=self.selection.probes or tuple(registry.probes()),
             sizes=tuple(sizes),
             levels=sizes,

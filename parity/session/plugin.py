@@ -57,6 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--parity-batch-size", action="append", default=[], metavar="N",
         help=f"only this batch size, or 'test' for the whole test set; may be given several times (default: {SIZES})",
     )  # fmt: skip
+    group.addoption("--parity-artifact", metavar="DIR", help="the SavedModel to check, in place of parity's own export")
     group.addoption("--parity-latency", action="store_true", help="also time every step on every runtime")
     group.addoption(
         "--parity-level", choices=records.LEVELS,
@@ -161,6 +162,7 @@ def _session(config: pytest.Config) -> Any:
                     LEDGER,
                     level(config),
                     named_marks(config),
+                    config.getoption("--parity-artifact"),
                 )
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None

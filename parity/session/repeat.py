@@ -24,6 +24,7 @@ def command(item: PlanItem, probe: Probe, where: str, selection: Selection, know
     """
     case = "reference" if probe.about_pair else selection.name_of(item.case)
     extra = [] if case == "reference" else [f"--parity-case={case}"]
+    extra += [f"--parity-artifact={selection.artifact}"] if selection.artifact and not probe.about_pair else []
     if not (selection.default_sizes or probe.about_pair):
         extra.append(f"--parity-batch-size={'test' if item.batch_size == TEST_SET else item.batch_size}")
     extra += [f"--parity-level={FULL}"] if FULL in (probe.level, item.level) and not probe.mark else []

@@ -109,7 +109,7 @@ class RunSession:
             gpus = self.environment.gpus
             self._planner = Planner(
                 self.selection, gpus, lambda name: self.subject(name).dataset.test.size,
-                lambda name: self.subject(name).dataset.test.sizes,
+                lambda name: self.subject(name).dataset.test.sizes, lambda name: self.subject(name).interface,
             )  # fmt: skip
         return self._planner
 
@@ -119,6 +119,8 @@ class RunSession:
         self.run.environment |= self.environment.facts
         by_level = self.planner.left_out_by_level()
         self.run.environment["left_out"] = [*filter(None, [by_level]), *self.planner.left_out.values()]
+        if artifacts := self.planner.artifacts:
+            self.run.environment["artifacts"] = artifacts
         self.run.level = level or self.selection.level
         self.record.begin(self._out, plan)
 

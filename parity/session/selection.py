@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from parity.cases.case import BATCH_SIZES, TEST_SET, Case
 from parity.cases.loading import load_all
@@ -29,6 +29,7 @@ class Selection:
         given_runtimes: whether options name the runtimes.
         named: the probes that options name, by their name or mark.
         left_out: why cases of a group are left out, by name.
+        artifact: the SavedModel that options give, in place of the case's export.
     """
 
     cases: dict[str, Case]
@@ -40,6 +41,7 @@ class Selection:
     given_runtimes: bool = False
     named: frozenset[str] = frozenset()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    artifact: str | None = None
 
     def name_of(self, case: str) -> str:
         """Return the name under which the case named `case` was given."""
@@ -54,6 +56,7 @@ def select(
     ledger: TimeLedger,
     level: str = FULL,
     marks: Iterable[str] = (),
+    artifact: str | None = None,
 ) -> Selection:
     """Return the selection that options make; what is not given is everything that the level has.
 
@@ -65,6 +68,7 @@ def select(
         ledger: books the time of imports.
         level: one of `records.LEVELS`.
         marks: of further probes that options name.
+        artifact: the folder of a SavedModel in place of the one case's own export; None for none.
 
     Raises:
         UsageError: a name or number is not one of those expected.
@@ -81,12 +85,22 @@ def select(
             raise not_installed("jax", error) from error
         jax_devices.configure_devices(VIRTUAL_CPUS)  # before a case can start JAX
         loaded, left_out = load_all(cases)
+        if artifact is not None:
+            loaded = _with_artifact(loaded, artifact)
     if len({case.name for case in loaded.values()}) < len(loaded):
         raise UsageError("two of the cases have the same name. Rename one: ids and records go by it.")
     return Selection(
         loaded, chosen, tuple(probes), numbers, default_sizes=not sizes, level=level, given_runtimes=bool(runtimes),
-        named=frozenset([*probes, *marks]), left_out=left_out,
+        named=frozenset([*probes, *marks]), left_out=left_out, artifact=artifact,
     )  # fmt: skip
+
+
+def _with_artifact(cases: dict[str, Case], path: str) -> dict[str, Case]:
+    if len(cases) != 1:
+        raise UsageError(f"--artifact {path} with {len(cases)} cases. Expected the one --case that it is of.")
+    return {
+        name: replace(case, artifact=replace(case.corrections, path=path), export=None) for name, case in cases.items()
+    }
 
 
 def not_installed(framework: str, error: Exception) -> NotComparableError:

@@ -11,7 +11,7 @@ from parity.cases import layout
 from parity.cases.layout import Output
 from parity.probes.declaration import Scope
 from parity.runtimes.base import ANY_BATCH, ARTIFACT, CANDIDATE, EVALUATION_OF, EVALUATIONS, ORACLE, Model
-from parity.runtimes.registry import open_runtime, require
+from parity.runtimes.registry import open_runtime
 from parity.scoring import rules
 from parity.scoring.rules import LeafResult
 
@@ -118,7 +118,7 @@ def evaluations(subject: Subject) -> list[str]:
 
 def identical(subject: Subject, place: Place, size: int, model: Model, other: str) -> Iterable[LeafResult]:
     """Yield results that require every answer of `model` to equal the subject's own to the bit."""
-    batch, can = subject.batch(size), require(place.runtime).capabilities
+    batch, can = subject.batch(size), subject.capabilities(place.runtime)
     with closing(open_runtime(place.runtime, model)) as opened:
         second = subject.with_runtimes({place.runtime: opened})
         for evaluation in (e for e in evaluations(subject) if e in can.evaluations):

@@ -30,7 +30,7 @@ def _plan(scope: Scope, probe: Probe) -> Iterator[PlanItem]:
     named, inapplicable = [], []
     for defect in defects().values():
         for runtime in defect.runtimes(scope):
-            found = probes_with_defects(scope.case.probes, runtime)
+            found = probes_with_defects(scope.case.probes, scope.can(runtime))
             if defect.needs_floats and found and scope.discrete().issuperset(found):
                 inapplicable.append(defect.name)
             elif found:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from parity.probes.evaluation import Place, score
 from parity.records import FAIL, IN_ORDER, PASS
-from parity.runtimes import registry
 from parity.runtimes.base import CANDIDATE, DERIVED, EVALUATION_OF, FixedAnswers
 from parity.scoring import rules
 from parity.scoring.rules import LeafResult
 
 if TYPE_CHECKING:
     from parity.probes.declaration import Scope
-    from parity.runtimes.base import Answers
+    from parity.runtimes.base import Answers, Capabilities
     from parity.runtimes.subject import Subject
     from parity.scoring.rules import Budget
 
@@ -105,9 +104,8 @@ def seeded_defect(
     return [rules.pass_or_fail(leaf, None if found else f"blind: {name} is not seen in {probe}")]
 
 
-def probes_with_defects(probes: Sequence[str], runtime: str) -> list[str]:
-    """Return those of `PROBES` that are among `probes` and answered by `runtime`; else all such that have a budget."""
-    can = registry.require(runtime).capabilities
+def probes_with_defects(probes: Sequence[str], can: Capabilities) -> list[str]:
+    """Return those of `PROBES` that are among `probes` and answered by a runtime; else all such that have a budget."""
     with_budgets = [
         probe for probe in probes if probe not in (rules.ACCURACY, "rng") and can.answers(probe, EVALUATION_OF[probe])
     ]
@@ -121,7 +119,7 @@ def result(defect: Defect, subject: Subject, place: Place, size: int) -> LeafRes
         ParityError: a runtime failed.
     """
     overlooked = {}
-    for probe in probes_with_defects(subject.case.probes, place.runtime):
+    for probe in probes_with_defects(subject.case.probes, subject.capabilities(place.runtime)):
         setting = Setting(subject, place, probe, size)
         setting.budgets()  # before the defect is there, which could enter them
         overlooked[probe] = defect.overlooked(setting)

@@ -112,7 +112,7 @@ def _same(one: Array, other: Array | None) -> bool:
 def _runtimes(scope: Scope) -> list[str]:
     """Return one candidate: the reader of the artifact if it is selected, else the first that can have a defect."""
     candidates = scope.reader or scope.having(lambda can: can.role == CANDIDATE)
-    return [name for name in candidates if probes_with_defects(scope.case.probes, name)][:1]
+    return [name for name in candidates if probes_with_defects(scope.case.probes, scope.can(name))][:1]
 
 
 DISCRETE = ("dropped_leaf", "empty_answer", "last_element")

@@ -16,6 +16,7 @@ INSTALLED = "installed"
 TITLES = {
     "versions": "Versions", "machine": "Machine", "devices": "Devices", "writer": "What JAX writes",
     "reader": "What TensorFlow reads", "prediction": "Prediction of parity doctor", "cell": "Named by the cell",
+    "artifacts": "What answers what in the artifact",
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from parity.runtimes.base import AtState, Runtime
 from parity.runtimes.jax import Jax
 from parity.runtimes.jax_float64 import JaxFloat64
 from parity.runtimes.reference import ReferenceAnswers
-from parity.runtimes.registry import runtimes
+from parity.runtimes.registry import require, runtimes
 from parity.runtimes.subject import Subject
 from parity.scoring import rules
 from parity.scoring.rules import Budget, LeafResult
@@ -67,7 +67,8 @@ def test_a_defect_that_no_leaf_can_have_is_no_pass(subject, monkeypatch):
     monkeypatch.setitem(wrong_answers.CHANGES, "nan", lambda answer, budgets, limit: answer)
     assert set(blind(subject, [("nan", "saved_model")])) == {("nan", "saved_model")}
     assert planned(tiny.case(probes=("rng", "accuracy"))) == []
-    assert _defect.probes_with_defects(("train_loss", "rng"), "saved_model") == ["train_loss"]
+    can = require("saved_model").capabilities
+    assert _defect.probes_with_defects(("train_loss", "rng"), can) == ["train_loss"]
 
 
 def classes(state, data):

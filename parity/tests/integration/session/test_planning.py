@@ -8,7 +8,8 @@ import pytest
 from parity import latency
 from parity.cases.case import BATCH_SIZES, PROBES, TEST_SET
 from parity.cases.loading import load
-from parity.core.errors import UsageError
+from parity.core.errors import RuntimeFailureError, UsageError
+from parity.export.interface import Call, Interface
 from parity.probes.declaration import Probe, every_runtime
 from parity.probes.registry import probes
 from parity.probes.seeded_defects import defects
@@ -54,6 +55,39 @@ def test_what_is_not_selected_or_does_not_apply_is_not_planned():
     assert not plan("predict", probes=("rng",))
     assert not plan("batch_stats", probes=("batch_stats",))
     assert not plan("artifact", probes=("predict",))
+
+
+EXPORTING = tiny.case(export=lambda state, folder: None)
+"""A case whose artifact is its user's own."""
+
+
+def of_own_artifact(interface):
+    """By probe, the runtimes that are asked about a case whose artifact is its user's own; and what is left out."""
+    names = ("tf_graph", "saved_model", "saved_model_fresh")
+    planning = planner(EXPORTING, runtimes=names, probes=(), sizes=(13,))
+    planning.interface = interface
+    asked = {name: planning.items(probe) for name, probe in probes().items()}
+    return {name: {item.runtime for item in items} for name, items in asked.items()}, planning.left_out
+
+
+def test_of_a_users_artifact_what_it_cannot_answer_is_left_out_by_name():
+    predicts = Interface({"predict": Call("serving_default", {"x": "data/data"}, {"output": "y"})})
+    asked, left_out = of_own_artifact(lambda name: predicts)
+    assert asked["predict"] == {"tf_graph", "saved_model", "saved_model_fresh"}
+    assert asked["eval_gradient"] == {"tf_graph"}
+    [text] = [text for name, text in left_out.items() if name == "artifact of tiny"]
+    gone = ("eval_loss", "eval_gradient", "train_loss", "rng", "state", "finetuning", "trajectory", "resumption")
+    for name in gone:
+        assert name in text
+        assert not asked[name] & {"saved_model", "saved_model_fresh"}
+
+
+def test_where_a_users_artifact_cannot_be_loaded_everything_is_planned_and_fails_in_its_test():
+    def fails(name):
+        raise RuntimeFailureError("TensorFlow cannot load it")
+
+    asked, _ = of_own_artifact(fails)
+    assert asked["eval_gradient"] == {"tf_graph", "saved_model", "saved_model_fresh"}
 
 
 def test_relations_and_defects_are_planned_by_variant_and_runtime_at_the_smallest_batch_size_with_several_rows():

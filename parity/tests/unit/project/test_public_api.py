@@ -14,9 +14,9 @@ from parity.tests.support import samples
 from parity.tests.support.paths import PACKAGE, ROOT
 
 PUBLIC = [
-    "Batch", "Capabilities", "Case", "Dataset", "Limit", "Model", "Optimizer", "ParityError", "Probe", "Runtime",
-    "Schedule", "Spec", "State", "Training", "assert_in_order", "every_runtime", "from_equinox", "from_haiku",
-    "from_linen", "from_nnx", "readable_by", "resume", "score", "seeded_defect",
+    "Artifact", "Batch", "Capabilities", "Case", "Dataset", "Limit", "Model", "Optimizer", "ParityError", "Probe",
+    "Runtime", "Schedule", "Spec", "State", "Training", "assert_in_order", "every_runtime", "from_equinox",
+    "from_haiku", "from_linen", "from_nnx", "readable_by", "resume", "score", "seeded_defect",
 ]  # fmt: skip
 MOST_MS = 50
 DOCUMENTS = [ROOT / "README.md", *sorted((PACKAGE / "docs").glob("*.md"))]
