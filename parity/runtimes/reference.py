@@ -41,6 +41,7 @@ class ReferenceAnswers:
         self._subject, self._with_kinks = subject, with_kinks
         self._answers: dict[tuple[str, str, int, str], ByProbe[Answer]] = {}
         self._budgets: dict[tuple[str, int], Budgets] = {}
+        self._rounding_budgets: dict[tuple[str, int], Budgets] = {}
         self._beyond_kinks: dict[tuple[str, int], list[tuple[int, float]]] = {}
         self._no_oracle: dict[tuple[str, int, str], RuntimeFailureError] = {}
 
@@ -49,6 +50,7 @@ class ReferenceAnswers:
         other = ReferenceAnswers(subject, self._with_kinks and self.oracle not in runtimes)
         other._answers = {key: found for key, found in self._answers.items() if key[0] not in runtimes}
         other._budgets, other._beyond_kinks = dict(self._budgets), self._beyond_kinks
+        other._rounding_budgets = dict(self._rounding_budgets)
         if self.oracle not in runtimes:
             other._no_oracle = dict(self._no_oracle)
         return other
@@ -106,19 +108,30 @@ class ReferenceAnswers:
         batch = self._subject.batch(size)
         key = (evaluation, batch.size)
         if key not in self._budgets:
-            members = range(rules.MEMBERS)
-            oracle = self.answers(self.oracle, evaluation, batch.size)
             if not self._subject.dtypes <= SINGLE:
-                budgets = _budgets(oracle, self._rounded(evaluation, batch, members), EVERY_RESULT)
+                budgets = self.rounding_budgets(evaluation, size)
             else:
-                perturbed = (self.member(evaluation, batch, seed) for seed in members)
+                oracle = self.answers(self.oracle, evaluation, batch.size)
+                perturbed = (self.member(evaluation, batch, seed) for seed in range(rules.MEMBERS))
                 budgets = _budgets(oracle, perturbed, "inputs and parameters perturbed by up to 1 ulp")
                 if any(not b.max for by_leaf in budgets.values() for b in by_leaf.values()):
-                    rounding = _budgets(oracle, self._rounded(evaluation, batch, members), EVERY_RESULT)
+                    rounding = self.rounding_budgets(evaluation, size)
                     for probe in list(budgets):
                         budgets.make(probe, partial(_filled, budgets, rounding))
             self._budgets[key] = budgets
         return self._budgets[key]
+
+    def rounding_budgets(self, evaluation: str, size: int) -> Budgets:
+        """Return the budgets by probe and leaf, from an ensemble of evaluations with every rounded result off."""
+        from parity.scoring import rules
+
+        batch = self._subject.batch(size)
+        key = (evaluation, batch.size)
+        if key not in self._rounding_budgets:
+            members = self._rounded(evaluation, batch, range(rules.MEMBERS))
+            oracle = self.answers(self.oracle, evaluation, batch.size)
+            self._rounding_budgets[key] = _budgets(oracle, members, EVERY_RESULT)
+        return self._rounding_budgets[key]
 
     def member(self, evaluation: str, batch: Batch, seed: int) -> Answers:
         """Return JAX's answers with every float parameter, statistic and input off by at most one ulp."""

@@ -130,7 +130,7 @@ class Arithmetic:
         return self._run(programs.solve.jaxpr, programs.solve.consts, [*constants, *sides])
 
     def _scan(self, params: Any, operands: list[Any]) -> Sequence[Any]:
-        constants, carried = params["num_consts"], params["num_carry"]
+        constants, carried = _lengths(params)
         consts, first, rows = operands[:constants], operands[constants:][:carried], operands[constants + carried :]
 
         def body(carry: Any, row: Any) -> Any:
@@ -205,6 +205,14 @@ class Widening(Arithmetic):
 
     def _apply(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
         return operands if equation.primitive.name == "reduce_precision" else super()._apply(equation, operands)
+
+
+def _lengths(params: Any) -> tuple[int, int]:
+    """Return how many operands of a scan are constants, and how many it carries."""
+    if "ft_in" in params:  # since jax 0.12
+        constants, carried, _ = params["ft_in"].unpack()
+        return len(constants), len(carried)
+    return params["num_consts"], params["num_carry"]
 
 
 _CONTROL = {"scan": Arithmetic._scan, "while": Arithmetic._while, "cond": Arithmetic._cond}

@@ -28,12 +28,14 @@ def judge_oracle(
     first: Answer,
     budgets: Mapping[str, Budget],
     rounded: Callable[[], Answer] = dict,
+    rounding: Callable[[], Mapping[str, Budget]] = dict,
 ) -> list[LeafResult]:
     """Judge whether an answer can be the oracle; its score is its bias (see `Budget`), its limit `BIAS_LIMIT`.
 
     It must have the leaves of JAX's answer, in float64, finite, and computed: an oracle that equals JAX's answer to the
     last bit fails, unless every value is exact in both, as a zero or a table is, or JAX itself computed in float64. It
-    must lie where the ensemble lies, because an error of the oracle would widen every budget.
+    must lie where the ensemble lies, because an error of the oracle would widen every budget: that of perturbed inputs,
+    or, where a rounding that its members share moves their centre, that of rounded results.
 
     Args:
         oracle: the oracle's answer.
@@ -41,15 +43,22 @@ def judge_oracle(
         first: the oracle's answer on the first device.
         budgets: by leaf.
         rounded: returns JAX's answer with every rounded result off, in which values that nothing rounds are JAX's own.
+        rounding: returns budgets by leaf from an ensemble with every rounded result off.
     """
     exact = Budget(0.0, 0.0)
+
+    def bias(leaf: str) -> float:
+        of_inputs = budgets.get(leaf, exact).bias
+        return of_inputs if of_inputs <= BIAS_LIMIT else min(of_inputs, rounding().get(leaf, budgets[leaf]).bias)
 
     def rounds(leaf: str) -> bool:
         other = rounded().get(leaf)
         return other is None or other.tobytes() != jax[leaf].tobytes()
 
     return [
-        _judge_oracle_leaf(leaf, oracle.get(leaf), jax.get(leaf), first.get(leaf), budgets.get(leaf, exact), rounds)
+        _judge_oracle_leaf(
+            leaf, oracle.get(leaf), jax.get(leaf), first.get(leaf), budgets.get(leaf, exact), rounds, bias
+        )
         for leaf in sorted({*oracle, *jax})
     ]
 
@@ -61,6 +70,7 @@ def _judge_oracle_leaf(
     first: Array | None,
     budget: Budget,
     rounds: Callable[[str], bool],
+    bias_of: Callable[[str], float],
 ) -> LeafResult:
     if oracle is None or first is None:
         return LeafResult(leaf, records.MISSING, message="the oracle lacks this leaf, which JAX's answer has")
@@ -73,20 +83,20 @@ def _judge_oracle_leaf(
     wide = "complex128" if jax.dtype.kind == "c" else "float64"
     if oracle.dtype.name != wide:
         return LeafResult(leaf, records.FAIL, message=f"dtype {oracle.dtype.name}, an oracle is {wide}")
-    apart = distance(jax, oracle)
+    apart, bias = distance(jax, oracle), bias_of(leaf)
     message = None
     if not np.isfinite(oracle).all():
         message = "the float64 oracle is not finite: nothing can be measured against it"
     elif apart.max == 0.0 and oracle.any() and oracle.size > 1 and jax.dtype.name != wide and rounds(leaf):
         message = f"the oracle is JAX's {jax.dtype.name} answer to the last bit, so it was not computed in float64"
-    elif not budget.bias <= BIAS_LIMIT:
-        message = f"the oracle lies {budget.bias:.3g} spreads from the centre of the ensemble, more than {BIAS_LIMIT:g}"
+    elif not bias <= BIAS_LIMIT:
+        message = f"the oracle lies {bias:.3g} spreads from the centre of the ensemble, more than {BIAS_LIMIT:g}"
     elif not score(distance(oracle, first), budget) <= ORACLE_AGREEMENT:
         message = "the oracle's answer on this device is not the one on the first"
     return LeafResult(
         leaf,
         records.FAIL if message else records.PASS,
-        score=budget.bias,
+        score=bias,
         limit=BIAS_LIMIT,
         max_abs_diff=apart.max,
         bits_equal=apart.max == 0.0,
