@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import zipfile
 from collections.abc import Iterator
 from importlib import metadata
@@ -16,6 +17,28 @@ from parity.core.errors import UsageError
 EXTRAS = "report,test,cell"
 _KEPT = ("METADATA", "WHEEL", "entry_points.txt")
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def portable(folder: Path) -> tuple[str, Path | None]:
+    """Return the requirement that installs this parity on any machine, and the wheel that it needs beside it, if any.
+
+    A parity from an index is required by its release, one from an address by that, any other comes as a wheel, which is
+    written to `folder`.
+
+    Raises:
+        UsageError: as `wheel`; or this parity is a source folder, of which `uv build --wheel` makes a wheel.
+    """
+    installed = metadata.distribution("parity")
+    came_from = json.loads(installed.read_text("direct_url.json") or "{}")
+    address = str(came_from.get("url", ""))
+    if not came_from:
+        return f"parity[{EXTRAS}]=={installed.version}", None
+    if "vcs_info" in came_from:
+        vcs = came_from["vcs_info"]
+        return f"parity[{EXTRAS}] @ {vcs['vcs']}+{address}@{vcs['commit_id']}", None
+    if not address.startswith("file:"):
+        return f"parity[{EXTRAS}] @ {address}", None
+    return "", wheel(installed, folder)
 
 
 def requirement(folder: Path) -> str:

@@ -40,8 +40,10 @@ class Required:
 
     @property
     def name(self) -> str:
-        """The name of the package; of a path that of its file, up to the release."""
-        return re.split(r"[^\w.]|(?<=\w)-\d", Path(self.text).name)[0]
+        """The name of the package; of a wheel as its file has it."""
+        if self.text.endswith(".whl"):
+            return Path(self.text).name.partition("-")[0]
+        return re.split(r"[^\w.-]", self.text)[0]
 
     def __str__(self) -> str:
         return f"{self.text} ({self.source})"
@@ -57,6 +59,7 @@ class Project:
         options: lines of its requirements files about where packages are, such as `--index-url URL`.
         locked: the locked release by package; empty where nothing is locked.
         extras: the extras of jax and tensorflow that it requires, such as `{"jax": {"cuda12"}}`.
+        pinned: the release of jax and tensorflow that it pins or locks.
         packages: folders to install without their requirements, such as the project itself.
     """
 
@@ -65,6 +68,7 @@ class Project:
     options: tuple[str, ...] = ()
     locked: dict[str, str] = field(default_factory=dict)
     extras: dict[str, frozenset[str]] = field(default_factory=dict)
+    pinned: dict[str, str] = field(default_factory=dict)
     packages: tuple[Path, ...] = ()
 
     def __bool__(self) -> bool:
@@ -124,6 +128,7 @@ class _Reading:
         self._constraints: list[Required] = []
         self._options: list[str] = []
         self._extras: dict[str, frozenset[str]] = {}
+        self._pinned: dict[str, str] = {}
         self.locked: dict[str, str] = {}
         self.packages: list[Path] = []
 
@@ -132,7 +137,8 @@ class _Reading:
         locked = {name: release for name, release in self.locked.items() if name not in OF_THE_PAIR}
         once = [tuple(dict.fromkeys(found)) for found in (self._requirements, self._constraints)]
         packages = tuple(dict.fromkeys(self.packages))
-        return Project(once[0], once[1], tuple(dict.fromkeys(self._options)), locked, self._extras, packages)
+        pinned = {name.removesuffix("-cpu"): v for name, v in self.locked.items() if name in OF_THE_PAIR} | self._pinned
+        return Project(once[0], once[1], tuple(dict.fromkeys(self._options)), locked, self._extras, pinned, packages)
 
     def file(self, path: Path, constrains: bool = False) -> None:
         """Read a requirements or constraints file, and those that it names."""
@@ -177,7 +183,11 @@ class _Reading:
         name = canonicalize_name(requirement.name)
         if name not in OF_THE_PAIR:
             self._requirements.append(Required(str(requirement), source))
-        elif requirement.extras:
+            return
+        for specifier in requirement.specifier:
+            if specifier.operator == "==" and "*" not in specifier.version:
+                self._pinned[name.removesuffix("-cpu")] = specifier.version
+        if requirement.extras:
             self._extras[name] = self._extras.get(name, frozenset()) | requirement.extras
 
     def constrain(self, text: str, source: str, folder: Path) -> None:
