@@ -14,8 +14,8 @@ def add(commands: Any) -> None:
         "matrix",
         help="run cells here or on a Dask cluster, or list them",
         description="Run cells on the workers of a Dask cluster, each as the tox environment of that name; leave those "
-        "that are up to date, and write the atlas, unless CELLs are named. With --here run CELLs on this machine, which "
-        "needs no tox.ini; the cells of a tox.ini run by tox run-parallel -m LABEL, then parity atlas. Any further "
+        "that are up to date, and write the atlas, unless CELLs are named. With --here run CELLs on this machine, without "
+        "a tox.ini; the cells of a tox.ini run by tox run-parallel -m LABEL, then parity atlas. Any further "
         "argument, written as --name=value, goes to parity cell.",
     )
     matrix.add_argument(

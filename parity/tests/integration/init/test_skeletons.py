@@ -16,7 +16,7 @@ def test_a_skeleton_is_a_case_that_predicts_and_has_a_loss(tmp_path, frameworks,
     file = tmp_path / f"{library}_case.py"
     file.write_text(skeleton(Found(library)), encoding="utf-8")
     case = load(f"{file}:case")
-    params, other = case.init(jax.random.key(0))
+    params, other = case.init(jax.random.PRNGKey(0))
     batch = case.dataset().test.take(5)
     [scores] = jax.tree.leaves(case.predict((params, other), batch.data))
     loss, _ = case.loss(params, other, jax.random.PRNGKey(1), batch.data, batch.labels, True)
