@@ -14,9 +14,9 @@ def add(commands: Any) -> None:
         "matrix",
         help="run cells here or on a Dask cluster, or list them",
         description="Run cells on the workers of a Dask cluster, each as the tox environment of that name; leave those "
-        "that are up to date, and write the atlas, unless CELLs are named. With --here run CELLs on this machine, without "
-        "a tox.ini; the cells of a tox.ini run by tox run-parallel -m LABEL, then parity atlas. Any further "
-        "argument, written as --name=value, goes to parity cell.",
+        "that are up to date, and write the atlas, unless CELLs are named. With --here run CELLs on this machine; it "
+        "needs no tox.ini, whose cells tox run-parallel -m LABEL and parity atlas run. Any further argument, written as "
+        "--name=value, goes to parity cell.",
     )
     matrix.add_argument(
         "cells", metavar="CELL", nargs="*", help="such as py311-jax0.8.0-tf2.21.0 (default: the label's)"
