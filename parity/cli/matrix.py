@@ -15,7 +15,7 @@ def add(commands: Any) -> None:
         help="run cells here or on a Dask cluster, or list them",
         description="Run cells on the workers of a Dask cluster, each as the tox environment of that name; leave those "
         "that are up to date, and write the atlas, unless CELLs are named. With --here run CELLs on this machine; it "
-        "needs no tox.ini, whose cells tox run-parallel -m LABEL and parity atlas run. Any further argument, written as "
+        "needs no tox.ini, whose cells tox run-parallel -m LABEL and parity atlas run. Any further argument, as "
         "--name=value, goes to parity cell.",
     )
     matrix.add_argument(
