@@ -97,7 +97,8 @@ class CellRunner:
         if colon:
             if not Path(path).is_file() or not name:
                 raise UsageError(f"no case file {path}, or no name in it. Expected path/to/file.py:name.")
-            file = Path(path).resolve()
+            file, here = Path(path).resolve(), Path.cwd().resolve()
+            file = file.relative_to(here) if here in file.parents else file  # the same on another machine
             options = [f"--case={file}:{name}", *further]
             case = f"{file.stem}-{name}-{_hash(str(file))}"  # two files of one name are two cases
         elif case not in available():

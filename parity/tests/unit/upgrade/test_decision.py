@@ -107,6 +107,18 @@ def test_records_of_a_case_or_with_options_lie_apart_from_the_references(tmp_pat
         CellRunner.for_case(tmp_path, "reference", (), 0)
 
 
+def test_a_case_in_the_project_is_named_from_there(tmp_path, monkeypatch):
+    found = set()
+    for folder in (tmp_path / "here", tmp_path / "there"):
+        (folder / "src").mkdir(parents=True)
+        (folder / "src" / "mine.py").write_text("case = None", encoding="utf-8")
+        monkeypatch.chdir(folder)
+        one = CellRunner.for_case(folder / "reports", f"{folder}/src/mine.py:case", ())
+        found.add((one.options, one.reports.relative_to(folder)))
+    [(options, _)] = found
+    assert options == ("--case=src/mine.py:case",)
+
+
 def test_a_users_case_is_an_input_of_its_records(tmp_path):
     file = tmp_path / "mine.py"
     prints = set()
