@@ -29,7 +29,7 @@ def ran(tmp_path, monkeypatch):
 
 
 def test_the_cells_run_with_the_options_in_environments_of_this_parity(ran, tmp_path):
-    planted, asked = ran
+    _, asked = ran
     assert cli.main(["matrix", *CELLS, "--here", "--case=mine.py:case"]) == 0
     [(names, options, built)] = asked
     assert (names, options) == (CELLS, ["--case=mine.py:case"])
