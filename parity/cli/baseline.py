@@ -25,9 +25,7 @@ def add(commands: Any) -> None:
         "A run that is not in order is refused.",
     )
     accept.add_argument("run", metavar="RUN", type=Path, help="a run.json, or the folder that has it")
-    accept.add_argument(
-        "--to", metavar="DIR", type=Path, default=Path("fixtures/baselines"), help="default: fixtures/baselines"
-    )
+    accept.add_argument("--to", metavar="DIR", type=Path, default=Path("baselines"), help="default: baselines")
     accept.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
 
 

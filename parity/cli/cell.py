@@ -27,6 +27,8 @@ def add(commands: Any) -> None:
     cell.add_argument("--reports", metavar="DIR", type=Path, default=Path("reports"), help="folder of all records")
     archive = "folder of archived bundles: a cell that verifies reads them too, one that archives adds to them"
     cell.add_argument("--archive", metavar="DIR", type=Path, help=archive)
+    project = "also install what the project in this folder requires (pyproject.toml, requirements.txt, locks, …)"
+    cell.add_argument("--project", metavar="DIR", type=Path, help=project)
     limit = "end a run after so many seconds (default: no limit; a busy machine is slow, not broken)"
     cell.add_argument("--time-limit", metavar="S", type=float, help=limit)
     cell.add_argument("--fresh", action="store_true", help="run again what is up to date")
@@ -39,6 +41,7 @@ def add(commands: Any) -> None:
 def main(arguments: Namespace, further: list[str]) -> int:
     """Make the records of one cell."""
     from parity import records
+    from parity.matrix import project
     from parity.matrix.cell_run import run_cell
     from parity.matrix.installation import require_environment_of
     from parity.matrix.screen import Everything, OneLine, Screen
@@ -47,9 +50,10 @@ def main(arguments: Namespace, further: list[str]) -> int:
     cell, limit = Cell.parse(arguments.name), arguments.time_limit
     if not arguments.into_this_environment:
         require_environment_of(cell.name)
+    required = project.read(arguments.project) if arguments.project else project.Project()
     screen = Screen() if arguments.quiet else Everything() if arguments.verbose else OneLine(sys.stdout)
     try:
-        runs = run_cell(cell, arguments.reports, further, limit, arguments.fresh, screen, arguments.archive)
+        runs = run_cell(cell, arguments.reports, further, limit, arguments.fresh, screen, arguments.archive, required)
     finally:
         screen.close()
     for run in runs:

@@ -14,6 +14,7 @@ from parity import __version__
 from parity.core.errors import ParityError
 
 COMMANDS = {
+    "begin": ("init",),
     "check this environment": ("doctor", "run", "export", "verify"),
     "read a record": ("show", "report"),
     "decide about an upgrade": ("gate", "baseline", "upgrade", "bisect"),

@@ -21,9 +21,11 @@ from parity.core import environment
 from parity.core.errors import UsageError
 from parity.core.native_log import LOG
 from parity.export import archives, bundles
-from parity.matrix import installation
+from parity.matrix import installation, resolving
 from parity.matrix.child_process import INTERRUPTED, DeferredInterrupt, Ended, complete_record, watch
 from parity.matrix.fingerprint import VERSIONED, with_versions
+from parity.matrix.installation import NOTHING
+from parity.matrix.project import Project
 from parity.matrix.screen import Screen
 from parity.matrix.tasks import Task, bundle, tasks, up_to_date
 from parity.records import MISSING, Run, Stopped, cells
@@ -50,6 +52,7 @@ def run_cell(
     fresh: bool,
     screen: Screen,
     archive: Path | None = None,
+    project: Project = NOTHING,
 ) -> list[Run]:
     """Make the records of `cell` in `reports`, one folder each; those that are up to date stay as they are.
 
@@ -61,6 +64,7 @@ def run_cell(
         fresh: make records again although they are up to date.
         screen: shows installs and runs.
         archive: the folder of archived bundles, to be read or added to.
+        project: what is installed for a pair too.
 
     Raises:
         UsageError: the cell is of another Python, it would replace an archived bundle, or uv is not installed.
@@ -73,7 +77,8 @@ def run_cell(
             f"{cell.name} is a cell of Python {cell.python}, and this is {python}. "
             f"Run it where that Python is: tox run -e {cell.name}"
         )
-    todo = tasks(cell, reports, options, archive)
+    project = NOTHING if cell.role else project
+    todo = tasks(cell, reports, options, archive, project)
     for task in todo:
         if task.archived is not None:
             archives.require_new(task.archived)
@@ -83,7 +88,7 @@ def run_cell(
             poll=screen.poll,
         )  # fmt: skip
         screen.begin(f"installing {', '.join(installation.requirements(cell))}")
-        installed = Installed() if all(task.stopped for task in todo) else _install(cell, watching)
+        installed = Installed() if all(task.stopped for task in todo) else _install(cell, watching, project)
         if installed.versions:
             screen.say(f"Installed {_listed(installed.versions)} in {installed.seconds:.0f} s.")
         runs = []
@@ -121,21 +126,41 @@ def summary(run: Run) -> str:
     return f"{run.cell}: {outcome.status}" + (f", {why}" if why else "")
 
 
-def _install(cell: Cell, watching: Watch) -> Installed:
+def _install(cell: Cell, watching: Watch, project: Project) -> Installed:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="parity-cell-") as scratch:
-        ended = watching(installation.install_command(cell), Path(scratch) / LOG)
-        log, versions = ended.log, {}
-        # An install that was ended from outside says nothing about the pair.
-        stopped = (
-            structs.replace(ended.stopped, status=MISSING) if ended.stopped else installation.refusal(ended.code, log)
-        )
+        log, versions, stopped = "", {}, None
+        for command in _commands(cell, project, Path(scratch)):
+            ended = watching(command, Path(scratch) / LOG)
+            log += ended.log
+            # An install that was ended from outside says nothing about the pair.
+            left = structs.replace(ended.stopped, status=MISSING) if ended.stopped else None
+            stopped = left or installation.refusal(ended.code, ended.log)
+            if stopped is not None:
+                stopped = resolving.explained(stopped, cell, project, sys.executable)
+                break
         if stopped is None:
             importlib.invalidate_caches()
             if not cell.role:  # where there is no Keras 2 for this release, the run says what it lacks
                 log += watching(installation.keras2_command(), Path(scratch) / LOG).log
             versions = {name: environment.versions()[name] for name in VERSIONED}
     return Installed(stopped, log, time.perf_counter() - began, versions)
+
+
+def _commands(cell: Cell, project: Project, scratch: Path) -> list[list[str]]:
+    """Return the commands that install a cell, in order.
+
+    Beside a project what is installed is resolved first: only then does uv keep what a lock has.
+    """
+    if not project:
+        return [installation.install_command(cell)]
+    required = installation.required(cell, project)
+    arguments = resolving.write(scratch, required, project.constraints, project)
+    commands = [
+        [*installation.compile_command(sys.executable), *arguments],
+        installation.resolved_command(str(scratch / resolving.RESOLVED)),
+    ]
+    return [*commands, installation.packages_command(project)] if project.packages else commands
 
 
 def clear(task: Task, reports: Path, log: str) -> None:

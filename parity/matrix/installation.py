@@ -19,10 +19,12 @@ from parity import records
 from parity.core import environment
 from parity.core.errors import UsageError
 from parity.core.failures import RESOLVER, UNKNOWN, headline
+from parity.matrix.project import Project, Required
 from parity.records import MISSING, Stopped
 from parity.records.cells import LATEST, VERIFY, Cell
 
 WITH_JAX = ("flax>=0.8", "optax>=0.2")
+NOTHING = Project()
 LONGEST = 1000
 """Characters of a resolver's reasons."""
 _EXTRAS = ("", "report", "test")
@@ -44,25 +46,39 @@ def require_environment_of(name: str) -> None:
         )
 
 
-def requirements(cell: Cell) -> list[str]:
-    """Return what a cell installs; the resolver chooses a release that the cell does not name."""
+def requirements(cell: Cell, project: Project = NOTHING) -> list[str]:
+    """Return what a cell installs; the resolver chooses a release that the cell does not name.
+
+    Of jax and tensorflow it has the extras that `project` requires.
+    """
     # On Linux x86-64 tensorflow-cpu is the same release without CUDA, a third of the size.
-    small = sys.platform == "linux" and platform.machine() == "x86_64"
-    tensorflow = _pinned("tensorflow-cpu" if small else "tensorflow", cell.tensorflow)
+    small = sys.platform == "linux" and platform.machine() == "x86_64" and "tensorflow" not in project.extras
+    tensorflow = _pinned("tensorflow-cpu" if small else "tensorflow", cell.tensorflow, project)
     if cell.role == VERIFY:
         return [tensorflow]
-    return [_pinned("jax", cell.jax), tensorflow, *WITH_JAX]
+    return [_pinned("jax", cell.jax, project), tensorflow, *WITH_JAX]
 
 
-def _pinned(package: str, release: str | None) -> str:
-    return f"{package}=={release}" if release else package
+def _pinned(package: str, release: str | None, project: Project) -> str:
+    extras = ",".join(sorted(project.extras.get(package, ())))
+    named = f"{package}[{extras}]" if extras else package
+    return f"{named}=={release}" if release else named
 
 
-def all_requirements(cell: Cell) -> list[str]:
-    """Return what a cell installs, and what parity itself needs, so that no install moves that out of range."""
+def required(cell: Cell, project: Project = NOTHING) -> list[Required]:
+    """Return what a cell installs, what parity itself needs, so that no install moves that out of range, and a project.
+
+    Each has where it is from.
+    """
     own = [Requirement(text) for text in metadata.requires("parity") or ()]
     needed = [r for r in own if r.marker is None or any(r.marker.evaluate({"extra": e}) for e in _EXTRAS)]
-    return [*requirements(cell), *(f"{r.name}{r.specifier}" for r in needed)]
+    of_the_cell = [Required(text, f"the cell {cell.name}") for text in requirements(cell, project)]
+    return [*of_the_cell, *(Required(f"{r.name}{r.specifier}", "parity") for r in needed), *project.requirements]
+
+
+def all_requirements(cell: Cell, project: Project = NOTHING) -> list[str]:
+    """Return the texts of what is `required`."""
+    return [requirement.text for requirement in required(cell, project)]
 
 
 def uv() -> str:
@@ -84,6 +100,31 @@ def install_command(cell: Cell) -> list[str]:
     """Return the command that installs the cell's releases into this interpreter's environment."""
     newest = ["--upgrade"] if cell.name == LATEST else []  # an installed release may no longer be the newest
     return [*_install(), *newest, *all_requirements(cell)]
+
+
+def compile_command(python: str) -> list[str]:
+    """Return the start of the command that resolves requirements for a Python, given by version or path."""
+    shown = [  # indexes too, for the install that follows
+        "-q",
+        "--no-header",
+        "--no-annotate",
+        "--no-strip-extras",
+        "--emit-index-url",
+        "--emit-find-links",
+        "--color",
+        "never",
+    ]
+    return [uv(), "pip", "compile", *shown, "--python-version" if python[:1].isdigit() else "--python", python]
+
+
+def resolved_command(resolved: str) -> list[str]:
+    """Return the command that installs what the resolver wrote into the file `resolved`."""
+    return [*_install(), "--no-deps", "--requirements", resolved]
+
+
+def packages_command(project: Project) -> list[str]:
+    """Return the command that installs the folders of a project as they are, without their requirements."""
+    return [*_install(), "--no-deps", *(part for path in project.packages for part in ("--editable", str(path)))]
 
 
 def keras2_command() -> list[str]:
@@ -113,11 +154,20 @@ def refusal(code: int, log: str) -> Stopped | None:
     _, no_solution, why = log.partition("No solution found when resolving dependencies")
     reasons = _one_sentence(why.partition("\nhint:")[0])
     if no_solution and not re.search(_NOT_FOUND, why):
-        return Stopped(records.ERROR, RESOLVER, reasons if len(reasons) <= LONGEST else f"{reasons[: LONGEST - 1]}…")
+        return Stopped(records.ERROR, RESOLVER, shortened(reasons))
+    if _OUT_OF_REACH.search(log):
+        last = headline(_one_sentence(re.split(r"\bcause:", log.partition("\nhint:")[0])[-1]))
+        return Stopped(MISSING, UNKNOWN, f"the releases could not be installed: the index is out of reach: {last}")
     reasons = reasons or _one_sentence(log.partition("error: ")[2] or log)
     return Stopped(MISSING, UNKNOWN, headline(f"the releases could not be installed: {reasons}"))
 
 
+def shortened(text: str) -> str:
+    """Return `text` in at most `LONGEST` characters."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+_OUT_OF_REACH = re.compile(r"error sending request|Failed to fetch|dns error|operation timed out", re.IGNORECASE)
 # A package is found nowhere where its name is misspelt, or the index cannot be reached.
 _NOT_FOUND = r"was not found in the|network was disabled|there is no version of (?:jax|tensorflow)\b"
 

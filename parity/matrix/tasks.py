@@ -16,6 +16,8 @@ from parity.core.failures import RESOLVER, UNKNOWN
 from parity.export import archives, bundles
 from parity.matrix import fingerprint
 from parity.matrix.child_process import python
+from parity.matrix.installation import NOTHING
+from parity.matrix.project import Project
 from parity.records import CRASH, ERROR, FLEET, JOINT, MISSING, PASS, SPLIT, TIMEOUT, Run, Stopped, cells
 from parity.records.cells import ARCHIVE, EXPORT, LATEST, VERIFY, Cell
 
@@ -48,10 +50,13 @@ class Task:
     archived: Path | None = None
 
 
-def tasks(cell: Cell, reports: Path, options: list[str], archive: Path | None = None) -> list[Task]:
+def tasks(
+    cell: Cell, reports: Path, options: list[str], archive: Path | None = None, project: Project = NOTHING
+) -> list[Task]:
     """Return the records that `cell` must leave: one, or for a verifying cell one for every bundle that it reads.
 
-    Those bundles are the exports in `reports` and the archived ones in `archive`.
+    Those bundles are the exports in `reports` and the archived ones in `archive`. What `project` requires is installed
+    for a pair too.
 
     Raises:
         UsageError: options for a cell that is not a pair, or no archive for one that archives.
@@ -73,7 +78,9 @@ def tasks(cell: Cell, reports: Path, options: list[str], archive: Path | None = 
     command = python("-m", "parity", "run", *where, "--capture=sys", *options)
     # Other releases may be the newest tomorrow.
     day = [records.now().partition("T")[0]] if cell.name == LATEST else []
-    return [Task(cell.name, JOINT, tuple(command), fingerprint.of_request(cell, [*options, *day]), cell)]
+    return [
+        Task(cell.name, JOINT, tuple(command), fingerprint.of_request(cell, [*options, *day, *project.inputs()]), cell)
+    ]
 
 
 def _export(cell: Cell, path: Path, *case: str) -> Task:

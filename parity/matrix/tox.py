@@ -95,6 +95,7 @@ def run_cells(
     show: Callable[[str], Any],
     reports: Path | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    settings: Iterable[str] = (),
 ) -> None:
     """Run cells as tox environments of `project`, by one `tox run-parallel`, and show the outcome of each record.
 
@@ -109,12 +110,14 @@ def run_cells(
         show: takes a line for each record; the output of tox goes to standard error.
         reports: the folder of the records; `reports` of the project if None.
         cancelled: returns whether the cells are to be interrupted.
+        settings: options of tox that name another tox.ini than the project's.
     """
     reports = output_folder(reports or project / "reports").resolve()
     with tempfile.TemporaryDirectory(prefix="parity-tox-") as scratch:
         results = Path(scratch) / "results.json"
         listed = ",".join(names)
-        tox = [sys.executable, "-m", "tox", "run-parallel", "-q", f"--parallel={jobs}", "--parallel-no-spinner"]
+        tox = [sys.executable, "-m", "tox", "run-parallel", *settings, "-q", f"--parallel={jobs}"]
+        tox += ["--parallel-no-spinner"]
         tox += [f"--result-json={results}", "-x", f"tox.env_list={listed}", "-e", listed]
         code = _guarded([*tox, "--", f"--reports={reports}", "--quiet", *options], project, cancelled)
         environments = {}

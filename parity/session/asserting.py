@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from parity.core import processes
+from parity.core.errors import UsageError
 from parity.records import IN_ORDER, Check, PlanItem, Remedy
 from parity.report import terminal
 
@@ -62,3 +67,42 @@ def assert_in_order(checks: Sequence[Check]) -> None:
     bad = [check for check in checks if check.status not in IN_ORDER]
     if bad:
         pytest.fail(terminal.failure(bad, len(checks)), pytrace=False)
+
+
+def run_apart(case: Any, options: Mapping[str, Any], root: Path) -> None:
+    """Run `parity run` in a process of its own, and fail the test with what it shows where it is not in order.
+
+    Args:
+        case: a `Case` that a module has, or what `--case` takes; a relative file is from `root`.
+        options: of `parity run`, by name; a list gives an option several times, True one without a value.
+        root: the folder to run it in.
+
+    Raises:
+        UsageError: no module has the case.
+    """
+    command = [sys.executable, "-m", "parity", "run", f"--case={case if isinstance(case, str) else where(case)}"]
+    for name, value in options.items():
+        given = value if isinstance(value, (list, tuple)) else [] if value is None or value is False else [value]
+        flag = f"--{name.replace('_', '-')}"
+        command += [flag if one is True else f"{flag}={one}" for one in given]
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_CORE_"))}
+    done = processes.run(command, cwd=root, env=variables)
+    if done.returncode:
+        pytest.fail("\n".join(filter(None, (done.stdout.strip(), done.stderr.strip()))), pytrace=False)
+
+
+def where(case: Any) -> str:
+    """Return how options name a case that a loaded module has, such as `model.py:case`.
+
+    Raises:
+        UsageError: no module has it.
+    """
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        names = [name for name, value in vars(module).items() if value is case] if file else []
+        if names:
+            return f"{file}:{names[0]}"
+    raise UsageError(
+        f"the case {getattr(case, 'name', case)!r} is in no module. Expected one that is assigned at the top of a "
+        "file, or its name as in path/to/file.py:name."
+    )

@@ -10,13 +10,12 @@ import pytest
 
 from parity.core.errors import UsageError
 from parity.records import FULL, LEVELS, STANDARD, PlanItem
+from parity.session.plugin import PROBE
 
 if TYPE_CHECKING:
     from parity.probes.declaration import Probe
     from parity.session.run import RunSession
 
-PROBE = "parity_probe"
-"""The mark that connects a test with its probe: by name, or as a `Probe` that is declared beside the test."""
 LONG, LATENCY = "long", "latency"
 """Marks beside those of levels: of what no level has, and runs where -m names the mark; and of what times steps."""
 

@@ -22,7 +22,7 @@ def run(options: list[str]) -> int:
         options: of pytest, such as `--parity-out=DIR` or `-k predict`.
 
     Raises:
-        UsageError: pytest is not installed.
+        UsageError: pytest is not installed, or an option asks for several processes.
     """
     try:
         import pytest
@@ -30,6 +30,8 @@ def run(options: list[str]) -> int:
         raise UsageError(
             "the suites need pytest, which is not installed. Install it: pip install 'parity[test,report]'"
         ) from None
+    if any(map(_DISTRIBUTES.fullmatch, options)):
+        raise UsageError("the suites share compiled programs and one record: run them in one process, without -n.")
     isolated = [
         f"-c{os.devnull}", f"--rootdir={_root(options)}", "-pno:cacheprovider", "--no-header", "--tb=short",
         "-Wignore::pytest.PytestAssertRewriteWarning",
@@ -42,6 +44,7 @@ def run(options: list[str]) -> int:
 
 
 _SHOWS = re.compile(r"-v+|-q+|--verbose|--verbosity=.*|--quiet|--co|--collect-?only")
+_DISTRIBUTES = re.compile(r"-n.*|--numprocesses.*")
 _TIMES = re.compile(r"latency|benchmark")
 
 

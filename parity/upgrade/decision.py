@@ -136,7 +136,7 @@ def _records(
     if not shared and (recorded or all(found.values())):
         best = {pair: records[0] for pair, records in found.items() if records}
         return best, _pythons(best)
-    python, why = choose_python(pairs, found, only)
+    python, why = choose_python(pairs, found, only, runner.required)
     best = {pair: next((r for r in rs if r.cell.python == python), rs[0]) for pair, rs in found.items() if rs}
     absent = [pair for pair in pairs if pair not in best]
     if absent:

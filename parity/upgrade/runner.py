@@ -19,7 +19,9 @@ from parity.compat import known_issues
 from parity.core import processes
 from parity.core.errors import NotComparableError, RecordError, UsageError
 from parity.core.failures import RESOLVER
-from parity.matrix import installation, tox
+from parity.matrix import installation, resolving, settings, tox
+from parity.matrix.installation import NOTHING
+from parity.matrix.project import Project, read
 from parity.matrix.tasks import is_current, is_settled, tasks
 from parity.records import COMPLETE, MISSING, Run, cells
 from parity.records.cells import Cell, Outcome
@@ -58,11 +60,12 @@ class CellRunner:
     """Find and make the records of one case under one set of options.
 
     Attributes:
-        project: the checkout whose tox.ini builds environments.
+        project: the folder whose requirements are installed too, and that environments are built in.
         reports: the folder of these records.
         options: of `parity run`.
         jobs: how many cells run at a time.
         show: takes a line of progress.
+        required: what the project requires.
         made: the names of the cells that were run.
     """
 
@@ -71,6 +74,7 @@ class CellRunner:
     options: tuple[str, ...]
     jobs: int
     show: Callable[[str], Any]
+    required: Project = NOTHING
     made: list[str] = field(default_factory=list)
     _seen: dict[str, Run | None] = field(default_factory=dict)
 
@@ -93,7 +97,8 @@ class CellRunner:
         if colon:
             if not Path(path).is_file() or not name:
                 raise UsageError(f"no case file {path}, or no name in it. Expected path/to/file.py:name.")
-            file = Path(path).resolve()
+            file, here = Path(path).resolve(), Path.cwd().resolve()
+            file = file.relative_to(here) if here in file.parents else file  # the same on another machine
             options = [f"--case={file}:{name}", *further]
             case = f"{file.stem}-{name}-{_hash(str(file))}"  # two files of one name are two cases
         elif case not in available():
@@ -101,7 +106,7 @@ class CellRunner:
         else:
             options = further if case == REFERENCE else [f"--case={case}", *further]
         folder = reports / "cases" / _folder_name(case, further) if options else reports
-        return cls(Path.cwd(), folder, tuple(options), jobs, show)
+        return cls(Path.cwd(), folder, tuple(options), jobs, show, read(Path.cwd()))
 
     @property
     def command_options(self) -> tuple[str, ...]:
@@ -135,25 +140,22 @@ class CellRunner:
         if pair_of_cell(name) != pair or (run := self.read(name)) is None:
             return None
         cell = Cell.parse(name)
-        [task] = tasks(cell, self.reports, list(self.options))
+        [task] = tasks(cell, self.reports, list(self.options), project=self.required)
         return CellRecord(cell, self.reports / name, run, is_current(run, task) and is_settled(run))
 
     def run(self, pairs: Iterable[Pair], python: str) -> dict[Pair, CellRecord]:
         """Run the cells of `pairs` on that Python and return their records.
 
         Raises:
-            UsageError: this is no checkout of parity.
+            UsageError: parity cannot be installed elsewhere as it is installed here.
             NotComparableError: a cell could not be run; the message says why.
         """
         names = {pair: pair.cell(python) for pair in pairs}
-        if names and not (self.project / "tox.ini").is_file():
-            raise UsageError(
-                f"{', '.join(names.values())} must be run, and there is no tox.ini in {self.project}. Run this where "
-                "parity is checked out, or with --reports where these records are."
-            )
         elsewhere = None if self.reports == self.project / "reports" else self.reports
         before = {name: self._seen.pop(name, None) for name in names.values()}
-        tox.run_cells(self.project, list(names.values()), list(self.options), self.jobs, self.show, elsewhere)
+        built = settings.write(self.project)
+        listed, options = list(names.values()), list(self.options)
+        tox.run_cells(self.project, listed, options, self.jobs, self.show, elsewhere, settings=built)
         self.made.extend(names.values())
         found = {}
         for pair, name in names.items():
@@ -199,23 +201,17 @@ def installed_name(package: str, pair: Pair, python: str) -> str:
     return next(name for name in names if name.startswith(package))
 
 
-def why_uninstallable(pair: Pair, python: str) -> str:
-    """Return why no set of releases satisfies `pair` on that Python; empty if one does.
+def why_uninstallable(pair: Pair, python: str, project: Project = NOTHING) -> str:
+    """Return why no set of releases satisfies `pair` and `project` on that Python; empty if one does.
 
     Raises:
         UsageError: uv is not installed.
         NotComparableError: the resolver could not decide, for example because the index is out of reach.
     """
-    cell = Cell.parse(pair.cell(python))
-    command = [
-        installation.uv(), "pip", "compile", "-q", "--no-header", "--color", "never", "--python-version", python, "-",
-    ]  # fmt: skip
-    requirements = "\n".join(installation.all_requirements(cell))
     try:
-        done = processes.run(command, given=requirements)
+        refused = resolving.refused(Cell.parse(pair.cell(python)), project, python)
     except processes.ProcessSilentError as error:
         raise NotComparableError(f"{pair} on Python {python}: {error}. Run this again.") from None
-    refused = installation.refusal(done.returncode, done.stderr)
     if refused is None:
         return ""
     if refused.failure != RESOLVER:
@@ -224,7 +220,10 @@ def why_uninstallable(pair: Pair, python: str) -> str:
 
 
 def choose_python(
-    pairs: Iterable[Pair], found: Mapping[Pair, Iterable[CellRecord]], only: str | None = None
+    pairs: Iterable[Pair],
+    found: Mapping[Pair, Iterable[CellRecord]],
+    only: str | None = None,
+    project: Project = NOTHING,
 ) -> tuple[str, Finding]:
     """Return a Python for all of `pairs`, and a finding that says why.
 
@@ -235,6 +234,7 @@ def choose_python(
         pairs: what is to be run or compared.
         found: the records of each.
         only: the one Python to use, if the user names it.
+        project: what must be installed beside each pair.
 
     Raises:
         UsageError: none of these Pythons is on this machine, or not the named one.
@@ -257,7 +257,7 @@ def choose_python(
         raise UsageError(f"no Python that parity supports is on this machine. Install one of {', '.join(PYTHONS)}.")
     installable: dict[str, int] = {}
     for python in here:
-        installable[python] = sum(not why_uninstallable(pair, python) for pair in pairs)
+        installable[python] = sum(not why_uninstallable(pair, python, project) for pair in pairs)
         if installable[python] == len(pairs):
             return chosen(python, Reason.PYTHON_INSTALLS, recorded=recorded[python])
     best = max(here, key=lambda python: installable[python])

@@ -67,7 +67,9 @@ class Search:
         if other[0] != fixed:
             raise UsageError(f"--with {other[0]}=={other[1]}: expected the other package, such as {fixed}==RELEASE.")
         ends = [Pair(**{package: release, fixed: other[1]}) for release in (good, bad)]
-        python, why = choose_python(ends, {pair: [r for r in runner.find(pair) if r.current] for pair in ends}, only)
+        python, why = choose_python(
+            ends, {pair: [r for r in runner.find(pair) if r.current] for pair in ends}, only, runner.required
+        )
         listed = releases.list_releases(installed_name(package, ends[0], python), python)
         inside = _between(package, good, bad, listed)
         skipped = {release.version: release.obstacle for release in inside[1:-1] if release.obstacle}
@@ -101,7 +103,7 @@ class Search:
         pair = replace(self.pair, **{self.package: release})
         found = next((r for r in self.runner.find(pair) if r.current and r.cell.python == self.python), None)
         try:
-            if found is None and (obstacle := why_uninstallable(pair, self.python)):
+            if found is None and (obstacle := why_uninstallable(pair, self.python, self.runner.required)):
                 return self._skip(release, obstacle)
             found = found or self.runner.run([pair], self.python)[pair]
         except NotComparableError as error:

@@ -82,16 +82,15 @@ def runner(reports, tmp_path):
 
 
 @pytest.fixture
-def machine(monkeypatch, leave, tmp_path):
+def machine(monkeypatch, leave):
     """A stand-in for the part that runs cells: the Pythons, what can be installed, and the result of each run."""
-    (tmp_path / "tox.ini").write_text("", encoding="utf-8")
 
     class Machine:
         def __init__(self):
             self.pythons = ("3.13", "3.12")
             self.ran, self.refused, self.becomes = [], {}, {}
 
-        def run_here(self, project, names, options, jobs, show, where):
+        def run_here(self, project, names, options, jobs, show, where, settings):
             for name in names:
                 self.ran.append(name)
                 cell = Cell.parse(name)
@@ -100,7 +99,9 @@ def machine(monkeypatch, leave, tmp_path):
     machine = Machine()
     monkeypatch.setattr(tox, "has_python", lambda version: version in machine.pythons)
     monkeypatch.setattr(tox, "run_cells", machine.run_here)
-    monkeypatch.setattr(runners, "why_uninstallable", lambda pair, python: machine.refused.get((pair.jax, python), ""))
+    monkeypatch.setattr(
+        runners, "why_uninstallable", lambda pair, python, *of: machine.refused.get((pair.jax, python), "")
+    )
     monkeypatch.setattr(search, "why_uninstallable", runners.why_uninstallable)
     monkeypatch.setattr(releases, "list_releases", lambda package, python: pytest.fail("the index was read"))
     return machine

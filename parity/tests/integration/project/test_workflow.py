@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from parity.cli import main as cli
 from parity.core.errors import UsageError
+from parity.init import writing
+from parity.init.finding import LINEN, Found
+from parity.matrix import distribution
 from parity.records.cells import Cell
 from parity.tests.support.paths import ROOT
 
@@ -41,7 +45,7 @@ def workflow(name):
 def test_the_linter_finds_nothing_in_the_workflows():
     done = lint(GITHUB)
     assert done.returncode == 0, done.stdout + done.stderr
-    for name in ("workflows/atlas.yml", "workflows/tests.yml", "actions/cell/action.yml"):
+    for name in ("workflows/atlas.yml", "workflows/tests.yml", "actions/cell/action.yml", "actions/parity/action.yml"):
         assert re.search(rf"completed \S*{name}", done.stderr)
 
 
@@ -57,6 +61,49 @@ def test_the_linter_finds_a_planted_defect(tmp_path, defect):
     done = lint(copy)
     assert done.returncode != 0
     assert output in done.stdout + done.stderr
+
+
+CELL = "py312-jax0.12.0.1-tf2.21.0"
+
+
+def test_the_linter_finds_nothing_in_the_workflow_that_init_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(distribution, "portable", lambda folder: ("parity==0.1.0", None))
+    files = writing.render(tmp_path, Found(LINEN), [CELL, "latest"])
+    folder = tmp_path / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    (tmp_path / ".github" / "zizmor.yml").write_bytes((GITHUB / "zizmor.yml").read_bytes())
+    (folder / "parity.yml").write_bytes(files[".github/workflows/parity.yml"])
+    done = lint(tmp_path / ".github")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("baseline", ["", "baselines/old.json"])
+def test_the_shell_of_the_action_gives_parity_commands_that_it_takes(tmp_path, baseline):
+    """Each script is run with programs that only note what they are asked; the run of the cell fails."""
+    for program, code in (("pip", 0), ("parity", 1)):
+        file = tmp_path / program
+        file.write_text(f'#!/bin/sh\necho {program} "$@" >> noted\nexit {code}\n')
+        file.chmod(0o755)
+    inputs = {"cell": CELL, "case": "model.py:case", "options": "--level=quick --probe=rng", "baseline": baseline}
+    action = yaml.safe_load((GITHUB / "actions" / "parity" / "action.yml").read_text(encoding="utf-8"))
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    known = {"PATH": path, "GITHUB_ACTION_PATH": "/action", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    codes = []
+    for step in action["runs"]["steps"]:
+        if "run" not in step or ("inputs.baseline" in step.get("if", "") and ("!= ''" in step["if"]) != bool(baseline)):
+            continue
+        names = {name: re.fullmatch(r"\$\{\{ inputs\.(\w+) \}\}", value)[1] for name, value in step["env"].items()}
+        given = {name: inputs.get(key, "") for name, key in names.items()}
+        script = ["bash", "-e", "-o", "pipefail", "-c", step["run"]]
+        codes.append(subprocess.run(script, cwd=tmp_path, env={**known, **given}, check=False).returncode)
+    install, *commands = [line.split() for line in (tmp_path / "noted").read_text().splitlines()]
+    assert install[-1] == "/action/../../..[matrix,report,test]"
+    parsed = [cli.parser(command[1]).parse_known_args(command[1:]) for command in commands]
+    run, further = parsed[0]
+    assert (run.cells, run.here, further) == ([CELL], True, ["--case=model.py:case", "--level=quick", "--probe=rng"])
+    judged, unknown = parsed[1]
+    assert (judged.command, unknown) == ("gate" if baseline else "report", [])
+    assert codes == [0, 0 if baseline else 1, 1]
 
 
 @pytest.fixture(scope="module")

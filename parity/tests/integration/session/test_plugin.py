@@ -354,8 +354,20 @@ def test_imports():
     imported = {name.partition(".")[0] for name in sys.modules}
     assert not imported & {"jax", "tensorflow", "numpy"}
     assert not [name for name in sys.modules if name.startswith(("parity.runtimes", "parity.probes", "parity.cases"))]
-    assert "parity.session.plugin" in sys.modules
+    ours = {name for name in sys.modules if name.partition(".")[0] == "parity"}
+    assert ours == {"parity", "parity.core", "parity.core.ledger", "parity.session", "parity.session.plugin"}
 """
+
+
+def test_beside_xdist_the_suites_run_in_a_process_of_their_own(project):
+    (project / "test_theirs.py").write_text("def test_one():\n    pass\n\n\ndef test_two():\n    pass\n")
+    options = ["-n2", *OPTIONS, "--parity-runtime=jax", "--parity-out=out", "test_theirs.py", "test_mine.py"]
+    done = samples.python("-m", "pytest", "-p", "no:cacheprovider", *options, cwd=project)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].strip("= ").startswith("2 passed")
+    found = records.read(project / "out")
+    assert found.state == records.COMPLETE
+    assert {item.probe for item in found.plan} == {"confidence", "biased"}
 
 
 def test_another_projects_tests_are_left_alone(tmp_path):

@@ -15,7 +15,7 @@ import pytest
 import parity
 from parity import records
 from parity.cases.case import PROBES
-from parity.session import interrupts, plugin
+from parity.session import hooks, interrupts
 from parity.tests.support import samples
 from parity.tests.support.schema import SCHEMA
 
@@ -184,10 +184,10 @@ def test_an_interrupt_that_python_loses_stops_the_run_before_the_next_test():
     before = signal.getsignal(signal.SIGINT)
     try:
         interrupts.remember(config)
-        plugin.pytest_runtest_setup(SimpleNamespace(config=config))
+        hooks.pytest_runtest_setup(SimpleNamespace(config=config))
         Lossy()
         with pytest.raises(KeyboardInterrupt):
-            plugin.pytest_runtest_setup(SimpleNamespace(config=config))
+            hooks.pytest_runtest_setup(SimpleNamespace(config=config))
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -33,7 +33,7 @@ else:
     import tomli as tomllib
 
 README_BYTES = 8192
-LANGUAGES = {"html", "python", "sh", "text", "toml"}
+LANGUAGES = {"html", "python", "sh", "text", "toml", "yaml"}
 PROGRAMS = {"parity", "tox", "pytest", "python", "python3", "pip", "dask"}
 FRAMEWORKS = ("jax", "tensorflow")
 CURRENT = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
@@ -179,10 +179,10 @@ def parity_problem(words, config):
             return None
         if further and arguments.command not in cli.ACCEPTS_FURTHER:
             return f"unknown {further}"
+        if arguments.command == "matrix":
+            _, further = cli.parser().parse_known_args(["cell", "py312-tf2.21.0-verify", *further])
         if further and arguments.command != "run":
-            name = "cell" if arguments.command == "matrix" else "run"
-            needed = ["py312-tf2.21.0-verify"] if name == "cell" else ["--out=x"]
-            _, further = cli.parser().parse_known_args([name, *needed, *further])
+            _, further = cli.parser().parse_known_args(["run", "--out=x", *further])
     except SystemExit as end:
         return None if end.code == 0 else "refused by its parser"
     return pytest_problem(further, config)

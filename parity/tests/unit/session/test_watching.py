@@ -17,6 +17,10 @@ from parity.session import watching
 from parity.tests.support import samples
 
 
+def pytest_sessionstart(session):
+    watching.begin(session.config, False)
+
+
 def pytest_collection_finish(session):
     session.config.option.parity_out = "."
     ours = [item for item in session.items if "ours" in item.nodeid]

@@ -107,6 +107,18 @@ def test_records_of_a_case_or_with_options_lie_apart_from_the_references(tmp_pat
         CellRunner.for_case(tmp_path, "reference", (), 0)
 
 
+def test_a_case_in_the_project_is_named_from_there(tmp_path, monkeypatch):
+    found = set()
+    for folder in (tmp_path / "here", tmp_path / "there"):
+        (folder / "src").mkdir(parents=True)
+        (folder / "src" / "mine.py").write_text("case = None", encoding="utf-8")
+        monkeypatch.chdir(folder)
+        one = CellRunner.for_case(folder / "reports", f"{folder}/src/mine.py:case", ())
+        found.add((one.options, one.reports.relative_to(folder)))
+    [(options, _)] = found
+    assert options == ("--case=src/mine.py:case",)
+
+
 def test_a_users_case_is_an_input_of_its_records(tmp_path):
     file = tmp_path / "mine.py"
     prints = set()
@@ -203,7 +215,7 @@ def test_nothing_is_run_where_only_what_is_recorded_is_asked_for(runner, four, l
 
 
 def test_a_cell_that_could_not_be_run_is_an_error_and_not_an_answer(runner, machine, reports, monkeypatch):
-    def run_here(project, names, options, jobs, show, where):
+    def run_here(project, names, options, jobs, show, where, settings):
         stopped = samples.run(cell=names[0], stopped=Stopped(MISSING, "", "no space left"))
         records.seal(reports / names[0], stopped)
 
@@ -214,14 +226,8 @@ def test_a_cell_that_could_not_be_run_is_an_error_and_not_an_answer(runner, mach
 
 def test_an_older_record_that_stays_because_nothing_ran_is_no_answer_either(runner, four, leave, machine, monkeypatch):
     leave(OLD, current=False)
-    monkeypatch.setattr(tox, "run_cells", lambda *arguments: None)
+    monkeypatch.setattr(tox, "run_cells", lambda *arguments, **named: None)
     with pytest.raises(NotComparableError, match=r"py312-jax0\.9\.2-tf2\.20\.0 was not run"):
-        decide(OLD, NEW, runner, None)
-
-
-def test_without_a_checkout_it_says_what_would_have_to_be_run(runner, machine, tmp_path):
-    (tmp_path / "tox.ini").unlink()
-    with pytest.raises(UsageError, match=r"py313-jax0.9.2-tf2.20.0, .* must be run, and there is no tox.ini"):
         decide(OLD, NEW, runner, None)
 
 
