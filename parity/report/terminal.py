@@ -289,7 +289,9 @@ def _cell(checks: list[Check]) -> str:
 
 
 def _limits(checks: list[Check]) -> str:
-    found = sorted({check.limit for check in checks if check.limit is not None})
+    """Return the limits of the scores on TensorFlow: that of the oracle, which has its own, is not among them."""
+    held = [check for check in checks if facts.on_tensorflow(check) and check.score is not None] or checks
+    found = sorted({check.limit for check in held if check.limit is not None})
     return " to ".join(exact(limit) for limit in dict.fromkeys([*found[:1], *found[-1:]]))
 
 
