@@ -127,9 +127,10 @@ class Bundle:
     budgets: tuple[BudgetRecord, ...]
     readable_by: str | None = None
 
-    def limit_of(self, probe: str) -> float:
-        """Return the case's own limit of a probe, or else that of this parity, not of the one that wrote the bundle."""
-        return limit_of(self.signature.limit if self.signature.limit_reason is not None else None, probe)
+    @property
+    def limit(self) -> float:
+        """The case's own limit for the score, or else that of this parity, not of the one that wrote the bundle."""
+        return limit_of(self.signature.limit if self.signature.limit_reason is not None else None)
 
     @property
     def saved_model(self) -> Path:

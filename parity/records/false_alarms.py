@@ -9,17 +9,18 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from parity import records
 from parity.core.errors import NotComparableError, RecordError
 from parity.core.storage import write_atomically
-from parity.records import PASS, published
+from parity.records import PASS
 from parity.records.numbers import rows_text, short
 
-DATA = published.FALSE_ALARMS
+SCHEMA = 1
+DATA = "false-alarms.json"
 MARGIN = 1.25
 """How far above the highest sound score the limit must stay: another machine's kernels add in another order."""
 BINS_PER_DOUBLING = 2
@@ -56,65 +57,46 @@ def read(folder: Path) -> dict[str, Row]:
     return found
 
 
-def limits_for(scores: Iterable[Row]) -> dict[str, float]:
-    """Return the limit of each probe that follows from rows with the highest score of a probe.
-
-    A probe that is exact has none.
-    """
-    highest: dict[str, float] = {}
-    for row in scores:
-        highest[row["probe"]] = max(row["highest"], highest.get(row["probe"], 0.0))
-    return {probe: limit_for(score) for probe, score in sorted(highest.items()) if score}
-
-
-def join(studies: dict[str, Row], limits: Mapping[str, float]) -> Row:
+def join(studies: dict[str, Row], limit: float) -> Row:
     """Return the study of all pairs as JSON data.
 
     Args:
         studies: by cell, what was measured; see `read`.
-        limits: the limits that the project uses, by probe.
+        limit: the limit that the project uses.
 
     Raises:
         NotComparableError: there is no score to take a limit from.
     """
     checks = [{"cell": cell, **row} for cell, study in studies.items() for row in study["checks"]]
     scored = [row for row in checks if row["score"] is not None and math.isfinite(row["score"])]
-    powers = list(_by_weight([row for study in studies.values() for row in study["powers"]], limits))
+    powers = list(_by_weight([row for study in studies.values() for row in study["powers"]], limit))
     if not any(row["score"] for row in scored):
         raise NotComparableError(
             "no check has a finite score over 0, and no limit follows. Measure: parity study false-alarms."
         )
     highest = max(scored, key=lambda row: row["score"])
-    alarms = [row for row in checks if row["status"] != PASS or not (row["score"] or 0.0) <= _limit(row, limits)]
-    scores = list(_by_probe(scored))
+    alarms = [row for row in checks if row["status"] != PASS or not (row["score"] or 0.0) <= limit]
     return {
-        "schema": published.SCHEMAS[DATA],
+        "schema": SCHEMA,
         "case": "reference",
-        "limits": dict(limits),
+        "limit": limit,
         "margin": MARGIN,
-        "follow": limits_for(scores),
+        "follows": limit_for(highest["score"]),
         "checks": len(checks),
         "false_alarms": [_place(row) for row in alarms],
         "kinks": [_place(row) for row in checks if row.get("kink")],
         "highest": _place(highest),
         "held_out": _held_out(scored),
         "pairs": [_pair(cell, study, checks) for cell, study in studies.items()],
-        "scores": scores,
+        "scores": list(_by_probe(scored)),
         "histogram": _histogram(scored),
         "power": list(_powers(powers)),
         "weights": [{**row, "smallest_relative_error": short(row["smallest_relative_error"])} for row in powers],
     }
 
 
-def _limit(row: Row, limits: Mapping[str, float]) -> float:
-    return limits.get(row["probe"], 0.0)  # the rest is exact
-
-
 def _held_out(scored: list[Row]) -> Row:
-    """Return the limit that follows from even seeds alone, and how many other trainings would raise an alarm.
-
-    It is that of the highest score of all probes.
-    """
+    """Return the limit that follows from even seeds alone, and how many other trainings would raise an alarm."""
     known = limit_for(max(row["score"] for row in scored if row["seed"] % 2 == 0) or 1.0)
     others: dict[tuple[str, int], float] = {}
     for row in scored:
@@ -167,14 +149,14 @@ def _histogram(scored: Iterable[Row]) -> list[Row]:
     ]
 
 
-def _by_weight(rows: list[Row], limits: Mapping[str, float]) -> Iterator[Row]:
+def _by_weight(rows: list[Row], limit: float) -> Iterator[Row]:
     """Per probe, batch size and weight tensor the smallest error that is caught, the worst over pairs and trainings.
 
     An answer that moves linearly does so with the limit: measured at one limit, the error for another follows.
     """
     worst: dict[tuple[str, int, str], float] = {}
     for row in rows:
-        scale = limits[row["probe"]] / row["limit"] if row["probe"] in limits else 1.0
+        scale = 1.0 if row["probe"] in ("accuracy", "rng") else limit / row["limit"]
         key = (row["probe"], row["batch_size"], row["weight"])
         worst[key] = max(row["smallest_relative_error"] * scale, worst.get(key, 0.0))
     for (probe, size, weight), error in sorted(worst.items()):
@@ -202,10 +184,9 @@ def write(study: Row, folder: Path) -> Path:
 def sentence(study: Row) -> str:
     """Return what the study says, in one sentence."""
     trainings = sum(pair["trainings"] for pair in study["pairs"])
-    alarms, highest = len(study["false_alarms"]), study["highest"]
+    alarms = len(study["false_alarms"])
     return (
         f"{alarms:,} false alarms in {study['checks']:,} checks of {trainings:,} trainings over {len(study['pairs'])} "
-        f"pairs that agree; the highest sound score is {highest['score']:.3g}, of "
-        f"{study['limits'][highest['probe']]:g} allowed. {len(study['kinks']):,} of the checks passed at a kink, "
-        "where a gradient jumps."
+        f"pairs that agree; the highest sound score is {study['highest']['score']:.3g}, the limit {study['limit']:g}. "
+        f"{len(study['kinks']):,} of the checks passed at a kink, where a gradient jumps."
     )

@@ -94,12 +94,12 @@ class Subject:
         self._dtypes: frozenset[str] | None = None
         self.reference = ReferenceAnswers(self)
 
-    def limit_of(self, probe: str) -> float:
-        """Return the largest score of a probe that passes; one that is derived from predictions has their limit."""
+    @property
+    def limit(self) -> float:
+        """The largest score that passes."""
         from parity.scoring import rules
 
-        own = self.case.limit.score if self.case.limit else None
-        return rules.limit_of(own, probe if probe in rules.LIMITS else EVALUATION_OF.get(probe, probe))
+        return rules.limit_of(self.case.limit.score if self.case.limit else None)
 
     @property
     def dtypes(self) -> frozenset[str]:

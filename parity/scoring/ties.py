@@ -17,7 +17,7 @@ from parity.scoring.compare import is_float
 from parity.scoring.rules import LeafResult
 
 NEAR = 16.0
-"""In ulp: for values that jump several times on the way to a larger limit."""
+"""In ulp: nearer than the limit, for values that jump several times on the way to it."""
 
 
 ROUNDINGS = 32
@@ -27,7 +27,7 @@ because every single value must be met."""
 
 def rays(limit: float) -> tuple[float, ...]:
     """Return the distances of the other inputs in ulp, in both directions: an answer may be off by `limit` budgets."""
-    return (-limit, -NEAR, NEAR, limit) if limit > NEAR else (-NEAR, NEAR)
+    return (-limit, -NEAR, NEAR, limit)
 
 
 def possible(result: LeafResult, own: Answer, jax: Answer) -> bool:
