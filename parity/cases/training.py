@@ -17,7 +17,7 @@ from parity.cases import symbols, weights
 from parity.cases.case import Case, Dataset, State, Training
 from parity.cases.checking import adapter_advice, check, check_optimizer, require_finite, require_numbers, traced
 from parity.cases.functions import leaf_name
-from parity.cases.specs import MOST_BYTES, Batch, validate
+from parity.cases.specs import MOST_BYTES, Batch, by_name, validate
 from parity.core.errors import CaseError, ParityError
 from parity.core.progress import Report, silent
 from parity.core.tracebacks import raised
@@ -208,11 +208,25 @@ def examples(case: Case) -> Dataset:
             f"case {case.name!r}: dataset returned {found!r:.200}, expected Dataset(Batch(...), Batch(...))."
         )
     parts = [part.map(lambda a: np.asarray(a) if isinstance(a, np.generic) else a) for part in vars(found).values()]
-    for part in parts:
+    for name, part in zip(vars(found), parts, strict=True):
         validate(part, case.data, case.labels, f"case {case.name!r}")
+        _require_numbers(case, name, part)
     known = Dataset(*(replace(part, specs=(case.data, case.labels)) for part in parts))
     symbols.require_allowed(case, known.test.sizes)
     return known
+
+
+def _require_numbers(case: Case, name: str, part: Batch) -> None:
+    """Require that no example is NaN, which would be in every loss; infinity may be meant, as in a mask."""
+    for kind, tree in (("data", part.data), ("labels", part.labels)):
+        for leaf, array in by_name(tree).items():
+            bad = np.isnan(array) if jax.numpy.issubdtype(array.dtype, np.inexact) else np.zeros(0, bool)
+            if bad.any():
+                rows = np.unique(np.nonzero(bad)[0]) if bad.ndim else [0]
+                raise CaseError(
+                    f"case {case.name!r}: the {name} set has NaN in {kind if leaf == kind else f'{kind}/{leaf}'}, in "
+                    f"{len(rows):,} examples, first in number {int(rows[0])}. Leave them out, or replace NaN."
+                )
 
 
 def begin(case: Case) -> State:

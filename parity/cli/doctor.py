@@ -50,7 +50,7 @@ def main(arguments: Namespace, further: list[str]) -> int:
     print(f"{'processor':<18}{cpu}\n")
     installed = all(versions[package] for package in ("jax", "tensorflow"))
     answers, ended = _answers("parity.cli.trial", arguments.case) if installed else ([], "")
-    wrote, read = answers[:2] if answers else _formats_of_each(versions)
+    wrote, read = answers[:2] if len(answers) > 1 else _formats_of_each(versions)
     print(f"JAX writes: {_formats(wrote)}")
     print(f"TensorFlow reads up to: {_formats(read)}\n")
     if answers[2:]:

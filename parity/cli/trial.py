@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parity.compat.handshake import Reader
-from parity.core.errors import CaseError, ParityError, RuntimeFailureError, UsageError
+from parity.core.errors import CaseError, NotComparableError, ParityError, RuntimeFailureError, UsageError
 from parity.core.failures import OF_SYMBOLIC_SIZES, REMEDIABLE, UNKNOWN, of
 from parity.runtimes.base import EVALUATION_OF, FIRST_CPU, VIRTUAL_CPUS, failures
 
@@ -221,19 +221,23 @@ def answers(name: str) -> Iterator[dict[str, Any]]:
     yield asdict(writer.describe())
     limits = reader.describe().filled(_tensorflow())
     yield asdict(limits)
-    yield asdict(attempt(case, limits.stablehlo))
+    try:
+        yield asdict(attempt(case, limits.stablehlo))
+    except UsageError:
+        raise
+    except Exception as error:
+        from parity.session.failing import message
+
+        raise NotComparableError(f"the case could not be tried: {message(error)}") from error
 
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from parity.core.processes import replies
-    from parity.session.failing import message
 
     written = replies()
     try:
         for answer in answers(sys.argv[1]):
             print(json.dumps(answer), file=written, flush=True)
-    except UsageError as error:
+    except (UsageError, NotComparableError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
-    except Exception as error:
-        sys.exit(f"NotComparableError: the case could not be tried: {message(error)}")

@@ -9,7 +9,12 @@ from parity.compat.handshake import Reader
 
 
 def describe() -> Reader:
-    """Return the newest StableHLO version and calling convention; None where this TensorFlow does not say."""
+    """Return the newest StableHLO version and calling convention; None where this TensorFlow does not say.
+
+    Raises: what TensorFlow raises where it cannot be imported.
+    """
+    import tensorflow  # noqa: F401
+
     return Reader(_stablehlo(), _calling_convention())
 
 

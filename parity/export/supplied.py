@@ -122,8 +122,9 @@ class Model:
         return self._calls[name][1](given)
 
     def held(self) -> dict[str, Held]:
-        """Return the values of the variables by path."""
-        return {path: Held(variable.numpy(), (variable.name,)) for path, variable in self.variables.items()}
+        """Return the values of the variables by path; texts, such as a vocabulary, are no weights."""
+        numbers = {path: found for path, found in self.variables.items() if found.dtype != tf.string}
+        return {path: Held(variable.numpy(), (variable.name,)) for path, variable in numbers.items()}
 
 
 def _variables(loaded: Any) -> Iterator[tuple[str, Any]]:

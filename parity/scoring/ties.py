@@ -16,8 +16,8 @@ from parity.records import FAIL, PASS
 from parity.scoring.compare import is_float
 from parity.scoring.rules import LeafResult
 
-NEAR = 16.0
-"""In ulp: nearer than the limit, for values that jump several times on the way to it."""
+NEAR = (1.0, 4.0, 16.0)
+"""In ulp: nearer than the limit, for values that jump several times on the way to it, such as finely rounded ones."""
 
 
 ROUNDINGS = 32
@@ -27,7 +27,7 @@ because every single value must be met."""
 
 def rays(limit: float) -> tuple[float, ...]:
     """Return the distances of the other inputs in ulp, in both directions: an answer may be off by `limit` budgets."""
-    return (-limit, -NEAR, NEAR, limit)
+    return tuple(sign * ulp for ulp in (*NEAR, limit) for sign in (-1, 1))
 
 
 def possible(result: LeafResult, own: Answer, jax: Answer) -> bool:

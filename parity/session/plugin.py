@@ -130,6 +130,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     import os
 
     only = ONLY in os.environ
+    asked = config.getoption("--parity-case") and (only or not _in_several_processes(config))
+    if asked and not any(item.get_closest_marker(PROBE) for item in items):
+        raise pytest.UsageError(
+            "--parity-case names a case, and no test of the suites is among the files that are named: nothing would be "
+            "checked. Name no files, or add --pyargs parity.suites."
+        )
     if only or _in_several_processes(config):
         kept = [item for item in items if (item.get_closest_marker(PROBE) is not None) is only]
         if len(kept) < len(items):

@@ -36,6 +36,7 @@ class Module(tf.Module):
     def __init__(self, constant=False):
         super().__init__()
         self.scale = tf.Variable(1.0)
+        self.vocabulary = tf.Variable(["cat", "dog"])  # texts are no weights
         self.weights = WEIGHTS if constant else jax.tree_util.tree_map(tf.Variable, WEIGHTS)
         predict = jax2tf.convert(
             lambda p, x: tiny.predict((p, {}), x), polymorphic_shapes=["...", "(b, 4)"], with_gradient=False

@@ -1,5 +1,6 @@
 """What `parity doctor` says of a case is what a run finds, with the cause in the same words."""
 
+import os
 import shutil
 
 import pytest
@@ -100,6 +101,18 @@ def test_of_a_broken_case_the_cause_and_the_place_are_said_as_in_a_run(folder, n
         assert part in str(caught.value)
         assert all(part in message for message in messages)
     assert "\n" not in "".join([str(caught.value), *messages])
+
+
+@pytest.mark.parametrize("breaks", ["import os; os.abort()", "raise ImportError('libplanted.so')"])
+def test_a_tensorflow_that_cannot_be_imported_is_named_beside_what_jax_writes(folder, tmp_path, breaks):
+    package = tmp_path / "tensorflow"
+    package.mkdir()
+    (package / "__init__.py").write_text(breaks)
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    done = samples.parity("doctor", "--case", "planted.py:works", cwd=folder, env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "TensorFlow gave no answer" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,17 @@ def test_non_finite_parameters(subject_of, value):
     assert "output has non-finite values before training" in refusal(subject_of, init=init)
 
 
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_examples_with_nan(subject_of, part):
+    found = tiny.tiny.dataset()
+    batch = getattr(found, part)
+    data = np.array(batch.data)
+    data[3, 1] = np.nan
+    wrong = dataclasses.replace(found, **{part: dataclasses.replace(batch, data=data)})
+    text = refusal(subject_of, dataset=lambda: wrong)
+    assert f"the {part} set has NaN in data, in 1 examples, first in number 3" in text
+
+
 def test_training_that_diverges(subject_of):
     def loss(params, other_state, rng, data, labels, train):
         value, other = tiny.loss(params, other_state, rng, data, labels, train)

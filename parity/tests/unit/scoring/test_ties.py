@@ -24,6 +24,12 @@ def verdict(own):
     return ties.explained(result, own, JAX, iter(NEAR)) if result.status == FAIL else result
 
 
+def test_inputs_are_moved_by_one_ulp_and_by_the_limit_in_both_directions():
+    found = ties.rays(LIMIT)
+    assert {1.0, LIMIT} <= set(found)
+    assert sorted(found) == sorted(-ulp for ulp in found)
+
+
 @pytest.mark.parametrize("elements", [{}, {"_02": 6}, {"_01": 4}, {"_02": 6, "_01": 4}])
 def test_a_value_that_the_oracle_has_nearby_passes(elements):
     found = verdict(changed(**elements))

@@ -37,6 +37,19 @@ def test_without_a_case_with_named_tests_and_in_a_controller_of_xdist_nothing_is
     assert configured(source, cases, **options) == ["tests"]
 
 
+@pytest.mark.parametrize(
+    ("cases", "marked", "refused"), [(["a"], False, True), (["a"], True, False), ([], False, False)]
+)
+def test_a_case_beside_files_without_the_suites_is_refused_as_nothing_would_be_checked(cases, marked, refused):
+    item = SimpleNamespace(get_closest_marker=lambda name: object() if marked else None)
+    config = SimpleNamespace(option=SimpleNamespace(), getoption=lambda name: cases)
+    if refused:
+        with pytest.raises(pytest.UsageError, match="nothing would be checked"):
+            plugin.pytest_collection_modifyitems(config, [item])
+    else:
+        plugin.pytest_collection_modifyitems(config, [item])
+
+
 def collected(obj, **options):
     config = SimpleNamespace(option=SimpleNamespace(**options))
     plugin.pytest_pycollect_makeitem(SimpleNamespace(config=config, iter_markers=lambda name: []), "test", obj)
