@@ -125,6 +125,7 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> None:
             _hooks(config).begin(config, False)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave to each process its own tests, where the suites run in a process of their own."""
     import os
