@@ -46,7 +46,7 @@ def test_every_module_with_a_command_is_registered():
     modules = [module.name for module in pkgutil.iter_modules(cli_package.__path__)]
     found = {name for name in modules if hasattr(importlib.import_module(f"parity.cli.{name}"), "add")}
     assert found == set(COMMANDS)
-    assert len(COMMANDS) <= 14
+    assert len(COMMANDS) <= 15
 
 
 def test_help_names_every_command_and_exit_code():
