@@ -162,8 +162,9 @@ def _case_in(module: ModuleType, attribute: str, where: str) -> Case:
 
 def _beside(path: Path, case: Case) -> Case:
     """Return a case of the file `path` with its weights found beside that file, wherever the command was started."""
-    beside = path.parent / case.weights if case.weights is not None else path
-    return replace(case, weights=beside) if case.weights is not None and beside.exists() else case
+    if case.weights is None or not (beside := path.parent / case.weights).exists():
+        return case
+    return replace(case, weights=beside)
 
 
 def _user_module(path: Path) -> ModuleType:

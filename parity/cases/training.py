@@ -210,14 +210,18 @@ def examples(case: Case) -> Dataset:
     parts = [part.map(lambda a: np.asarray(a) if isinstance(a, np.generic) else a) for part in vars(found).values()]
     for name, part in zip(vars(found), parts, strict=True):
         validate(part, case.data, case.labels, f"case {case.name!r}")
-        _require_numbers(case, name, part)
+        _require_no_nan(case, name, part)
     known = Dataset(*(replace(part, specs=(case.data, case.labels)) for part in parts))
     symbols.require_allowed(case, known.test.sizes)
     return known
 
 
-def _require_numbers(case: Case, name: str, part: Batch) -> None:
-    """Require that no example is NaN, which would be in every loss; infinity may be meant, as in a mask."""
+def _require_no_nan(case: Case, name: str, part: Batch) -> None:
+    """Require that no example has NaN, which would be in every loss; infinity may be meant, as in a mask.
+
+    Raises:
+        CaseError: one has; the message names the array and the first example.
+    """
     for kind, tree in (("data", part.data), ("labels", part.labels)):
         for leaf, array in by_name(tree).items():
             bad = np.isnan(array) if jax.numpy.issubdtype(array.dtype, np.inexact) else np.zeros(0, bool)

@@ -36,6 +36,13 @@ def pytest_configure(config):
         sys.dont_write_bytecode = False
 
 
+def pytest_report_header(config):
+    """Say what `-m` leaves out, which xdist does not count."""
+    if "not exhaustive" in config.option.markexpr:
+        return "left out: further members of families of tests (exhaustive); tox run -e tests-all has them"
+    return None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Give each file to one worker, and all of the hand-over, whose files share what is compiled, to the same."""

@@ -1,5 +1,7 @@
 """The oracle is the same program in float64, and the rounding ensemble is the same program with other roundings."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from jax import lax
 
 from parity.core.errors import CaseError
-from parity.scoring.arithmetic import in_float64
+from parity.scoring.arithmetic import _lengths, in_float64
 from parity.scoring.rounding import computed_dtypes, with_rounding
 
 pytestmark = pytest.mark.usefixtures("frameworks")
@@ -222,6 +224,13 @@ def test_solvers_are_exact_for_an_input_that_is_off_by_an_ulp():
     exact, rounded = np.asarray(oracle), with_rounding(jnp.linalg.inv, matrix)
     budget = max(np.abs(np.asarray(rounded(seed, matrix), np.float64) - exact).max() for seed in range(8))
     assert np.abs(np.asarray(found, np.float64) - exact).max() <= 4 * budget
+
+
+@pytest.mark.parametrize(
+    "params", [{"num_consts": 1, "num_carry": 2}, {"ft_in": SimpleNamespace(unpack=lambda: ([0], [0, 0], [0, 0, 0]))}]
+)
+def test_the_operands_of_a_scan_are_told_apart_in_the_form_of_each_jax(params):
+    assert _lengths(params) == (1, 2)
 
 
 def test_the_smallest_numbers_move_by_their_spacing():
