@@ -25,6 +25,13 @@ CALLS = {
     "pjit": "jaxpr", "jit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr", "checkpoint": "jaxpr",
     "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr",
 }  # fmt: skip
+_DRAWS = {
+    "random_bits", "random_clone", "random_fold_in", "random_seed", "random_split", "random_unwrap", "random_wrap",
+    "rng_bit_generator", "rng_uniform", "threefry2x32",
+}  # fmt: skip
+"""The primitives that make and use random keys: what they draw is no rounded value."""
+Value = tuple[Any, bool]
+"""A value, and whether it changes."""
 # These look at the bits of a float32, or draw by its precision.
 _IN_FLOAT32 = ("bitcast_convert_type", "random_gamma")
 
@@ -69,12 +76,10 @@ def x64() -> Any:
 class Arithmetic:
     """Evaluate a program primitive by primitive; a subclass says what changes.
 
-    Only values that depend on a floating-point argument change. All others, such as random draws, are computed as JAX
-    computes them.
+    Only values that depend on an argument change, in a way that no random draw decides. All others, such as draws, are
+    computed as JAX computes them. A value is let go after its last use, so that a program which is not compiled as a
+    whole needs no more memory than one that is.
     """
-
-    def __init__(self) -> None:
-        self._dependent: dict[int, Any] = {}  # by id; the value is kept so that its id stays its own
 
     def wide(self, dtype: Any) -> Any:
         """Return the dtype that stands for `dtype`."""
@@ -89,40 +94,48 @@ class Arithmetic:
         return type(self)()
 
     def evaluate(self, jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
-        """Return the results of the program for `arguments`, on which every floating-point value depends."""
-        self._dependent = {id(a): a for a in arguments if jax.numpy.issubdtype(a.dtype, np.inexact)}
-        return [self.cast(result) for result in self._run(jaxpr, consts, arguments)]
+        """Return the results of the program for `arguments`."""
+        return [self.cast(value) for value, _ in self._run(jaxpr, consts, [(a, True) for a in arguments])]
 
-    def _run(self, jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
-        values: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
+    def _run(self, jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Value]) -> list[Value]:
+        values: dict[Any, Value] = {v: (c, False) for v, c in zip(jaxpr.constvars, consts, strict=True)}
         values.update(zip(jaxpr.invars, arguments, strict=True))
+        last = _last_uses(jaxpr)
 
-        def read(atom: Any) -> Any:
-            return np.asarray(atom.val, atom.aval.dtype) if hasattr(atom, "val") else values[atom]
+        def read(atom: Any) -> Value:
+            return (np.asarray(atom.val, atom.aval.dtype), False) if hasattr(atom, "val") else values[atom]
 
-        for equation in jaxpr.eqns:
-            values.update(zip(equation.outvars, self._step(equation, [read(a) for a in equation.invars]), strict=True))
+        for index, equation in enumerate(jaxpr.eqns):
+            results = self._step(equation, [read(atom) for atom in equation.invars])
+            values.update(zip(equation.outvars, results, strict=True))
+            for variable in last[index]:
+                del values[variable]
         return [read(atom) for atom in jaxpr.outvars]
 
-    def _step(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
+    def _step(self, equation: Any, operands: list[Value]) -> Sequence[Value]:
         primitive, params = equation.primitive, equation.params
         if primitive.name in CALLS:
             inner = params[CALLS[primitive.name]]
             return self._run(getattr(inner, "jaxpr", inner), getattr(inner, "consts", []), operands)
         if primitive.name == "custom_linear_solve":
             return self._solve(params, operands)
-        if not any(id(operand) in self._dependent for operand in operands):
-            results = primitive.bind(*operands, **params)
-            return results if primitive.multiple_results else [results]
-        operands = [self.cast(operand) for operand in operands]
+        values = [value for value, _ in operands]
+        if primitive.name in _DRAWS or not any(changes for _, changes in operands):
+            results = primitive.bind(*values, **params)
+            return [(result, False) for result in (results if primitive.multiple_results else [results])]
+        values = [self.cast(value) for value in values]
         if primitive.name in _CONTROL and not params.get("branches_platforms"):
-            results = _CONTROL[primitive.name](self, params, operands)
+            results = self._controlled(equation, values)
         else:
-            results = self.rounded(equation, operands, self._apply(equation, operands))
-        self._dependent.update((id(result), result) for result in results)
-        return results
+            results = self.rounded(equation, values, self._apply(equation, values))
+        return [(result, True) for result in results]
 
-    def _solve(self, params: Any, operands: list[Any]) -> Sequence[Any]:
+    def _controlled(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
+        """Return the results of a loop or a branch."""
+        found: Sequence[Any] = _CONTROL[equation.primitive.name](self, equation.params, operands)
+        return found
+
+    def _solve(self, params: Any, operands: list[Value]) -> Sequence[Value]:
         """Return the solution of a linear system by its own program: its rule for gradients has done its part."""
         lengths, programs = params["const_lengths"], params["jaxprs"]
         start = lengths.matvec + lengths.vecmat
@@ -205,6 +218,17 @@ class Widening(Arithmetic):
 
     def _apply(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
         return operands if equation.primitive.name == "reduce_precision" else super()._apply(equation, operands)
+
+
+def _last_uses(jaxpr: Any) -> list[set[Any]]:
+    """Return the variables that no later equation needs, by equation."""
+    needed = {atom for atom in jaxpr.outvars if not hasattr(atom, "val")}
+    found = []
+    for equation in reversed(jaxpr.eqns):
+        used = {a for a in (*equation.invars, *equation.outvars) if not hasattr(a, "val")} - needed
+        needed |= used
+        found.append(used)
+    return found[::-1]
 
 
 def _lengths(params: Any) -> tuple[int, int]:

@@ -9,7 +9,9 @@ Algorithms", 2nd edition, SIAM 2002, section 4.2, without its growth with the nu
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,11 +20,8 @@ from jax import lax
 
 from parity.scoring.arithmetic import CALLS, Arithmetic, trace
 
-SUMS = {
-    "cumsum", "conv_general_dilated", "dot_general", "reduce_sum", "reduce_window_sum", "scatter-add", "scatter_add",
-    "select_and_scatter_add",
-}  # fmt: skip
-"""The primitives that add many terms."""
+BLOCK = 256
+"""The terms of a sum whose order costs no more than its last addition; see `growth`."""
 EXACT = {
     "abs", "argmax", "argmin", "bitcast_convert_type", "broadcast_in_dim", "ceil", "clamp", "complex", "concatenate",
     "cond", "conj", "copy", "copy_p", "cummax", "cummin", "dynamic_slice", "dynamic_update_slice", "expand_dims",
@@ -39,18 +38,39 @@ SOLVERS = {
 chapters 8 to 10 and 19)."""
 
 
-def with_rounding(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
-    """Compile `function` for arguments shaped like `arguments`, every rounded result off at random.
+def growth(terms: int) -> float:
+    """Return how many times as large the error of a sum of so many terms may be as that of its last addition.
+
+    The errors of n additions in a row add like a random walk (N. J. Higham and T. Mary, "A new approach to
+    probabilistic rounding error analysis", SIAM J. Sci. Comput. 41, 2019); those within blocks of `BLOCK` terms are
+    added pairwise, or in several registers.
+    """
+    return max(1.0, math.sqrt(terms / BLOCK))
+
+
+def with_rounding(
+    function: Callable[..., Any], *arguments: Any, growth: Callable[[int], float] = growth
+) -> Callable[..., Any]:
+    """Return `function` for arguments shaped like `arguments`, every rounded result off at random.
+
+    It is not compiled as a whole, which would take longer than eight evaluations; loops and branches are.
+
+    Args:
+        function: of pytrees of arrays.
+        arguments: arrays, or anything with their shapes and dtypes.
+        growth: how the error of a sum grows with the number of its terms.
 
     Returns:
         A function of a seed (an integer) and of `arguments`.
     """
     program, structure = trace(function, arguments)
-    compiled = jax.jit(lambda seed, *flat: Rounding(seed).evaluate(program.jaxpr, program.consts, flat))
+    compiled: dict[int, Any] = {}
 
     def rounded(seed: int, *arguments: Any) -> Any:
-        flat = compiled(np.uint32(seed), *jax.tree_util.tree_leaves(arguments))
-        return jax.tree_util.tree_unflatten(structure, jax.block_until_ready(flat))
+        flat = [jax.numpy.asarray(leaf) for leaf in jax.tree_util.tree_leaves(arguments)]
+        arithmetic = Rounding(np.uint32(seed), growth, compiled=compiled)
+        found = arithmetic.evaluate(program.jaxpr, program.consts, flat)
+        return jax.tree_util.tree_unflatten(structure, jax.block_until_ready(found))
 
     return rounded
 
@@ -92,20 +112,43 @@ class Rounding(Arithmetic):
 
     Args:
         seed: uint32, an array.
-        places: numbers the places in the program; those within a loop go on from those before it.
+        growth: how the error of a sum grows with the number of its terms.
+        start: uint32, what the places in the program are numbered from.
+        places: numbers them, those within a loop going on from those before it.
+        compiled: keeps what loops and branches are compiled to; None within them.
     """
 
-    def __init__(self, seed: Any, places: Iterator[int] | None = None) -> None:
-        super().__init__()
-        self._seed, self._places = seed, itertools.count(1) if places is None else places
+    def __init__(
+        self,
+        seed: Any,
+        growth: Callable[[int], float],
+        start: Any = np.uint32(0),
+        places: Iterator[int] | None = None,
+        compiled: dict[int, Any] | None = None,
+    ) -> None:
+        self._seed, self._growth, self._start, self._compiled = seed, growth, start, compiled
+        self._places = itertools.count(1) if places is None else places
 
     def within(self) -> Arithmetic:
         """Return the arithmetic for a program within this one, with the same seed."""
-        return Rounding(self._seed, self._places)
+        return Rounding(self._seed, self._growth, self._start, self._places)
+
+    def _controlled(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
+        if self._compiled is None:
+            return super()._controlled(equation, operands)
+        if id(equation) not in self._compiled:
+
+            def evaluate(seed: Any, start: Any, *operands: Any) -> Any:
+                return Arithmetic._controlled(Rounding(seed, self._growth, start), equation, list(operands))
+
+            self._compiled[id(equation)] = jax.jit(evaluate)
+        start = np.uint32(next(self._places) << 16 & 0xFFFFFFFF)
+        found: Sequence[Any] = self._compiled[id(equation)](self._seed, start, *operands)
+        return found
 
     def _apply(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
         if equation.primitive.name in SOLVERS:
-            operands = [self._moved(operand, _magnitude(operand), None) for operand in operands]
+            operands = [self._moved(operand, operand) for operand in operands]
         return super()._apply(equation, operands)
 
     def rounded(self, equation: Any, operands: Sequence[Any], results: Sequence[Any]) -> Sequence[Any]:
@@ -114,45 +157,111 @@ class Rounding(Arithmetic):
         exact = name in EXACT and not params.get("branches_platforms")
         if exact or (name == "convert_element_type" and not _narrows(operands[0], results[0])):
             return results
-        magnitudes = _magnitudes(equation, operands) if name in SUMS else [_magnitude(result) for result in results]
-        digits = params["mantissa_bits"] if name == "reduce_precision" else None
-        return [self._moved(r, m, digits) if r.size else r for r, m in zip(results, magnitudes, strict=True)]
+        if name not in SUMS or not _inexact(results[0]):
+            digits = params["mantissa_bits"] if name == "reduce_precision" else None
+            return [self._moved(result, result, digits) for result in results]
+        magnitudes = _magnitudes(equation, operands)
+        grown = self._growth(SUMS[name](equation, operands, results[0]))
+        return [self._moved(r, m, None, grown) for r, m in zip(results, magnitudes, strict=True)]
 
-    def _moved(self, value: Any, magnitude: Any, digits: int | None) -> Any:
-        if jax.numpy.issubdtype(value.dtype, np.complexfloating):
-            size = magnitude.real.astype(value.real.dtype)
-            return lax.complex(self._moved(value.real, size, digits), self._moved(value.imag, size, digits))
-        if not jax.numpy.issubdtype(value.dtype, np.floating):
+    def _moved(self, value: Any, magnitude: Any, digits: int | None = None, growth: float = 1.0) -> Any:
+        if not value.size or not _inexact(value):
             return value
-        wide = np.promote_types(value.dtype, np.float32)
-        kind, start, size = jax.numpy.finfo(value.dtype), value.astype(wide), magnitude.astype(wide)
-        ulp = size * wide.type(kind.eps if digits is None else 2.0**-digits)
-        counted = (size == lax.round(size)) & (ulp <= 1)  # whole numbers, and sums of them, are exact
-        if value.dtype == np.float16:  # below 6e-5 its numbers are evenly spaced
-            ulp = lax.select(ulp > 0, lax.max(ulp, lax.full_like(ulp, kind.smallest_subnormal)), ulp)
-        moved = (start + self._draws(value).astype(wide) * ulp).astype(value.dtype)
-        return lax.select(lax.is_finite(moved) & ~counted, moved, value)
+        place = self._start + np.uint32(next(self._places))
+        return moved(value, magnitude, self._seed, place, np.float32(growth), digits)
 
-    def _draws(self, value: Any) -> Any:
-        """Return float32 numbers in [-1, 1), by multiplicative hashing with the constants of xxHash32."""
-        salt = self._seed * np.uint32(0x9E3779B1) + np.uint32(next(self._places) * 0x85EBCA77 & 0xFFFFFFFF)
-        bits = lax.bitcast_convert_type(value.astype(np.float32), np.uint32) ^ salt
-        bits = bits ^ (lax.iota(np.uint32, value.size).reshape(value.shape) * np.uint32(0x27D4EB2F))
-        bits = (bits ^ (bits >> np.uint32(15))) * np.uint32(0xC2B2AE3D)  # mixes the high bits, which decide
-        return lax.bitcast_convert_type(bits, np.int32).astype(np.float32) * np.float32(2.0**-31)
+
+@partial(jax.jit, static_argnames="digits", inline=True)
+def moved(value: Any, magnitude: Any, seed: Any, place: Any, growth: Any, digits: int | None = None) -> Any:
+    """Return a value off by up to `growth` times one ulp of a magnitude, of the dtype of the value.
+
+    Args:
+        value: floats, or complex numbers, whose parts are moved each.
+        magnitude: like `value`; its sign does not count.
+        seed: uint32.
+        place: uint32, of the value in the program.
+        growth: float32.
+        digits: of the fraction, where it is reduced to fewer than the dtype has.
+    """
+    size = lax.abs(magnitude)
+    if jax.numpy.issubdtype(value.dtype, np.complexfloating):
+        size = size.astype(value.real.dtype)
+        parts = (value.real, place), (value.imag, place + np.uint32(0x80000000))
+        return lax.complex(*(_moved(part, size, seed, at, growth, digits) for part, at in parts))
+    return _moved(value, size, seed, place, growth, digits)
+
+
+def _moved(value: Any, size: Any, seed: Any, place: Any, growth: Any, digits: int | None) -> Any:
+    wide = np.promote_types(value.dtype, np.float32)
+    kind, start, size = jax.numpy.finfo(value.dtype), value.astype(wide), size.astype(wide)
+    ulp = size * wide.type(kind.eps if digits is None else 2.0**-digits)
+    counted = (size == lax.round(size)) & (ulp <= 1)  # whole numbers, and sums of them, are exact
+    if value.dtype == np.float16:  # below 6e-5 its numbers are evenly spaced
+        ulp = lax.select(ulp > 0, lax.max(ulp, lax.full_like(ulp, kind.smallest_subnormal)), ulp)
+    result = (start + _draws(value, seed, place).astype(wide) * (ulp * growth.astype(wide))).astype(value.dtype)
+    return lax.select(lax.is_finite(result) & ~counted, result, value)
+
+
+def _draws(value: Any, seed: Any, place: Any) -> Any:
+    """Return float32 numbers in [-1, 1), by multiplicative hashing with the constants of xxHash32."""
+    salt = seed * np.uint32(0x9E3779B1) + place * np.uint32(0x85EBCA77)
+    bits = lax.bitcast_convert_type(value.astype(np.float32), np.uint32) ^ salt
+    bits = bits ^ (lax.iota(np.uint32, value.size).reshape(value.shape) * np.uint32(0x27D4EB2F))
+    bits = (bits ^ (bits >> np.uint32(15))) * np.uint32(0xC2B2AE3D)  # mixes the high bits, which decide
+    return lax.bitcast_convert_type(bits, np.int32).astype(np.float32) * np.float32(2.0**-31)
+
+
+def _inexact(array: Any) -> bool:
+    return bool(jax.numpy.issubdtype(array.dtype, np.inexact))
 
 
 def _narrows(before: Any, after: Any) -> bool:
-    floats = (jax.numpy.issubdtype(array.dtype, np.inexact) for array in (before, after))
-    return all(floats) and jax.numpy.finfo(after.dtype).eps > jax.numpy.finfo(before.dtype).eps
-
-
-def _magnitude(array: Any) -> Any:
-    return lax.abs(array) if jax.numpy.issubdtype(array.dtype, np.inexact) else array
+    both = _inexact(before) and _inexact(after)
+    return both and bool(jax.numpy.finfo(after.dtype).eps > jax.numpy.finfo(before.dtype).eps)
 
 
 def _magnitudes(equation: Any, operands: Sequence[Any]) -> Sequence[Any]:
     """Return what a sum is of the magnitudes of its terms; complex parts are bounded by the magnitude of the whole."""
-    sizes = [_magnitude(operand).astype(operand.dtype) for operand in operands]
+    sizes = [lax.abs(o).astype(o.dtype) if _inexact(o) else o for o in operands]
     found = equation.primitive.bind(*sizes, **equation.params)
     return found if equation.primitive.multiple_results else [found]
+
+
+def _contracted(equation: Any, operands: Sequence[Any], result: Any) -> int:
+    (axes, _), _ = equation.params["dimension_numbers"]
+    return math.prod(operands[0].shape[axis] for axis in axes)
+
+
+def _convolved(equation: Any, operands: Sequence[Any], result: Any) -> int:
+    kernel = operands[1]
+    return kernel.size // kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
+
+
+def _reduced_to_one(equation: Any, operands: Sequence[Any], result: Any) -> int:
+    return operands[0].size // result.size
+
+
+def _along_axis(equation: Any, operands: Sequence[Any], result: Any) -> int:
+    return int(operands[0].shape[equation.params["axis"]])
+
+
+def _in_window(equation: Any, operands: Sequence[Any], result: Any) -> int:
+    return math.prod(equation.params["window_dimensions"])
+
+
+def _scattered(equation: Any, operands: Sequence[Any], result: Any) -> int:
+    """Return how many updates come to one place, on average."""
+    return max(operands[2].size // result.size, 1)
+
+
+SUMS: dict[str, Callable[[Any, Sequence[Any], Any], int]] = {
+    "cumsum": _along_axis,
+    "conv_general_dilated": _convolved,
+    "dot_general": _contracted,
+    "reduce_sum": _reduced_to_one,
+    "reduce_window_sum": _in_window,
+    "scatter-add": _scattered,
+    "scatter_add": _scattered,
+    "select_and_scatter_add": _in_window,
+}
+"""The primitives that add many terms, and how many; each takes the equation, its operands and its first result."""
