@@ -127,10 +127,9 @@ class Bundle:
     budgets: tuple[BudgetRecord, ...]
     readable_by: str | None = None
 
-    @property
-    def limit(self) -> float:
-        """The case's own limit for the score, or else that of this parity, not of the one that wrote the bundle."""
-        return limit_of(self.signature.limit if self.signature.limit_reason is not None else None)
+    def limit_of(self, probe: str) -> float:
+        """Return the case's own limit of a probe, or else that of this parity, not of the one that wrote the bundle."""
+        return limit_of(self.signature.limit if self.signature.limit_reason is not None else None, probe)
 
     @property
     def saved_model(self) -> Path:

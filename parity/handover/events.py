@@ -61,7 +61,7 @@ class HandoverEvents:
         """Return the cost of a training that was compared: none where every loss lies within budget."""
         compared, scores = len(found.scores[LOSS]), found.scores[LOSS]
         seen = list(itertools.takewhile(lambda step: has_power(powers[step]), found.steps[:compared]))
-        within = bool(compared) and all(score <= self._subject.limit for score in scores)
+        within = bool(compared) and all(score <= self._subject.limit_of("trajectory") for score in scores)
         cost = replace(
             self._cost(method, found.losses), steps=compared, within=within, kink=found.kink,
             power_until=seen[-1] if seen else None,
@@ -77,9 +77,9 @@ class HandoverEvents:
         return replace(found, batch_size=training.batch_size, seed=training.seed)
 
     def _scores(self, method: str, found: TrajectoryResult) -> list[Curve]:
-        x = [float(step) for step in found.steps]
+        x, limit = [float(step) for step in found.steps], self._subject.limit_of("trajectory")
         return [
-            Curve(self._case.name, f"score by step, {method}", name, "step", x[: len(y)], y, limit=self._subject.limit)
+            Curve(self._case.name, f"score by step, {method}", name, "step", x[: len(y)], y, limit=limit)
             for name, y in found.scores.items()
             if any(y)
         ]

@@ -40,7 +40,7 @@ def results(subject: Subject) -> list[LeafResult]:
     Raises:
         ParityError: the case cannot be fused, or its trunk not be exported; see `fused.trunk` and `trunk.save`.
     """
-    fusion = Fusion(subject.case, subject.trained.state, subject.dataset, subject.limit)
+    fusion = Fusion(subject.case, subject.trained.state, subject.dataset, subject.limit_of("fusion"))
     _ = subject.bundle  # the export decides whether a remedy is needed
     readable_by = subject.remedy.requirement if subject.remedy else None
     with TemporaryDirectory(prefix="parity-") as folder:
@@ -167,7 +167,7 @@ class Fusion:
         """Trainings in float64 from a few ulp away whose gradients jump somewhere; mostly none."""
         budgets = {leaf: b for leaf, b in self.budgets.items() if "/gradient/" in leaf}
         around = ({kinks.GRADIENT: answer} for answer in self._around())
-        far = kinks.beyond({kinks.GRADIENT: self.oracle}, around, {kinks.GRADIENT: budgets}, self._limit)
+        far = kinks.beyond({kinks.GRADIENT: self.oracle}, around, {kinks.GRADIENT: budgets}, lambda _: self._limit)
         return [answer[kinks.GRADIENT] for answer in far]
 
     def _around(self) -> Iterator[Answer]:

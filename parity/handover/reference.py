@@ -187,7 +187,7 @@ class ReferenceTrajectory:
             for times in kinks.SCALES
         )
         budgets = {GRADIENT: {leaf: b for leaf, b in expected.budgets.items() if stage(leaf) == GRADIENT}}
-        for found in kinks.beyond({GRADIENT: expected.oracle}, around, budgets, self.limit):
+        for found in kinks.beyond({GRADIENT: expected.oracle}, around, budgets, lambda _: self.limit):
             yield found[GRADIENT]
 
 

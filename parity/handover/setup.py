@@ -119,7 +119,7 @@ class HandoverSetup:
 
     def reference(self) -> ReferenceTrajectory:
         """Return a new reference trajectory from where JAX hands over."""
-        return ReferenceTrajectory(self._compiled, self.train_state, self.subject.limit)
+        return ReferenceTrajectory(self._compiled, self.train_state, self.subject.limit_of("trajectory"))
 
     @cached_property
     def handover(self) -> Handover:

@@ -157,10 +157,10 @@ def _without_ties(
 def _within_budget(
     subject: Subject, evaluation: str, size: int, own: Answers, jax: Answers, oracle: Answers
 ) -> Results:  # fmt: skip
-    budgets = subject.budgets(evaluation, size)
+    budgets, limit_of = subject.budgets(evaluation, size), subject.limit_of
     return _each(
         evaluation,
-        lambda probe: rules.judge(own.get(probe, {}), jax[probe], oracle[probe], budgets[probe], subject.limit),
+        lambda probe: rules.judge(own.get(probe, {}), jax[probe], oracle[probe], budgets[probe], limit_of(probe)),
     )
 
 

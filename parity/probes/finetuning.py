@@ -89,7 +89,8 @@ def _handover_loss(subject: Subject, after: Finetuned) -> LeafResult:
     size, reference = subject.dataset.test.size, subject.reference
     jax, oracle = (subject.kept(name, "evaluate", size)["eval_loss"] for name in (reference.jax, reference.oracle))
     budgets = subject.budgets("evaluate", size)["eval_loss"]
-    [result] = rules.judge({"loss": np.float32(after.eval_loss[0])[()]}, jax, oracle, budgets, subject.limit)
+    own = {"loss": np.float32(after.eval_loss[0])[()]}
+    [result] = rules.judge(own, jax, oracle, budgets, subject.limit_of("eval_loss"))
     return rules.renamed(result, "handover_loss")
 
 

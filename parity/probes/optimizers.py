@@ -134,13 +134,13 @@ class Optimizers:
         cold = TrainState(state, moments, np.int32(0)).map(np.asarray)
         compiled = CompiledStep(step, cold, batches[0])
         warm_up = itertools.islice(itertools.cycle(batches), WARM_UP)
-        [*_, (_, warm)] = ReferenceTrajectory(compiled, cold, subject.limit).jax_alone(warm_up)
+        [*_, (_, warm)] = ReferenceTrajectory(compiled, cold, subject.limit_of("optimizers")).jax_alone(warm_up)
         begin = TrainState(state, *warm.map(np.asarray)[1:])
         artifact = subject.bundle / "saved_model"  # before the remedy is read: the export decides whether one is needed
         readable_by = subject.remedy.requirement if subject.remedy else None
         folder = Path(self._temporary.name) / variant
         handover = hand_over(case, begin, pipeline, folder, artifact, readable_by)
-        reference = ReferenceTrajectory(compiled, begin, subject.limit)
+        reference = ReferenceTrajectory(compiled, begin, subject.limit_of("optimizers"))
         trainings = {method: resume(method, handover) for method in _methods(variant)}
         return compare(reference, trainings, batches)
 

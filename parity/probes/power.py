@@ -88,7 +88,7 @@ class PowerStudy:
         def smallest(probe: str) -> float:
             scores = (rules.score(distance(moved[probe][x], oracle[probe][x]), b) for x, b in budgets[probe].items())
             response = max(scores, default=0.0)
-            return PROBED_WITH * self._subject.limit / response if response else math.inf
+            return PROBED_WITH * self._subject.limit_of(probe) / response if response else math.inf
 
         found = ByProbe[float](failed=budgets.failed)
         for probe in budgets:

@@ -9,18 +9,17 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from parity import records
 from parity.core.errors import NotComparableError, RecordError
 from parity.core.storage import write_atomically
-from parity.records import PASS
+from parity.records import PASS, published
 from parity.records.numbers import rows_text, short
 
-SCHEMA = 1
-DATA = "false-alarms.json"
+DATA = published.FALSE_ALARMS
 MARGIN = 1.25
 """How far above the highest sound score the limit must stay: another machine's kernels add in another order."""
 BINS_PER_DOUBLING = 2
@@ -57,46 +56,65 @@ def read(folder: Path) -> dict[str, Row]:
     return found
 
 
-def join(studies: dict[str, Row], limit: float) -> Row:
+def limits_for(scores: Iterable[Row]) -> dict[str, float]:
+    """Return the limit of each probe that follows from rows with the highest score of a probe.
+
+    A probe that is exact has none.
+    """
+    highest: dict[str, float] = {}
+    for row in scores:
+        highest[row["probe"]] = max(row["highest"], highest.get(row["probe"], 0.0))
+    return {probe: limit_for(score) for probe, score in sorted(highest.items()) if score}
+
+
+def join(studies: dict[str, Row], limits: Mapping[str, float]) -> Row:
     """Return the study of all pairs as JSON data.
 
     Args:
         studies: by cell, what was measured; see `read`.
-        limit: the limit that the project uses.
+        limits: the limits that the project uses, by probe.
 
     Raises:
         NotComparableError: there is no score to take a limit from.
     """
     checks = [{"cell": cell, **row} for cell, study in studies.items() for row in study["checks"]]
     scored = [row for row in checks if row["score"] is not None and math.isfinite(row["score"])]
-    powers = list(_by_weight([row for study in studies.values() for row in study["powers"]], limit))
+    powers = list(_by_weight([row for study in studies.values() for row in study["powers"]], limits))
     if not any(row["score"] for row in scored):
         raise NotComparableError(
             "no check has a finite score over 0, and no limit follows. Measure: parity study false-alarms."
         )
     highest = max(scored, key=lambda row: row["score"])
-    alarms = [row for row in checks if row["status"] != PASS or not (row["score"] or 0.0) <= limit]
+    alarms = [row for row in checks if row["status"] != PASS or not (row["score"] or 0.0) <= _limit(row, limits)]
+    scores = list(_by_probe(scored))
     return {
-        "schema": SCHEMA,
+        "schema": published.SCHEMAS[DATA],
         "case": "reference",
-        "limit": limit,
+        "limits": dict(limits),
         "margin": MARGIN,
-        "follows": limit_for(highest["score"]),
+        "follow": limits_for(scores),
         "checks": len(checks),
         "false_alarms": [_place(row) for row in alarms],
         "kinks": [_place(row) for row in checks if row.get("kink")],
         "highest": _place(highest),
         "held_out": _held_out(scored),
         "pairs": [_pair(cell, study, checks) for cell, study in studies.items()],
-        "scores": list(_by_probe(scored)),
+        "scores": scores,
         "histogram": _histogram(scored),
         "power": list(_powers(powers)),
         "weights": [{**row, "smallest_relative_error": short(row["smallest_relative_error"])} for row in powers],
     }
 
 
+def _limit(row: Row, limits: Mapping[str, float]) -> float:
+    return limits.get(row["probe"], 0.0)  # the rest is exact
+
+
 def _held_out(scored: list[Row]) -> Row:
-    """Return the limit that follows from even seeds alone, and how many other trainings would raise an alarm."""
+    """Return the limit that follows from even seeds alone, and how many other trainings would raise an alarm.
+
+    It is that of the highest score of all probes.
+    """
     known = limit_for(max(row["score"] for row in scored if row["seed"] % 2 == 0) or 1.0)
     others: dict[tuple[str, int], float] = {}
     for row in scored:
@@ -149,14 +167,14 @@ def _histogram(scored: Iterable[Row]) -> list[Row]:
     ]
 
 
-def _by_weight(rows: list[Row], limit: float) -> Iterator[Row]:
+def _by_weight(rows: list[Row], limits: Mapping[str, float]) -> Iterator[Row]:
     """Per probe, batch size and weight tensor the smallest error that is caught, the worst over pairs and trainings.
 
     An answer that moves linearly does so with the limit: measured at one limit, the error for another follows.
     """
     worst: dict[tuple[str, int, str], float] = {}
     for row in rows:
-        scale = 1.0 if row["probe"] in ("accuracy", "rng") else limit / row["limit"]
+        scale = limits[row["probe"]] / row["limit"] if row["probe"] in limits else 1.0
         key = (row["probe"], row["batch_size"], row["weight"])
         worst[key] = max(row["smallest_relative_error"] * scale, worst.get(key, 0.0))
     for (probe, size, weight), error in sorted(worst.items()):
@@ -184,9 +202,10 @@ def write(study: Row, folder: Path) -> Path:
 def sentence(study: Row) -> str:
     """Return what the study says, in one sentence."""
     trainings = sum(pair["trainings"] for pair in study["pairs"])
-    alarms = len(study["false_alarms"])
+    alarms, highest = len(study["false_alarms"]), study["highest"]
     return (
         f"{alarms:,} false alarms in {study['checks']:,} checks of {trainings:,} trainings over {len(study['pairs'])} "
-        f"pairs that agree; the highest sound score is {study['highest']['score']:.3g}, the limit {study['limit']:g}. "
-        f"{len(study['kinks']):,} of the checks passed at a kink, where a gradient jumps."
+        f"pairs that agree; the highest sound score is {highest['score']:.3g}, of "
+        f"{study['limits'][highest['probe']]:g} allowed. {len(study['kinks']):,} of the checks passed at a kink, "
+        "where a gradient jumps."
     )

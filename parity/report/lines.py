@@ -97,5 +97,7 @@ def histogram(bars: list[dict[str, Any]], limit: float) -> Figure:
     highest = {side: max((b["up_to"] for b in bars if b["series"] == side), default=0.0) for side in sides}
     listed = ", ".join(f"{side} {number(score)}" for side, score in highest.items())
     rows = [(bar["series"], number(bar["up_to"]), f"{bar['checks']:,}") for bar in bars]
-    caption = f"The highest score of each side, without a fault, is at most: {listed}; the limit is {exact(limit)}."
+    caption = (
+        f"The highest score of each side, without a fault, is at most: {listed}; the largest limit: {exact(limit)}."
+    )
     return charts.figure("Every score of the study", caption, spec, ("side", "score up to", "checks"), rows)

@@ -12,7 +12,7 @@ from parity.core.errors import RuntimeFailureError
 from parity.core.ledger import FRAMEWORKS
 from parity.records import BudgetRecord
 from parity.runtimes import registry
-from parity.runtimes.base import CALLS, EVALUATION_OF, FIRST_CPU, ORACLE, REFERENCE, Answers, with_derived
+from parity.runtimes.base import CALLS, EVALUATION_OF, EVALUATIONS, FIRST_CPU, ORACLE, REFERENCE, Answers, with_derived
 from parity.runtimes.by_probe import ByProbe
 from parity.runtimes.precision import SINGLE
 
@@ -42,7 +42,7 @@ class ReferenceAnswers:
         self._answers: dict[tuple[str, str, int, str], ByProbe[Answer]] = {}
         self._budgets: dict[tuple[str, int], Budgets] = {}
         self._rounding_budgets: dict[tuple[str, int], Budgets] = {}
-        self._beyond_kinks: dict[tuple[str, int, float], list[tuple[int, float]]] = {}
+        self._beyond_kinks: dict[tuple[str, int], list[tuple[int, float]]] = {}
         self._no_oracle: dict[tuple[str, int, str], RuntimeFailureError] = {}
 
     def without(self, runtimes: Collection[str], subject: Subject) -> ReferenceAnswers:
@@ -194,7 +194,7 @@ class ReferenceAnswers:
         """Yield the oracle's answers to batches and states a few ulp away that lie beyond a kink; mostly none."""
         if not self._with_kinks or not self._has_oracle(evaluation, size):
             return  # what stands in for the oracle answers about one state only
-        key = (evaluation, self._subject.batch(size).size, self._subject.limit)
+        key = (evaluation, self._subject.batch(size).size)
         if key not in self._beyond_kinks:
             self._beyond_kinks[key] = sorted(self._places_beyond_kinks(evaluation, size))
         for member, times in self._beyond_kinks[key]:
@@ -213,8 +213,11 @@ class ReferenceAnswers:
         if not self._subject.dtypes <= SINGLE:
             yield from self._rounded(evaluation, self._subject.batch(size), range(ties.ROUNDINGS))
         elif self._has_oracle(evaluation, size):
-            for member, times in itertools.product(range(rules.MEMBERS), ties.rays(self._subject.limit)):
+            for member, times in itertools.product(range(rules.MEMBERS), ties.rays(self._limit_of(evaluation))):
                 yield self._farther(evaluation, size, member, times)
+
+    def _limit_of(self, evaluation: str) -> float:
+        return max(map(self._subject.limit_of, EVALUATIONS[evaluation]))
 
     def _places_beyond_kinks(self, evaluation: str, size: int) -> Iterator[tuple[int, float]]:
         """Yield the seed of a member of the ensemble and how many times as far it lies, wherever gradients jump."""
@@ -224,7 +227,7 @@ class ReferenceAnswers:
         for member, ray in itertools.product(range(rules.MEMBERS), kinks.RAYS):
             for times in ray:
                 far = self._farther(evaluation, size, member, times)
-                if not kinks.jumped(far, oracle, budgets, self._subject.limit):
+                if not kinks.jumped(far, oracle, budgets, self._subject.limit_of):
                     break
                 yield member, times
 
@@ -247,7 +250,7 @@ class ReferenceAnswers:
 
         scores = self.answers(self.oracle, "predict", size)["predict"]
         budgets = self.budgets("predict", size)["predict"]
-        limit, rows = self._subject.limit, self._subject.batch(size).size
+        limit, rows = self._subject.limit_of("predict"), self._subject.batch(size).size
         found = [leaf for leaf in budgets if scores[leaf].shape[:1] == (rows,)]  # a table has no examples
         return max((rules.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in found), default=0)
 

@@ -94,12 +94,12 @@ class Subject:
         self._dtypes: frozenset[str] | None = None
         self.reference = ReferenceAnswers(self)
 
-    @property
-    def limit(self) -> float:
-        """The largest score that passes."""
+    def limit_of(self, probe: str) -> float:
+        """Return the largest score of a probe that passes; one that is derived from predictions has their limit."""
         from parity.scoring import rules
 
-        return rules.limit_of(self.case.limit.score if self.case.limit else None)
+        own = self.case.limit.score if self.case.limit else None
+        return rules.limit_of(own, probe if probe in rules.LIMITS else EVALUATION_OF.get(probe, probe))
 
     @property
     def dtypes(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ and of 9.8 on the far side (`reports/false-alarms.json`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -67,21 +67,28 @@ def farther(tree: Any, moved: Any, times: float) -> Any:
 
 
 def beyond(
-    oracle: Answers, around: Iterable[Answers], budgets: Mapping[str, Mapping[str, Budget]], limit: float
+    oracle: Answers,
+    around: Iterable[Answers],
+    budgets: Mapping[str, Mapping[str, Budget]],
+    limit_of: Callable[[str], float],
 ) -> Iterator[Answers]:
     """Return those of the oracle's answers `around` an input whose gradients jump; see `jumped`."""
-    return (answers for answers in around if jumped(answers, oracle, budgets, limit))
+    return (answers for answers in around if jumped(answers, oracle, budgets, limit_of))
 
 
-def jumped(answers: Answers, oracle: Answers, budgets: Mapping[str, Mapping[str, Budget]], limit: float) -> bool:
-    """Return whether gradients differ from the oracle's by more than `JUMP` and the limit."""
-    scores = (
-        rules.score(distance(answers[probe][leaf], oracle[probe][leaf]), budget)
+def jumped(
+    answers: Answers,
+    oracle: Answers,
+    budgets: Mapping[str, Mapping[str, Budget]],
+    limit_of: Callable[[str], float],
+) -> bool:
+    """Return whether gradients differ from the oracle's by more than `JUMP` and the limit of their probe."""
+    return any(
+        rules.score(distance(answers[probe][leaf], oracle[probe][leaf]), budget) > max(limit_of(probe), JUMP)
         for probe, by_leaf in budgets.items()
         if probe.endswith(GRADIENT)
         for leaf, budget in by_leaf.items()
     )
-    return any(score > max(limit, JUMP) for score in scores)
 
 
 def explained(again: Results, first: Results) -> Results | None:

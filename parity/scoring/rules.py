@@ -19,12 +19,18 @@ from parity.core.arrays import Answer, Array
 from parity.records import Worst
 from parity.scoring.compare import Distance, compare, distance, fraction_digits, is_float, pattern, widen
 
-LIMIT = 128.0
-"""The score at or under which a check passes, for the whole project.
+LIMITS = {
+    "predict": 4.0, "eval_loss": 8.0, "train_loss": 8.0, "batch_stats": 32.0, "train_gradient": 64.0,
+    "eval_gradient": 128.0,
+}  # fmt: skip
+"""The score at or under which a check of a probe passes.
 
-It follows from `reports/false-alarms.json`, by `false_alarms.limit_for`: twenty trainings under each of ten pairs, made
-by `tox run-parallel -m false-alarms`. What it still catches stands there as well, and in `reports/faults.json`.
+Each follows from the highest sound score of its probe in `reports/false-alarms.json`, by `false_alarms.limit_for`:
+twenty trainings under each of ten pairs, made by `tox run-parallel -m false-alarms`. What they still catch stands there
+as well, and in `reports/faults.json`.
 """
+LIMIT = max(LIMITS.values())
+"""The limit of what has none of its own, such as a trajectory, in which gradients and statistics are among the rest."""
 
 ROUNDING_LIMIT = 4.0
 """The score at or under which a check passes where budgets come from rounding every result, in bfloat16 for example.
@@ -303,9 +309,9 @@ def about(result: LeafResult, runtime: str) -> LeafResult:
     return replace(result, message=result.message and result.message.replace("TensorFlow moved", f"{runtime} moved"))
 
 
-def limit_of(own: float | None) -> float:
-    """Return the limit of a case: its own, else the project's. The one place that decides it."""
-    return LIMIT if own is None else own
+def limit_of(own: float | None, probe: str = "") -> float:
+    """Return the limit of a probe: the case's own, else the project's. The one place that decides it."""
+    return LIMITS.get(probe, LIMIT) if own is None else own
 
 
 BOTH, JAX_MOVED, NEITHER = "both moved", "JAX moved", "neither moved"

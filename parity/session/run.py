@@ -220,10 +220,10 @@ class RunSession:
             return self.record.checks(item, results, item.batch_size, self.repeat(item), remedy, LIMIT)
         subject, size = self.subject(item.case), self.size(item)
         self._record_budgets(item, subject, size)
-        reason = subject.case.limit.reason if subject.case.limit else None
+        limit, reason = subject.limit_of(item.probe), subject.case.limit.reason if subject.case.limit else None
         if item.tf_device == NO_DEVICE:
             results = [rules.about(result, item.runtime) for result in results]
-        return self.record.checks(item, results, size, self.repeat(item), subject.remedy, subject.limit, reason)
+        return self.record.checks(item, results, size, self.repeat(item), subject.remedy, limit, reason)
 
     def _require_once(self, item: PlanItem, results: Iterable[LeafResult]) -> None:
         """Refuse results that would give a leaf of an item two checks: the gate compares by item and leaf."""

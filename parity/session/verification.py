@@ -186,7 +186,7 @@ def _check_evaluation(
         return
     for item in items:
         results = _score(bundle, item.probe, size, answers.get(item.probe, {}))
-        record.checks(item, results, size, "", remedy, bundle.limit, bundle.signature.limit_reason)
+        record.checks(item, results, size, "", remedy, bundle.limit_of(item.probe), bundle.signature.limit_reason)
 
 
 def _item(bundle: Bundle, probe: str, size: int) -> PlanItem:
@@ -199,13 +199,14 @@ def _item(bundle: Bundle, probe: str, size: int) -> PlanItem:
 
 def _score(bundle: Bundle, probe: str, size: int, answer: Answer) -> list[LeafResult]:
     jax, oracle = bundle.answer("answers", probe, size), bundle.answer("oracle", probe, size)
-    limit = bundle.limit
+    limit = bundle.limit_of(probe)
     if probe == rules.ACCURACY:
         if not bundle.has_answer("oracle", "predict", size):
             return [LeafResult(probe, records.ERROR, message=NO_MARGINS)]
         scores, budgets = bundle.answer("oracle", "predict", size), bundle.budget("predict", size)
-        leaves = [leaf for leaf in budgets if scores[leaf].shape[:1] == (size,)]  # a table has no examples
-        ambiguous = max((rules.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in leaves), default=0)
+        leaves, most = [x for x in budgets if scores[x].shape[:1] == (size,)], bundle.limit_of("predict")
+        # A table has no examples.
+        ambiguous = max((rules.ambiguous_rows(scores[leaf], budgets[leaf], most) for leaf in leaves), default=0)
         return [rules.judge_accuracy(answer, jax, oracle, size, ambiguous)]
     results = rules.judge(answer, jax, oracle, bundle.budget(probe, size), limit)
     return [_with_jax(result, limit) for result in results]

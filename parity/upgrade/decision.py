@@ -25,7 +25,7 @@ from parity.upgrade.runner import CellRecord, CellRunner, choose_python
 
 @dataclass(frozen=True)
 class Proof:
-    """The remedy of the new pair, and the checks that ran with it: their number, worst score and its limit."""
+    """The remedy of the new pair, and the checks that ran with it: their number, and the score nearest its limit."""
 
     requirement: str
     checks: int
@@ -173,7 +173,7 @@ def _proof(new: CellRecord | None) -> Proof | None:
     remedy = new.run.remedies[0]
     checks = [c for c in new.run.checks if c.case == remedy.case and c.tf_device != records.NO_DEVICE]
     failed = sum(c.status not in records.IN_ORDER for c in checks)
-    scores = [c.score for c in checks if c.score is not None]
-    limits = [c.limit for c in checks if c.limit is not None]
+    scored = [(float(c.score), float(c.limit)) for c in checks if c.score is not None and c.limit is not None]
+    worst, limit = max(scored, key=lambda pair: pair[0] / (pair[1] or 1.0), default=(None, None))
     count = sum(c.status == REMEDIED for c in checks) + failed
-    return Proof(remedy.requirement, count, failed, max(scores, default=None), max(limits, default=None))
+    return Proof(remedy.requirement, count, failed, worst, limit)

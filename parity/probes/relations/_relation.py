@@ -98,9 +98,14 @@ class Layout:
 def alike(
     subject: Subject, size: int, name: str, found: Answer, expected: Answer, other: str, probe: str = PREDICT
 ) -> list[LeafResult]:
-    """Return results that hold the distance of two answers against the budgets of the whole batch."""
+    """Return results that hold the distance of two answers against the budgets of the whole batch.
+
+    The limit is twice that of the probe, since two answers that pass may lie on either side of the oracle, and at most
+    the largest of all.
+    """
     budgets = subject.budgets(EVALUATION_OF[probe], size)[probe]
-    return prefixed(name, rules.judge_alike(found, expected, budgets, subject.limit, other))
+    limit = min(2 * subject.limit_of(probe), max(rules.LIMIT, subject.limit_of(probe)))
+    return prefixed(name, rules.judge_alike(found, expected, budgets, limit, other))
 
 
 def prefixed(name: str, results: Iterable[LeafResult]) -> list[LeafResult]:

@@ -72,7 +72,7 @@ def _compared(setting: Setting, answers: Answers, values: Values, what: str) -> 
     against_moved = setting.results(subject.with_runtimes({name: candidate, **everywhere}))
     floats = setting.budgets()  # integers have no score between right and wrong
     score = max((r.score for r in against_trained if r.score is not None and r.leaf in floats), default=0.0)
-    expected = LIMITS * subject.limit
+    expected = LIMITS * subject.limit_of(setting.probe)
     if all(r.status in IN_ORDER for r in against_trained):
         return f"{what} is not seen, it scores {score:.3g}"
     if not expected / FACTOR <= score <= expected * FACTOR:

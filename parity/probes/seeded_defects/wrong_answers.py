@@ -89,7 +89,7 @@ leaf, because another may have equal rows."""
 def _overlooked(name: str) -> Callable[[Setting], str | None]:
     def overlooked(setting: Setting) -> str | None:
         right, subject, runtime = setting.answers(), setting.subject, setting.place.runtime
-        wrong = CHANGES[name](right[setting.probe], setting.budgets(), subject.limit)
+        wrong = CHANGES[name](right[setting.probe], setting.budgets(), subject.limit_of(setting.probe))
         changed = [leaf for leaf, array in right[setting.probe].items() if not _same(array, wrong.get(leaf))]
         if not changed:
             return NOTHING

@@ -82,7 +82,7 @@ def _study(study: dict[str, Any]) -> dict[str, Any]:
         "sentence": false_alarms.sentence(study),
         "sizes": sorted({size for by_size in scored.values() for size in by_size}),
         "probes": scored,
-        "figure": lines.histogram(_bars(study), study["limit"]),
+        "figure": lines.histogram(_bars(study), max(study["limits"].values())),
     }
 
 

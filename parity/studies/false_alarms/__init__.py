@@ -95,9 +95,9 @@ def join_measurements(arguments: Namespace) -> int:
         NotComparableError: there is none.
     """
     from parity.records import false_alarms
-    from parity.scoring.rules import LIMIT
+    from parity.scoring.rules import LIMITS
 
-    study = false_alarms.join(false_alarms.read(arguments.studies), LIMIT)
+    study = false_alarms.join(false_alarms.read(arguments.studies), LIMITS)
     path = false_alarms.write(study, output_folder(arguments.out))
     print(textwrap.fill(false_alarms.sentence(study), 80))
     for alarm in study["false_alarms"]:
@@ -105,7 +105,7 @@ def join_measurements(arguments: Namespace) -> int:
     few = len(study["pairs"]) < PAIRS or any(pair["trainings"] < TRAININGS for pair in study["pairs"])
     if few:
         print(f"Expected at least {PAIRS} pairs with {TRAININGS} trainings each; found {len(study['pairs'])} pairs.")
-    if study["follows"] != LIMIT:
-        print(f"The limit that follows is {study['follows']:g}, and rules.LIMIT is {LIMIT:g}.")
+    if study["follow"] != LIMITS:
+        print(f"The limits that follow are {study['follow']}, and rules.LIMITS is {LIMITS}.")
     print(f"Study: {path}")
-    return 1 if few or study["false_alarms"] or study["follows"] != LIMIT else 0
+    return 1 if few or study["false_alarms"] or study["follow"] != LIMITS else 0

@@ -108,7 +108,7 @@ def powers(subject: Subject, seed: int) -> Iterator[dict[str, Any]]:
     for probe in subject.case.probes:
         for size in SIZES:
             for found in study.of(probe, size):
-                yield {**msgspec.structs.asdict(found), "seed": seed, "limit": subject.limit}
+                yield {**msgspec.structs.asdict(found), "seed": seed, "limit": subject.limit_of(probe)}
 
 
 def main(out: Path, seeds: int) -> None:

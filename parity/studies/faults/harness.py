@@ -152,7 +152,7 @@ def _cached(unchanged: Any) -> Any:
 
 @contextmanager
 def _limitless(bench: Bench) -> Iterator[None]:
-    with mock.patch.object(Subject, "limit", float("inf")):
+    with mock.patch.object(Subject, "limit_of", return_value=float("inf")):
         yield
 
 
@@ -244,7 +244,7 @@ FAULTS = grouped(
         _dropping((JaxFloat64, "compute_at", _in_float32), (JaxFloat64, "compute", _own_state_in_float32)),
         ALL, SIZES,
     ),
-    Fault("an infinite limit", "Subject.limit", _limitless, (*ALL, "power"), SIZES),
+    Fault("an infinite limit", "Subject.limit_of", _limitless, (*ALL, "power"), SIZES),
     Fault(
         "budgets a million times too large", "Ensemble._budget", _dropping((Ensemble, "_budget", _inflated)),
         (*ALL, "power"), SIZES,

@@ -25,7 +25,6 @@ from parity.scoring.oracle import BIAS_LIMIT
 from parity.studies.faults import GROUPS, HARNESS, Fault
 from parity.studies.faults.bench import Bench
 
-SCHEMA = 1
 FILE = "faults.json"
 CAUGHT, BELOW_POWER, NOT_CAUGHT = "caught", "below power", "not caught"
 
@@ -203,7 +202,12 @@ def sentence(outcomes: list[Outcome]) -> str:
 def write(folder: Path, outcomes: list[Outcome], facts: dict[str, Any]) -> Path:
     """Write the outcomes, sorted, with the facts that they hold for; the same on every run of one machine."""
     rows = [asdict(outcome) for outcome in sorted(outcomes, key=lambda o: (GROUPS.index(o.group), o.fault))]
-    document = {"schema": SCHEMA, **facts, "counts": counts(outcomes), "faults": rows}
+    document = {
+        "schema": publications.SCHEMAS[publications.FAULTS],
+        **facts,
+        "counts": counts(outcomes),
+        "faults": rows,
+    }
     path = storage.output_folder(folder) / FILE
     text = json.dumps(records.encode(document), indent=1, allow_nan=False, ensure_ascii=False)
     storage.write_atomically(path, text + "\n")

@@ -54,7 +54,7 @@ def run(faults: Sequence[Fault], quick: bool) -> tuple[list[Outcome], dict[str, 
     return outcomes, {
         "case": CASE,
         "batch_sizes": list(SIZES),
-        "limit": subject.limit,
+        "limits": {probe: subject.limit_of(probe) for probe in subject.case.probes},
         "versions": {name: session.run.environment["versions"].get(name) for name in PACKAGES},
         "no_fault": {"checks": sound, "red": 0},
     }

@@ -287,6 +287,6 @@ def test_the_newest_of_them_is_read_here_and_its_record_says_what_it_is(tmp_path
 def test_a_bundle_from_before_is_judged_by_todays_limit_and_a_case_of_its_own_by_its_own():
     with bundles.opening(OURS / "jax0.9.2.tar.xz") as old:
         assert old.signature.limit != rules.LIMIT  # what it was when this was exported
-        assert old.limit == rules.LIMIT
+        assert old.limit_of("predict") == rules.LIMITS["predict"]
         own = dataclasses.replace(old.signature, limit=10.0, limit_reason="strict")
-        assert dataclasses.replace(old, signature=own).limit == 10.0
+        assert dataclasses.replace(old, signature=own).limit_of("predict") == 10.0

@@ -39,7 +39,8 @@ class InJax:
 @pytest.fixture(scope="module")
 def reference(tiny_subject):
     batch, begin = next(tiny_subject.pipeline.epoch(4)), TrainState.of(tiny_subject.trained)
-    return ReferenceTrajectory(CompiledStep(stepping(tiny.tiny, 5), begin, batch), begin, tiny_subject.limit)
+    step = CompiledStep(stepping(tiny.tiny, 5), begin, batch)
+    return ReferenceTrajectory(step, begin, tiny_subject.limit_of("trajectory"))
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +224,7 @@ def test_a_parameter_that_is_not_used_costs_one_compilation_and_no_alarm(tiny_su
     update = optimizer(tiny.tiny.training, 5)
     begin = TrainState(trained.state._replace(params=params), update.init(params), np.int32(0))
     step = CompiledStep(stepping(tiny.tiny, 5), begin, batches[0])
-    reference = ReferenceTrajectory(step, begin, tiny_subject.limit)
+    reference = ReferenceTrajectory(step, begin, tiny_subject.limit_of("trajectory"))
     [found] = follow(reference, batches[:3], unchanged=InJax(reference)).values()
     assert found.deviation is None
     assert found.worst["gradient/unused"].score == 0

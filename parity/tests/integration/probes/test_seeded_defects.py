@@ -166,7 +166,7 @@ def test_values_that_are_masked_or_clipped_are_overlooked(subject, monkeypatch, 
 
 
 def test_a_limit_that_no_score_exceeds_overlooks_a_moved_weight(subject, monkeypatch):
-    monkeypatch.setattr(Subject, "limit", float("inf"))
+    monkeypatch.setattr(Subject, "limit_of", lambda self, probe: float("inf"))
     monkeypatch.setitem(subject._resources, PowerStudy, PowerStudy(subject))
     pair = ("moved_weight", "tf_graph")
     assert set(blind(subject, [pair])) == {pair}

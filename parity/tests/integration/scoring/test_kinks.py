@@ -70,8 +70,8 @@ def test_both_sides_of_a_kink_pass_and_the_far_one_says_so(subject):
     assert min(noted) == 0
     assert max(noted) > 0
     far = both[int(np.argmax(noted))]
-    assert all(j.score < subject.limit for j in far)
-    assert all(j.jax_score < subject.limit for j in far)
+    assert all(j.score < subject.limit_of("eval_gradient") for j in far)
+    assert all(j.jax_score < subject.limit_of("eval_gradient") for j in far)
 
 
 def far_side(subject):

@@ -31,13 +31,13 @@ def measured(checks, powers=()):
 
 
 def joined(checks, powers=None, limit=64.0):
-    return false_alarms.join({CELL: measured(checks, powers or [power()])}, limit)
+    return false_alarms.join({CELL: measured(checks, powers or [power()])}, {"predict": limit})
 
 
 @pytest.mark.parametrize(("highest", "limit"), [(44.2, 64.0), (51.2, 64.0), (51.3, 128.0), (15.1, 32.0), (0.5, 1.0)])
 def test_the_limit_is_the_first_power_of_two_far_enough_above(highest, limit):
     assert false_alarms.limit_for(highest) == limit
-    assert joined([row(score=highest), row(score=0.1)])["follows"] == limit
+    assert joined([row(score=highest), row(score=0.1)])["follow"] == {"predict": limit}
 
 
 @pytest.mark.parametrize("alarm", [row(score=64.1), row(status="fail", score=None), row(status="missing", score=None)])
@@ -53,7 +53,7 @@ def test_every_alarm_is_counted_and_placed(alarm):
 def test_a_score_that_is_not_finite_is_an_alarm_and_moves_no_limit(score):
     found = joined([row(score=30.0), row(score=score, status="fail")])
     assert len(found["false_alarms"]) == 1
-    assert found["follows"] == 64.0
+    assert found["follow"] == {"predict": 64.0}
 
 
 def test_no_score_at_all_is_not_comparable():
@@ -107,16 +107,19 @@ def test_the_command_fails_on_an_alarm_and_where_another_limit_follows(tmp_path)
                 path.write_text(json.dumps(study))
         return samples.python("-m", "parity", "study", "false-alarms", "join", tmp_path, "--out", tmp_path / "out")
 
-    high = rules.LIMIT / false_alarms.MARGIN
-    assert outcome(row(score=high)).returncode == 0
-    assert outcome(row(score=high), row(status="fail", score=None)).returncode == 1
-    assert outcome(row(score=high), pairs=7).returncode == 1
-    assert outcome(row(score=high), trainings=19).returncode == 1
-    done = outcome(row(score=high / 4))
-    assert done.returncode == 1
-    assert "The limit that follows is" in done.stdout
-    written = json.loads((tmp_path / "out" / "false-alarms.json").read_text())
-    assert written["limit"] == rules.LIMIT
+    high = [row(probe=probe, score=limit / false_alarms.MARGIN) for probe, limit in rules.LIMITS.items()]
+    assert outcome(*high).returncode == 0
+    assert outcome(*high, row(status="fail", score=None)).returncode == 1
+    assert outcome(*high, pairs=7).returncode == 1
+    assert outcome(*high, trainings=19).returncode == 1
+    for probe in rules.LIMITS:
+        low = [{**found, "score": found["score"] / 4} if found["probe"] == probe else found for found in high]
+        done = outcome(*low)
+        assert done.returncode == 1
+        assert "The limits that follow are" in done.stdout
+        written = json.loads((tmp_path / "out" / "false-alarms.json").read_text())
+        assert written["limits"] == rules.LIMITS
+        assert written["follow"] == {**rules.LIMITS, probe: rules.LIMITS[probe] / 4}
 
 
 def highest(subject):
