@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,12 +23,14 @@ from parity.handover.trunk import save
 from parity.records import ERROR
 from parity.scoring import arithmetic, kinks, rules
 from parity.scoring.perturbation import perturb
+from parity.scoring.rounding import with_rounding
 from parity.scoring.rules import Budget, Ensemble, LeafResult
 
 if TYPE_CHECKING:
     from parity.runtimes.subject import Subject
 
 STEPS = 3
+SOURCE = f"{rules.MEMBERS} float32 trainings, every result off by up to 1 ulp, sums by more; see docs/scoring.md"
 BATCH_SIZE = 32
 """At most: how often an activation lies within rounding of a kink grows with it."""
 
@@ -87,11 +90,22 @@ class Fusion:
 
     @cached_property
     def budgets(self) -> dict[str, Budget]:
-        """By leaf, from the ensemble."""
+        """By leaf, from trainings with every rounded result off at random."""
+        data, labels = self.batches[0].data, self.batches[0].labels
+        step = with_rounding(self.trunk.step, self._begin, data, labels)
+        predict = with_rounding(self.trunk.predict, self._begin, data)
         ensemble = Ensemble(self.oracle)
         for member in range(rules.MEMBERS):
-            ensemble.add(self._in_jax(*self._perturbed(member)))
-        return ensemble.budgets(f"{rules.MEMBERS} float32 trainings; inputs and parameters perturbed by up to 1 ulp")
+            seeds = itertools.count(member * (STEPS + 1))
+            ensemble.add(
+                trajectory(
+                    lambda *values, seeds=seeds: step(next(seeds), *values),
+                    lambda *values, seeds=seeds: predict(next(seeds), *values),
+                    self._begin,
+                    self.batches,
+                )
+            )
+        return ensemble.budgets(SOURCE)
 
     @cached_property
     def _compiled(self) -> tuple[Callable[..., Any], Callable[..., Any]]:

@@ -1,8 +1,7 @@
 """The reference trajectory: training that stays in JAX, in float32, in float64, and as an ensemble of float32 members.
 
-A member starts with every parameter, statistic and moment off by up to one ulp, and sees its batches perturbed so too.
-The distance of the members from the float64 oracle after a step is the budget of that step: where training is chaotic,
-budgets grow as it does.
+The members round every result at random; see `parity.scoring.rounding`. Their distance from the float64 oracle after a
+step is the budget of that step: where training is chaotic, budgets grow as it does.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from parity.scoring.perturbation import perturb
 from parity.scoring.rounding import with_rounding
 from parity.scoring.rules import Budget, Ensemble
 
-SOURCE = f"{rules.MEMBERS} float32 trainings, started with everything perturbed by up to 1 ulp"
+SOURCE = f"{rules.MEMBERS} float32 trainings, every result off by up to 1 ulp, sums by more; see docs/scoring.md"
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class CompiledStep:
 
     @cached_property
     def rounded(self) -> Callable[..., Any]:
-        """The step with every rounded result off by up to one ulp; takes a seed before the other arguments."""
+        """The step with every rounded result off at random; takes a seed before the other arguments."""
         return with_rounding(self._step, *self._example)
 
 
@@ -86,7 +85,7 @@ class ReferenceTrajectory:
         self.step, self.begin, self.limit = step, begin, limit
         self._storage = jax.tree_util.tree_map(lambda leaf: leaf.dtype, begin.state.params)
         self._jax = self._oracle = begin
-        self._members = [self._begun(member) for member in range(rules.MEMBERS)]
+        self._members = [begin] * rules.MEMBERS
         self._before: TrainState
         self._taken: list[Batch] = []
 
@@ -113,8 +112,6 @@ class ReferenceTrajectory:
         for member in range(rules.MEMBERS):
             ensemble.add(_before_rounding(self._member(member, batch), wide, halves))
         budgets = ensemble.budgets(SOURCE)
-        if exact := [leaf for leaf, budget in budgets.items() if not budget.max]:
-            budgets |= self._by_rounding(wide, batch, exact)
         self._oracle, self._jax = self._stored(TrainState.after(oracle)), TrainState.after(result)
         budgets |= _of_squares(wide, budgets, self.limit)
         return ExpectedStep(int(own[STEP]), wide, own, budgets, halves)
@@ -136,27 +133,16 @@ class ReferenceTrajectory:
         self._members[member] = TrainState.after(result)
         return answer(result)
 
-    def _begun(self, member: int) -> TrainState:
-        return _perturbed(self.begin, np.random.default_rng(member))
-
     def _member_step(self, member: int, train_state: TrainState, batch: Batch) -> dict[str, Any]:
-        rng = np.random.default_rng((member, int(train_state.step)))
-        return self.jax_step(train_state, batch.map(lambda array: perturb(array, rng)))
+        seed = member + rules.MEMBERS * int(train_state.step)
+        return self.step.rounded(seed, *train_state, batch.data, batch.labels)  # type: ignore[no-any-return]
 
     def _member_before(self, member: int) -> TrainState:
         """Return where a member was before the last step; its steps are taken again, so that no state is kept."""
-        train_state = self._begun(member)
+        train_state = self.begin
         for batch in self._taken[:-1]:
             train_state = TrainState.after(self._member_step(member, train_state, batch))
         return train_state
-
-    def _by_rounding(self, oracle: Answer, batch: Batch, leaves: list[str]) -> dict[str, Budget]:
-        """Return budgets from rounding at random, for leaves where perturbed members cancel exactly."""
-        ensemble = Ensemble(oracle)
-        for seed in range(rules.MEMBERS):
-            ensemble.add(answer(self.step.rounded(seed, *self._jax, batch.data, batch.labels)))
-        found = ensemble.budgets("one step with every rounded result perturbed by up to 1 ulp")
-        return {leaf: found[leaf] for leaf in leaves}
 
     def power(self, expected: ExpectedStep) -> dict[str, float]:
         """Return, by weight tensor, the smallest relative error before the last step that any stage of it would catch.
@@ -180,7 +166,10 @@ class ReferenceTrajectory:
     def beyond_kinks(self, expected: ExpectedStep) -> Iterator[Answer]:
         """Yield the oracle's answers to the last step from states a few ulp away, beyond a kink; mostly none."""
         centre, batch = self._before.map(np.asarray), self._taken[-1]
-        members = (self._member_before(member).map(np.asarray) for member in range(rules.MEMBERS))
+        members = (
+            _perturbed(self._member_before(member), np.random.default_rng(member)).map(np.asarray)
+            for member in range(rules.MEMBERS)
+        )
         around = (
             {GRADIENT: answer(self._oracle_step(kinks.farther(centre, member, times), batch))}
             for member in members

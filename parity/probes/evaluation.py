@@ -99,7 +99,6 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
                 oracle[probe],
                 budgets.get(probe, {}),
                 lambda: reference.rounded(evaluation, size)[probe],
-                lambda: reference.rounding_budgets(evaluation, size)[probe],
             ),
         )
         return _all_without_ties(subject, evaluation, size, judged, own, jax)

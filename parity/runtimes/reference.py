@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from parity.runtimes.subject import Subject
     from parity.scoring.rules import Budget, Ensemble
 
-EVERY_RESULT = "every result off by up to 1 ulp of its dtype, sums by that of the magnitudes that they add"
+EVERY_RESULT = "every result off by up to 1 ulp of its dtype, sums by more; see docs/scoring.md"
 ROUNDED = "rounded"
 """In place of a runtime: JAX's answers with every rounded result off."""
 Budgets = ByProbe[dict[str, "Budget"]]
@@ -41,7 +41,6 @@ class ReferenceAnswers:
         self._subject, self._with_kinks = subject, with_kinks
         self._answers: dict[tuple[str, str, int, str], ByProbe[Answer]] = {}
         self._budgets: dict[tuple[str, int], Budgets] = {}
-        self._rounding_budgets: dict[tuple[str, int], Budgets] = {}
         self._beyond_kinks: dict[tuple[str, int], list[tuple[int, float]]] = {}
         self._no_oracle: dict[tuple[str, int, str], RuntimeFailureError] = {}
 
@@ -50,7 +49,6 @@ class ReferenceAnswers:
         other = ReferenceAnswers(subject, self._with_kinks and self.oracle not in runtimes)
         other._answers = {key: found for key, found in self._answers.items() if key[0] not in runtimes}
         other._budgets, other._beyond_kinks = dict(self._budgets), self._beyond_kinks
-        other._rounding_budgets = dict(self._rounding_budgets)
         if self.oracle not in runtimes:
             other._no_oracle = dict(self._no_oracle)
         return other
@@ -97,45 +95,15 @@ class ReferenceAnswers:
             raise failed.with_traceback(None)
 
     def budgets(self, evaluation: str, size: int) -> Budgets:
-        """Return the budgets by probe and leaf, from an ensemble of evaluations with perturbed inputs.
-
-        Leaves in which no member differs from the oracle get the budget of an ensemble that rounds at random; so do all
-        leaves of a program that computes in another dtype than float32: there, roundings cost more, or less, than what
-        inputs are rounded by.
-        """
+        """Return the budgets by probe and leaf, from evaluations in JAX with every rounded result off at random."""
         from parity.scoring import rules
 
         batch = self._subject.batch(size)
         key = (evaluation, batch.size)
         if key not in self._budgets:
-            if not self._subject.dtypes <= SINGLE:
-                budgets = self.rounding_budgets(evaluation, size)
-            else:
-                oracle = self.answers(self.oracle, evaluation, batch.size)
-                perturbed = (self.member(evaluation, batch, seed) for seed in range(rules.MEMBERS))
-                budgets = _budgets(oracle, perturbed, "inputs and parameters perturbed by up to 1 ulp")
-                if any(not b.max for by_leaf in budgets.values() for b in by_leaf.values()):
-                    rounding = self.rounding_budgets(evaluation, size)
-                    for probe in list(budgets):
-                        budgets.make(probe, partial(_filled, budgets, rounding))
-            self._budgets[key] = budgets
-        return self._budgets[key]
-
-    def rounding_budgets(self, evaluation: str, size: int) -> Budgets:
-        """Return the budgets by probe and leaf, from an ensemble of evaluations with every rounded result off."""
-        from parity.scoring import rules
-
-        batch = self._subject.batch(size)
-        key = (evaluation, batch.size)
-        if key not in self._rounding_budgets:
-            members = self._rounded(evaluation, batch, range(rules.MEMBERS))
             oracle = self.answers(self.oracle, evaluation, batch.size)
-            self._rounding_budgets[key] = _budgets(oracle, members, EVERY_RESULT)
-        return self._rounding_budgets[key]
-
-    def member(self, evaluation: str, batch: Batch, seed: int) -> Answers:
-        """Return JAX's answers with every float parameter, statistic and input off by at most one ulp."""
-        return self.at(self.jax, self._perturbed_state(seed), evaluation, _perturbed_batch(batch, seed))
+            self._budgets[key] = _budgets(oracle, self._rounded(evaluation, batch, range(rules.MEMBERS)))
+        return self._budgets[key]
 
     def _perturbed_state(self, seed: int) -> State:
         import jax
@@ -148,12 +116,16 @@ class ReferenceAnswers:
         params, other = jax.tree_util.tree_map(lambda a: perturb(a, rng), (state.params, state.other))
         return State(params, other, state.rng)
 
+    def member(self, evaluation: str, batch: Batch, seed: int) -> Answers:
+        """Return JAX's answers with every rounded result off at random."""
+        [found] = self._rounded(evaluation, batch, range(seed, seed + 1))
+        return found
+
     def rounded(self, evaluation: str, size: int) -> Answers:
         """Return JAX's answers with every rounded result off by up to one ulp; what nothing rounds is as it was."""
         key = (ROUNDED, evaluation, self._subject.batch(size).size, FIRST_CPU)
         if key not in self._answers:
-            [found] = self._rounded(evaluation, self._subject.batch(size), range(1))
-            self._answers[key] = ByProbe(found)
+            self._answers[key] = ByProbe(self.member(evaluation, self._subject.batch(size), 0))
         return self._answers[key]
 
     def _rounded(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[Answers]:
@@ -271,7 +243,7 @@ def _perturbed_batch(batch: Batch, seed: int) -> Batch:
     return batch.map(lambda array: perturb(array, rng))
 
 
-def _budgets(oracle: ByProbe[Answer], members: Iterable[Answers], perturbed: str) -> Budgets:
+def _budgets(oracle: ByProbe[Answer], members: Iterable[Answers]) -> Budgets:
     import jax
 
     from parity.scoring import rules
@@ -281,15 +253,10 @@ def _budgets(oracle: ByProbe[Answer], members: Iterable[Answers], perturbed: str
         for probe, ensemble in list(ensembles.items()):
             ensembles.make(probe, partial(_joined, ensemble, answers))
     source = (
-        f"{rules.MEMBERS} evaluations, jax {jax.__version__} on {FIRST_CPU}; {perturbed}, "
+        f"{rules.MEMBERS} evaluations, jax {jax.__version__} on {FIRST_CPU}; {EVERY_RESULT}, "
         f"seeds 0 to {rules.MEMBERS - 1}"
     )
     return ByProbe({probe: ensemble.budgets(source) for probe, ensemble in ensembles.items()}, ensembles.failed)
-
-
-def _filled(budgets: Budgets, rounding: Budgets, probe: str) -> dict[str, Budget]:
-    """Return the budgets of a probe, where they are zero those of the ensemble that rounds at random."""
-    return {leaf: budget if budget.max else rounding[probe][leaf] for leaf, budget in budgets[probe].items()}
 
 
 def _joined(ensemble: Ensemble, answers: Answers, probe: str) -> Ensemble:

@@ -28,14 +28,12 @@ def judge_oracle(
     first: Answer,
     budgets: Mapping[str, Budget],
     rounded: Callable[[], Answer] = dict,
-    rounding: Callable[[], Mapping[str, Budget]] = dict,
 ) -> list[LeafResult]:
     """Judge whether an answer can be the oracle; its score is its bias (see `Budget`), its limit `BIAS_LIMIT`.
 
     It must have the leaves of JAX's answer, in float64, finite, and computed: an oracle that equals JAX's answer to the
     last bit fails, unless every value is exact in both, as a zero or a table is, or JAX itself computed in float64. It
-    must lie where the ensemble lies, because an error of the oracle would widen every budget: that of perturbed inputs,
-    or, where a rounding that its members share moves their centre, that of rounded results.
+    must lie where the ensemble lies, because an error of the oracle would widen every budget.
 
     Args:
         oracle: the oracle's answer.
@@ -43,22 +41,15 @@ def judge_oracle(
         first: the oracle's answer on the first device.
         budgets: by leaf.
         rounded: returns JAX's answer with every rounded result off, in which values that nothing rounds are JAX's own.
-        rounding: returns budgets by leaf from an ensemble with every rounded result off.
     """
     exact = Budget(0.0, 0.0)
-
-    def bias(leaf: str) -> float:
-        of_inputs = budgets.get(leaf, exact).bias
-        return of_inputs if of_inputs <= BIAS_LIMIT else min(of_inputs, rounding().get(leaf, budgets[leaf]).bias)
 
     def rounds(leaf: str) -> bool:
         other = rounded().get(leaf)
         return other is None or other.tobytes() != jax[leaf].tobytes()
 
     return [
-        _judge_oracle_leaf(
-            leaf, oracle.get(leaf), jax.get(leaf), first.get(leaf), budgets.get(leaf, exact), rounds, bias
-        )
+        _judge_oracle_leaf(leaf, oracle.get(leaf), jax.get(leaf), first.get(leaf), budgets.get(leaf, exact), rounds)
         for leaf in sorted({*oracle, *jax})
     ]
 
@@ -70,7 +61,6 @@ def _judge_oracle_leaf(
     first: Array | None,
     budget: Budget,
     rounds: Callable[[str], bool],
-    bias_of: Callable[[str], float],
 ) -> LeafResult:
     if oracle is None or first is None:
         return LeafResult(leaf, records.MISSING, message="the oracle lacks this leaf, which JAX's answer has")
@@ -83,7 +73,7 @@ def _judge_oracle_leaf(
     wide = "complex128" if jax.dtype.kind == "c" else "float64"
     if oracle.dtype.name != wide:
         return LeafResult(leaf, records.FAIL, message=f"dtype {oracle.dtype.name}, an oracle is {wide}")
-    apart, bias = distance(jax, oracle), bias_of(leaf)
+    apart, bias = distance(jax, oracle), budget.bias
     message = None
     if not np.isfinite(oracle).all():
         message = "the float64 oracle is not finite: nothing can be measured against it"

@@ -104,6 +104,9 @@ def _equations(jaxpr: Any) -> Iterator[Any]:
                     yield from _equations(inner)
 
 
+FIRST = np.uint32(0)
+
+
 class Rounding(Arithmetic):
     """Move every rounded result, in its own dtype.
 
@@ -122,7 +125,7 @@ class Rounding(Arithmetic):
         self,
         seed: Any,
         growth: Callable[[int], float],
-        start: Any = np.uint32(0),
+        start: Any = FIRST,
         places: Iterator[int] | None = None,
         compiled: dict[int, Any] | None = None,
     ) -> None:
