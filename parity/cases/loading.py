@@ -58,15 +58,15 @@ def load_all(names: Iterable[str]) -> tuple[dict[str, Case], dict[str, str]]:
     found: dict[str, Case] = {}
     left_out: dict[str, str] = {}
     for name in names:
-        members = _members(name)
-        for member in members or [name]:
+        group = members(name)
+        for member in group or [name]:
             try:
                 found[member] = load(member)
             except MissingLibraryError as error:
-                if not members:
+                if not group:
                     raise
                 left_out[member] = f"{member} left out: {error.reason}"
-        if members and not found.keys() & set(members):
+        if group and not found.keys() & set(group):
             raise CaseError(f"no case of {name} is left: {'; '.join(left_out.values())}.")
     return found, left_out
 
@@ -77,11 +77,12 @@ def require_one(name: str) -> None:
     Raises:
         CaseError: `name` is that of a group.
     """
-    if members := _members(name):
-        raise CaseError(f"{name!r} is a group of cases. Expected one of them: {', '.join(members)}.")
+    if group := members(name):
+        raise CaseError(f"{name!r} is a group of cases. Expected one of them: {', '.join(group)}.")
 
 
-def _members(group: str) -> list[str]:
+def members(group: str) -> list[str]:
+    """Return the names of the cases of a group; none where `group` is no group."""
     return [name for name in sorted(_shipped()) if name.startswith(f"{group}/")]
 
 

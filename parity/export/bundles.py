@@ -40,6 +40,8 @@ from parity.scoring.rules import Budget, limit_of
 
 SCHEMA = 1
 REMEDIED = "remedied"
+ROUNDING, PERTURBED_INPUTS = "rounding", "perturbed inputs"
+"""What the budgets of a bundle are made of; of perturbed inputs in those that do not say it."""
 MANIFEST = "manifest.json"
 BUDGETS = "budgets.json"
 _TAGGED = re.compile(r"@(b?float|u?int)\d\w*$")
@@ -55,7 +57,10 @@ class StateLeaf:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a process needs to know of a case to evaluate its artifact."""
+    """What a process needs to know of a case to evaluate its artifact.
+
+    `limit` is the largest score of all checks, and `limit_reason` is why the case has one of its own.
+    """
 
     case: str
     data: Specs
@@ -65,6 +70,7 @@ class Signature:
     limit: float
     limit_reason: str | None = None
     differentiated: bool = True
+    budgets_of: str = ROUNDING
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON data; a case with a sole array keeps it unnamed."""
@@ -102,6 +108,7 @@ class Signature:
             limit=limit,
             limit_reason=data["limit_reason"],
             differentiated=bool(data.get("differentiated", True)),  # every case had a gradient once
+            budgets_of=data.get("budgets_of", PERTURBED_INPUTS),
         )
 
 
@@ -128,8 +135,13 @@ class Bundle:
     readable_by: str | None = None
 
     def limit_of(self, probe: str) -> float:
-        """Return the case's own limit of a probe, or else that of this parity, not of the one that wrote the bundle."""
-        return limit_of(self.signature.limit if self.signature.limit_reason is not None else None, probe)
+        """Return the limit of a probe: that of this parity, not of the one that wrote the bundle.
+
+        The bundle's own is kept where the case has one, or where its budgets are of another kind than today's.
+        """
+        signature = self.signature
+        own = signature.limit_reason is not None or signature.budgets_of != ROUNDING
+        return limit_of(signature.limit if own else None, probe)
 
     @property
     def saved_model(self) -> Path:

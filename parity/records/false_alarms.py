@@ -33,22 +33,23 @@ def limit_for(highest: float) -> float:
     return 2.0 ** math.ceil(math.log2(MARGIN * highest))
 
 
-def read(folder: Path) -> dict[str, Row]:
-    """Return what `parity study false-alarms run` measured, by cell.
+def read(folder: Path) -> dict[str, list[Row]]:
+    """Return what `parity study false-alarms run` measured, by cell: what was measured of each case.
 
     Raises:
         NotComparableError: there is nothing.
         RecordError: a file is cut off, or not of a study.
     """
-    found = {}
-    for path in sorted(folder.glob("*.json")):
+    found: dict[str, list[Row]] = {}
+    for path in sorted(folder.glob("*/*.json")):
         try:
             measured = json.loads(path.read_text(encoding="utf-8"))
             for row in (*measured["checks"], *measured["powers"]):
                 for name in ("score", "smallest_relative_error"):
                     if name in row:
                         row[name] = records.number(row[name])
-            found[path.stem] = {name: measured[name] for name in ("seeds", "versions", "remedy", "checks", "powers")}
+            kept = {name: measured[name] for name in ("case", "seeds", "versions", "remedy", "checks", "powers")}
+            found.setdefault(path.parent.name, []).append({**kept, "left_out": measured.get("left_out")})
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise RecordError(f"{path} is no file of parity study, or cut off: {error!r}. Measure it again.") from None
     if not found:
@@ -67,38 +68,41 @@ def limits_for(scores: Iterable[Row]) -> dict[str, float]:
     return {probe: limit_for(score) for probe, score in sorted(highest.items()) if score}
 
 
-def join(studies: dict[str, Row], limits: Mapping[str, float]) -> Row:
+def join(studies: Mapping[str, Sequence[Row]], limits: Mapping[str, float]) -> Row:
     """Return the study of all pairs as JSON data.
 
     Args:
-        studies: by cell, what was measured; see `read`.
+        studies: by cell, what was measured of each case; see `read`.
         limits: the limits that the project uses, by probe.
 
     Raises:
         NotComparableError: there is no score to take a limit from.
     """
-    checks = [{"cell": cell, **row} for cell, study in studies.items() for row in study["checks"]]
-    scored = [row for row in checks if row["score"] is not None and math.isfinite(row["score"])]
-    powers = list(_by_weight([row for study in studies.values() for row in study["powers"]], limits))
+    measured = [(cell, study) for cell, by_case in studies.items() for study in by_case]
+    checks = [{"cell": cell, **row} for cell, study in measured for row in study["checks"]]
+    scored = [row for row in checks if not row["own_limit"] and math.isfinite(row["score"] or 0.0)]
+    scored = [row for row in scored if row["score"] is not None]
+    powers = list(_by_weight([row for _, study in measured for row in study["powers"]], limits))
     if not any(row["score"] for row in scored):
         raise NotComparableError(
             "no check has a finite score over 0, and no limit follows. Measure: parity study false-alarms."
         )
-    highest = max(scored, key=lambda row: row["score"])
-    alarms = [row for row in checks if row["status"] != PASS or not (row["score"] or 0.0) <= _limit(row, limits)]
+    alarms = [row for row in checks if row["status"] != PASS or _over(row, limits)]
     scores = list(_by_probe(scored))
     return {
         "schema": published.SCHEMAS[DATA],
-        "case": "reference",
         "limits": dict(limits),
         "margin": MARGIN,
         "follow": limits_for(scores),
         "checks": len(checks),
+        "cases": sorted({row["case"] for row in checks}),
         "false_alarms": [_place(row) for row in alarms],
+        "rate_at_most": None if alarms else short(_rate_at_most(len(checks))),
         "kinks": [_place(row) for row in checks if row.get("kink")],
-        "highest": _place(highest),
+        "highest": _place(max(scored, key=lambda row: row["score"])),
         "held_out": _held_out(scored),
-        "pairs": [_pair(cell, study, checks) for cell, study in studies.items()],
+        "cases_left_out": list(_cases_left_out(scored)),
+        "pairs": [_pair(cell, by_case, checks) for cell, by_case in studies.items()],
         "scores": scores,
         "histogram": _histogram(scored),
         "power": list(_powers(powers)),
@@ -106,37 +110,67 @@ def join(studies: dict[str, Row], limits: Mapping[str, float]) -> Row:
     }
 
 
-def _limit(row: Row, limits: Mapping[str, float]) -> float:
-    return limits.get(row["probe"], 0.0)  # the rest is exact
+def _over(row: Row, limits: Mapping[str, float]) -> bool:
+    """Return whether a score is over the limit of its probe; where its case has one of its own, its status tells."""
+    exact = 0.0
+    return not row["own_limit"] and not (row["score"] or 0.0) <= limits.get(row["probe"], exact)
+
+
+def _rate_at_most(checks: int) -> float:
+    """Return the upper end of the 95 % interval of the rate of alarms, of which there was none (Clopper and Pearson,
+    Biometrika 26, 1934), as if checks were independent of each other."""
+    return float(1 - 0.05 ** (1 / checks))
+
+
+def _highest(rows: Iterable[Row]) -> dict[str, float]:
+    """Return the highest score of each probe."""
+    highest: dict[str, float] = {}
+    for row in rows:
+        highest[row["probe"]] = max(row["score"], highest.get(row["probe"], 0.0))
+    return highest
 
 
 def _held_out(scored: list[Row]) -> Row:
-    """Return the limit that follows from even seeds alone, and how many other trainings would raise an alarm.
+    """Return the limits that follow from even seeds alone, and how many other trainings would raise an alarm."""
+    even, odd = ([row for row in scored if row["seed"] % 2 == half] for half in (0, 1))
+    limits = limits_for({"probe": probe, "highest": score} for probe, score in _highest(even).items())
+    trainings = {_training(row) for row in odd}
+    alarmed = {_training(row) for row in odd if row["score"] > limits.get(row["probe"], 0.0)}
+    return {"limits": limits, "trainings": len(trainings), "alarmed": len(alarmed)}
 
-    It is that of the highest score of all probes.
-    """
-    known = limit_for(max(row["score"] for row in scored if row["seed"] % 2 == 0) or 1.0)
-    others: dict[tuple[str, int], float] = {}
-    for row in scored:
-        if row["seed"] % 2:
-            key = row["cell"], row["seed"]
-            others[key] = max(row["score"], others.get(key, 0.0))
-    return {"limit": known, "trainings": len(others), "alarmed": sum(high > known for high in others.values())}
+
+def _training(row: Row) -> tuple[str, str, int]:
+    return row["cell"], row["case"], row["seed"]
+
+
+def _cases_left_out(scored: list[Row]) -> Iterator[Row]:
+    """Yield, for each case that the limits of all others do not hold, its probes and what their limits would be."""
+    for case in sorted({row["case"] for row in scored}):
+        others = _highest(row for row in scored if row["case"] != case)
+        limits = limits_for({"probe": probe, "highest": score} for probe, score in others.items())
+        own = _highest(row for row in scored if row["case"] == case)
+        for probe, score in sorted(own.items()):
+            if score > limits.get(probe, 0.0):
+                yield {"case": case, "probe": probe, "highest": short(score), "limit": limits.get(probe, 0.0)}
 
 
 def _place(row: Row) -> Row:
-    kept = ("cell", "seed", "runtime", "probe", "batch_size", "leaf", "status", "score")
+    kept = ("cell", "case", "seed", "runtime", "probe", "batch_size", "leaf", "status", "score")
     return {name: short(row[name]) for name in kept}
 
 
-def _pair(cell: str, study: Row, checks: list[Row]) -> Row:
+def _pair(cell: str, by_case: Sequence[Row], checks: list[Row]) -> Row:
     own = [row for row in checks if row["cell"] == cell]
     highest = max((row for row in own if row["score"] is not None), key=lambda row: row["score"])
-    versions = study["versions"]
+    versions = by_case[0]["versions"]
+    remedies = sorted({study["remedy"] for study in by_case if study["remedy"]})
     return {
-        "cell": cell, "jax": versions["jax"], "tensorflow": versions["tensorflow"], "remedy": study["remedy"],
-        "trainings": study["seeds"], "checks": len(own), "highest": short(highest["score"]),
-        "where": f"{highest['probe']} {highest['leaf']} on {highest['runtime']} at batch size {highest['batch_size']}",
+        "cell": cell, "jax": versions["jax"], "tensorflow": versions["tensorflow"], "remedy": ", ".join(remedies) or None,
+        "trainings": sum(study["seeds"] for study in by_case), "checks": len(own), "highest": short(highest["score"]),
+        "cases": [study["case"] for study in by_case if not study["left_out"]],
+        "cases_left_out": {study["case"]: study["left_out"] for study in by_case if study["left_out"]},
+        "where": f"{highest['case']}: {highest['probe']} {highest['leaf']} on {highest['runtime']} at batch size "
+        f"{highest['batch_size']}",
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from parity.cases.specs import Batch
 
 SINGLE = frozenset({"float32", "complex64"})
-"""The dtypes of single precision, whose budgets come from perturbed inputs."""
+"""The dtypes of single precision, for which the limits of the probes were chosen."""
 
 
 def computed_dtypes(case: Case, state: State, batch: Batch) -> frozenset[str]:
@@ -26,15 +26,15 @@ def computed_dtypes(case: Case, state: State, batch: Batch) -> frozenset[str]:
 def with_limit(case: Case, dtypes: frozenset[str]) -> Case:
     """Return `case` with the limit of the dtypes that it computes in, unless it has its own or that is the project's.
 
-    Budgets of another precision than float32 come from rounding every result; see `rules.ROUNDING_LIMIT`.
+    Budgets of another precision than float32 come from rounding every result; see `rules.LIMIT_OF_OTHER_DTYPES`.
     """
     from parity.cases.case import Limit
     from parity.scoring import rules
 
     if case.limit is not None or dtypes <= SINGLE:
         return case
-    reason = f"it computes in {' and '.join(sorted(dtypes))}, and its budgets are those of rounding every result"
-    return replace(case, limit=Limit(rules.ROUNDING_LIMIT, reason))
+    reason = f"it computes in {' and '.join(sorted(dtypes))}"
+    return replace(case, limit=Limit(rules.LIMIT_OF_OTHER_DTYPES, reason))
 
 
 def powerless_from(dtypes: frozenset[str]) -> float:

@@ -38,8 +38,8 @@ RAYS = ((-16.0, -4.0), (16.0, 4.0))
 jump there and back on the way is not looked for, and explains nothing."""
 
 JUMP = 64.0
-"""The score that tells a jump from a slope: by 16 ulp a smooth answer moves at most 16 * sqrt(8) budgets, which are the
-RMS or maximum of 8 evaluations off by up to 1 ulp each."""
+"""The score that tells a jump from a slope: a smooth answer moves by 16 to 45 budgets where its inputs move by 16 ulp,
+because a budget is the RMS, or the maximum, of 8 evaluations in which every result moves by up to 1."""
 
 NOTE = "at a kink: the answer is that of the oracle a few ulp away, on the other side of a jump of the gradient"
 """The message of a check that passes across a kink."""

@@ -1,9 +1,10 @@
-"""How an error is judged: against the float64 oracle, in units of the error that float32 rounding explains.
+"""How an error is judged: against the float64 oracle, in units of the error that rounding explains.
 
-The *budget* of a leaf is the distance from the oracle of an ensemble of float32 evaluations in JAX, each with every
-float input and parameter perturbed by at most one ulp. The *score* of a runtime is its distance from the oracle over
-the budget; about 1 is as accurate as JAX. Complex numbers are apart by the magnitude of their difference, and their
-oracle is complex128. Integers, random keys, shapes, dtypes and the pattern of NaN and infinity are exact.
+The *budget* of a leaf is the distance from the oracle of an ensemble of evaluations in JAX, each with every result off
+at random by what its rounding may cost; see `parity.scoring.rounding`. The *score* of a runtime is its distance from
+the oracle over the budget; about 1 is as accurate as JAX. Complex numbers are apart by the magnitude of their
+difference, and their oracle is complex128. Integers, random keys, shapes, dtypes and the pattern of NaN and infinity
+are exact.
 """
 
 from __future__ import annotations
@@ -20,20 +21,16 @@ from parity.records import Worst
 from parity.scoring.compare import Distance, compare, distance, fraction_digits, is_float, pattern, widen
 
 LIMITS = {
-    "predict": 4.0, "eval_loss": 8.0, "train_loss": 8.0, "batch_stats": 32.0, "train_gradient": 64.0,
-    "eval_gradient": 128.0,
+    "predict": 4.0, "eval_loss": 4.0, "train_loss": 4.0, "batch_stats": 8.0, "eval_gradient": 32.0,
+    "train_gradient": 32.0,
 }  # fmt: skip
-"""The score at or under which a check of a probe passes.
-
-Each follows from the highest sound score of its probe in `reports/false-alarms.json`, by `false_alarms.limit_for`:
-twenty trainings under each of ten pairs, made by `tox run-parallel -m false-alarms`. What they still catch stands there
-as well, and in `reports/faults.json`.
-"""
+"""The score at or under which a check of a probe passes."""
 LIMIT = max(LIMITS.values())
 """The limit of what has none of its own, such as a trajectory, in which gradients and statistics are among the rest."""
 
-ROUNDING_LIMIT = 4.0
-"""The score at or under which a check passes where budgets come from rounding every result, in bfloat16 for example.
+LIMIT_OF_OTHER_DTYPES = 4.0
+"""The score at or under which every check of a case passes that computes in another dtype than float32, in part or
+wholly: a budget in bfloat16 is some per cent of the values, so that a larger limit would catch little.
 
 Correct answers score about 1: TensorFlow at most 1.1 in eight small cases (jax 0.10.2, tensorflow 2.21.0), and JAX at
 most this limit in the functions of `parity/tests/integration/scoring/test_arithmetic.py`.
@@ -50,7 +47,8 @@ POWERLESS = 1e-2
 """A probe has no power if no weight tensor would be caught at 1 % relative error."""
 
 POWERLESS_ROUNDINGS = 64
-"""The same in roundings, where those of the coarsest dtype are larger: 16 times `ROUNDING_LIMIT`, 25 % in bfloat16."""
+"""The same in roundings, where those of the coarsest dtype are larger: 16 times `LIMIT_OF_OTHER_DTYPES`, 25 % in
+bfloat16."""
 
 PROBED_WITH = 1e-4
 """The relative error with which the response is measured: small enough to be linear, in float64 far above rounding."""

@@ -1,11 +1,13 @@
 """The study of false alarms: how high sound pairs of releases score, and the limit that follows from it.
 
-`run` measures one pair of releases in its environment, over many trainings, and writes DIR/CELL.json; `join` makes
-`false-alarms.json` of the measurements of several pairs (see `parity.records.false_alarms`).
+`run` measures one pair of releases in its environment, over many trainings of several cases, and writes
+DIR/CELL/CASE.json; `join` makes `false-alarms.json` of the measurements of several pairs (see
+`parity.records.false_alarms`).
 """
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -23,6 +25,13 @@ PREFIX = "study-"
 """Of the tox environments of this study, which is not part of a cell's name."""
 PAIRS, TRAININGS = 8, 20
 """The least that a complete study has."""
+LARGE = "reference"
+"""The case that is asked at every size, and whose power is measured."""
+_MODELS = Path(__file__).with_name("models.py")
+CASES = (LARGE, f"{_MODELS}:images", f"{_MODELS}:counts", "zoo")
+"""What is measured; the name of a group stands for its cases."""
+OTHERS = 4
+"""How many times as often the reference is trained as the other cases, which are trained twice at least."""
 
 
 def add(parser: ArgumentParser) -> None:
@@ -31,12 +40,13 @@ def add(parser: ArgumentParser) -> None:
     run = steps.add_parser(
         "run",
         help="measure one pair of releases in this environment",
-        description="Install the releases that CELL names into this environment, train the reference case N times, and "
-        "write every score to DIR/CELL.json.",
+        description="Install the releases that CELL names into this environment, train each case several times, and "
+        "write every score to DIR/CELL/CASE.json.",
     )
     run.add_argument("cell", metavar="CELL", help="such as py311-jax0.9.2-tf2.21.0")
     run.add_argument("--out", metavar="DIR", type=Path, default=Path("reports/study"), help="(default: reports/study)")
-    run.add_argument("--seeds", metavar="N", type=int, default=20, help="trainings (default: 20)")
+    run.add_argument("--seeds", metavar="N", type=int, default=20, help="trainings of the reference (default: 20)")
+    run.add_argument("--case", metavar="CASE", action="append", help="only this case; may be given several times")
     anywhere = "install into this environment, although tox did not make it for CELL; its jax and tensorflow change"
     run.add_argument("--into-this-environment", action="store_true", help=anywhere)
     run.set_defaults(call=measure)
@@ -64,7 +74,8 @@ def measure(arguments: Namespace) -> int:
         UsageError: the name is not that of a pair of releases, there is no training, or the environment is another's.
         NotComparableError: the pair cannot be installed or measured.
     """
-    from parity.matrix.child_process import python, supervise
+    from parity.cases.loading import members
+    from parity.matrix.child_process import python
     from parity.matrix.installation import install_command, require_environment_of
     from parity.records.cells import Cell
 
@@ -75,16 +86,27 @@ def measure(arguments: Namespace) -> int:
         raise UsageError(f"{cell.name} is no pair of releases. Expected a name such as py311-jax0.9.2-tf2.21.0.")
     if not arguments.into_this_environment:
         require_environment_of(f"{PREFIX}{cell.name}")
-    out = output_folder(arguments.out) / f"{cell.name}.json"
-    out.unlink(missing_ok=True)  # if this measurement fails, none of other releases is left in its place
-    measuring = python("-m", "parity.studies.false_alarms.measuring", str(out), f"--seeds={arguments.seeds}")
-    for step, command in (("installed", install_command(cell)), ("measured", measuring)):
-        code, stopped, _ = supervise(command, None, lambda: False, None, silence.limit_s(silence.CELL), lambda: False)
-        if code:
-            reason = stopped.evidence if stopped else "the output above has the reason"
-            raise NotComparableError(f"{cell.name} cannot be {step}: {reason}. Expected a pair that can be installed.")
-    print(f"Scores: {out}")
+    folder = arguments.out / cell.name
+    if folder.is_dir():
+        shutil.rmtree(folder)  # if this measurement fails, none of other releases is left in its place
+    folder = output_folder(folder)
+    _supervise(f"{cell.name} cannot be installed", install_command(cell))
+    for case in (case for name in arguments.case or CASES for case in members(name) or [name]):
+        seeds = arguments.seeds if case == LARGE else max(arguments.seeds // OTHERS, 2)
+        out = folder / f"{case.rpartition(':')[2].replace('/', '-')}.json"
+        command = python("-m", "parity.studies.false_alarms.measuring", str(out), case, f"--seeds={seeds}")
+        _supervise(f"{case} cannot be measured under {cell.name}", command)
+    print(f"Scores: {folder}")
     return 0
+
+
+def _supervise(otherwise: str, command: list[str]) -> None:
+    from parity.matrix.child_process import supervise
+
+    code, stopped, _ = supervise(command, None, lambda: False, None, silence.limit_s(silence.CELL), lambda: False)
+    if code:
+        reason = stopped.evidence if stopped else "the output above has the reason"
+        raise NotComparableError(f"{otherwise}: {reason}. Expected a pair that can be installed and is sound.")
 
 
 def join_measurements(arguments: Namespace) -> int:

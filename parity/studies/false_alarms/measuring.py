@@ -1,8 +1,9 @@
 """Measure how high sound releases score, over many trainings of one case, in one environment.
 
-`python -m parity.studies.false_alarms.measuring OUT --seeds N` trains the reference case N times, each with its own
-initial weights, order of batches and test examples; runs every probe on the runtimes in this process; and writes all
-scores to OUT. Programs are compiled once for all trainings: only values differ.
+`python -m parity.studies.false_alarms.measuring OUT CASE --seeds N` trains the case N times, each with its own initial
+weights, order of batches and test examples; runs every probe on the runtimes in this process; and writes all scores to
+OUT. Programs are compiled once for all trainings: only values differ. A case that cannot be asked, because its
+library is not installed or an operation is not readable, is left out, with the reason in OUT.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from parity.cases.loading import load
 from parity.cases.pipeline import Pipeline
 from parity.cases.training import compile_training, train
 from parity.core import environment
+from parity.core.errors import ParityError
 from parity.core.ledger import TimeLedger
 from parity.core.storage import write_atomically
 from parity.export import artifact
@@ -35,9 +37,10 @@ from parity.records import PlanItem
 from parity.runtimes.base import FIRST_CPU, AtState, Runtime
 from parity.runtimes.subject import Subject
 from parity.scoring import kinks
+from parity.studies.false_alarms import LARGE
 
-CASE = "reference"
 SIZES = (1, 13, 256)
+SIZES_OF_OTHERS = (13,)
 RUNTIMES = ("jax", "tf_graph", "tf_xla", "saved_model")
 """Of this process; `tf_eager` runs the programs of `tf_graph`."""
 POWER_SEEDS = 3
@@ -47,8 +50,8 @@ POWER_SEEDS = 3
 class Study:
     """Trainings of one case, all scored with the programs that were compiled for the first."""
 
-    def __init__(self, case: Case) -> None:
-        self.case = case
+    def __init__(self, case: Case, sizes: Sequence[int]) -> None:
+        self.case, self.sizes = case, sizes
         self.dataset = case.dataset()
         self._first: Subject | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="parity-study-")
@@ -67,10 +70,10 @@ class Study:
         subject = Subject(
             case, TimeLedger(), workdir=workdir, dataset=dataset, pipeline=pipeline, trained=trained, runtimes=runtimes
         )
-        for size in SIZES:
+        for size in self.sizes:
             subject.batch(size)
         if self._first is None:
-            subject.announce(_items(case))
+            subject.announce(items(case, self.sizes))
             self._first = subject
         return subject
 
@@ -80,7 +83,8 @@ class Study:
         return {} if first is None else {n: first.runtime(n) for n in (*RUNTIMES, first.reference.oracle)}
 
 
-def _items(case: Case) -> list[PlanItem]:
+def items(case: Case, sizes: Sequence[int]) -> list[PlanItem]:
+    """Return what is asked of every training."""
     return [
         PlanItem(
             item="study", test=probe, case=case.name, probe=probe, runtime=runtime, batch_size=size,
@@ -88,56 +92,67 @@ def _items(case: Case) -> list[PlanItem]:
         )
         for runtime in RUNTIMES
         for probe in case.probes
-        for size in SIZES
+        for size in sizes
     ]  # fmt: skip
 
 
-def scores(subject: Subject, seed: int) -> Iterator[dict[str, Any]]:
+def scores(subject: Subject, sizes: Sequence[int], seed: int) -> Iterator[dict[str, Any]]:
     """Yield a row per check: what was scored, the leaf, its status and score, and whether a kink explains it."""
-    for item in _items(subject.case):
+    for item in items(subject.case, sizes):
         for found in score(subject, item.probe, Place(item.runtime), item.batch_size):
             yield {
-                "seed": seed, "runtime": item.runtime, "probe": item.probe, "batch_size": item.batch_size,
-                "leaf": found.leaf, "status": found.status, "score": found.score, "kink": found.message == kinks.NOTE,
+                "case": subject.case.name, "seed": seed, "runtime": item.runtime, "probe": item.probe,
+                "batch_size": item.batch_size, "leaf": found.leaf, "status": found.status, "score": found.score,
+                "own_limit": subject.case.limit is not None, "kink": found.message == kinks.NOTE,
             }  # fmt: skip
 
 
-def powers(subject: Subject, seed: int) -> Iterator[dict[str, Any]]:
+def powers(subject: Subject, sizes: Sequence[int], seed: int) -> Iterator[dict[str, Any]]:
     """Yield a row per probe, batch size and weight tensor: the smallest relative error that would be caught."""
     study = PowerStudy(subject)
     for probe in subject.case.probes:
-        for size in SIZES:
+        for size in sizes:
             for found in study.of(probe, size):
                 yield {**msgspec.structs.asdict(found), "seed": seed, "limit": subject.limit_of(probe)}
 
 
-def main(out: Path, seeds: int) -> None:
+def main(out: Path, name: str, seeds: int) -> None:
     """Write the scores of `seeds` trainings to `out`, with the versions and the machine they are of."""
     jax_devices.configure_devices(1)
     artifact.configure_devices(1)
-    study = Study(load(CASE))
+    measured: dict[str, Any] = {"case": name, "versions": environment.versions(), "machine": environment.machine()}
+    try:
+        measured |= _measure(name, seeds)
+    except ParityError as error:
+        print(f"{name} is left out: {error}", flush=True)
+        measured |= {"left_out": str(error), "seeds": 0, "remedy": None, "checks": [], "powers": []}
+    write_atomically(out, json.dumps(records.encode(measured), allow_nan=False) + "\n")
+
+
+def _measure(name: str, seeds: int) -> dict[str, Any]:
+    sizes = SIZES if name == LARGE else SIZES_OF_OTHERS
+    study = Study(load(name), sizes)
     checks: list[dict[str, Any]] = []
     caught: list[dict[str, Any]] = []
     first = None
     for seed in range(seeds):
         subject = study.subject(seed)
         first = first or subject  # it holds the bundle that the reloaded artifact came from
-        checks += scores(subject, seed)
-        if seed < POWER_SEEDS:
-            caught += powers(subject, seed)
-        high = max(row["score"] for row in checks if row["score"] is not None)
-        print(f"training {seed + 1} of {seeds}: {len(checks):,} checks, highest score {high:.3g}", flush=True)
+        checks += scores(subject, sizes, seed)
+        if name == LARGE and seed < POWER_SEEDS:
+            caught += powers(subject, sizes, seed)
+        high = max((row["score"] for row in checks if row["score"] is not None), default=0.0)
+        print(f"{name}, training {seed + 1} of {seeds}: {len(checks):,} checks, highest score {high:.3g}", flush=True)
     remedy = first.remedy.requirement if first and first.remedy else None
-    facts = {"versions": environment.versions(), "machine": environment.machine(), "remedy": remedy}
-    measured = {"seeds": seeds, **facts, "checks": checks, "powers": caught}
-    write_atomically(out, json.dumps(records.encode(measured), allow_nan=False) + "\n")
     if first is not None:
         first.close()
+    return {"seeds": seeds, "remedy": remedy, "checks": checks, "powers": caught}
 
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser(prog="python -m parity.studies.false_alarms.measuring")
     options.add_argument("out", type=Path)
+    options.add_argument("case")
     options.add_argument("--seeds", type=int, default=20)
     arguments = options.parse_args()
-    main(arguments.out, arguments.seeds)
+    main(arguments.out, arguments.case, arguments.seeds)

@@ -49,7 +49,7 @@ def statuses(subject, runtime, evaluation="predict"):
 def test_mixed_precision_is_in_order(mixed, runtime, evaluation):
     assert statuses(mixed, runtime, evaluation) == {PASS}
     assert mixed.dtypes == {"bfloat16", "float32"}
-    assert {mixed.limit_of(probe) for probe in rules.LIMITS} == {rules.ROUNDING_LIMIT}
+    assert {mixed.limit_of(probe) for probe in rules.LIMITS} == {rules.LIMIT_OF_OTHER_DTYPES}
 
 
 @pytest.mark.parametrize(("error", "status"), [(2.0**-9, PASS), (0.5, FAIL)])
