@@ -117,8 +117,10 @@ def _over(row: Row, limits: Mapping[str, float]) -> bool:
 
 
 def _rate_at_most(checks: int) -> float:
-    """Return the upper end of the 95 % interval of the rate of alarms, of which there was none (Clopper and Pearson,
-    Biometrika 26, 1934), as if checks were independent of each other."""
+    """Return the largest rate of alarms under which none in so many independent checks has a probability of 5 %.
+
+    C. J. Clopper and E. S. Pearson, Biometrika 26, 1934. Checks of one training are not independent.
+    """
     return float(1 - 0.05 ** (1 / checks))
 
 
@@ -165,7 +167,8 @@ def _pair(cell: str, by_case: Sequence[Row], checks: list[Row]) -> Row:
     versions = by_case[0]["versions"]
     remedies = sorted({study["remedy"] for study in by_case if study["remedy"]})
     return {
-        "cell": cell, "jax": versions["jax"], "tensorflow": versions["tensorflow"], "remedy": ", ".join(remedies) or None,
+        "cell": cell, "jax": versions["jax"], "tensorflow": versions["tensorflow"],
+        "remedy": ", ".join(remedies) or None,
         "trainings": sum(study["seeds"] for study in by_case), "checks": len(own), "highest": short(highest["score"]),
         "cases": [study["case"] for study in by_case if not study["left_out"]],
         "cases_left_out": {study["case"]: study["left_out"] for study in by_case if study["left_out"]},

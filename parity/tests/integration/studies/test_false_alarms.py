@@ -16,7 +16,8 @@ CELL = "py311-jax0.9.2-tf2.21.0"
 
 
 def row(**changes):
-    known = {"seed": 0, "runtime": "tf_graph", "probe": "predict", "batch_size": 13, "leaf": "output"}
+    known = {"case": "reference", "seed": 0, "runtime": "tf_graph", "probe": "predict", "batch_size": 13}
+    known |= {"leaf": "output", "own_limit": False}
     return {**known, "status": PASS, "score": 1.0, **changes}
 
 
@@ -27,11 +28,12 @@ def power(**changes):
 
 def measured(checks, powers=()):
     versions = {"jax": "0.9.2", "tensorflow": "2.21.0"}
-    return {"seeds": 2, "versions": versions, "remedy": None, "checks": checks, "powers": list(powers)}
+    parts = {"case": "reference", "left_out": None, "seeds": 2, "versions": versions, "remedy": None}
+    return {**parts, "checks": checks, "powers": list(powers)}
 
 
 def joined(checks, powers=None, limit=64.0):
-    return false_alarms.join({CELL: measured(checks, powers or [power()])}, {"predict": limit})
+    return false_alarms.join({CELL: [measured(checks, powers or [power()])]}, {"predict": limit})
 
 
 @pytest.mark.parametrize(("highest", "limit"), [(44.2, 64.0), (51.2, 64.0), (51.3, 128.0), (15.1, 32.0), (0.5, 1.0)])
@@ -63,7 +65,25 @@ def test_no_score_at_all_is_not_comparable():
 
 def test_what_a_limit_of_half_the_trainings_would_have_missed_is_told():
     checks = [row(seed=0, score=40.0), row(seed=1, score=66.9), row(seed=3, score=9.0), row(seed=3, score=8.0)]
-    assert joined(checks)["held_out"] == {"limit": 64.0, "trainings": 2, "alarmed": 1}
+    assert joined(checks)["held_out"] == {"limits": {"predict": 64.0}, "trainings": 2, "alarmed": 1}
+
+
+def test_a_case_that_the_limits_of_all_others_do_not_hold_is_told():
+    checks = [row(score=3.0), row(case="images", score=20.0), row(case="counts", score=2.0)]
+    expected = {"case": "images", "probe": "predict", "highest": 20.0, "limit": 4.0}
+    assert joined(checks)["cases_left_out"] == [expected]
+
+
+def test_a_case_with_a_limit_of_its_own_is_held_to_that_alone():
+    passed, failed = row(case="half", own_limit=True, score=200.0), row(case="half", own_limit=True, status="fail")
+    found = joined([row(score=30.0), passed, failed])
+    assert [alarm["status"] for alarm in found["false_alarms"]] == ["fail"]
+    assert found["follow"] == {"predict": 64.0}
+
+
+def test_the_rate_of_alarms_has_an_upper_end_where_there_was_none():
+    assert joined([row() for _ in range(300)])["rate_at_most"] == pytest.approx(0.01, rel=0.02)
+    assert joined([row(), row(status="fail")])["rate_at_most"] is None
 
 
 def test_no_score_is_lost_between_the_bins():
@@ -87,7 +107,8 @@ def test_the_power_of_a_probe_is_its_worst_over_trainings_and_follows_the_limit(
     "text", ['{"checks": [', "[]", '{"checks": [], "powers": []}', '{"checks": [1], "powers": []}']
 )
 def test_a_file_that_is_no_study_is_refused_by_name(tmp_path, text):
-    (tmp_path / "x.json").write_text(text)
+    (tmp_path / CELL).mkdir()
+    (tmp_path / CELL / "x.json").write_text(text)
     with pytest.raises(RecordError, match=r"x\.json"):
         false_alarms.read(tmp_path)
 
@@ -100,12 +121,14 @@ def test_no_study_is_not_comparable(tmp_path):
 def test_the_command_fails_on_an_alarm_and_where_another_limit_follows(tmp_path):
     def outcome(*checks, pairs=8, trainings=20):
         for number in range(8):
-            path = tmp_path / f"py311-jax0.9.{number}-tf2.21.0.json"
+            path = tmp_path / "study" / f"py311-jax0.9.{number}-tf2.21.0" / "reference.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             if number < pairs:
                 study = {**measured(list(checks), [power()]), "seeds": trainings}
                 path.write_text(json.dumps(study))
-        return samples.python("-m", "parity", "study", "false-alarms", "join", tmp_path, "--out", tmp_path / "out")
+        folders = tmp_path / "study", "--out", tmp_path / "out"
+        return samples.python("-m", "parity", "study", "false-alarms", "join", *folders)
 
     high = [row(probe=probe, score=limit / false_alarms.MARGIN) for probe, limit in rules.LIMITS.items()]
     assert outcome(*high).returncode == 0
@@ -123,13 +146,12 @@ def test_the_command_fails_on_an_alarm_and_where_another_limit_follows(tmp_path)
 
 
 def highest(subject):
-    return max(row["score"] for row in study.scores(subject, 0))
+    return max(row["score"] for row in study.scores(subject, (13,), 0))
 
 
 def test_every_training_is_another_and_a_state_that_was_not_exchanged_is_an_alarm(frameworks, monkeypatch):
-    monkeypatch.setattr(study, "SIZES", (13,))
     monkeypatch.setattr(study, "RUNTIMES", ("jax", "tf_graph"))
-    trainings = study.Study(tiny.tiny)
+    trainings = study.Study(tiny.tiny, (13,))
     first, second = (trainings.subject(seed) for seed in (0, 1))
     assert not (first.trained.state.params["output"] == second.trained.state.params["output"]).all()
     assert not (first.batch(13).data == second.batch(13).data).all()
