@@ -68,8 +68,11 @@ class CompiledStep:
 
     @cached_property
     def rounded(self) -> Callable[..., Any]:
-        """The step with every rounded result off at random; takes a seed before the other arguments."""
-        return with_rounding(self._step, *self._example)
+        """The step with every rounded result off at random; takes a seed before the other arguments.
+
+        What it stores in a narrower dtype is rounded as JAX does; see `ExpectedStep.comparable`.
+        """
+        return with_rounding(self._step, *self._example, conversions=False)
 
 
 class ReferenceTrajectory:

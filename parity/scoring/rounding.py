@@ -49,7 +49,10 @@ def growth(terms: int) -> float:
 
 
 def with_rounding(
-    function: Callable[..., Any], *arguments: Any, growth: Callable[[int], float] = growth
+    function: Callable[..., Any],
+    *arguments: Any,
+    growth: Callable[[int], float] = growth,
+    conversions: bool = True,
 ) -> Callable[..., Any]:
     """Return `function` for arguments shaped like `arguments`, every rounded result off at random.
 
@@ -59,6 +62,7 @@ def with_rounding(
         function: of pytrees of arrays.
         arguments: arrays, or anything with their shapes and dtypes.
         growth: how the error of a sum grows with the number of its terms.
+        conversions: whether those to a narrower dtype are off, or rounded to the nearest value.
 
     Returns:
         A function of a seed (an integer) and of `arguments`.
@@ -68,7 +72,7 @@ def with_rounding(
 
     def rounded(seed: int, *arguments: Any) -> Any:
         flat = [jax.numpy.asarray(leaf) for leaf in jax.tree_util.tree_leaves(arguments)]
-        arithmetic = Rounding(np.uint32(seed), growth, compiled=compiled)
+        arithmetic = Rounding(np.uint32(seed), growth, conversions, compiled=compiled)
         found = arithmetic.evaluate(program.jaxpr, program.consts, flat)
         return jax.tree_util.tree_unflatten(structure, jax.block_until_ready(found))
 
@@ -116,6 +120,7 @@ class Rounding(Arithmetic):
     Args:
         seed: uint32, an array.
         growth: how the error of a sum grows with the number of its terms.
+        conversions: whether those to a narrower dtype are off.
         start: uint32, what the places in the program are numbered from.
         places: numbers them, those within a loop going on from those before it.
         compiled: keeps what loops and branches are compiled to; None within them.
@@ -125,16 +130,18 @@ class Rounding(Arithmetic):
         self,
         seed: Any,
         growth: Callable[[int], float],
+        conversions: bool = True,
         start: Any = FIRST,
         places: Iterator[int] | None = None,
         compiled: dict[int, Any] | None = None,
     ) -> None:
-        self._seed, self._growth, self._start, self._compiled = seed, growth, start, compiled
+        self._seed, self._growth, self._conversions = seed, growth, conversions
+        self._start, self._compiled = start, compiled
         self._places = itertools.count(1) if places is None else places
 
     def within(self) -> Arithmetic:
         """Return the arithmetic for a program within this one, with the same seed."""
-        return Rounding(self._seed, self._growth, self._start, self._places)
+        return Rounding(self._seed, self._growth, self._conversions, self._start, self._places)
 
     def _controlled(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
         if self._compiled is None:
@@ -142,7 +149,8 @@ class Rounding(Arithmetic):
         if id(equation) not in self._compiled:
 
             def evaluate(seed: Any, start: Any, *operands: Any) -> Any:
-                return Arithmetic._controlled(Rounding(seed, self._growth, start), equation, list(operands))
+                inner = Rounding(seed, self._growth, self._conversions, start)
+                return Arithmetic._controlled(inner, equation, list(operands))
 
             self._compiled[id(equation)] = jax.jit(evaluate)
         start = np.uint32(next(self._places) << 16 & 0xFFFFFFFF)
@@ -158,7 +166,9 @@ class Rounding(Arithmetic):
         """Return the results moved."""
         name, params = equation.primitive.name, equation.params
         exact = name in EXACT and not params.get("branches_platforms")
-        if exact or (name == "convert_element_type" and not _narrows(operands[0], results[0])):
+        if name == "convert_element_type":
+            exact = not self._conversions or not _narrows(operands[0], results[0])
+        if exact:
             return results
         if name not in SUMS or not _inexact(results[0]):
             digits = params["mantissa_bits"] if name == "reduce_precision" else None
