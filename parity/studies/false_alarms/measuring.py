@@ -101,7 +101,7 @@ def scores(subject: Subject, sizes: Sequence[int], seed: int) -> Iterator[dict[s
     for item in items(subject.case, sizes):
         for found in score(subject, item.probe, Place(item.runtime), item.batch_size):
             yield {
-                "case": subject.case.name, "seed": seed, "runtime": item.runtime, "probe": item.probe,
+                "seed": seed, "runtime": item.runtime, "probe": item.probe,
                 "batch_size": item.batch_size, "leaf": found.leaf, "status": found.status, "score": found.score,
                 "own_limit": subject.case.limit is not None, "kink": found.message == kinks.NOTE,
             }  # fmt: skip
@@ -116,11 +116,20 @@ def powers(subject: Subject, sizes: Sequence[int], seed: int) -> Iterator[dict[s
                 yield {**msgspec.structs.asdict(found), "seed": seed, "limit": subject.limit_of(probe)}
 
 
+def short_name(name: str) -> str:
+    """Return the name of a case without the file that it is in."""
+    return name.rpartition(":")[2]
+
+
 def main(out: Path, name: str, seeds: int) -> None:
     """Write the scores of `seeds` trainings to `out`, with the versions and the machine they are of."""
     jax_devices.configure_devices(1)
     artifact.configure_devices(1)
-    measured: dict[str, Any] = {"case": name, "versions": environment.versions(), "machine": environment.machine()}
+    measured: dict[str, Any] = {
+        "case": short_name(name),
+        "versions": environment.versions(),
+        "machine": environment.machine(),
+    }
     try:
         measured |= _measure(name, seeds)
     except ParityError as error:
@@ -138,7 +147,7 @@ def _measure(name: str, seeds: int) -> dict[str, Any]:
     for seed in range(seeds):
         subject = study.subject(seed)
         first = first or subject  # it holds the bundle that the reloaded artifact came from
-        checks += scores(subject, sizes, seed)
+        checks += ({"case": short_name(name), **row} for row in scores(subject, sizes, seed))
         if name == LARGE and seed < POWER_SEEDS:
             caught += powers(subject, sizes, seed)
         high = max((row["score"] for row in checks if row["score"] is not None), default=0.0)
