@@ -11,7 +11,7 @@ from parity.records import MISSING, NO_DEVICE
 from parity.runtimes import registry
 from parity.runtimes.base import CANDIDATE, EVALUATION_OF, EVALUATIONS, FIRST_CPU, ORACLE, REFERENCE, Answers
 from parity.runtimes.by_probe import ByProbe
-from parity.scoring import kinks, rules, ties
+from parity.scoring import accuracy, kinks, rules, ties
 from parity.scoring.oracle import judge_oracle
 from parity.scoring.rules import LeafResult
 
@@ -110,7 +110,7 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
     if evaluation == rules.ACCURACY:
         ambiguous = reference.ambiguous_rows(size)
         mine, theirs, exact = (found.get(rules.ACCURACY, {}) for found in (own, jax, oracle))
-        return ByProbe({rules.ACCURACY: [rules.judge_accuracy(mine, theirs, exact, size, ambiguous)]})
+        return ByProbe({rules.ACCURACY: [accuracy.judge(mine, theirs, exact, size, ambiguous)]})
     results = _within_budget(subject, evaluation, size, own, jax, oracle)
     if kinks.possible(results):
         for other in reference.beyond_kinks(evaluation, size):

@@ -218,13 +218,13 @@ class ReferenceAnswers:
 
     def ambiguous_rows(self, size: int) -> int:
         """Return how many examples have their two best scores too close to tell the runtimes' argmax apart."""
-        from parity.scoring import rules
+        from parity.scoring import accuracy
 
         scores = self.answers(self.oracle, "predict", size)["predict"]
         budgets = self.budgets("predict", size)["predict"]
         limit, rows = self._subject.limit_of("predict"), self._subject.batch(size).size
         found = [leaf for leaf in budgets if scores[leaf].shape[:1] == (rows,)]  # a table has no examples
-        return max((rules.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in found), default=0)
+        return max((accuracy.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in found), default=0)
 
 
 def _widened(answers: ByProbe[Answer]) -> ByProbe[Answer]:
@@ -248,7 +248,9 @@ def _budgets(oracle: ByProbe[Answer], members: Iterable[Answers]) -> Budgets:
 
     from parity.scoring import rules
 
-    ensembles = ByProbe({probe: rules.Ensemble(answer) for probe, answer in oracle.items()}, oracle.failed)
+    ensembles = ByProbe(
+        {probe: rules.Ensemble(answer, by_column=probe == "predict") for probe, answer in oracle.items()}, oracle.failed
+    )
     for answers in members:
         for probe, ensemble in list(ensembles.items()):
             ensembles.make(probe, partial(_joined, ensemble, answers))

@@ -18,6 +18,7 @@ import numpy as np
 from parity import records
 from parity.core.arrays import Answer, Array
 from parity.records import Worst
+from parity.scoring import columns
 from parity.scoring.compare import Distance, compare, distance, fraction_digits, is_float, pattern, widen
 
 LIMITS = {
@@ -62,12 +63,14 @@ class Budget:
     """The error a leaf may have at score 1: RMS and maximum over its elements.
 
     `bias` is how far the oracle lies from the centre of the ensemble, in units of the ensemble's spread around it.
+    `columns` are the maxima by column, where those are uneven; see `parity.scoring.columns`.
     """
 
     rms: float
     max: float
     source: str = ""
     bias: float = 0.0
+    columns: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,20 @@ def unit_roundoff(dtype: np.dtype) -> float:
     return 2.0 ** -(fraction_digits(dtype) + 1)
 
 
-class Ensemble:
-    """Collect the distances of evaluations from the oracle, and make budgets of them."""
+_NONE = np.zeros(0)
 
-    def __init__(self, oracle: Answer) -> None:
+
+class Ensemble:
+    """Collect the distances of evaluations from the oracle, and make budgets of them.
+
+    Args:
+        oracle: the exact answer.
+        by_column: whether uneven columns have budgets of their own.
+    """
+
+    def __init__(self, oracle: Answer, by_column: bool = False) -> None:
         self._oracle = {leaf: array for leaf, array in oracle.items() if is_float(array)}
+        self._columns = {x: np.zeros(columns.count(a)) for x, a in self._oracle.items() if by_column}
         self._members: dict[str, list[Distance]] = {leaf: [] for leaf in self._oracle}
         self._sums = {leaf: widen(np.zeros_like(array)) for leaf, array in self._oracle.items()}
         self._roundoff: dict[str, float] = {}
@@ -115,6 +127,8 @@ class Ensemble:
         for leaf, members in self._members.items():
             members.append(distance(answer[leaf], self._oracle[leaf]))
             self._roundoff[leaf] = unit_roundoff(answer[leaf].dtype)
+            if self._columns.get(leaf, _NONE).size:
+                self._columns[leaf] = np.maximum(self._columns[leaf], columns.errors(answer[leaf], self._oracle[leaf]))
             with np.errstate(invalid="ignore", over="ignore"):
                 self._sums[leaf] += answer[leaf]
 
@@ -127,7 +141,7 @@ class Ensemble:
         return {leaf: self._budget(leaf, members, source) for leaf, members in self._members.items()}
 
     def _budget(self, leaf: str, members: list[Distance], source: str) -> Budget:
-        oracle = self._oracle[leaf]
+        oracle, by_column = self._oracle[leaf], self._columns.get(leaf, _NONE)
         size = distance(oracle, np.zeros_like(oracle))
         roundoff = self._roundoff[leaf]
         floor = roundoff * size.rms
@@ -138,16 +152,18 @@ class Ensemble:
             rms=max(rms, floor),
             max=max(*(m.max for m in members), roundoff * size.max),
             source=source,
-            bias=_ratio(off_centre, max(spread, floor)),
+            bias=ratio(off_centre, max(spread, floor)),
+            columns=columns.budgets(by_column, oracle, roundoff) if by_column.size else None,
         )
 
 
 def score(error: Distance, budget: Budget) -> float:
     """Return the larger of RMS error over RMS budget and maximum error over maximum budget; NaN if either is."""
-    return float(np.maximum(_ratio(error.rms, budget.rms), _ratio(error.max, budget.max)))
+    return float(np.maximum(ratio(error.rms, budget.rms), ratio(error.max, budget.max)))
 
 
-def _ratio(error: float, budget: float) -> float:
+def ratio(error: float, budget: float) -> float:
+    """Return an error in units of a budget; infinite where nothing is allowed."""
     return error / budget if budget else (math.inf if error else 0.0)
 
 
@@ -165,7 +181,7 @@ def judge(
         other: whose answer `jax` is, for the messages; only JAX's scores tell which side moved.
     """
     return [
-        _judge_leaf(leaf, actual.get(leaf), jax.get(leaf), oracle.get(leaf), budgets, limit, other)
+        judge_leaf(leaf, actual.get(leaf), jax.get(leaf), oracle.get(leaf), budgets, limit, other)
         for leaf in sorted({*actual, *jax, *oracle})
     ]
 
@@ -199,7 +215,7 @@ def _to_the_bit(result: LeafResult, other: str) -> LeafResult:
     return replace(result, status=records.FAIL, message=f"must equal {other} to the bit, and differs{ulp}")
 
 
-def _judge_leaf(
+def judge_leaf(
     leaf: str,
     actual: Array | None,
     jax: Array | None,
@@ -208,8 +224,9 @@ def _judge_leaf(
     limit: float,
     other: str = JAX,
 ) -> LeafResult:
+    """Return the result of a leaf; None stands for an answer that lacks it."""
     if actual is None or jax is None or oracle is None:
-        return _judge_absent(leaf, actual, jax, other)
+        return judge_absent(leaf, actual, jax, other)
     message = _unlike(actual, jax, other)
     if message is None and oracle.shape != jax.shape:
         message = f"the oracle has shape {oracle.shape}, {other}'s answer has {jax.shape}"
@@ -220,7 +237,8 @@ def _judge_leaf(
     return _judge_float(leaf, actual, jax, oracle, budgets[leaf], limit, other)
 
 
-def _judge_absent(leaf: str, actual: Array | None, jax: Array | None, other: str = JAX) -> LeafResult:
+def judge_absent(leaf: str, actual: Array | None, jax: Array | None, other: str = JAX) -> LeafResult:
+    """Return the result of a leaf that one of the answers lacks."""
     if actual is not None and jax is not None:
         return LeafResult(leaf, records.FAIL, message="the oracle lacks this leaf, which both answers have")
     if actual is None:
@@ -259,6 +277,10 @@ def _judge_float(
     difference = compare(actual, jax, oracle)
     own, jax_score = score(difference.actual, budget), score(difference.jax, budget)
     flat, stray = max(difference.actual.argmax, 0), -1
+    if budget.columns is not None:
+        by_column, place = columns.worst(actual, oracle, budget.columns)
+        flat = place if by_column > own else flat
+        own, jax_score = max(own, by_column), max(jax_score, columns.worst(jax, oracle, budget.columns)[0])
     if min(difference.actual.count, difference.jax.count) < actual.size:
         stray = pattern(actual, oracle)
         own = math.inf if stray >= 0 else own
@@ -322,61 +344,6 @@ def attribution(score: float, jax_score: float, limit: float) -> str:
     if not jax_score <= limit:
         return BOTH if not score <= limit else JAX_MOVED
     return TENSORFLOW_MOVED if not score <= limit else NEITHER
-
-
-def judge_accuracy(actual: Answer, jax: Answer, oracle: Answer, batch_size: int, ambiguous: int) -> LeafResult:
-    """Judge an accuracy, which counts examples: it may differ by those whose margin is within budget.
-
-    The score is the number of examples by which it differs over that of the ambiguous ones, so its limit is 1.
-
-    Args:
-        actual: the runtime's answer, one scalar.
-        jax: JAX's answer.
-        oracle: the float64 answer.
-        batch_size: examples in the batch.
-        ambiguous: examples that the runtime may see differently; see `ambiguous_rows`.
-    """
-    (leaf, reference), own = next(iter(jax.items())), actual.get(ACCURACY)
-    if unmatched := sorted(set(actual) ^ set(jax)):
-        return _judge_absent(unmatched[0], actual.get(unmatched[0]), jax.get(unmatched[0]))
-    exact = oracle.get(leaf)
-    if own is None or own.dtype != reference.dtype or exact is None or not own.shape == reference.shape == exact.shape:
-        return _judge_leaf(leaf, own, reference, exact, {leaf: Budget(0.0, 0.0)}, 0.0)
-    counts = [float(a) * batch_size for a in (own, reference, exact)]
-    worst = Worst([], float(own), float(reference), float(exact))
-    rounded = max(1e-3, 4 * UNIT_ROUNDOFF * batch_size)
-    whole = all(abs(c - round(c)) <= rounded for c in counts) if np.isfinite(counts).all() else False
-    apart = abs(counts[0] - counts[2])
-    message = None
-    if not whole:
-        message = f"is not a number of examples over the batch size {batch_size}"
-    elif round(apart) > ambiguous:
-        message = (
-            f"{round(counts[0])} of {batch_size} examples are right, the oracle says {round(counts[2])}; "
-            f"{ambiguous} of them are too close to call"
-        )
-    return LeafResult(
-        leaf,
-        records.FAIL if message else records.PASS,
-        score=_ratio(float(round(apart)), float(ambiguous)) if whole else math.inf,
-        limit=1.0,
-        jax_score=_ratio(float(round(abs(counts[1] - counts[2]))), float(ambiguous)) if whole else math.inf,
-        max_abs_diff=abs(float(own) - float(reference)),
-        bits_equal=own.tobytes() == reference.tobytes(),
-        worst=worst,
-        message=message,
-    )
-
-
-def ambiguous_rows(scores: Array, budget: Budget, limit: float) -> int:
-    """Return how many rows of the oracle's `scores` have their two largest within twice the allowed error.
-
-    `scores` is [b, classes]. Scores of another rank count zero, and so do complex ones, which have no largest.
-    """
-    if scores.ndim != 2 or scores.shape[1] < 2 or scores.dtype.kind == "c":
-        return 0
-    top = np.partition(scores, -2, axis=1)[:, -2:]
-    return int(np.count_nonzero(top[:, 1] - top[:, 0] <= 2 * limit * budget.max))
 
 
 def pass_or_fail(leaf: str, message: str | None) -> LeafResult:

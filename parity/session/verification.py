@@ -22,7 +22,7 @@ from parity.export.bundles import Bundle
 from parity.records import FAIL, PASS, PlanItem, Remedy, Run
 from parity.runtimes import registry
 from parity.runtimes.base import EVALUATION_OF, EVALUATIONS, FIRST_CPU, Model, Runtime, failures
-from parity.scoring import rules
+from parity.scoring import accuracy, rules
 from parity.scoring.rules import LeafResult
 from parity.session.recording import RunRecord
 
@@ -206,8 +206,8 @@ def _score(bundle: Bundle, probe: str, size: int, answer: Answer) -> list[LeafRe
         scores, budgets = bundle.answer("oracle", "predict", size), bundle.budget("predict", size)
         leaves, most = [x for x in budgets if scores[x].shape[:1] == (size,)], bundle.limit_of("predict")
         # A table has no examples.
-        ambiguous = max((rules.ambiguous_rows(scores[leaf], budgets[leaf], most) for leaf in leaves), default=0)
-        return [rules.judge_accuracy(answer, jax, oracle, size, ambiguous)]
+        ambiguous = max((accuracy.ambiguous_rows(scores[leaf], budgets[leaf], most) for leaf in leaves), default=0)
+        return [accuracy.judge(answer, jax, oracle, size, ambiguous)]
     results = rules.judge(answer, jax, oracle, bundle.budget(probe, size), limit)
     return [_with_jax(result, limit) for result in results]
 

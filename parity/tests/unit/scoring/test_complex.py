@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from parity import records
+from parity.scoring import accuracy, rules
 from parity.scoring import compare as engine
-from parity.scoring import rules
 from parity.scoring.compare import NOWHERE, Distance, compare, distance, pattern
 from parity.scoring.oracle import judge_oracle
 from parity.scoring.perturbation import perturb
@@ -109,4 +109,4 @@ def test_an_oracle_of_complex_numbers_is_complex128():
 
 
 def test_complex_scores_have_no_ambiguous_rows():
-    assert rules.ambiguous_rows(ORACLE["spectrum"], Budget(1.0, 1.0), LIMIT) == 0
+    assert accuracy.ambiguous_rows(ORACLE["spectrum"], Budget(1.0, 1.0), LIMIT) == 0

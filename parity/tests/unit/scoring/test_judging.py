@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from parity import records
-from parity.scoring import rules
+from parity.scoring import accuracy, rules
 from parity.scoring.compare import Distance
 from parity.scoring.oracle import BIAS_LIMIT, judge_oracle
 from parity.scoring.perturbation import perturb
-from parity.scoring.rules import LIMIT, UNIT_ROUNDOFF, Budget, Ensemble, judge, judge_accuracy
+from parity.scoring.rules import LIMIT, UNIT_ROUNDOFF, Budget, Ensemble, judge
 
 RNG = np.random.default_rng(7)
 INPUTS = {
@@ -170,7 +170,7 @@ def test_a_misshapen_oracle_fails():
         assert (found.status, found.score) == (records.FAIL, None)
         assert str(ORACLE[leaf][:2].shape) in found.message
     one = {"accuracy": np.ones((), np.float32)}
-    assert judge_accuracy(one, one, {"accuracy": np.ones(2)}, 13, 13).status == records.FAIL
+    assert accuracy.judge(one, one, {"accuracy": np.ones(2)}, 13, 13).status == records.FAIL
     [other_device] = judge_oracle(EXACT, ONE, {"leaf": np.ones(2)}, {})
     assert other_device.status == records.FAIL
 
@@ -180,7 +180,7 @@ def test_a_result_has_the_limit_by_which_it_was_judged():
     assert {j.limit for j in rules.judge_alike(JAX, JAX, BUDGETS, 3.0, "another")} == {3.0}
     assert {j.limit for j in rules.judge_identical(JAX, JAX, "another")} == {0.0}
     assert {j.limit for j in oracle_verdicts({}).values()} == {BIAS_LIMIT}
-    assert accuracy(10).limit == accuracy(11).limit == 1.0
+    assert counted(10).limit == counted(11).limit == 1.0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
@@ -330,37 +330,37 @@ def test_a_budget_is_the_rms_and_the_maximum_of_the_ensemble():
     assert found.bias == pytest.approx(3.0)  # the centre [1.5, 4.5] lies 3.354 (RMS) from 0, the members 1.118 from it
 
 
-def accuracy(right, of=13, dtype=np.float32, jax=10, oracle=10, ambiguous=0):
+def counted(right, of=13, dtype=np.float32, jax=10, oracle=10, ambiguous=0):
     def answer(count, kind):
         return {"accuracy": np.asarray(kind(count) / kind(of))}
 
-    return judge_accuracy(answer(right, dtype), answer(jax, np.float32), answer(oracle, np.float64), of, ambiguous)
+    return accuracy.judge(answer(right, dtype), answer(jax, np.float32), answer(oracle, np.float64), of, ambiguous)
 
 
 def test_an_equal_accuracy_passes():
-    found = accuracy(10)
+    found = counted(10)
     assert (found.leaf, found.status, found.score, found.bits_equal) == ("accuracy", records.PASS, 0.0, True)
 
 
 def test_an_accuracy_off_by_one_fails():
-    found = accuracy(11)
+    found = counted(11)
     assert (found.status, found.score, found.jax_score) == (records.FAIL, math.inf, 0.0)
     assert found.message == "11 of 13 examples are right, the oracle says 10; 0 of them are too close to call"
 
 
 @pytest.mark.parametrize(("right", "status"), [(8, "pass"), (12, "pass"), (7, "fail"), (13, "fail")])
 def test_an_accuracy_may_differ_by_the_ambiguous_examples(right, status):
-    assert accuracy(right, ambiguous=2).status == status
+    assert counted(right, ambiguous=2).status == status
 
 
 def test_an_accuracy_is_measured_from_the_oracle():
-    found = accuracy(10, jax=11)
+    found = counted(10, jax=11)
     assert (found.status, found.score, found.jax_score) == (records.PASS, 0.0, math.inf)
 
 
 @pytest.mark.parametrize("right", [10.5, 9.99, math.nan, math.inf])
 def test_an_accuracy_counts_examples(right):
-    found = accuracy(right, ambiguous=13)
+    found = counted(right, ambiguous=13)
     assert found.status == records.FAIL
     assert "is not a number of examples over the batch size 13" in found.message
 
@@ -368,32 +368,32 @@ def test_an_accuracy_counts_examples(right):
 @pytest.mark.parametrize("of", [1, 256, 1797, 10_000, 60_000, 1_281_167])
 def test_every_count_of_examples_is_one(of):
     for right in {0, 1, of // 3, of - 1, of}:
-        assert accuracy(right, of=of, jax=right, oracle=right).status == records.PASS
-    assert accuracy(of - 0.5, of=of, jax=of, oracle=of, ambiguous=of).status == records.FAIL
+        assert counted(right, of=of, jax=right, oracle=right).status == records.PASS
+    assert counted(of - 0.5, of=of, jax=of, oracle=of, ambiguous=of).status == records.FAIL
 
 
 def test_an_accuracy_of_another_dtype_or_shape_fails():
-    assert accuracy(10, dtype=np.float64).message == "dtype float64, JAX's is float32"
+    assert counted(10, dtype=np.float64).message == "dtype float64, JAX's is float32"
     one = {"accuracy": np.ones((), np.float32)}
-    found = judge_accuracy({"accuracy": np.ones(1, np.float32)}, one, {"accuracy": np.ones(())}, 13, 13)
+    found = accuracy.judge({"accuracy": np.ones(1, np.float32)}, one, {"accuracy": np.ones(())}, 13, 13)
     assert (found.status, found.message) == (records.FAIL, "shape (1,), JAX's is ()")
 
 
 def test_an_accuracy_with_other_leaves_fails():
     one = {"accuracy": np.ones((), np.float32)}
     oracle = {"accuracy": np.ones(())}
-    assert judge_accuracy({}, one, oracle, 13, 13).status == records.MISSING
-    assert judge_accuracy({**one, "more": one["accuracy"]}, one, oracle, 13, 13).status == records.FAIL
-    assert judge_accuracy(one, one, {}, 13, 13).status == records.FAIL
+    assert accuracy.judge({}, one, oracle, 13, 13).status == records.MISSING
+    assert accuracy.judge({**one, "more": one["accuracy"]}, one, oracle, 13, 13).status == records.FAIL
+    assert accuracy.judge(one, one, {}, 13, 13).status == records.FAIL
 
 
 def test_ambiguous_rows_are_those_whose_margin_is_within_twice_the_error():
     scores = np.array([[0.0, 1.0, 0.5], [1.0, 1.0, 0.0], [0.0, 0.25, 0.5], [3.0, 2.0, 0.0]])
-    assert rules.ambiguous_rows(scores, Budget(0.0, 0.0), LIMIT) == 1
-    assert rules.ambiguous_rows(scores, Budget(0.0, 0.125 / LIMIT), LIMIT) == 2
-    assert rules.ambiguous_rows(scores, Budget(0.0, 0.25 / LIMIT), LIMIT) == 3
-    assert rules.ambiguous_rows(scores[:, :1], Budget(0.0, 1.0), LIMIT) == 0
-    assert rules.ambiguous_rows(scores[:, 0], Budget(0.0, 1.0), LIMIT) == 0
+    assert accuracy.ambiguous_rows(scores, Budget(0.0, 0.0), LIMIT) == 1
+    assert accuracy.ambiguous_rows(scores, Budget(0.0, 0.125 / LIMIT), LIMIT) == 2
+    assert accuracy.ambiguous_rows(scores, Budget(0.0, 0.25 / LIMIT), LIMIT) == 3
+    assert accuracy.ambiguous_rows(scores[:, :1], Budget(0.0, 1.0), LIMIT) == 0
+    assert accuracy.ambiguous_rows(scores[:, 0], Budget(0.0, 1.0), LIMIT) == 0
 
 
 FINITE = ("hidden", "kernel", "loss", "steps")
