@@ -43,7 +43,7 @@ SIZES = (1, 13, 256)
 SIZES_OF_OTHERS = (13,)
 RUNTIMES = ("jax", "tf_graph", "tf_xla", "saved_model")
 """Of this process; `tf_eager` runs the programs of `tf_graph`."""
-POWER_SEEDS = 3
+POWER_SEEDS = 1
 """Trainings whose power is measured: it costs far more than the scores, and varies little."""
 
 
