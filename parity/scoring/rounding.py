@@ -3,7 +3,7 @@
 Each operation errs by up to one unit in the last place of its own dtype; a sum, and a sum of products, by that much of
 the sum of the magnitudes that it adds, because another compiler adds in another order. After D. S. Parker, "Monte Carlo
 Arithmetic", UCLA CSD-970002, 1997; the bound of sums is that of N. J. Higham, "Accuracy and Stability of Numerical
-Algorithms", 2nd edition, SIAM 2002, section 4.2, without its growth with the number of terms.
+Algorithms", 2nd edition, SIAM 2002, section 4.2, with the growth of `growth`.
 """
 
 from __future__ import annotations
@@ -38,20 +38,22 @@ SOLVERS = {
 chapters 8 to 10 and 19)."""
 
 
-def growth(terms: int) -> float:
-    """Return how many times as large the error of a sum of so many terms may be as that of its last addition.
+def growth(terms: Any) -> Any:
+    """Return how many times as large the error of a sum of so many terms, a number or an array, may be as one ulp.
 
     The errors of n additions in a row add like a random walk (N. J. Higham and T. Mary, "A new approach to
     probabilistic rounding error analysis", SIAM J. Sci. Comput. 41, 2019); those within blocks of `BLOCK` terms are
     added pairwise, or in several registers.
     """
-    return max(1.0, math.sqrt(terms / BLOCK))
+    if isinstance(terms, int):
+        return max(1.0, math.sqrt(terms / BLOCK))
+    return lax.sqrt(lax.max(terms / BLOCK, lax.full_like(terms, 1)))
 
 
 def with_rounding(
     function: Callable[..., Any],
     *arguments: Any,
-    growth: Callable[[int], float] = growth,
+    growth: Callable[[Any], Any] = growth,
     conversions: bool = True,
 ) -> Callable[..., Any]:
     """Return `function` for arguments shaped like `arguments`, every rounded result off at random.
@@ -129,7 +131,7 @@ class Rounding(Arithmetic):
     def __init__(
         self,
         seed: Any,
-        growth: Callable[[int], float],
+        growth: Callable[[Any], Any],
         conversions: bool = True,
         start: Any = FIRST,
         places: Iterator[int] | None = None,
@@ -177,11 +179,11 @@ class Rounding(Arithmetic):
         grown = self._growth(SUMS[name](equation, operands, results[0]))
         return [self._moved(r, m, None, grown) for r, m in zip(results, magnitudes, strict=True)]
 
-    def _moved(self, value: Any, magnitude: Any, digits: int | None = None, growth: float = 1.0) -> Any:
+    def _moved(self, value: Any, magnitude: Any, digits: int | None = None, growth: Any = 1.0) -> Any:
         if not value.size or not _inexact(value):
             return value
         place = self._start + np.uint32(next(self._places))
-        return moved(value, magnitude, self._seed, place, np.float32(growth), digits)
+        return moved(value, magnitude, self._seed, place, growth, digits)
 
 
 @partial(jax.jit, static_argnames="digits", inline=True)
@@ -193,7 +195,7 @@ def moved(value: Any, magnitude: Any, seed: Any, place: Any, growth: Any, digits
         magnitude: like `value`; its sign does not count.
         seed: uint32.
         place: uint32, of the value in the program.
-        growth: float32.
+        growth: a number, or float32 like `value`.
         digits: of the fraction, where it is reduced to fewer than the dtype has.
     """
     size = lax.abs(magnitude)
@@ -211,7 +213,9 @@ def _moved(value: Any, size: Any, seed: Any, place: Any, growth: Any, digits: in
     counted = (size == lax.round(size)) & (ulp <= 1)  # whole numbers, and sums of them, are exact
     if value.dtype == np.float16:  # below 6e-5 its numbers are evenly spaced
         ulp = lax.select(ulp > 0, lax.max(ulp, lax.full_like(ulp, kind.smallest_subnormal)), ulp)
-    result = (start + _draws(value, seed, place).astype(wide) * (ulp * growth.astype(wide))).astype(value.dtype)
+    result = (start + _draws(value, seed, place).astype(wide) * (ulp * jax.numpy.asarray(growth, wide))).astype(
+        value.dtype
+    )
     return lax.select(lax.is_finite(result) & ~counted, result, value)
 
 
@@ -251,7 +255,7 @@ def _convolved(equation: Any, operands: Sequence[Any], result: Any) -> int:
 
 
 def _reduced_to_one(equation: Any, operands: Sequence[Any], result: Any) -> int:
-    return operands[0].size // result.size
+    return operands[0].size // max(result.size, 1)
 
 
 def _along_axis(equation: Any, operands: Sequence[Any], result: Any) -> int:
@@ -262,12 +266,14 @@ def _in_window(equation: Any, operands: Sequence[Any], result: Any) -> int:
     return math.prod(equation.params["window_dimensions"])
 
 
-def _scattered(equation: Any, operands: Sequence[Any], result: Any) -> int:
-    """Return how many updates come to one place, on average."""
-    return max(operands[2].size // result.size, 1)
+def _scattered(equation: Any, operands: Sequence[Any], result: Any) -> Any:
+    """Return how many updates come to each place, float32: one row of an embedding may get most of them."""
+    start, indices, updates = operands
+    ones = lax.full_like(updates, 1, np.float32), lax.full_like(start, 0, np.float32)
+    return equation.primitive.bind(ones[1], indices, ones[0], **equation.params)
 
 
-SUMS: dict[str, Callable[[Any, Sequence[Any], Any], int]] = {
+SUMS: dict[str, Callable[[Any, Sequence[Any], Any], Any]] = {
     "cumsum": _along_axis,
     "conv_general_dilated": _convolved,
     "dot_general": _contracted,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 LEAST, MOST = 1 / 8, 8.0
 """Between which the score lies; 1 is expected.
 
-Measured with jax 0.10.2 over 100 seeds (`reference`: 40), `predict` and `eval_gradient`, over `reference`, `ratings` and
-fixtures/cases/iris.py: 0.54 to 2.1 at batch size 13, 0.25 to 2.7 at 2.
+Measured with jax 0.10.2 over 100 seeds (`reference`: 40), `predict` and `eval_gradient`, over `reference`, `ratings`
+and fixtures/cases/iris.py: 0.54 to 2.1 at batch size 13, 0.25 to 2.7 at 2.
 """
 
 

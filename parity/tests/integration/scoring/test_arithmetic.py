@@ -233,6 +233,42 @@ def test_the_operands_of_a_scan_are_told_apart_in_the_form_of_each_jax(params):
     assert _lengths(params) == (1, 2)
 
 
+@pytest.mark.parametrize(("terms", "times"), [(16, 1), (256, 1), (1024, 2), (25_600, 10)])
+def test_the_error_of_a_sum_grows_with_its_terms(terms, times):
+    """A random part of `times` ulp, at most all of it, of a sum of equal terms, whatever operation adds them."""
+    row = np.full((400, terms), 1.3711, np.float32)
+    rows = jnp.zeros(terms, np.int32)
+    sums = {
+        "reduce_sum": lambda x: x.sum(-1),
+        "dot_general": lambda x: x @ jnp.ones(terms),
+        "scatter-add": lambda x: jnp.zeros((1, 400)).at[rows].add(x.T)[0],
+        "cumsum": lambda x: jnp.cumsum(x, axis=1)[:, -1],
+    }
+    for name, function in sums.items():
+        found = np.asarray(with_rounding(function, row)(0, row), np.float64) / (terms * np.float64(row[0, 0]))
+        spread = (found - np.median(found)).std() / 2.0**-23
+        assert times * 0.45 < spread < times * 0.75, name
+
+
+def test_what_is_made_of_an_image_of_bytes_is_in_float64_and_rounded():
+    """A model that takes integers computes in float32 all the same."""
+
+    def pooled(image):
+        return (image.astype(jnp.float32) / 255).mean((1, 2))
+
+    image = np.random.default_rng(0).integers(0, 255, (3, 40, 40), dtype=np.uint8)
+    exact = (image / 255.0).mean((1, 2))
+    np.testing.assert_allclose(in_float64(pooled, image)(image), exact, rtol=1e-14)
+    assert (np.asarray(with_rounding(pooled, image)(0, image)) != np.asarray(jax.jit(pooled)(image))).any()
+
+
+def test_counts_of_integers_are_exact():
+    image = np.random.default_rng(0).integers(0, 255, (3, 40), dtype=np.uint8)
+    counted = with_rounding(lambda x: (x.astype(jnp.int32).sum(-1), x.astype(jnp.float32).sum(-1)), image)(0, image)
+    for found in counted:
+        np.testing.assert_array_equal(found, image.sum(-1, dtype=np.int32))
+
+
 def test_the_smallest_numbers_move_by_their_spacing():
     tiny = np.full(100, 3e-7, np.float16)
     found = np.asarray(with_rounding(lambda x: x * np.float16(1.25), tiny)(0, tiny))
