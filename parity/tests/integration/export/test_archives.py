@@ -284,9 +284,10 @@ def test_the_newest_of_them_is_read_here_and_its_record_says_what_it_is(tmp_path
     assert "failed to deserialize" not in shown.out + shown.err
 
 
-def test_a_bundle_from_before_is_judged_by_todays_limit_and_a_case_of_its_own_by_its_own():
+def test_a_bundle_from_before_is_judged_by_the_limit_of_its_budgets_and_a_case_of_its_own_by_its_own():
     with bundles.opening(OURS / "jax0.9.2.tar.xz") as old:
-        assert old.signature.limit != rules.LIMIT  # what it was when this was exported
-        assert old.limit_of("predict") == rules.LIMITS["predict"]
+        assert old.limit_of("predict") == bundles.LIMIT_OF_PERTURBED_INPUTS
+        today = dataclasses.replace(old.signature, budgets_of=bundles.ROUNDING)
+        assert dataclasses.replace(old, signature=today).limit_of("predict") == rules.LIMITS["predict"]
         own = dataclasses.replace(old.signature, limit=10.0, limit_reason="strict")
         assert dataclasses.replace(old, signature=own).limit_of("predict") == 10.0

@@ -133,6 +133,7 @@ DAMAGE = {
     "no probes": lambda m: m["signature"].update(probes=[]),
     "no limit": lambda m: m["signature"].update(limit="nan"),
     "an infinite limit": lambda m: m["signature"].update(limit="inf"),
+    "budgets of another kind": lambda m: m["signature"].update(budgets_of="taste"),
     "a limit of nothing": lambda m: m["signature"].update(limit=0),
     "a shape without batch size": lambda m: m["signature"]["data"].update(shape=[2]),
     "an unknown dtype": lambda m: m["signature"]["data"].update(dtype="float31"),
