@@ -60,12 +60,14 @@ def unpacked(path: Path) -> Iterator[Path]:
 
 def _unpack(path: Path, folder: Path) -> None:
     try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:xz") as packed:
+        with lzma.open(path) as stream, tarfile.open(fileobj=stream, mode="r:") as packed:
             packed.extraction_filter = getattr(tarfile, "data_filter", None)  # not in the first releases of Python 3.10
             entries = packed.getmembers()
             if strange := [entry.name for entry in entries if not entry.isreg() or not _is_inside(entry.name)]:
                 raise RecordError(f"{path} has {strange[0]!r} in it. Expected files with relative names; get it again.")
             packed.extractall(folder, entries)
+            while stream.read(1 << 20):  # tar ends before xz does, and only its last bytes tell that all came
+                pass
     except (tarfile.TarError, lzma.LZMAError, EOFError, ValueError) as error:
         raise RecordError(f"{path} is no bundle in one file, or damaged: {error}. Get it again.") from None
     except OSError as error:

@@ -95,7 +95,7 @@ def test_not_even_one_that_came_while_it_was_made(tmp_path):
 
 def test_a_file_cut_off_or_altered_anywhere_is_refused_by_its_name(packed, room):
     whole = packed.read_bytes()
-    damaged = [whole[:cut] for cut in range(0, len(whole), 97)]
+    damaged = [whole[:cut] for cut in (*range(0, len(whole), 97), *range(len(whole) - 40, len(whole)))]
     damaged += [whole[:i] + bytes([whole[i] ^ 255]) + whole[i + 1 :] for i in range(0, len(whole), 41)]
     for data in damaged:
         packed.write_bytes(data)

@@ -16,6 +16,7 @@ from parity.runtimes import recent
 from parity.runtimes.base import Runtime
 from parity.runtimes.jax import Jax
 from parity.runtimes.jax_float64 import JaxFloat64
+from parity.runtimes.reference import ROUNDED
 from parity.runtimes.registry import runtimes
 from parity.scoring import kinks, rules
 from parity.tests.support import tiny
@@ -63,6 +64,7 @@ def counted(monkeypatch):
         monkeypatch.setattr(owner, method, counting)
 
     count(Jax, "_compute", lambda self: "jax")
+    count(Jax, "compute_with_rounding", lambda self: ROUNDED)
     count(JaxFloat64, "_compute", lambda self: "jax_float64")
     for runtime in runtimes().values():
         if runtime not in (Jax, JaxFloat64) and runtime.capabilities.any_state:
@@ -121,9 +123,11 @@ def test_how_many_evaluations_a_run_makes(subject_of, counted, monkeypatch):
     counted.clear()
     ask(subject)
     members, power, far, once = rules.MEMBERS, 3, rules.MEMBERS * len(kinks.RAYS), 1
-    assert counted["jax", "train"] == once + members
+    assert counted["jax", "train"] == once
+    assert counted[ROUNDED, "train"] == members
     assert counted["jax_float64", "train"] == once + power
-    assert counted["jax", "evaluate"] == once + members + 2  # held out, and from the moved weight
+    assert counted["jax", "evaluate"] == once + 1  # from the moved weight
+    assert counted[ROUNDED, "evaluate"] == members + 1  # held out
     assert counted["jax_float64", "evaluate"] == once + power + far + 1
     assert counted["tf_xla", "train"] == 2  # the modes are compared with one answer of the last
     assert {counted[mode, "train"] for mode in ("tf_eager", "tf_graph")} <= {1, 2}  # once more where bits differ
