@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from parity.runtimes.subject import Subject
 
 STEPS = 3
-SOURCE = f"{rules.MEMBERS} float32 trainings, every result off by up to 1 ulp, sums by more; see docs/scoring.md"
+SOURCE = f"{rules.MEMBERS} trainings, {rules.AT_RANDOM}"
 BATCH_SIZE = 32
 """At most: how often an activation lies within rounding of a kink grows with it."""
 

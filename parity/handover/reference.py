@@ -26,7 +26,7 @@ from parity.scoring.perturbation import perturb
 from parity.scoring.rounding import with_rounding
 from parity.scoring.rules import Budget, Ensemble
 
-SOURCE = f"{rules.MEMBERS} float32 trainings, every result off by up to 1 ulp, sums by more; see docs/scoring.md"
+SOURCE = f"{rules.MEMBERS} trainings, {rules.AT_RANDOM}"
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def _expected(function: Callable[[Any], Any], shape: tuple[int, ...]) -> tuple[A
     ensemble = Ensemble(oracle)
     for member in range(rules.MEMBERS):
         ensemble.add(_named(rounded(member, array)))
-    source = f"{rules.MEMBERS} float32 evaluations, jax {jax.__version__}; every result off by up to 1 ulp"
+    source = f"{rules.MEMBERS} float32 evaluations, jax {jax.__version__}; {rules.AT_RANDOM}"
     return _named(jax.jit(function)(array)), oracle, ensemble.budgets(source)
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from parity.runtimes.subject import Subject
     from parity.scoring.rules import Budget, Ensemble
 
-EVERY_RESULT = "every result off by up to 1 ulp of its dtype, sums by more; see docs/scoring.md"
 ROUNDED = "rounded"
 """In place of a runtime: JAX's answers with every rounded result off."""
 Budgets = ByProbe[dict[str, "Budget"]]
@@ -255,7 +254,7 @@ def _budgets(oracle: ByProbe[Answer], members: Iterable[Answers]) -> Budgets:
         for probe, ensemble in list(ensembles.items()):
             ensembles.make(probe, partial(_joined, ensemble, answers))
     source = (
-        f"{rules.MEMBERS} evaluations, jax {jax.__version__} on {FIRST_CPU}; {EVERY_RESULT}, "
+        f"{rules.MEMBERS} evaluations, jax {jax.__version__} on {FIRST_CPU}; {rules.AT_RANDOM}, "
         f"seeds 0 to {rules.MEMBERS - 1}"
     )
     return ByProbe({probe: ensemble.budgets(source) for probe, ensemble in ensembles.items()}, ensembles.failed)

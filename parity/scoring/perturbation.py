@@ -1,4 +1,4 @@
-"""Random errors of one ulp: how inputs and parameters are moved to learn what rounding costs."""
+"""Random errors of one ulp: how inputs and parameters are moved to find kinks and ties near them."""
 
 from __future__ import annotations
 

@@ -40,6 +40,9 @@ most this limit in the functions of `parity/tests/integration/scoring/test_arith
 MEMBERS = 8
 """Evaluations in an ensemble."""
 
+AT_RANDOM = "every result off by up to 1 ulp of its dtype, sums by more"
+"""What distinguishes those evaluations, for the source of a budget; see `parity.scoring.rounding`."""
+
 
 UNIT_ROUNDOFF = 2.0**-24
 """Of float32; see `unit_roundoff`."""
