@@ -64,7 +64,7 @@ class Capabilities:
         batch: `ANY_BATCH` or `STORED_BATCHES`.
         further_devices: whether it is also asked on a second CPU and on GPUs; if not, on `FIRST_CPU` alone.
         any_state: whether `compute_at` answers from another state than the model's.
-        rounding: whether `compute_with_rounding` is there; the reference needs it for budgets of exact leaves.
+        rounding: whether `compute_with_rounding` is there; the reference needs it for budgets.
         own_process: whether it works in a process of its own, which can start early; see `Runtime.announce`.
         without_jax: whether JAX cannot be imported in that process.
         saves_again: whether `save_again` is there.
@@ -277,8 +277,8 @@ class Runtime(ABC):
         """Return the same as `compute`, from the state `values`; for the capability `any_state`."""
         raise NotImplementedError(f"{self.name} answers from the model's own state only")
 
-    def compute_with_rounding(self, evaluation: str, batch: Batch, seed: int) -> Answers:
-        """Return the answers of `evaluation` with every rounded result off by up to one ulp; capability `rounding`."""
+    def compute_with_rounding(self, values: Values, evaluation: str, batch: Batch, seed: int) -> Answers:
+        """Return the answers from the state `values` with every rounded result off at random; capability `rounding`."""
         raise NotImplementedError(f"{self.name} has no arithmetic with random rounding")
 
     def save_again(self) -> Path:
@@ -349,9 +349,9 @@ class AtState(Runtime):
         """Return answers from `values`."""
         return self._inner.compute_at(values, evaluation, batch, device)
 
-    def compute_with_rounding(self, evaluation: str, batch: Batch, seed: int) -> Answers:
-        """Return the inner runtime's answers, which are about the model's own state."""
-        return self._inner.compute_with_rounding(evaluation, batch, seed)
+    def compute_with_rounding(self, values: Values, evaluation: str, batch: Batch, seed: int) -> Answers:
+        """Return answers from `values`."""
+        return self._inner.compute_with_rounding(values, evaluation, batch, seed)
 
 
 class FixedAnswers(Runtime):

@@ -69,8 +69,8 @@ class Jax(Runtime):
         except Exception as error:
             raise failed(f"JAX failed on {on}", error) from error
 
-    def compute_with_rounding(self, evaluation: str, batch: Batch, seed: int) -> Answers:
-        """Return answers with every rounded result off by up to one ulp; see `parity.scoring.rounding`."""
+    def compute_with_rounding(self, values: Values, evaluation: str, batch: Batch, seed: int) -> Answers:
+        """Return answers with every rounded result off at random; see `parity.scoring.rounding`."""
         from parity.cases import functions
         from parity.scoring.rounding import with_rounding
 
@@ -78,6 +78,7 @@ class Jax(Runtime):
         try:
             if key not in self._rounding:
                 self._rounding[key] = with_rounding(self._pure[evaluation], *self.state, batch.data, batch.labels)
-            return functions.answers(evaluation, partial(self._rounding[key], seed), self.state, batch, CALLS)
+            state = functions.unflatten(values, self.state)
+            return functions.answers(evaluation, partial(self._rounding[key], seed), state, batch, CALLS)
         except Exception as error:
             raise failed("JAX with rounding failed", error) from error

@@ -128,10 +128,13 @@ class ReferenceAnswers:
         return self._answers[key]
 
     def _rounded(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[Answers]:
-        runtime = self._subject.runtime(self.jax)
+        from parity.cases.functions import flatten
+
+        runtime, values = self._subject.runtime(self.jax), flatten(self._subject.trained.state)
         for seed in seeds:
             with self._subject.ledger.spend(FRAMEWORKS):
-                yield with_derived(evaluation, runtime.compute_with_rounding(evaluation, batch, seed), self.jax)
+                found = runtime.compute_with_rounding(values, evaluation, batch, seed)
+                yield with_derived(evaluation, found, self.jax)
 
     def at(self, runtime: str, state: State, evaluation: str, batch: Batch) -> Answers:
         """Return a runtime's answers from another state, by probe; nothing is kept."""

@@ -156,6 +156,9 @@ def test_every_training_is_another_and_a_state_that_was_not_exchanged_is_an_alar
     assert not (first.trained.state.params["output"] == second.trained.state.params["output"]).all()
     assert not (first.batch(13).data == second.batch(13).data).all()
     assert highest(second) < rules.LIMIT
+    jax, oracle = (second.kept(name, "predict", 13)["predict"]["output"] for name in ("jax", "jax_float64"))
+    budget = second.budgets("predict", 13)["predict"]["output"]
+    assert budget.max < 10 * abs(jax - oracle).max()  # of its own state, not of the first training's
     monkeypatch.setattr(TensorFlowRuntime, "compute_at", lambda self, values, *rest: self.compute(*rest))
     assert highest(trainings.subject(2)) > rules.LIMIT
     first.close()
