@@ -1,5 +1,6 @@
 """What `parity doctor` says of a case is what a run finds, with the cause in the same words."""
 
+import functools
 import os
 import shutil
 
@@ -42,11 +43,12 @@ def folder(tmp_path_factory, frameworks):
 
 def run(folder, name):
     """What a run says of predictions: a case that fails, fails there as well."""
-    asked = ("--level", "quick", "--probe", "predict", "--probe", "artifact")
+    asked = ("--level", "quick", "--runtime", "saved_model", "--probe", "predict", "--probe", "artifact")
     samples.inside("run", *asked, "--case", f"planted.py:{name}", "--out", name, cwd=folder)
     return records.read(folder / name)
 
 
+@functools.cache
 def attempt(folder, name):
     return trial.attempt(loading.load(f"{folder}/planted.py:{name}"))
 
