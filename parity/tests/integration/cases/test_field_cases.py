@@ -9,8 +9,10 @@ from parity.core.errors import CaseError
 from parity.probes import artifact
 from parity.records import PASS
 from parity.tests.support import field_cases, tiny
+from parity.tests.support.families import further
 from parity.tests.support.scores import results
 
+NAMES = ("fft", "complex_output", "typed_key", "nnx_keys")
 RUNTIMES = ("jax", "jax_float64", "tf_graph", "saved_model")
 
 
@@ -24,7 +26,8 @@ def statuses(subject):
     }
 
 
-@pytest.mark.parametrize("name", ["fft", "complex_output", "typed_key", "nnx_keys"])
+# An NNX module passes in `test_adapters`, and a typed key in the state here.
+@pytest.mark.parametrize("name", further(NAMES, {"fft", "complex_output", "typed_key"}))
 def test_a_case_from_the_field_passes(subject_of, name):
     subject = subject_of(load(f"{field_cases.__file__}:{name}"))
     found = statuses(subject)

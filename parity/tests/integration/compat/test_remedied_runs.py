@@ -78,6 +78,7 @@ def test_the_doctor_foretells_it(folder, done):
     reported = samples.inside("doctor", "--case", "skewed.py:case", cwd=folder)
     assert reported.returncode == 1
     assert "vhlo.composite_v2" in reported.stdout
+    assert "Traceback" not in reported.stdout
     assert REMEDY in reported.stdout
     assert records.read(folder / "out").environment["prediction"]["status"] == records.REMEDIED
 

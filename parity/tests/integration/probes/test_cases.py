@@ -152,19 +152,30 @@ def test_a_failure_is_kept_and_not_tried_again(subject_of):
     assert counts == [2, 2, 2]  # it is traced once, for the size of its parameters
 
 
-def test_predictions_that_are_all_nan_are_no_parity(subject_of):
-    subject = subject_of(tiny.case(predict=lambda s, x: tiny.predict(s, x) * jnp.nan))
+@pytest.fixture
+def trained_as(subject_of, tiny_subject):
+    """Makes a subject of the tiny case with some fields changed, trained as the tiny case."""
+
+    def made(**changes):
+        case = tiny.case(**changes)
+        return subject_of(case, trained=dataclasses.replace(tiny_subject.trained, case=case))
+
+    return made
+
+
+def test_predictions_that_are_all_nan_are_no_parity(trained_as):
+    subject = trained_as(predict=lambda s, x: tiny.predict(s, x) * jnp.nan)
     [found] = results(subject, "predict", "tf_graph")
     assert found.status == FAIL
     assert "nothing was compared" in found.message
 
 
-def test_integer_predictions_are_scored_exactly_on_any_device(subject_of):
+def test_integer_predictions_are_scored_exactly_on_any_device(trained_as):
     def predict(state, data):
         scores = tiny.predict(state, data)
         return {"scores": scores, "best": jnp.argmax(scores, axis=-1)}
 
-    subject = subject_of(tiny.case(predict=predict))
+    subject = trained_as(predict=predict)
     for probe in ("predict", "accuracy"):
         assert statuses(subject, probe, "tf_graph", device="cpu:1") == {PASS}
 
@@ -200,27 +211,27 @@ def test_a_trained_model_gives_every_probe_power(tiny_subject, probe):
     assert not powerless(tiny_subject, probe)
 
 
-def test_a_saturated_loss_is_powerless(subject_of):
+def test_a_saturated_loss_is_powerless(trained_as):
     """Logits so far apart that the loss is 0 in float32, and no weight matters."""
 
     def loss(params, other_state, rng, data, labels, train):
         apart = 200 * labels + 1e-3 * tiny.logits(params, data)
         return -jnp.mean(jnp.sum(jnp.exp(apart - 200) * 0 + jnp.log1p(-jnp.exp(-200 + 0 * apart)), -1)), other_state
 
-    subject = subject_of(tiny.case(loss=loss))
+    subject = trained_as(loss=loss)
     assert powerless(subject, "eval_loss")
     assert powerless(subject, "eval_gradient")
 
 
-def test_dead_units_are_powerless(subject_of):
+def test_dead_units_are_powerless(trained_as):
     def dead(params, other_state, rng, data, labels, train):
         return -jnp.mean(jnp.sum(tiny.logits(params, data, offset=-1e4) * labels, -1)), other_state
 
-    subject = subject_of(tiny.case(loss=dead))
+    subject = trained_as(loss=dead)
     assert powerless(subject, "eval_gradient")
 
 
-def test_a_weight_among_many_that_are_not_used_gives_power(subject_of):
+def test_a_weight_among_many_that_are_not_used_gives_power(subject_of, tiny_subject):
     """More tensors than are moved one at a time, of which those that count are none."""
     unused = {f"a{number:02}": np.ones(2 + number, np.float32) for number in range(60)}
 
@@ -228,7 +239,9 @@ def test_a_weight_among_many_that_are_not_used_gives_power(subject_of):
         params, other = tiny.init(rng)
         return {**unused, **params, "z": np.ones(100, np.float32)}, other
 
-    subject = subject_of(tiny.case(init=init))
+    trained, case = tiny_subject.trained, tiny.case(init=init)
+    state = trained.state._replace(params={**unused, **trained.state.params, "z": np.ones(100, np.float32)})
+    subject = subject_of(case, trained=dataclasses.replace(trained, case=case, state=state))
     study = power.PowerStudy(subject)
     rows = study.of("predict", 13)
     alone = [row for row in rows if len(study.leaves[row.weight]) == 1]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from parity.cases.case import Training
+from parity.core.ledger import TimeLedger
 from parity.probes.evaluation import Place, score
 from parity.probes.power import PowerStudy
 from parity.probes.relations import relations
@@ -18,6 +19,7 @@ from parity.runtimes.jax import Jax
 from parity.runtimes.jax_float64 import JaxFloat64
 from parity.runtimes.reference import ROUNDED
 from parity.runtimes.registry import runtimes
+from parity.runtimes.subject import Subject
 from parity.scoring import kinks, rules
 from parity.tests.support import tiny
 
@@ -28,7 +30,7 @@ PROBES = ("predict", "eval_loss", "train_loss", "eval_gradient", "train_gradient
 
 
 def deep(tensors):
-    """A case with that many weight tensors, of a few smooth layers."""
+    """A case with that many weight tensors, of one smooth layer: they are added up, so that all compile as soon."""
 
     def init(rng):
         keys = jax.random.split(rng, tensors)
@@ -37,9 +39,8 @@ def deep(tensors):
 
     def predict(state, data):
         hidden = data @ state[0]["layer_0"]
-        for i in range(1, tensors):
-            hidden = hidden + state[0][f"layer_{i}"] * jnp.tanh(hidden)
-        return jax.nn.log_softmax(hidden)
+        others = jnp.stack([state[0][f"layer_{i}"] for i in range(1, tensors)])
+        return jax.nn.log_softmax(hidden + others.sum(0) * jnp.tanh(hidden))
 
     def loss(params, other, rng, data, labels, train):
         return -jnp.mean(jnp.sum(predict((params, other), data) * labels, axis=-1)), other
@@ -48,10 +49,10 @@ def deep(tensors):
     return tiny.case(init=init, predict=predict, loss=loss, accuracy=None, probes=PROBES, training=training)
 
 
-@pytest.fixture
-def counted(monkeypatch):
-    """The evaluations that each runtime makes, by name and evaluation, and the programs that JAX compiles."""
-    found = Counter()
+@pytest.fixture(scope="module")
+def counted():
+    """The evaluations that each runtime makes, by name and evaluation."""
+    found, patch = Counter(), pytest.MonkeyPatch()
 
     def count(owner, method, name):
         inner = getattr(owner, method)
@@ -61,7 +62,7 @@ def counted(monkeypatch):
             found[name(self), evaluation] += 1
             return inner(self, *arguments, **named)
 
-        monkeypatch.setattr(owner, method, counting)
+        patch.setattr(owner, method, counting)
 
     count(Jax, "_compute", lambda self: "jax")
     count(Jax, "compute_with_rounding", lambda self: ROUNDED)
@@ -70,7 +71,8 @@ def counted(monkeypatch):
         if runtime not in (Jax, JaxFloat64) and runtime.capabilities.any_state:
             count(runtime, "compute", lambda self: self.name)
             count(runtime, "compute_at", lambda self: self.name)
-    return found
+    yield found
+    patch.undo()
 
 
 def ask(subject):
@@ -99,21 +101,30 @@ def programs():
     return found
 
 
-def test_evaluations_and_compilations_do_not_grow_with_the_number_of_weight_tensors(subject_of, counted):
-    seen, compiled = {}, programs()
+@pytest.fixture(scope="module")
+def asked(frameworks, counted):
+    """By the number of weight tensors: the subject that was asked, its evaluations, and what was compiled for them."""
+    found, compiled = {}, programs()
     for tensors in (3, 14):  # power moves 12 of them, and the rest together
-        subject = subject_of(deep(tensors))
+        subject = Subject(deep(tensors), TimeLedger())
         subject.trained, subject.bundle, subject.batch(SIZE)
         counted.clear()
         compiled.clear()
         ask(subject)
-        seen[tensors] = dict(counted), compiled["compiled"]
+        found[tensors] = subject, dict(counted), compiled["compiled"]
+    yield found
+    for subject, *_ in found.values():
+        subject.close()
+
+
+def test_evaluations_and_compilations_do_not_grow_with_the_number_of_weight_tensors(asked):
     moved = 13 - 3  # of the larger model 12 tensors and the rest together, of the smaller all 3
-    few, many = ({**evaluations} for evaluations, _ in (seen[3], seen[14]))
+    (_, few, at_first), (_, many, later) = asked[3], asked[14]
+    many = dict(many)
     for evaluation in ("predict", "evaluate", "train"):
         many["jax_float64", evaluation] -= moved
     assert many == few
-    assert seen[14][1] <= seen[3][1]  # the first may compile what every later model shares
+    assert later <= at_first  # the first may compile what every later model shares
 
 
 def test_how_many_evaluations_a_run_makes(subject_of, counted, monkeypatch):
@@ -153,10 +164,8 @@ def arrays_kept(root, least):
     return list(found.values())
 
 
-def test_no_array_is_kept_for_a_member_or_a_moved_tensor(subject_of):
-    subject = subject_of(deep(5))
-    subject.trained, subject.bundle, subject.batch(SIZE)
-    ask(subject)
+def test_no_array_is_kept_for_a_member_or_a_moved_tensor(asked):
+    subject = asked[14][0]
     reference, study = subject.reference, subject.shared(PowerStudy)
     assert arrays_kept(reference._answers, 1)
     assert not arrays_kept((reference._budgets, reference._beyond_kinks, study._smallest, subject._recent._digests), 1)

@@ -67,6 +67,12 @@ def test_an_error_of_the_case_is_shown_once(folder):
     assert {check.status for check in records.read(folder / "broken").checks} == {records.ERROR}
 
 
+LEAN = """
+import dataclasses
+from parity.tests.support import doctor_cases
+
+case = dataclasses.replace(doctor_cases.topk, probes=("predict",))
+"""
 KNOWN = """\
 [[issue]]
 id = "no-top-k"
@@ -84,9 +90,10 @@ probe = "predict"
 @OF_PAIR
 def test_errors_that_a_project_lists_are_in_order(folder):
     (folder / "known.toml").write_text(KNOWN)
+    (folder / "lean.py").write_text(LEAN)
     options = (
         "--level=quick",
-        "--case=planted.py:topk",
+        "--case=lean.py:case",
         "--runtime=saved_model",
         "--probe=predict",
         "--probe=state",

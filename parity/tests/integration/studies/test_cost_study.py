@@ -86,13 +86,13 @@ def test_a_model_has_about_the_size_that_was_asked_for(size):
     assert transformer.count(shape) == pytest.approx(size, rel=0.1)
 
 
-def planted(monkeypatch, cpu_s=1.0, mib=60):
-    """Commands in the place of script and run: the script takes 1 s of CPU and 60 MiB, the run what is given."""
+def planted(monkeypatch, cpu_s=0.5, mib=60):
+    """Commands in the place of script and run: the script takes 0.5 s of CPU and 60 MiB, the run what is given."""
 
     def taking(cpu_s, mib):
         return python(HOLD.format(mib=mib, wall_s=0.5) + BURN.format(cpu_s=cpu_s))
 
-    monkeypatch.setattr(study, "script", lambda case: taking(1.0, 60))
+    monkeypatch.setattr(study, "script", lambda case: taking(0.5, 60))
     monkeypatch.setattr(study, "run", lambda case, out: taking(cpu_s, mib))
 
 
@@ -102,10 +102,10 @@ def asked(folder, *options):
 
 
 def test_a_planted_waste_of_either_fails_the_study_and_none_does_not(tmp_path, monkeypatch):
-    planted(monkeypatch, cpu_s=2.0, mib=80)
+    planted(monkeypatch, cpu_s=1.0, mib=80)
     done, sound = asked(tmp_path)
     assert done.returncode == 0, done.stdout
-    planted(monkeypatch, cpu_s=6.0)
+    planted(monkeypatch, cpu_s=3.5)
     done, slow = asked(tmp_path, "--fresh")
     assert done.returncode == 1, done.stdout
     planted(monkeypatch, mib=300)
@@ -118,7 +118,7 @@ def test_a_planted_waste_of_either_fails_the_study_and_none_does_not(tmp_path, m
 def test_what_is_measured_is_kept_and_a_failure_is_measured_again(tmp_path, monkeypatch):
     planted(monkeypatch)
     _, first = asked(tmp_path)
-    planted(monkeypatch, cpu_s=2.0)
+    planted(monkeypatch, cpu_s=1.0)
     assert asked(tmp_path)[1] == first
     other = msgspec.structs.replace(first.sizes[0], size=10**6)
     failed = msgspec.structs.replace(first.sizes[0], run=[Measurement(1.0, 1.0, GIB, (0, 0), "exit code -9")])
