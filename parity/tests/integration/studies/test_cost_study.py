@@ -158,6 +158,7 @@ def test_wrong_options_are_refused_before_anything_is_measured(tmp_path, options
     assert not (tmp_path / "out" / cost.DATA).exists()
 
 
+@pytest.mark.exhaustive
 def test_the_plan_of_a_real_run_beside_the_real_script(tmp_path, monkeypatch):
     whole = study.run
     monkeypatch.setattr(study, "run", lambda case, out: [*whole(case, out), "--collect-only", "-q"])
