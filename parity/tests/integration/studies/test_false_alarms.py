@@ -36,7 +36,7 @@ def joined(checks, powers=None, limit=64.0):
     return false_alarms.join({CELL: [measured(checks, powers or [power()])]}, {"predict": limit})
 
 
-@pytest.mark.parametrize(("highest", "limit"), [(44.2, 64.0), (51.2, 64.0), (51.3, 128.0), (15.1, 32.0), (0.5, 1.0)])
+@pytest.mark.parametrize(("highest", "limit"), [(44.2, 64.0), (51.2, 64.0), (51.3, 128.0), (15.1, 32.0), (0.5, 4.0)])
 def test_the_limit_is_the_first_power_of_two_far_enough_above(highest, limit):
     assert false_alarms.limit_for(highest) == limit
     assert joined([row(score=highest), row(score=0.1)])["follow"] == {"predict": limit}
