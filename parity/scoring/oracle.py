@@ -14,7 +14,7 @@ from parity.scoring.rules import Budget, LeafResult, judge_exact, score
 BIAS_LIMIT = 16.0
 """How far the oracle may lie from the centre of the ensemble, in spreads.
 
-Rounding that all members share moves the centre. Measured with jax 0.10.2 on 17 models, two or three trainings each, at
+Rounding that all members share moves the centre. Measured with jax 0.10.2 on 14 models, two or three trainings each, at
 batch sizes 1, 13 and 256: at most 4.6 (a loss, of which 8 members tell the spread roughly).
 """
 
