@@ -7,6 +7,7 @@ import pkgutil
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from typing import TypeGuard
 
 from parity.core.errors import UsageError
 from parity.runtimes.base import ARTIFACT, CANDIDATE, CASE, ORACLE, REFERENCE, Capabilities, Model, Runtime
@@ -32,6 +33,11 @@ def runtimes() -> dict[str, type[Runtime]]:
     return dict(sorted(found.items(), key=lambda pair: _place(pair[1])))
 
 
+def is_class(value: object) -> TypeGuard[type]:
+    """Return whether a value is a class; in Python 3.10 `dict[str, int]` passes for one with `isinstance`."""
+    return issubclass(type(value), type)
+
+
 def _own() -> list[type[Runtime]]:
     # A module whose name begins with an underscore has no runtime, and may import a framework.
     package = importlib.import_module("parity.runtimes")
@@ -41,7 +47,7 @@ def _own() -> list[type[Runtime]]:
         value
         for module in modules
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Runtime) and "name" in vars(value)
+        if is_class(value) and issubclass(value, Runtime) and "name" in vars(value)
         and value.__module__ == module.__name__
     ]  # fmt: skip
 
@@ -56,7 +62,7 @@ def _installed() -> list[type[Runtime]]:
                 f"the runtime {entry.name!r} ({entry.value}) cannot be imported: {type(error).__name__}: {error}. "
                 "Mend or uninstall the distribution that declares it."
             ) from error
-        derived = isinstance(runtime, type) and issubclass(runtime, Runtime)
+        derived = is_class(runtime) and issubclass(runtime, Runtime)
         if not derived or runtime.name != entry.name:
             raise UsageError(
                 f"the entry point {entry.name!r} of {GROUP} ({entry.value}) is no runtime of that name. Expected a "

@@ -86,3 +86,14 @@ def test_what_a_runtime_answers_follows_from_its_capabilities(can, probe, answer
 def test_a_misspelt_capability_is_refused_by_name(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
         Capabilities(**wrong)
+
+
+def test_what_passes_for_a_class_is_no_runtime():
+    """In Python 3.10 `isinstance(dict[str, int], type)` is true."""
+
+    class Alias:
+        __class__ = property(lambda self: type)
+
+    assert isinstance(Alias(), type)
+    assert not registry.is_class(Alias())
+    assert registry.is_class(registry.Runtime)
