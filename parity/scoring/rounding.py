@@ -170,13 +170,15 @@ class Rounding(Arithmetic):
         exact = name in EXACT and not params.get("branches_platforms")
         if name == "convert_element_type":
             exact = not self._conversions or not _narrows(operands[0], results[0])
-        if exact:
+        if exact or _is_scaled(equation):
             return results
         if name not in SUMS or not _inexact(results[0]):
             digits = params["mantissa_bits"] if name == "reduce_precision" else None
             return [self._moved(result, result, digits) for result in results]
-        magnitudes = _magnitudes(equation, operands)
-        grown = self._growth(SUMS[name](equation, operands, results[0]))
+        terms = SUMS[name](equation, operands, results[0])
+        if name in _ADD and isinstance(terms, int) and terms < 2:
+            return results
+        magnitudes, grown = _magnitudes(equation, operands), self._growth(terms)
         return [self._moved(r, m, None, grown) for r, m in zip(results, magnitudes, strict=True)]
 
     def _moved(self, value: Any, magnitude: Any, digits: int | None = None, growth: Any = 1.0) -> Any:
@@ -226,6 +228,15 @@ def _draws(value: Any, seed: Any, place: Any) -> Any:
     bits = bits ^ (lax.iota(np.uint32, value.size).reshape(value.shape) * np.uint32(0x27D4EB2F))
     bits = (bits ^ (bits >> np.uint32(15))) * np.uint32(0xC2B2AE3D)  # mixes the high bits, which decide
     return lax.bitcast_convert_type(bits, np.int32).astype(np.float32) * np.float32(2.0**-31)
+
+
+def _is_scaled(equation: Any) -> bool:
+    """Return whether an operation multiplies or divides by a power of two that the program states, which is exact."""
+    if equation.primitive.name not in ("mul", "div"):
+        return False
+    factors = equation.invars if equation.primitive.name == "mul" else equation.invars[1:]
+    stated = [np.asarray(atom.val) for atom in factors if hasattr(atom, "val") and _inexact(atom.aval)]
+    return any(value.ndim == 0 and abs(np.frexp(np.float64(value))[0]) == 0.5 for value in stated)
 
 
 def _inexact(array: Any) -> bool:
@@ -284,3 +295,5 @@ SUMS: dict[str, Callable[[Any, Sequence[Any], Any], Any]] = {
     "select_and_scatter_add": _in_window,
 }
 """The primitives that add many terms, and how many; each takes the equation, its operands and its first result."""
+_ADD = {"cumsum", "reduce_sum", "reduce_window_sum"}
+"""Those that add and do not multiply: of one term, the sum is exact."""

@@ -195,15 +195,14 @@ def test_rounding_leaves_random_draws_alone():
 
 
 def test_a_structural_zero_gets_the_budget_of_its_rounding():
-    """At batch size 1 a batch mean is the value itself, so JAX cancels exactly; other orders of operations do not."""
+    """JAX cancels exactly; an implementation that rounds a product of the same numbers in another place does not."""
 
-    def centred(x):
+    def cancelled(x):
         y = x * 1.7
-        return (y - y.mean(axis=0)) * 300
+        return (y - x * 1.7) * 300
 
-    row = X[:1]
-    assert not np.asarray(jax.jit(centred)(row)).any()
-    assert np.asarray(with_rounding(centred, row)(0, row)).any()
+    assert not np.asarray(jax.jit(cancelled)(X)).any()
+    assert np.asarray(with_rounding(cancelled, X)(0, X)).any()
 
 
 def test_whole_numbers_that_floats_count_are_exact():
@@ -267,6 +266,19 @@ def test_counts_of_integers_are_exact():
     counted = with_rounding(lambda x: (x.astype(jnp.int32).sum(-1), x.astype(jnp.float32).sum(-1)), image)(0, image)
     for found in counted:
         np.testing.assert_array_equal(found, image.sum(-1, dtype=np.int32))
+
+
+def test_the_mean_of_one_value_is_that_value():
+    """At batch size 1 a batch normalisation subtracts a value from itself, and divides by almost nothing."""
+    row = (7.3 * X[:1]).astype(np.float32)
+    centred = with_rounding(lambda x: (x - x.mean(axis=0)) * 300, row)
+    assert not any(np.asarray(centred(seed, row)).any() for seed in range(8))
+
+
+def test_a_power_of_two_scales_exactly_and_another_number_does_not():
+    for factor, exact in ((0.5, True), (-4.0, True), (3.0, False), (0.1, False)):
+        for function in (lambda x, f=factor: x * f, lambda x, f=factor: x / f):
+            assert (np.asarray(with_rounding(function, X)(0, X)) == np.asarray(function(X))).all() == exact, factor
 
 
 def test_the_smallest_numbers_move_by_their_spacing():
