@@ -25,6 +25,7 @@ MARGIN = 1.25
 BINS_PER_DOUBLING = 2
 """Of the histogram of scores."""
 
+ACCURACY = "accuracy"
 Row = dict[str, Any]
 
 
@@ -85,7 +86,7 @@ def join(studies: Mapping[str, Sequence[Row]], limits: Mapping[str, float]) -> R
     """
     measured = [(cell, study) for cell, by_case in studies.items() for study in by_case]
     checks = [{"cell": cell, **row} for cell, study in measured for row in study["checks"]]
-    scored = [row for row in checks if not row["own_limit"] and math.isfinite(row["score"] or 0.0)]
+    scored = [row for row in checks if not _judged_elsewhere(row) and math.isfinite(row["score"] or 0.0)]
     scored = [row for row in scored if row["score"] is not None]
     powers = list(_by_weight([row for _, study in measured for row in study["powers"]], limits))
     if not any(row["score"] for row in scored):
@@ -116,9 +117,14 @@ def join(studies: Mapping[str, Sequence[Row]], limits: Mapping[str, float]) -> R
 
 
 def _over(row: Row, limits: Mapping[str, float]) -> bool:
-    """Return whether a score is over the limit of its probe; where its case has one of its own, its status tells."""
+    """Return whether a score is over the limit of its probe; where that is another, the status tells."""
     exact = 0.0
-    return not row["own_limit"] and not (row["score"] or 0.0) <= limits.get(row["probe"], exact)
+    return not _judged_elsewhere(row) and not (row["score"] or 0.0) <= limits.get(row["probe"], exact)
+
+
+def _judged_elsewhere(row: Row) -> bool:
+    """Return whether a case has a limit of its own, or a score counts the examples of an accuracy."""
+    return bool(row["own_limit"]) or row["probe"] == ACCURACY
 
 
 def _rate_at_most(checks: int) -> float:
@@ -168,7 +174,10 @@ def _place(row: Row) -> Row:
 
 def _pair(cell: str, by_case: Sequence[Row], checks: list[Row]) -> Row:
     own = [row for row in checks if row["cell"] == cell]
-    highest = max((row for row in own if row["score"] is not None), key=lambda row: row["score"])
+    scored = [row for row in own if row["score"] is not None]
+    if not scored:
+        raise NotComparableError(f"{cell} has no score: all its cases are left out. Remove it, or measure it again.")
+    highest = max(scored, key=lambda row: row["score"])
     versions = by_case[0]["versions"]
     remedies = sorted({study["remedy"] for study in by_case if study["remedy"]})
     return {

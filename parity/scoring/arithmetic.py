@@ -58,10 +58,15 @@ def in_float64(function: Callable[..., Any], *arguments: Any) -> Callable[..., A
 
 
 def trace(function: Callable[..., Any], arguments: Any) -> tuple[Any, Any]:
-    """Return the program of `function` for arguments shaped like `arguments`, and the structure of its results."""
+    """Return the program of `function` for arguments shaped like `arguments`, and the structure of its results.
+
+    Calls within it are inlined, but for those in loops and branches.
+    """
     shapes = jax.tree_util.tree_map(lambda a: jax.ShapeDtypeStruct(np.shape(a), np.asarray(a).dtype), arguments)
     program, results = jax.make_jaxpr(function, return_shape=True)(*shapes)
-    return program, jax.tree_util.tree_structure(results)
+    flat = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in program.jaxpr.invars]
+    inlined = jax.make_jaxpr(lambda *values: Arithmetic().evaluate(program.jaxpr, program.consts, values))(*flat)
+    return inlined, jax.tree_util.tree_structure(results)
 
 
 def x64() -> Any:
@@ -77,8 +82,8 @@ class Arithmetic:
     """Evaluate a program primitive by primitive; a subclass says what changes.
 
     Only values that depend on an argument change, in a way that no random draw decides. All others, such as draws, are
-    computed as JAX computes them. A value is let go after its last use, so that a program which is not compiled as a
-    whole needs no more memory than one that is.
+    computed as JAX computes them; so is what decides something from integers alone, see `_deciding`. A value is let go
+    after its last use, so that a program which is not compiled as a whole needs no more memory than one that is.
     """
 
     def wide(self, dtype: Any) -> Any:
@@ -100,13 +105,16 @@ class Arithmetic:
     def _run(self, jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Value]) -> list[Value]:
         values: dict[Any, Value] = {v: (c, False) for v, c in zip(jaxpr.constvars, consts, strict=True)}
         values.update(zip(jaxpr.invars, arguments, strict=True))
-        last = _last_uses(jaxpr)
+        last, deciding = _last_uses(jaxpr), _deciding(jaxpr)
 
         def read(atom: Any) -> Value:
             return (np.asarray(atom.val, atom.aval.dtype), False) if hasattr(atom, "val") else values[atom]
 
         for index, equation in enumerate(jaxpr.eqns):
-            results = self._step(equation, [read(atom) for atom in equation.invars])
+            operands = [read(atom) for atom in equation.invars]
+            if deciding.issuperset(equation.outvars):
+                operands = [(value, False) for value, _ in operands]
+            results = self._step(equation, operands)
             values.update(zip(equation.outvars, results, strict=True))
             for variable in last[index]:
                 del values[variable]
@@ -121,8 +129,7 @@ class Arithmetic:
             return self._solve(params, operands)
         values = [value for value, _ in operands]
         if primitive.name in _DRAWS or not any(changes for _, changes in operands):
-            results = primitive.bind(*values, **params)
-            return [(result, False) for result in (results if primitive.multiple_results else [results])]
+            return [(result, False) for result in _bound(primitive, values, params)]
         values = [self.cast(value) for value in values]
         if primitive.name in _CONTROL and not params.get("branches_platforms"):
             results = self._controlled(equation, values)
@@ -132,7 +139,7 @@ class Arithmetic:
 
     def _controlled(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
         """Return the results of a loop or a branch."""
-        found: Sequence[Any] = _CONTROL[equation.primitive.name](self, equation.params, operands)
+        found: Sequence[Any] = getattr(self, _CONTROL[equation.primitive.name])(equation.params, operands)
         return found
 
     def _solve(self, params: Any, operands: list[Value]) -> Sequence[Value]:
@@ -181,10 +188,8 @@ class Arithmetic:
             raise CaseError(f"the primitive {name} calls back into Python, which cannot be replayed. Remove it.")
         if name in _IN_FLOAT32:
             operands = [_to(value, atom.aval.dtype) for value, atom in zip(operands, equation.invars, strict=True)]
-            results = primitive.bind(*operands, **params)
-            return [self.cast(r) for r in (results if primitive.multiple_results else [results])]
-        results = primitive.bind(*operands, **{key: self._param(value) for key, value in params.items()})
-        return results if primitive.multiple_results else [results]
+            return [self.cast(result) for result in _bound(primitive, operands, params)]
+        return _bound(primitive, operands, {key: self._param(value) for key, value in params.items()})
 
     def _param(self, value: Any) -> Any:
         """Widen a parameter: a dtype, or a whole program (a branch, a loop body, an accumulation rule)."""
@@ -239,8 +244,50 @@ def _lengths(params: Any) -> tuple[int, int]:
     return params["num_consts"], params["num_carry"]
 
 
-_CONTROL = {"scan": Arithmetic._scan, "while": Arithmetic._while, "cond": Arithmetic._cond}
-"""The primitives whose programs are evaluated in the same arithmetic, by the public functions that make them."""
+_CONTROL = {"scan": "_scan", "while": "_while", "cond": "_cond"}
+"""The primitives whose programs are evaluated in the same arithmetic, and the methods that do."""
+_DISCRETE = {
+    "argmax", "argmin", "ceil", "cond", "eq", "floor", "ge", "gt", "is_finite", "le", "lt", "ne", "rem", "round",
+    "scan", "sign", "sort", "top_k", "while", *CALLS,
+}  # fmt: skip
+"""The primitives whose result jumps, or that may have such ones within. A conversion to integers does, too."""
+
+
+def _deciding(jaxpr: Any) -> set[Any]:
+    """Return the floats that integers alone make and that decide something, such as the bucket of a distance.
+
+    At the boundary of a bucket, where whole numbers like to be, float64 and float32 decide differently.
+    """
+    made: set[Any] = set()  # of integers
+    floating = {v for v in jaxpr.invars if _floating(v)}  # and what depends on floats that are arguments
+    for equation in jaxpr.eqns:
+        variables = [atom for atom in equation.invars if not hasattr(atom, "val")]
+        if floating.intersection(variables):
+            floating.update(equation.outvars)
+        elif equation.primitive.name not in _DRAWS:
+            made.update(v for v in equation.outvars if _floating(v))
+    deciding: set[Any] = set()
+    for equation in reversed(jaxpr.eqns):
+        to_integers = not any(map(_floating, equation.outvars))
+        jumps = to_integers or equation.primitive.name in _DISCRETE
+        if jumps or deciding.intersection(equation.outvars):
+            deciding.update(made.intersection(atom for atom in equation.invars if not hasattr(atom, "val")))
+        if jumps and made.intersection(equation.outvars):
+            deciding.update(made.intersection(equation.outvars))
+    return deciding
+
+
+def _floating(variable: Any) -> bool:
+    return bool(jax.numpy.issubdtype(variable.aval.dtype, np.inexact))
+
+
+def _bound(primitive: Any, operands: Sequence[Any], params: Any) -> Sequence[Any]:
+    """Return the results of a primitive; some, such as that of `shard_map`, take a function of their parameters."""
+    own = primitive.get_bind_params(params)
+    functions, params = own if isinstance(own, tuple) else ([], own)  # a tuple in releases before 2026
+    results = primitive.bind(*functions, *operands, **params)
+    found: Sequence[Any] = results if primitive.multiple_results else [results]
+    return found
 
 
 def _to(array: Any, dtype: Any) -> Any:

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from parity.core.arrays import Array
+from parity.scoring.compare import CHUNK
 
 UNEVEN = 16.0
 """How many times as large the budget of one column must be as that of another for columns to have their own."""
@@ -26,9 +27,13 @@ def count(array: Array) -> int:
 
 def errors(array: Array, oracle: Array) -> Array:
     """Return the largest distance in each column, of what is finite in both: [columns], float64."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.abs(np.asarray(array) - oracle).reshape(-1, oracle.shape[-1])
-    found: Array = np.where(np.isfinite(apart), apart, 0.0).max(axis=0).astype(np.float64)
+    columns = oracle.shape[-1]
+    rows, exact = np.asarray(array).reshape(-1, columns), oracle.reshape(-1, columns)
+    found, step = np.zeros(columns), max(CHUNK // columns, 1)
+    for first in range(0, len(rows), step):
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = np.abs(rows[first : first + step] - exact[first : first + step])
+        found = np.maximum(found, np.where(np.isfinite(apart), apart, 0.0).max(axis=0))
     return found
 
 

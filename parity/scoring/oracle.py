@@ -11,7 +11,7 @@ from parity.core.arrays import Answer, Array
 from parity.scoring.compare import distance, is_float
 from parity.scoring.rules import Budget, LeafResult, judge_exact, score
 
-BIAS_LIMIT = 16.0
+BIAS_LIMIT = 48.0
 """How far the oracle may lie from the centre of the ensemble, in spreads.
 
 Rounding that all members share moves the centre. Measured with jax 0.10.2 on 14 models, two or three trainings each, at

@@ -24,12 +24,15 @@ BLOCK = 256
 """The terms of a sum whose order costs no more than its last addition; see `growth`."""
 EXACT = {
     "abs", "argmax", "argmin", "bitcast_convert_type", "broadcast_in_dim", "ceil", "clamp", "complex", "concatenate",
-    "cond", "conj", "copy", "copy_p", "cummax", "cummin", "dynamic_slice", "dynamic_update_slice", "expand_dims",
-    "floor", "gather", "imag", "iota", "max", "min", "neg", "pad", "real", "reduce_max", "reduce_min",
-    "reduce_window_max", "reduce_window_min", "reshape", "rev", "round", "scan", "scatter", "select_and_gather_add",
-    "select_n", "sign", "slice", "sort", "split", "squeeze", "stop_gradient", "top_k", "transpose", "while", *CALLS,
+    "cond", "conj", "copy", "copy_p", "cummax", "cummin", "device_put", "dynamic_slice", "dynamic_update_slice",
+    "expand_dims", "floor", "gather", "imag", "iota", "max", "min", "name", "neg", "nextafter", "optimization_barrier",
+    "pad", "real", "reduce_max", "reduce_min", "reduce_window_max", "reduce_window_min", "rem", "reshape", "rev",
+    "round", "scan", "scatter", "scatter-max", "scatter-min", "scatter_max", "scatter_min", "select_and_gather_add",
+    "select_n", "sharding_constraint", "sign", "slice", "sort", "split", "squeeze", "stop_gradient", "top_k",
+    "transpose", "while", *CALLS,
 }  # fmt: skip
-"""The primitives that move or choose values and never round. A conversion rounds where it narrows."""
+"""The primitives that move or choose values and never round. A conversion rounds where it narrows, and a whole number
+where the dtype does not have it."""
 SOLVERS = {
     "cholesky", "eig", "eigh", "geqrf", "householder_product", "lu", "qr", "schur", "svd", "triangular_solve",
     "tridiagonal_solve",
@@ -159,6 +162,26 @@ class Rounding(Arithmetic):
         found: Sequence[Any] = self._compiled[id(equation)](self._seed, start, *operands)
         return found
 
+    def _while(self, params: Any, operands: list[Any]) -> Sequence[Any]:
+        """Return the results of as many turns as the loop takes without rounding at random.
+
+        A loop until nothing changes may never end where every turn changes something at random.
+        """
+        of_condition, of_body = params["cond_nconsts"], params["body_nconsts"]
+        condition, body = operands[:of_condition], operands[of_condition:][:of_body]
+        plain, first = Arithmetic(), operands[of_condition + of_body :]
+        turns, *_ = lax.while_loop(
+            lambda carry: plain._evaluate_within(params["cond_jaxpr"], [*condition, *carry[1:]])[0],
+            lambda carry: [carry[0] + 1, *plain._evaluate_within(params["body_jaxpr"], [*body, *carry[1:]])],
+            [np.int32(0), *first],
+        )
+        _, *found = lax.while_loop(
+            lambda carry: carry[0] < turns,
+            lambda carry: [carry[0] + 1, *self._evaluate_within(params["body_jaxpr"], [*body, *carry[1:]])],
+            [np.int32(0), *first],
+        )
+        return found
+
     def _apply(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
         if equation.primitive.name in SOLVERS:
             operands = [self._moved(operand, operand) for operand in operands]
@@ -244,8 +267,9 @@ def _inexact(array: Any) -> bool:
 
 
 def _narrows(before: Any, after: Any) -> bool:
-    both = _inexact(before) and _inexact(after)
-    return both and bool(jax.numpy.finfo(after.dtype).eps > jax.numpy.finfo(before.dtype).eps)
+    if not _inexact(before) or not _inexact(after):
+        return _inexact(after) and before.dtype != bool
+    return bool(jax.numpy.finfo(after.dtype).eps > jax.numpy.finfo(before.dtype).eps)
 
 
 def _magnitudes(equation: Any, operands: Sequence[Any]) -> Sequence[Any]:
@@ -262,7 +286,7 @@ def _contracted(equation: Any, operands: Sequence[Any], result: Any) -> int:
 
 def _convolved(equation: Any, operands: Sequence[Any], result: Any) -> int:
     kernel = operands[1]
-    return kernel.size // kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
+    return kernel.size // max(kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]], 1)
 
 
 def _reduced_to_one(equation: Any, operands: Sequence[Any], result: Any) -> int:
@@ -280,8 +304,12 @@ def _in_window(equation: Any, operands: Sequence[Any], result: Any) -> int:
 def _scattered(equation: Any, operands: Sequence[Any], result: Any) -> Any:
     """Return how many updates come to each place, float32: one row of an embedding may get most of them."""
     start, indices, updates = operands
-    ones = lax.full_like(updates, 1, np.float32), lax.full_like(start, 0, np.float32)
-    return equation.primitive.bind(ones[1], indices, ones[0], **equation.params)
+    zeros, ones = lax.full_like(start, 0, np.float32), lax.full_like(updates, 1, np.float32)
+    params = equation.params
+    return lax.scatter_add(
+        zeros, indices, ones, params["dimension_numbers"], indices_are_sorted=params["indices_are_sorted"],
+        unique_indices=params["unique_indices"], mode=params["mode"],
+    )  # fmt: skip
 
 
 SUMS: dict[str, Callable[[Any, Sequence[Any], Any], Any]] = {

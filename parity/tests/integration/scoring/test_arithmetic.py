@@ -281,6 +281,63 @@ def test_a_power_of_two_scales_exactly_and_another_number_does_not():
             assert (np.asarray(with_rounding(function, X)(0, X)) == np.asarray(function(X))).all() == exact, factor
 
 
+@pytest.mark.parametrize("until_equal", [False, True])
+def test_a_loop_until_it_converges_ends_with_rounding(until_equal):
+    """Each turn is off at random, so that two may never be alike."""
+
+    def root(x):
+        def differs(carry):
+            apart = jnp.abs(carry[0] - carry[1]).max()
+            return apart > (0 if until_equal else 1e-5)
+
+        start = jnp.abs(x) * 60 + 1
+        return lax.while_loop(differs, lambda c: (0.5 * (c[0] + start / c[0]), c[0]), (start, start * 2))[0]
+
+    exact = np.sqrt(np.abs(X.astype(np.float64)) * 60 + 1)
+    for seed in range(8):
+        found = np.asarray(with_rounding(root, X)(seed, X))
+        assert 0 < np.abs(found / exact - 1).max() < 1e-5
+
+
+def test_the_buckets_of_integers_are_those_of_jax():
+    """At a power of two the logarithm lies at the boundary of a bucket, on which side is a matter of rounding."""
+    steps = np.array([[1, 2, 4, 8, 16, 64, 512, 4096]], np.int32)
+    table = np.arange(16, dtype=np.float32)
+
+    def bucketed(steps, table):
+        bucket = jnp.floor(jnp.log(steps.astype(jnp.float32)) / np.float32(np.log(2.0))).astype(jnp.int32)
+        return table[bucket] * 1.1
+
+    expected = np.asarray(jax.jit(bucketed)(steps, table))
+    for found in (
+        in_float64(bucketed, steps, table)(steps, table),
+        with_rounding(bucketed, steps, table)(5, steps, table),
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_an_integer_that_float32_lacks_is_rounded():
+    seconds = np.array([[1_700_000_001, 1_700_000_123]], np.int32)
+    function = with_rounding(lambda s: s.astype(jnp.float32) - np.float32(1.7e9), seconds)
+    assert len({np.asarray(function(seed, seconds)).tobytes() for seed in range(8)}) > 4
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.complex64])
+def test_sums_by_scatter_are_rounded_in_every_dtype(dtype):
+    rows = np.array([0, 2, 2, 1])
+    function = lambda x: jnp.zeros((3, 6), dtype).at[rows].add(x.astype(dtype))  # noqa: E731
+    found, expected = with_rounding(function, X)(0, X), function(X)
+    assert found.dtype == expected.dtype
+    assert (np.asarray(found) != np.asarray(expected)).any()
+
+
+def test_what_shard_map_computes_is_rounded_as_a_whole():
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("d",))
+    spec = jax.sharding.PartitionSpec("d")
+    mapped = jax.shard_map(lambda x: jnp.tanh(x) * 3, mesh=mesh, in_specs=spec, out_specs=spec)
+    np.testing.assert_allclose(with_rounding(mapped, X)(0, X), mapped(X), rtol=1e-5)
+
+
 def test_the_smallest_numbers_move_by_their_spacing():
     tiny = np.full(100, 3e-7, np.float16)
     found = np.asarray(with_rounding(lambda x: x * np.float16(1.25), tiny)(0, tiny))
