@@ -214,9 +214,9 @@ def test_a_parameter_that_is_not_used_costs_one_compilation_and_no_alarm(tiny_su
     """Its gradient is exactly zero in every member, so budgets are asked of rounding, at each step."""
     compiled = []
 
-    def counted(*args):
+    def counted(*args, **named):
         compiled.append(args)
-        return with_rounding(*args)
+        return with_rounding(*args, **named)
 
     monkeypatch.setattr("parity.handover.reference.with_rounding", counted)
     trained = tiny_subject.trained

@@ -97,7 +97,7 @@ def test_integers_alone_are_judged_exactly_and_their_defects_can_fail(of_integer
 
 
 EVERY = set(wrong_answers.CHANGES)
-judge, judge_leaf = rules.judge, rules._judge_leaf
+judge, judge_leaf = rules.judge, rules.judge_leaf
 
 
 def each(change):

@@ -12,7 +12,7 @@ from parity.cases.case import PROBES
 from parity.cases.loading import load
 from parity.core.errors import UsageError
 from parity.core.ledger import TimeLedger
-from parity.records import IN_ORDER
+from parity.records import IN_ORDER, published
 from parity.runtimes.subject import Subject
 from parity.studies import faults
 from parity.studies.faults import GROUPS, HARNESS, Fault
@@ -203,7 +203,7 @@ def test_what_is_written_is_sorted_and_the_same_again(quick, tmp_path):
     one = write(tmp_path, outcomes, {"limit": 64.0}).read_bytes()
     assert write(tmp_path, outcomes[::-1], {"limit": 64.0}).read_bytes() == one
     document = json.loads(one)
-    assert (document["schema"], len(document["faults"])) == (1, len(outcomes))
+    assert (document["schema"], len(document["faults"])) == (published.SCHEMAS[published.FAULTS], len(outcomes))
     assert [GROUPS.index(row["group"]) for row in document["faults"]] == sorted(
         GROUPS.index(row["group"]) for row in document["faults"]
     )
