@@ -157,14 +157,14 @@ def _training(row: Row) -> tuple[str, str, int]:
 
 
 def _cases_left_out(scored: list[Row]) -> Iterator[Row]:
-    """Yield, for each case that the limits of all others do not hold, its probes and what their limits would be."""
+    """Yield the probes of each case that are over the limits which follow from all other cases, and those limits."""
     for case in sorted({row["case"] for row in scored}):
         others = _highest(row for row in scored if row["case"] != case)
         limits = limits_for({"probe": probe, "highest": score} for probe, score in others.items())
         own = _highest(row for row in scored if row["case"] == case)
         for probe, score in sorted(own.items()):
-            if score > limits.get(probe, 0.0):
-                yield {"case": case, "probe": probe, "highest": short(score), "limit": limits.get(probe, 0.0)}
+            if probe in limits and score > limits[probe]:
+                yield {"case": case, "probe": probe, "highest": short(score), "limit": limits[probe]}
 
 
 def _place(row: Row) -> Row:
