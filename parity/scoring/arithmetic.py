@@ -256,7 +256,7 @@ _DISCRETE = {
 def _deciding(jaxpr: Any) -> set[Any]:
     """Return the floats that integers alone make and that decide something, such as the bucket of a distance.
 
-    At the boundary of a bucket, where whole numbers like to be, float64 and float32 decide differently.
+    Whole numbers often lie at the boundary of a bucket, and there float64 and float32 decide differently.
     """
     made: set[Any] = set()  # of integers
     floating = {v for v in jaxpr.invars if _floating(v)}  # and what depends on floats that are arguments
@@ -284,7 +284,7 @@ def _floating(variable: Any) -> bool:
 def _bound(primitive: Any, operands: Sequence[Any], params: Any) -> Sequence[Any]:
     """Return the results of a primitive; some, such as that of `shard_map`, take a function of their parameters."""
     own = primitive.get_bind_params(params)
-    functions, params = own if isinstance(own, tuple) else ([], own)  # a tuple in releases before 2026
+    functions, params = own if isinstance(own, tuple) else ([], own)  # a tuple in older releases of jax
     results = primitive.bind(*functions, *operands, **params)
     found: Sequence[Any] = results if primitive.multiple_results else [results]
     return found

@@ -114,6 +114,7 @@ def _equations(jaxpr: Any) -> Iterator[Any]:
 
 
 FIRST = np.uint32(0)
+"""What the places of a whole program are numbered from."""
 
 
 class Rounding(Arithmetic):

@@ -124,6 +124,9 @@ def join_measurements(arguments: Namespace) -> int:
     print(textwrap.fill(false_alarms.sentence(study), 80))
     for alarm in study["false_alarms"]:
         print(f"false alarm: {alarm}")
+    for pair in study["pairs"]:
+        for case, reason in pair["cases_left_out"].items():
+            print(f"left out: {case} under {pair['cell']}: {reason}")
     few = len(study["pairs"]) < PAIRS or any(pair["trainings"] < TRAININGS for pair in study["pairs"])
     if few:
         print(f"Expected at least {PAIRS} pairs with {TRAININGS} trainings each; found {len(study['pairs'])} pairs.")
