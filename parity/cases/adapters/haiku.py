@@ -78,7 +78,7 @@ class _Haiku:
 
     def make(self, key: Any) -> Any:
         arguments, named = self._call.inputs(self.inputs.zeros())
-        params, state = jax.jit(lambda key: self._model.init(key, *arguments, **named, **self._call.mode(True)))(key)
+        params, state = self._model.init(key, *arguments, **named, **self._call.mode(True))
         return {"params": params, "state": state}
 
     def run(self, model: Any, data: Any, rng: Any, train: bool) -> tuple[Any, Any]:

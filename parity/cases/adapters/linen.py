@@ -110,7 +110,7 @@ class _Linen:
         keys = dict(zip((PARAMS, *self._rngs), jax.random.split(key, 1 + len(self._rngs)), strict=True))
         model, arguments, named = self._arguments(self.inputs.zeros(), False)
         method = {"method": self._method} if self._method else {}
-        variables = dict(jax.jit(lambda keys: model.init(keys, *arguments, **method, **named))(keys))
+        variables = dict(model.init(keys, *arguments, **method, **named))
         return linen.meta.unbox({name: tree for name, tree in variables.items() if name not in self._sown})
 
     def run(self, model: Any, data: Any, rng: Any, train: bool) -> tuple[Any, Any]:

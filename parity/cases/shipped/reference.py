@@ -51,7 +51,7 @@ network = Network()
 
 def init(rng: Any) -> tuple[Any, Any]:
     """Return parameters, and `{"batch_stats": ...}`."""
-    variables = dict(jax.jit(network.init, static_argnames="train")(rng, jnp.zeros((1, 28, 28, 1)), train=False))
+    variables = dict(network.init(rng, jnp.zeros((1, 28, 28, 1)), train=False))
     params = variables.pop("params")
     return params, variables
 
