@@ -39,8 +39,20 @@ class _KeyData:
         """The implementation of each typed key, by its place among the leaves of the other state."""
         import jax
 
-        leaves = jax.tree_util.tree_leaves(self._case.init(jax.random.PRNGKey(self._case.training.seed))[1])
-        return {place: jax.random.key_impl(leaf) for place, leaf in enumerate(leaves) if is_typed_key(leaf)}
+        found: dict[int, Any] = {}
+
+        def traced(key: Any) -> int:
+            for place, leaf in enumerate(jax.tree_util.tree_leaves(self._case.init(key)[1])):
+                if is_typed_key(leaf):
+                    found[place] = jax.random.key_impl(leaf)
+            return 0
+
+        key = jax.random.PRNGKey(self._case.training.seed)
+        try:
+            jax.eval_shape(traced, key)
+        except Exception:  # what cannot be traced, such as numpy's draws from a seed made of the key
+            traced(key)
+        return found
 
     def init(self) -> Function:
         def wrapped(key: Any) -> Any:

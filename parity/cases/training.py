@@ -22,6 +22,9 @@ from parity.core.errors import CaseError, ParityError
 from parity.core.progress import Report, silent
 from parity.core.tracebacks import raised
 
+MOST_CLOSED_OVER = 1 << 20
+"""Bytes that a function may close over and be compiled: XLA keeps them as constants, and is slow with large ones."""
+
 
 class Batches(Protocol):
     """The input pipeline; see `parity.cases.pipeline.Pipeline`."""
@@ -242,7 +245,7 @@ def begin(case: Case) -> State:
     """
     init_key, rng = jax.random.split(jax.random.PRNGKey(case.training.seed))
     try:
-        found = case.init(init_key)
+        found = _initialised(case, init_key)
     except Exception as error:
         raise CaseError(f"case {case.name!r}: init {raised(error)}. Correct the function.") from error
     if not isinstance(found, tuple | list) or len(found) != 2:
@@ -257,6 +260,27 @@ def begin(case: Case) -> State:
     if case.weights is not None:
         params, other = _from_file(case, case.weights, (params, other))
     return State(params, other, rng)
+
+
+def _initialised(case: Case, key: Any) -> Any:
+    """Return what `init` returns, by one program where it makes arrays of JAX alone and closes over few numbers.
+
+    Random draws are many small programs otherwise, and it is optimised little, because it runs once.
+    """
+
+    def made(key: Any) -> Any:
+        found = case.init(key)
+        if not all(isinstance(leaf, jax.Array) for leaf in jax.tree_util.tree_leaves(found)):
+            raise TypeError("arrays of another library")  # JAX would convert their dtypes
+        return found
+
+    try:
+        if sum(np.asarray(c).nbytes for c in jax.make_jaxpr(made)(key).consts) > MOST_CLOSED_OVER:
+            return case.init(key)
+        program = jax.jit(made).lower(key)
+    except Exception:
+        return case.init(key)
+    return program.compile(compiler_options={"xla_backend_optimization_level": 0})(key)
 
 
 def _from_file(case: Case, path: str | PathLike[str], made: Any) -> Any:
