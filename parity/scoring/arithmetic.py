@@ -17,6 +17,7 @@ import numpy as np
 from jax import lax
 
 from parity.core.errors import CaseError
+from parity.scoring import compiling
 
 _WIDE = {"float16": "float64", "bfloat16": "float64", "float32": "float64", "complex64": "complex128"}
 # Calls, and where they keep the program they call. Differentiation is done by the time a program is evaluated, so a
@@ -25,7 +26,7 @@ CALLS = {
     "pjit": "jaxpr", "jit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr", "checkpoint": "jaxpr",
     "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr",
 }  # fmt: skip
-_DRAWS = {
+DRAWS = {
     "random_bits", "random_clone", "random_fold_in", "random_seed", "random_split", "random_unwrap", "random_wrap",
     "rng_bit_generator", "rng_uniform", "threefry2x32",
 }  # fmt: skip
@@ -47,7 +48,7 @@ def in_float64(function: Callable[..., Any], *arguments: Any) -> Callable[..., A
     """
     program, structure = trace(function, arguments)
     with x64():
-        compiled = jax.jit(lambda *flat: Widening().evaluate(program.jaxpr, program.consts, flat))
+        compiled = compiling.compiled(lambda *flat: Widening().evaluate(program.jaxpr, program.consts, flat))
 
     def widened(*arguments: Any) -> Any:
         with x64():
@@ -128,19 +129,14 @@ class Arithmetic:
         if primitive.name == "custom_linear_solve":
             return self._solve(params, operands)
         values = [value for value, _ in operands]
-        if primitive.name in _DRAWS or not any(changes for _, changes in operands):
+        if primitive.name in DRAWS or not any(changes for _, changes in operands):
             return [(result, False) for result in _bound(primitive, values, params)]
         values = [self.cast(value) for value in values]
-        if primitive.name in _CONTROL and not params.get("branches_platforms"):
-            results = self._controlled(equation, values)
+        if primitive.name in CONTROL and not params.get("branches_platforms"):
+            results = getattr(self, CONTROL[primitive.name])(params, values)
         else:
             results = self.rounded(equation, values, self._apply(equation, values))
         return [(result, True) for result in results]
-
-    def _controlled(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
-        """Return the results of a loop or a branch."""
-        found: Sequence[Any] = getattr(self, _CONTROL[equation.primitive.name])(equation.params, operands)
-        return found
 
     def _solve(self, params: Any, operands: list[Value]) -> Sequence[Value]:
         """Return the solution of a linear system by its own program: its rule for gradients has done its part."""
@@ -244,7 +240,7 @@ def _lengths(params: Any) -> tuple[int, int]:
     return params["num_consts"], params["num_carry"]
 
 
-_CONTROL = {"scan": "_scan", "while": "_while", "cond": "_cond"}
+CONTROL = {"scan": "_scan", "while": "_while", "cond": "_cond"}
 """The primitives whose programs are evaluated in the same arithmetic, and the methods that do."""
 _DISCRETE = {
     "argmax", "argmin", "ceil", "cond", "eq", "floor", "ge", "gt", "is_finite", "le", "lt", "ne", "rem", "round",
@@ -264,7 +260,7 @@ def _deciding(jaxpr: Any) -> set[Any]:
         variables = [atom for atom in equation.invars if not hasattr(atom, "val")]
         if floating.intersection(variables):
             floating.update(equation.outvars)
-        elif equation.primitive.name not in _DRAWS:
+        elif equation.primitive.name not in DRAWS:
             made.update(v for v in equation.outvars if _floating(v))
     deciding: set[Any] = set()
     for equation in reversed(jaxpr.eqns):

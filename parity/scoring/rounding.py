@@ -8,6 +8,7 @@ Algorithms", 2nd edition, SIAM 2002, section 4.2, with the growth of `growth`.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,8 @@ import jax
 import numpy as np
 from jax import lax
 
-from parity.scoring.arithmetic import CALLS, Arithmetic, trace
+from parity.scoring import compiling
+from parity.scoring.arithmetic import CALLS, CONTROL, DRAWS, Arithmetic, Value, trace
 
 BLOCK = 256
 """The terms of a sum whose order costs no more than its last addition; see `growth`."""
@@ -61,7 +63,8 @@ def with_rounding(
 ) -> Callable[..., Any]:
     """Return `function` for arguments shaped like `arguments`, every rounded result off at random.
 
-    It is not compiled as a whole, which would take longer than eight evaluations; loops and branches are.
+    Each operation is compiled, and not the whole, which would take longer than eight evaluations: equal operations
+    share a program.
 
     Args:
         function: of pytrees of arrays.
@@ -73,11 +76,10 @@ def with_rounding(
         A function of a seed (an integer) and of `arguments`.
     """
     program, structure = trace(function, arguments)
-    compiled: dict[int, Any] = {}
 
     def rounded(seed: int, *arguments: Any) -> Any:
         flat = [jax.numpy.asarray(leaf) for leaf in jax.tree_util.tree_leaves(arguments)]
-        arithmetic = Rounding(np.uint32(seed), growth, conversions, compiled=compiled)
+        arithmetic = _ByOperation(np.uint32(seed), growth, conversions)
         found = arithmetic.evaluate(program.jaxpr, program.consts, flat)
         return jax.tree_util.tree_unflatten(structure, jax.block_until_ready(found))
 
@@ -129,7 +131,6 @@ class Rounding(Arithmetic):
         conversions: whether those to a narrower dtype are off.
         start: uint32, what the places in the program are numbered from.
         places: numbers them, those within a loop going on from those before it.
-        compiled: keeps what loops and branches are compiled to; None within them.
     """
 
     def __init__(
@@ -139,29 +140,13 @@ class Rounding(Arithmetic):
         conversions: bool = True,
         start: Any = FIRST,
         places: Iterator[int] | None = None,
-        compiled: dict[int, Any] | None = None,
     ) -> None:
-        self._seed, self._growth, self._conversions = seed, growth, conversions
-        self._start, self._compiled = start, compiled
+        self._seed, self._growth, self._conversions, self._start = seed, growth, conversions, start
         self._places = itertools.count(1) if places is None else places
 
     def within(self) -> Arithmetic:
         """Return the arithmetic for a program within this one, with the same seed."""
         return Rounding(self._seed, self._growth, self._conversions, self._start, self._places)
-
-    def _controlled(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
-        if self._compiled is None:
-            return super()._controlled(equation, operands)
-        if id(equation) not in self._compiled:
-
-            def evaluate(seed: Any, start: Any, *operands: Any) -> Any:
-                inner = Rounding(seed, self._growth, self._conversions, start)
-                return Arithmetic._controlled(inner, equation, list(operands))
-
-            self._compiled[id(equation)] = jax.jit(evaluate)
-        start = np.uint32(next(self._places) << 16 & 0xFFFFFFFF)
-        found: Sequence[Any] = self._compiled[id(equation)](self._seed, start, *operands)
-        return found
 
     def _while(self, params: Any, operands: list[Any]) -> Sequence[Any]:
         """Return the results of as many turns as the loop takes without rounding at random.
@@ -210,6 +195,60 @@ class Rounding(Arithmetic):
             return value
         place = self._start + np.uint32(next(self._places))
         return moved(value, magnitude, self._seed, place, growth, digits)
+
+
+class _ByOperation(Rounding):
+    """Compile each operation together with what rounds its results."""
+
+    def _step(self, equation: Any, operands: list[Value]) -> Sequence[Value]:
+        name = equation.primitive.name
+        if name in CALLS or name == "custom_linear_solve":
+            return super()._step(equation, operands)
+        values, changes = [value for value, _ in operands], tuple(moves for _, moves in operands)
+        program = _compiled(_Operation(equation, self._growth, self._conversions, changes))
+        start = np.uint32(next(self._places) << 16 & 0xFFFFFFFF)
+        return [(result, name not in DRAWS and any(changes)) for result in program(self._seed, start, *values)]
+
+
+class _Operation:
+    """An operation as `_ByOperation` evaluates it; equal ones compute the same of the same operands."""
+
+    def __init__(self, equation: Any, growth: Any, conversions: bool, changes: tuple[bool, ...]) -> None:
+        self.equation, self.changes, self._rounding = equation, changes, (growth, conversions)
+        stated = tuple(repr(atom.val) if hasattr(atom, "val") else None for atom in equation.invars)
+        shapes = tuple((atom.aval.shape, atom.aval.dtype) for atom in (*equation.invars, *equation.outvars))
+        self._key: Any = (
+            equation.primitive,
+            tuple(equation.params.items()),
+            stated,
+            shapes,
+            changes,
+            growth,
+            conversions,
+        )
+        try:
+            self._hash = hash(self._key)
+        except TypeError:  # a parameter that is a list or an array
+            self._key, self._hash = id(self), id(self)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, _Operation) and self._key == other._key)
+
+    def evaluate(self, seed: Any, start: Any, *values: Any) -> list[Any]:
+        """Return the results for operands `values`."""
+        inner = Rounding(seed, *self._rounding, start)
+        return [result for result, _ in inner._step(self.equation, list(zip(values, self.changes, strict=True)))]
+
+
+@functools.lru_cache(maxsize=4096)
+def _compiled(operation: _Operation) -> Callable[..., Any]:
+    equation = operation.equation
+    sizes = [math.prod(atom.aval.shape) for atom in (*equation.invars, *equation.outvars)]
+    few = equation.primitive.name not in CONTROL and max(sizes, default=0) < compiling.FEW_NUMBERS
+    return compiling.compiled(operation.evaluate, little=few)
 
 
 @partial(jax.jit, static_argnames="digits", inline=True)
