@@ -30,7 +30,10 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Any) -> Non
         CaseError: its state holds what is not an array of numbers, JAX cannot trace its update, or the update changes
             the state's structure, shapes or dtypes.
     """
-    state = optimizer.init(params)
+    try:
+        state = optimizer.init(params)
+    except Exception as error:
+        raise CaseError(f"optimizer: its init {raised(error)}. Expected one for the parameters of the case.") from error
     for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
         # A typed key is a jax.Array, which no file and no variable can hold.
         kept = isinstance(leaf, (jax.Array, np.ndarray, np.generic)) and isinstance(leaf.dtype, np.dtype)

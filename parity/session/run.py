@@ -139,6 +139,15 @@ class RunSession:
             self._subjects[case].observer = profiles.WorstLeaves()
         return self._subjects[case]
 
+    def require_usable(self) -> None:
+        """Require, before the plan, that JAX can trace the functions of every case on its examples.
+
+        Raises:
+            UsageError: it cannot; the message is that of `parity doctor`.
+        """
+        for case in self.selection.cases.values():
+            _ = self.subject(case.name).initial
+
     def prepare(self, item: PlanItem) -> None:
         """Train and export the case of `item`, unless that is done.
 

@@ -165,7 +165,7 @@ class Untouched:
 def test_it_is_refused_before_the_first_step(frameworks, name):
     given, message = UNTRAINABLE[name]
     with pytest.raises(CaseError, match=message):
-        training.train(tiny.case(training=Training(**given)), tiny.dataset(), Untouched())
+        training.train(tiny.case(training=Training(batch_size=16, **given)), tiny.dataset(), Untouched())
 
 
 MISDECLARED = {
