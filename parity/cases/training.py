@@ -17,7 +17,7 @@ from parity.cases import symbols, weights
 from parity.cases.case import Case, Dataset, State, Training
 from parity.cases.checking import adapter_advice, check, check_optimizer, require_finite, require_numbers, traced
 from parity.cases.functions import leaf_name
-from parity.cases.specs import MOST_BYTES, Batch, by_name, validate
+from parity.cases.specs import MOST_BYTES, Batch, by_name, shown, validate
 from parity.core.errors import CaseError, ParityError
 from parity.core.progress import Report, silent
 from parity.core.tracebacks import raised
@@ -76,7 +76,7 @@ def schedule(training: Training, steps_per_epoch: int) -> optax.Schedule:
     advice = "Write it in jax.numpy: jax.numpy.where for an if on the step, and no float(step)."
     found = traced(called, advice, rate, jax.ShapeDtypeStruct((), np.int32))
     if getattr(found, "shape", None) != () or not np.issubdtype(found.dtype, np.floating):
-        raise CaseError(f"{called} gives {found} for a step, expected a float scalar. {advice}")
+        raise CaseError(f"{called} gives {shown(found)} for a step, expected a float scalar. {advice}")
     return rate
 
 

@@ -31,7 +31,7 @@ def test_a_loss_that_is_not_a_scalar(subject_of):
     def loss(params, other_state, rng, data, labels, train):
         return jnp.sum(tiny.predict((params, other_state), data) * labels, axis=-1), other_state
 
-    assert "expected a float scalar. Take the mean" in refusal(subject_of, loss=loss)
+    assert "the loss is float32[2], expected a float scalar. Take the mean" in refusal(subject_of, loss=loss)
 
 
 def test_a_loss_that_returns_no_state(subject_of):
@@ -114,7 +114,7 @@ def test_an_average_of_the_parameters_beside_them(subject_of):
 @pytest.mark.parametrize(
     ("changes", "output"),
     [
-        ({"accuracy": lambda s, x, y: tiny.predict(s, x)}, "expected a float scalar. Take the mean"),
+        ({"accuracy": lambda s, x, y: tiny.predict(s, x)}, "the accuracy is float32[2, 3], expected a float scalar"),
         ({"accuracy": lambda s, x, y: 1 / 0}, "accuracy raised ZeroDivisionError"),
         ({"predict": lambda s, x: {}}, "predict returns {}, expected an array or a pytree of arrays"),
         ({"probes": ("batch_stats",)}, "no other state. Leave the probe out"),
