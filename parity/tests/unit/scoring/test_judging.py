@@ -193,6 +193,21 @@ def test_an_empty_leaf_fails(dtype):
 TENSORFLOW_MOVED = "TensorFlow moved, JAX is where it should be"
 
 
+@pytest.mark.parametrize("foreign", [(), ("a/kernel", "b")])
+@pytest.mark.parametrize("moved", [TENSORFLOW_MOVED, "both moved"])
+def test_of_a_users_artifact_tensorflow_alone_is_not_said_to_have_moved(foreign, moved):
+    found = rules.about_artifact(rules.LeafResult("leaf", records.FAIL, message=f"score 9; {moved}"), foreign)
+    assert "TensorFlow moved, " not in found.message.replace("or TensorFlow moved, ", "")
+    assert ("weights" in found.message) is bool(foreign)
+    assert ("JAX moved" in found.message) is (moved == "both moved")
+    assert all(leaf in found.message for leaf in foreign)
+
+
+def test_of_a_users_artifact_it_is_said_that_jax_moved():
+    found = rules.LeafResult("leaf", records.FAIL, message="score 9; JAX moved")
+    assert rules.about_artifact(found, ["a"]) == found
+
+
 def broken(by):
     return changed("hidden", moved((5, 3), by))
 
