@@ -242,7 +242,7 @@ def judge_leaf(
     if message is not None:
         return LeafResult(leaf, records.FAIL, message=message)
     if not is_float(actual):
-        return judge_exact(leaf, actual, jax, limit)
+        return judge_exact(leaf, actual, jax, oracle, limit)
     return _judge_float(leaf, actual, jax, oracle, budgets[leaf], limit, other)
 
 
@@ -264,8 +264,8 @@ def _unlike(actual: Array, jax: Array, other: str) -> str | None:
     return None if actual.size else "empty: there is nothing to compare"
 
 
-def judge_exact(leaf: str, actual: Array, jax: Array, limit: float) -> LeafResult:
-    """Judge a leaf of integers, which must be equal."""
+def judge_exact(leaf: str, actual: Array, jax: Array, oracle: Array, limit: float) -> LeafResult:
+    """Judge a leaf of integers, which must be JAX's; the oracle's are shown beside them."""
     different = actual != jax
     if not different.any():
         return LeafResult(
@@ -274,7 +274,7 @@ def judge_exact(leaf: str, actual: Array, jax: Array, limit: float) -> LeafResul
     index = np.unravel_index(int(different.argmax()), actual.shape)
     count = int(different.sum())
     message = f"must be exact: {count} of {actual.size} elements differ, first {actual[index]} for {jax[index]}"
-    worst = Worst([int(i) for i in index], float(actual[index]), float(jax[index]), float(jax[index]))
+    worst = Worst([int(i) for i in index], *(float(array[index]) for array in (actual, jax, oracle)))
     return LeafResult(
         leaf, records.FAIL, score=math.inf, limit=limit, jax_score=0.0, bits_equal=False, worst=worst, message=message
     )

@@ -183,6 +183,12 @@ def test_a_result_has_the_limit_by_which_it_was_judged():
     assert counted(10).limit == counted(11).limit == 1.0
 
 
+def test_an_integer_that_differs_is_shown_beside_jaxs_value_and_the_oracles_own():
+    own, jax, oracle = (np.array([7, n], np.int32) for n in (1, 2, 3))
+    [found] = judge({"leaf": own}, {"leaf": jax}, {"leaf": oracle}, {}, LIMIT)
+    assert (found.worst.index, found.worst.value, found.worst.jax, found.worst.oracle) == ([1], 1, 2, 3)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_an_empty_leaf_fails(dtype):
     empty = {"none": np.zeros((0, 3), dtype)}
