@@ -17,7 +17,7 @@ import pytest
 from parity import records
 from parity.compat import deprecations
 from parity.core import storage
-from parity.core.errors import PanelError, ParityError, StorageError, UsageError
+from parity.core.errors import ParityError, StorageError, UsageError
 from parity.core.ledger import IMPORTING
 from parity.core.text import plural
 from parity.records import Deprecation, PlanItem
@@ -319,8 +319,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         state = records.ABORTED
     try:
         ours.finish(state or records.ABORTED)
-    except PanelError as error:  # the record is sealed and the page written: the summary still follows
-        ours.report, session.exitstatus = str(error), exitstatus or pytest.ExitCode.INTERNAL_ERROR
     except ParityError as error:
         _exit(error)
     if exitstatus == pytest.ExitCode.OK and ours.plan and not ours.run.in_order():

@@ -93,16 +93,16 @@ def test_such_a_probe_is_selected_by_its_name(project):
     assert {item.runtime for item in found.plan} == {"jax_float64", "tf_graph"}
 
 
-def test_a_panel_that_fails_leaves_summary_record_and_page_and_an_internal_error(project, monkeypatch):
+def test_a_panel_that_fails_leaves_summary_record_page_and_the_exit_code_of_the_verdict(project, monkeypatch):
     (project / "broken.py").write_text("ORDER = 45\ndef view(cell): return 1 / 0")
     monkeypatch.setattr(panels, "__path__", [*panels.__path__, str(project)])
     panels.modules.cache_clear()
     done = run(project, *OPTIONS, "--parity-probe=confidence", "--parity-out=out", "test_mine.py")
     monkeypatch.undo()
     panels.modules.cache_clear()
-    assert done.returncode == pytest.ExitCode.INTERNAL_ERROR, done.stdout + done.stderr
+    assert done.returncode == pytest.ExitCode.OK, done.stdout + done.stderr
     assert "are in parity: " in done.stdout
-    assert "The panel broken failed: ZeroDivisionError" in done.stdout
+    assert done.stdout.count("The panel broken failed: ZeroDivisionError") == 1
     assert "The panel broken failed: ZeroDivisionError" in (project / "out" / "index.html").read_text()
     assert records.read(project / "out").in_order()
 
