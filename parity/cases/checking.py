@@ -134,6 +134,8 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
     _check_functions(case, state, first)
     for batch in others if jax.tree_util.tree_leaves(state.other) and not case.served_only else ():
         _check_loss(case, state, batch, train=True)
+    if case.training.epochs:
+        _check_loss(case, state, dataset.train.take(case.training.batch_size), train=True)
 
 
 def _check_frozen(case: Case, state: State) -> None:

@@ -34,6 +34,14 @@ def test_a_loss_that_is_not_a_scalar(subject_of):
     assert "the loss is float32[2], expected a float scalar. Take the mean" in refusal(subject_of, loss=loss)
 
 
+def test_a_loss_that_raises_at_the_batch_size_of_training_alone(subject_of):
+    def loss(params, other, rng, data, labels, train):
+        shape = (3, 16) if len(data) == 16 else (-1, 4)
+        return tiny.loss(params, other, rng, data.reshape(shape), labels, train)
+
+    assert "b=16" in refusal(subject_of, loss=loss)
+
+
 def test_a_loss_that_returns_no_state(subject_of):
     assert "must return (loss, new_other_state)" in refusal(subject_of, loss=lambda *a: tiny.loss(*a)[0])
 
