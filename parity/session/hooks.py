@@ -136,7 +136,7 @@ def _ready(config: pytest.Config) -> Any:
     """Return the run in progress, with both frameworks imported and its cases checked."""
     session = _session(config)
     try:
-        assert session.environment
+        assert session.environment  # first: a dataset may start TensorFlow, which then takes no devices any more
         session.require_usable()
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
