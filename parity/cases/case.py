@@ -73,6 +73,20 @@ class Training:
         if self.batch_size < 1 or self.epochs < 0 or self.epochs_after < 0:
             raise CaseError(f"{self}: expected a batch size of at least 1, and no negative number of epochs.")
 
+    def steps_per_epoch(self, examples: int) -> int:
+        """Return the number of steps in an epoch over so many examples; 1 where there is no training to do them.
+
+        Raises:
+            CaseError: the examples are fewer than a batch.
+        """
+        steps = examples // self.batch_size
+        if not steps and self.epochs:
+            raise CaseError(
+                f"the training set has {examples} examples, fewer than a batch of {self.batch_size}. "
+                "Give more examples, or a smaller Training(batch_size=...)."
+            )
+        return max(steps, 1)
+
 
 class State(NamedTuple):
     """The state of a model.

@@ -18,7 +18,7 @@ from parity.cases.case import Case, Dataset, State
 from parity.cases.functions import leaf_name
 from parity.cases.keys import is_typed_key
 from parity.cases.libraries import adapter_of
-from parity.cases.specs import BATCH, Batch, described, outputs
+from parity.cases.specs import BATCH, Batch, described, outputs, shown
 from parity.core.errors import CaseError, ParityError
 from parity.core.tracebacks import raised
 
@@ -30,7 +30,10 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Any) -> Non
         CaseError: its state holds what is not an array of numbers, JAX cannot trace its update, or the update changes
             the state's structure, shapes or dtypes.
     """
-    state = optimizer.init(params)
+    try:
+        state = optimizer.init(params)
+    except Exception as error:
+        raise CaseError(f"optimizer: its init {raised(error)}. Expected one for the parameters of the case.") from error
     for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
         # A typed key is a jax.Array, which no file and no variable can hold.
         kept = isinstance(leaf, (jax.Array, np.ndarray, np.generic)) and isinstance(leaf.dtype, np.dtype)
@@ -44,7 +47,9 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Any) -> Non
     update = functools.partial(optax.with_extra_args_support(optimizer).update, value=np.float32(0), grad=params)
     updates, after = traced("optimizer: its update", advice, update, params, state, params)
     for what, old, new in (("updates", params, updates), ("state", state, after)):
-        before, then = (_layout(tree, dtypes=what == "state") for tree in (old, new))
+        before, then = _layout(old), _layout(new)
+        if what == "updates":  # a wider one is rounded to its parameter
+            before, then = ({leaf: text[text.index("[") :] for leaf, text in tree.items()} for tree in (before, then))
         if before != then:
             leaf = sorted({name for name, _ in before.items() ^ then.items()})[0]
             raise CaseError(
@@ -53,9 +58,8 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Any) -> Non
             )
 
 
-def _layout(tree: Any, dtypes: bool) -> dict[str, tuple[Any, ...]]:
-    flat = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {leaf_name(path): (leaf.shape, *([leaf.dtype.name] if dtypes else [])) for path, leaf in flat}
+def _layout(tree: Any) -> dict[str, str]:
+    return {leaf_name(path): shown(leaf) for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
 
 
 def traced(called: str, advice: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -130,6 +134,8 @@ def check(case: Case, state: State, dataset: Dataset) -> None:
     _check_functions(case, state, first)
     for batch in others if jax.tree_util.tree_leaves(state.other) and not case.served_only else ():
         _check_loss(case, state, batch, train=True)
+    if case.training.epochs:
+        _check_loss(case, state, dataset.train.take(case.training.batch_size), train=True)
 
 
 def _check_frozen(case: Case, state: State) -> None:
@@ -187,7 +193,7 @@ def _check_functions(case: Case, state: State, batch: Batch) -> None:
         _check_accuracy(case, traced, state, batch)
     out = traced("predict", lambda *a: case.predict((a[0], a[1]), a[2]), state.params, state.other, batch.data)
     if not outputs(out) or not all(hasattr(leaf, "shape") for leaf in outputs(out).values()):
-        raise CaseError(f"case {case.name!r}: predict returns {out}, expected an array or a pytree of arrays.")
+        raise CaseError(f"case {case.name!r}: predict returns {shown(out)}, expected an array or a pytree of arrays.")
 
 
 def _check_loss(case: Case, state: State, batch: Batch, train: bool) -> None:
@@ -199,18 +205,18 @@ def _check_loss(case: Case, state: State, batch: Batch, train: bool) -> None:
     loss, other = out
     if getattr(loss, "shape", None) != () or not jax.numpy.issubdtype(loss.dtype, jax.numpy.floating):
         raise CaseError(
-            f"case {case.name!r}: the loss is {loss}, expected a float scalar. Take the mean over the batch."
+            f"case {case.name!r}: the loss is {shown(loss)}, expected a float scalar. Take the mean over the batch."
         )
     before = jax.tree_util.tree_structure(state.other)
     if jax.tree_util.tree_structure(other) != before:
         raise CaseError(
             f"case {case.name!r}: loss turns other_state {before} into {jax.tree_util.tree_structure(other)}."
         )
-    old, new = (_layout(tree, dtypes=True) for tree in (state.other, other))
+    old, new = _layout(state.other), _layout(other)
     for leaf in (name for name in old if old[name] != new[name]):
         raise CaseError(
-            f"case {case.name!r}: loss turns {leaf} of other_state from {_described(old[leaf])} into "
-            f"{_described(new[leaf])} at {symbols.written(batch.sizes)}. Keep its shape and dtype at every size."
+            f"case {case.name!r}: loss turns {leaf} of other_state from {old[leaf]} into {new[leaf]} at "
+            f"{symbols.written(batch.sizes)}. Keep its shape and dtype at every size."
         )
 
 
@@ -225,17 +231,12 @@ def _check_gradient(case: Case, state: State, batch: Batch) -> None:
         ) from error
 
 
-def _described(layout: tuple[Any, ...]) -> str:
-    shape, dtype = layout
-    return f"{dtype}[{', '.join(map(str, shape))}]"
-
-
 def _check_accuracy(case: Case, traced: Callable[..., Any], state: State, batch: Batch) -> None:
     of: Any = case.accuracy
     out = traced("accuracy", lambda p, o, x, y: of((p, o), x, y), state.params, state.other, batch.data, batch.labels)
     if getattr(out, "shape", None) != () or not jax.numpy.issubdtype(out.dtype, jax.numpy.floating):
         raise CaseError(
-            f"case {case.name!r}: the accuracy is {out}, expected a float scalar. Take the mean of the hits."
+            f"case {case.name!r}: the accuracy is {shown(out)}, expected a float scalar. Take the mean of the hits."
         )
 
 

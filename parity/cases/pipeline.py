@@ -28,13 +28,7 @@ class Pipeline:
 
     def __init__(self, examples: Batch, training: Training) -> None:
         self.examples, self._training = examples, training
-        steps = examples.size // training.batch_size
-        self.steps_per_epoch = max(steps, 1)
-        if not steps and training.epochs:
-            raise CaseError(
-                f"the training set has {examples.size} examples, fewer than a batch of {training.batch_size}. "
-                "Give more examples, or a smaller Training(batch_size=...)."
-            )
+        self.steps_per_epoch = training.steps_per_epoch(examples.size)
         with tf.device("CPU:0"):
             self._indices = tf.data.Dataset.range(examples.size)
 

@@ -159,6 +159,17 @@ def described(specs: Specs) -> str:
     return "{" + ", ".join(f"{name}: {spec}" for name, spec in by_name(specs).items()) + "}"
 
 
+def shown(value: Any) -> str:
+    """Return what a function gave for a message, an array by dtype and shape: `float32[3]`, `{a: int32[], b: None}`."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype}[{', '.join(map(str, value.shape))}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {shown(part)}" for name, part in value.items()) + "}"
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(shown, value))})"
+    return f"{value!r:.200}"
+
+
 def outputs(predicted: Any) -> dict[str, Any]:
     """Return what `predict` returned, by leaf name; one array alone is `output`."""
     return dict(predicted) if isinstance(predicted, Mapping) else {"output": predicted}
@@ -296,7 +307,7 @@ def _require_same(sizes: dict[str, int], symbol: str, size: int, what: str) -> N
 def _validate_array(array: Any, spec: Spec, what: str) -> None:
     if not isinstance(array, np.ndarray):
         raise InputError(f"{what} is a {type(array).__name__}, expected a numpy array {spec}.")
-    found = f"{array.dtype.name}[{', '.join(map(str, array.shape))}]"
+    found = shown(array)
     if array.dtype.name != spec.dtype:
         raise InputError(f"{what} is {found}, expected {spec}. Convert it with .astype({spec.dtype!r}).")
     fits = len(array.shape) == len(spec.shape) and all(

@@ -17,7 +17,7 @@ from parity.cases import symbols, weights
 from parity.cases.case import Case, Dataset, State, Training
 from parity.cases.checking import adapter_advice, check, check_optimizer, require_finite, require_numbers, traced
 from parity.cases.functions import leaf_name
-from parity.cases.specs import MOST_BYTES, Batch, by_name, validate
+from parity.cases.specs import MOST_BYTES, Batch, by_name, shown, validate
 from parity.core.errors import CaseError, ParityError
 from parity.core.progress import Report, silent
 from parity.core.tracebacks import raised
@@ -79,7 +79,7 @@ def schedule(training: Training, steps_per_epoch: int) -> optax.Schedule:
     advice = "Write it in jax.numpy: jax.numpy.where for an if on the step, and no float(step)."
     found = traced(called, advice, rate, jax.ShapeDtypeStruct((), np.int32))
     if getattr(found, "shape", None) != () or not np.issubdtype(found.dtype, np.floating):
-        raise CaseError(f"{called} gives {found} for a step, expected a float scalar. {advice}")
+        raise CaseError(f"{called} gives {shown(found)} for a step, expected a float scalar. {advice}")
     return rate
 
 
@@ -130,7 +130,12 @@ def _made(called: str, function: Callable[..., Any], options: Mapping[str, Any],
 
 
 def train(
-    case: Case, dataset: Dataset, batches: Batches, progress: Report = silent, compiled: Compiled | None = None
+    case: Case,
+    dataset: Dataset,
+    batches: Batches,
+    progress: Report = silent,
+    compiled: Compiled | None = None,
+    initial: State | None = None,
 ) -> Trained:
     """Train `case` for its epochs.
 
@@ -140,18 +145,17 @@ def train(
         batches: the input pipeline over the training examples.
         progress: called after every step.
         compiled: the functions of an earlier training of the same case with another seed; None to compile.
+        initial: what `usable` has returned of the case; None to check it first.
 
     Raises:
-        CaseError: the case cannot be trained as it is; see `check`.
+        CaseError: the case cannot be trained as it is; see `usable`.
     """
-    initial = begin(case)
-    check(case, initial, dataset)
+    initial = usable(case, dataset) if initial is None else initial
     if case.served_only:
         return Trained(case, initial, initial, (), 0, batches.steps_per_epoch, math.nan, Metrics())
     total = case.training.epochs * batches.steps_per_epoch
     training, rate = case.training, schedule(case.training, batches.steps_per_epoch)
     optimizer, step, evaluate = compiled or compile_training(case, batches.steps_per_epoch)
-    check_optimizer(optimizer, initial.params)
     test = dataset.test
     before = float(evaluate(initial.params, initial.other, initial.rng, test.data, test.labels)[0])
     metrics = Metrics()
@@ -234,6 +238,25 @@ def _require_no_nan(case: Case, name: str, part: Batch) -> None:
                     f"case {case.name!r}: the {name} set has NaN in {kind if leaf == kind else f'{kind}/{leaf}'}, in "
                     f"{len(rows):,} examples, first in number {int(rows[0])}. Leave them out, or replace NaN."
                 )
+
+
+def usable(case: Case, dataset: Dataset) -> State:
+    """Return the state before training of a case that is what its specs say, as far as tracing in JAX shows.
+
+    Raises:
+        CaseError: the case cannot be used; see `begin`, `check` and `optimizer`.
+    """
+    steps = case.training.steps_per_epoch(dataset.train.size)
+    try:
+        initial = begin(case)
+        check(case, initial, dataset)
+        if not case.served_only:
+            check_optimizer(optimizer(case.training, steps), initial.params)
+    except ParityError:
+        raise
+    except Exception as error:
+        raise CaseError(f"case {case.name!r}: its check in JAX {raised(error)}. Correct the case.") from error
+    return initial
 
 
 def begin(case: Case) -> State:

@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
 
 def main(arguments: Namespace, further: list[str]) -> int:
     """Replay a bundle in this TensorFlow."""
-    from parity import records, report
+    from parity import records
     from parity.core import storage
     from parity.core.progress import Bar
     from parity.session.verification import verify as verify_bundle
@@ -34,17 +34,16 @@ def main(arguments: Namespace, further: list[str]) -> int:
     if arguments.out is not None:
         storage.output_folder(arguments.out)
     options = arguments.out, arguments.cell, arguments.remedied, arguments.known_issues
+    said: list[str] = []
     with native_log.kept(arguments.out):
         bar = Bar()
         try:
-            done = verify_bundle(arguments.bundle, *options, bar)
+            done = verify_bundle(arguments.bundle, *options, bar, said.append)
         finally:
             bar.close()
     for check in done.all_checks():
         if check.status not in records.IN_ORDER:
             print(f"{check.status} {check.item} {check.leaf}: {check.message}")
     print(done.verdict())
-    if arguments.out is not None:
-        missing = report.missing()
-        print(f"No report was written: {missing}" if missing else f"Report: {arguments.out / 'index.html'}")
+    print(*said, sep="\n", end="\n" if said else "")
     return 0 if done.in_order() else 1

@@ -84,7 +84,7 @@ def _by_class(failure: Failure, versions: Mapping[str, str | None]) -> str:
         reader = versions.get("tensorflow")
         return f'Export under parity.readable_by("tensorflow=={reader}").' if reader else ""
     if failure.kind == SYMBOLIC_SHAPE:
-        return f"An export for one batch size avoids it{_constraint(failure.evidence)}."
+        return _of_symbolic_size(failure.evidence)
     if failure.kind == SHAPE_REFINEMENT:
         return FIXED_SIZES
     if failure.kind == MISSING_FFI:
@@ -94,13 +94,28 @@ def _by_class(failure: Failure, versions: Mapping[str, str | None]) -> str:
     return ""
 
 
-def _constraint(evidence: str) -> str:
-    """Return what a constraint on a size would do, where the evidence compares a size with a number."""
-    found = re.search(r"comparison (?P<size>[A-Za-z]\w*) (?:<|>=) (?P<number>\d+) ", evidence)
-    if not found:
-        return ""
-    size, number = found["size"], found["number"]
-    return f"; a constraint such as {size} >= {number} would decide it, and exclude every smaller {size}"
+def _of_symbolic_size(evidence: str) -> str:
+    """Return which sizes to fix; and the constraint that decides, where the evidence compares sizes with a number."""
+    compared = _COMPARED.search(evidence)
+    if compared is None:
+        return "An export for one batch size avoids it."
+    left, sign, right = compared.group("left", "sign", "right")
+    if left.isdecimal():
+        left, sign, right = right, _FLIPPED[sign], left
+    names = sorted({*re.findall(r"[A-Za-z]\w*", f"{left} {right}")} - _FUNCTIONS)
+    of = "one batch size" if "b" in names else f"one value of {' and '.join(names)}"
+    if not right.isdecimal() or "^" in left:  # a power is no constraint
+        return f"An export for {of} avoids it."
+    least = int(right) + (sign in (">", "<="))
+    text = f'Case(constraints=("{left} >= {least}",)) would decide it, and exclude every smaller {left}'
+    if sign in (">", "<="):
+        text += f'; ("{left} <= {right}",) every larger one'
+    return f"An export for {of} avoids it; {text}."
+
+
+_COMPARED = re.compile(r"comparison (?P<left>.+?) (?P<sign><=?|>=?) (?P<right>.+?) is inconclusive")
+_FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+_FUNCTIONS = frozenset({"mod", "floordiv", "max", "min"})
 
 
 def as_reply(error: BaseException) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 LONGEST = 120
 """Characters of a name that are shown."""
@@ -29,6 +30,12 @@ def one_line(text: str, longest: int = LONGEST) -> str:
 def plural(n: int, word: str, several: str = "") -> str:
     """Return a count with its noun: `1 check`, `2,190 checks`; `several` is an irregular plural."""
     return f"{n:,} {word if n == 1 else several or f'{word}s'}"
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """Return the first names, and how many more there are: `a, b, c and 4 more`."""
+    rest = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{rest}"
 
 
 def _escape(char: str) -> str:

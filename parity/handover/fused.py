@@ -12,7 +12,7 @@ import optax
 
 from parity.cases.case import Case, Dataset, State
 from parity.cases.functions import leaf_name, named
-from parity.cases.specs import BATCH, Answer, Array, Batch, Spec, by_name
+from parity.cases.specs import BATCH, Answer, Array, Batch, Spec, by_name, shown
 from parity.core.errors import CaseError
 
 RATE, MOMENTUM = 0.01, 0.9
@@ -111,7 +111,8 @@ def trunk(case: Case, state: State, dataset: Dataset) -> Trunk:
     data = dataset.test.take(1).data
     shapes = [_features(case, state, data, train) for train in (False, True)]
     if shapes[0] != shapes[1]:
-        raise CaseError(f"case {case.name!r}: the features are {shapes[1]} in training and {shapes[0]} otherwise.")
+        otherwise, training = map(shown, shapes)
+        raise CaseError(f"case {case.name!r}: the features are {training} in training and {otherwise} otherwise.")
     read = _read(case, state, data)
     if not read:
         raise CaseError(f"case {case.name!r}: the trunk reads no parameter, so there is nothing to train in it.")
@@ -146,7 +147,7 @@ def _features(case: Case, state: State, data: Any, train: bool) -> Any:
     shape, dtype = getattr(features, "shape", None), getattr(features, "dtype", None)
     if shape is None or len(shape) != 2 or shape[0] != 1 or not jax.numpy.issubdtype(dtype, jax.numpy.floating):
         raise CaseError(
-            f"case {case.name!r}: the trunk's features are {features} for one example, expected one float array "
+            f"case {case.name!r}: the trunk's features are {shown(features)} for one example, expected one float array "
             "[1, d]. Flatten them."
         )
     before, after = (jax.tree_util.tree_structure(tree) for tree in (state.other, other))

@@ -56,6 +56,12 @@ def look(folder: Path, project: Project) -> Found:
     return Found(library, tuple(cases), tuple(model for of, model in models if of == library))
 
 
+def repository(folder: Path) -> Path:
+    """Return the root of the git repository that `folder` is in, absolute; `folder` itself where it is in none."""
+    here = folder.resolve()
+    return next((parent for parent in (here, *here.parents) if (parent / ".git").exists()), here)
+
+
 def _files(folder: Path) -> Iterator[Path]:
     """Yield Python files, nearest first, without hidden folders and environments."""
     count = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,14 +14,15 @@ from string import Template
 from parity.core import storage
 from parity.core.errors import UsageError
 from parity.init import pairs
-from parity.init.finding import Found, look
+from parity.init.finding import Found, look, repository
 from parity.matrix import distribution, settings
 from parity.matrix.project import read
 from parity.records.cells import LATEST, Cell
 from parity.upgrade.pairs import Pair
 
 SKELETON, ISSUES, BASELINES, WHEELS = "parity_case.py", "known_issues.toml", "baselines", "wheels"
-WORKFLOW = Path(".github") / "workflows" / "parity.yml"
+WORKFLOWS = Path(".github") / "workflows"
+"""Where GitHub looks for workflows, in the root of a repository."""
 
 
 def begin(
@@ -75,14 +78,34 @@ def render(folder: Path, found: Found, cells: list[str], tox: str = "tox.ini") -
         tox: settings.text(of_tox, cells, f"{cases} --known-issues={ISSUES}"),
         ISSUES: _template(ISSUES),
         f"{BASELINES}/README.md": _template("baselines.md", cell=cells[0], folder=BASELINES),
-        WORKFLOW.as_posix(): _template(
+        workflow(folder): _template(
             "workflow.yml", tox=tox, parity=of_shell, current=cells[0], cells=_lines("- ", cells, 10),
-            pythons=_lines("", pythons, 12),
+            pythons=_lines("", pythons, 12), **_place(folder),
         ),
     }  # fmt: skip
     if not found.cases:
         texts[SKELETON] = skeleton(found)
     return {**files, **{path: text.encode() for path, text in texts.items()}}
+
+
+def workflow(folder: Path) -> str:
+    """Return the path of the workflow from `folder`: in the root of its repository, under a name of its own there."""
+    within = _within(folder)
+    name = "-".join(["parity", *(re.sub(r"[^\w.-]+", "-", part) for part in within.parts)])
+    return Path(*[".."] * len(within.parts), WORKFLOWS, f"{name}.yml").as_posix()
+
+
+def _within(folder: Path) -> Path:
+    return folder.resolve().relative_to(repository(folder))
+
+
+def _place(folder: Path) -> dict[str, str]:
+    """Return what a workflow says of a `folder` below the root: steps run in it, and paths of GitHub begin above."""
+    within = _within(folder).as_posix()
+    if within == ".":
+        return {"title": "parity", "defaults": "", "within": ""}
+    defaults = f"    defaults:\n      run:\n        working-directory: {json.dumps(within)}\n"
+    return {"title": json.dumps(f"parity {within}"), "defaults": defaults, "within": f"{within}/"}
 
 
 def skeleton(found: Found) -> str:
@@ -107,7 +130,7 @@ def _refuse_existing(folder: Path, tox: str, found: Found) -> None:
     Raises:
         UsageError: there is one.
     """
-    names = [tox, ISSUES, f"{BASELINES}/README.md", WORKFLOW.as_posix(), *(() if found.cases else (SKELETON,))]
+    names = [tox, ISSUES, f"{BASELINES}/README.md", workflow(folder), *(() if found.cases else (SKELETON,))]
     there = [name for name in names if (folder / name).exists()]
     if there:
         other = " Another name than tox.ini is given with --tox FILE." if tox in there else ""

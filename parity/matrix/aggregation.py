@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from parity import records, report
 from parity.compat import known_issues, readers
 from parity.compat.readers import Limits
-from parity.core.errors import RecordError
+from parity.core.errors import PanelError, RecordError
 from parity.core.failures import headline
 from parity.core.storage import output_folder
 from parity.records import ARCHIVE, EXPORT, FLEET, JOINT, MISSING, SPLIT, Run, Stopped, cells
@@ -118,7 +119,10 @@ def write(joined: Joined, out: Path, readme: Path | None) -> Path:
     """
     for folder, run in joined.changed.items():
         records.seal(folder, run)
-        report.write([run], folder / "index.html")
+        try:
+            report.write([run], folder / "index.html")
+        except PanelError as error:
+            print(error, file=sys.stderr)
     atlases.write(output_folder(out) / pages.DATA, joined.atlas)
     if readme is not None:
         atlas_text.update_readme(readme, joined.atlas)

@@ -18,7 +18,7 @@ from msgspec import structs
 
 from parity import records, report
 from parity.core import environment
-from parity.core.errors import UsageError
+from parity.core.errors import PanelError, UsageError
 from parity.core.native_log import LOG
 from parity.export import archives, bundles
 from parity.matrix import installation, resolving
@@ -102,7 +102,8 @@ def run_cell(
                 clear(task, reports, installed.log)
                 screen.begin(f"{task.name}: starting")
                 wanted = replace(task, command=(*task.command, "-v")) if _says_more(task, screen) else task
-                kept = make(wanted, reports, replace(installed, stopped=stopped), watching, 1 / len(todo))
+                ended = replace(installed, stopped=stopped)
+                kept = make(wanted, reports, ended, watching, 1 / len(todo), screen.say)
             else:
                 screen.say(f"{task.name} is up to date, and is not run again. Option --fresh runs it.")
             runs.append(kept)
@@ -175,7 +176,10 @@ def clear(task: Task, reports: Path, log: str) -> None:
     (folder / LOG).write_text(log, encoding="utf-8")
 
 
-def make(task: Task, reports: Path, installed: Installed, watching: Watch, share: float = 1.0) -> Run:
+def make(
+    task: Task, reports: Path, installed: Installed, watching: Watch, share: float = 1.0,
+    say: Callable[[str], Any] = lambda line: None,
+) -> Run:  # fmt: skip
     """Run `task`, unless it is stopped already, and seal its record.
 
     Args:
@@ -184,6 +188,7 @@ def make(task: Task, reports: Path, installed: Installed, watching: Watch, share
         installed: the environment; its `stopped` says why the task cannot run, if so.
         watching: runs a command, its output appended to a file.
         share: the part of the seconds of the install that this record bears.
+        say: takes a line about a panel of the page that failed.
     """
     folder, spent = reports / task.name, {}
     facts: dict[str, Any] = {"versions": dict(installed.versions), "machine": environment.machine()}
@@ -204,7 +209,10 @@ def make(task: Task, reports: Path, installed: Installed, watching: Watch, share
     run.mode, run.inputs = task.mode, with_versions(task.request, installed.versions)
     run.ended_at = run.ended_at or records.now()
     records.seal(folder, run)
-    report.write([run], folder / "index.html")
+    try:
+        report.write([run], folder / "index.html")
+    except PanelError as error:
+        say(str(error))
     return run
 
 

@@ -260,7 +260,7 @@ def failure_in_log(log: str, code: int) -> Failure:
 
 
 # As Python and parity print it; E, !!! and Exit are pytest's.
-_ERROR = re.compile(r"(?m)^(?:E\s+|!+ .*?|Exit: )?(parity: .*|[\w.]*Error(?:: .*)?)$")
+_ERROR = re.compile(r"(?m)^(?:E\s+|!+ .*?|Exit: )?(parity: .*|ERROR: case .*|[\w.]*Error(?:: .*)?)$")
 
 
 def python(*arguments: str) -> list[str]:

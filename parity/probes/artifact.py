@@ -47,14 +47,19 @@ def _of_user(path: Path, allowed: Collection[str], has_variables: bool) -> Itera
     from parity.export import artifact
 
     if has_variables:
-        yield pass_or_fail(f"{path.name}/constants", large_constant(path, allowed))
+        yield pass_or_fail(f"{path.name}/constants", large_constant(path, allowed, _OF_USER))
         if allowed:
             yield pass_or_fail("allowed constants", _unused(path, allowed))
     there = bool(artifact.load(path).signatures)
     yield pass_or_fail(f"{path.name}/signatures", None if there else "has no signature: a server has nothing to call")
 
 
-def large_constant(path: Path, allowed: Collection[str] = ()) -> str | None:
+_OF_USER = "Keep it in a variable; or leave its leaf out, Artifact(state={leaf: None}), and"
+
+
+def large_constant(
+    path: Path, allowed: Collection[str] = (), advice: str = "Make it a parameter or other state, or"
+) -> str | None:
     """Return what is wrong with the largest constant of a SavedModel that is not allowed; None where nothing is."""
     from parity.export.artifact import LARGEST_CONSTANT
 
@@ -64,8 +69,7 @@ def large_constant(path: Path, allowed: Collection[str] = ()) -> str | None:
         return None
     return (
         f"weights in the graph: the constant {name}{where} has {size:,} bytes, expected at most "
-        f"{LARGEST_CONSTANT:,}. Make it a parameter or other state, or allow it with the reason: "
-        f"Case(constants={{{name!r}: ...}})"
+        f"{LARGEST_CONSTANT:,}. {advice} allow it with the reason: Case(constants={{{name!r}: ...}})"
     )
 
 

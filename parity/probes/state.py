@@ -33,7 +33,7 @@ def results(subject: Subject, runtime: str) -> list[LeafResult]:
 
     opened, expected = subject.runtime(runtime), of_jax(subject)
     if subject.interface is not None:
-        return _of_user(opened.variables(), expected, subject.interface)
+        return compare(*_of_user(opened.variables(), expected, subject.interface), absent=_CONSTANT)
     found = compare(opened.variables(), expected)
     if runtime == registry.reader().name:
         module = artifact.load(opened.model.require_bundle() / "inference")
@@ -42,8 +42,16 @@ def results(subject: Subject, runtime: str) -> list[LeafResult]:
     return found
 
 
-def _of_user(found: Variables, expected: Variables, interface: Interface) -> list[LeafResult]:
-    """Return a result for every leaf of JAX that is asked of a user's artifact, which may have further variables."""
+def foreign(subject: Subject, runtime: str) -> list[str]:
+    """Return the leaves of which a user's own artifact has other values than JAX; none where it cannot be asked."""
+    if subject.interface is None or not subject.capabilities(runtime).variables:
+        return []
+    found, asked = _of_user(subject.runtime(runtime).variables(), of_jax(subject), subject.interface)
+    return [leaf for leaf, variable in found.items() if _difference(variable, asked[leaf])]
+
+
+def _of_user(found: Variables, expected: Variables, interface: Interface) -> tuple[Variables, Variables]:
+    """Return what a user's artifact has, which may have further variables, of every leaf of JAX that is asked of it."""
     from parity.runtimes._tensorflow import KEY
 
     keyed = "train_loss" in interface.functions
@@ -53,7 +61,7 @@ def _of_user(found: Variables, expected: Variables, interface: Interface) -> lis
     }  # fmt: skip
     # Whether a variable is to be trained is the user's to say, and no wrong value.
     values = {leaf: Variable(found[leaf].value, wanted.trainable) for leaf, wanted in asked.items() if leaf in found}
-    return compare(values, asked)
+    return values, asked
 
 
 def of_jax(subject: Subject) -> Variables:
@@ -70,10 +78,23 @@ def of_jax(subject: Subject) -> Variables:
     return {**found, KEY: Variable(np.asarray(state.rng), False)}
 
 
-def compare(found: Variables, expected: Variables, prefix: str = "") -> list[LeafResult]:
-    """Return a result for every variable that one of the two has, with `prefix` before its name."""
+_CONSTANT = (
+    "has no variable in the artifact. A constant in its graph cannot be compared: leave it out, "
+    "Artifact(state={{{!r}: None}})"
+)
+
+
+def compare(
+    found: Variables, expected: Variables, prefix: str = "", absent: str = "is not in the loaded model"
+) -> list[LeafResult]:
+    """Return a result for every variable that one of the two has, with `prefix` before its name.
+
+    `absent` is what is said of one that was not found; its name may be in it.
+    """
     names = dict.fromkeys([*expected, *found])
-    differences = {name: _difference(found.get(name), expected.get(name)) for name in names}
+    differences = {
+        name: _difference(found[name], expected.get(name)) if name in found else absent.format(name) for name in names
+    }
     return [
         pass_or_fail(f"{prefix}{name}", text and text + _origin(name, found.get(name), expected))
         for name, text in differences.items()
@@ -99,10 +120,10 @@ def _kind(variable: Variable) -> tuple[object, ...]:
     return variable.value.dtype, variable.value.shape
 
 
-def _difference(found: Variable | None, expected: Variable | None) -> str | None:
+def _difference(found: Variable, expected: Variable | None) -> str | None:
     """Return how a variable differs from JAX's own; None where it does not."""
-    if found is None or expected is None:
-        return "is not in the loaded model" if found is None else "is not in JAX's state"
+    if expected is None:
+        return "is not in JAX's state"
     value, own = found.value, expected.value
     if (value.shape, value.dtype) != (own.shape, own.dtype):
         return f"is {value.dtype}{list(value.shape)}, expected {own.dtype}{list(own.shape)}"

@@ -49,14 +49,17 @@ def write_if_installed(runs: Sequence[Run], path: Path) -> str:
     """Write the report of `runs` to `path`, if its libraries are installed: a record does not depend on them.
 
     Returns:
-        A line that says where the report is, or why there is none and what to install.
+        A line that says where the report is, or which panel of it failed, or why there is none and what to install.
 
     Raises:
         StorageError: the file cannot be written.
-        PanelError: a panel failed; the page is written.
     """
-    text = missing()
-    return f"No report was written: {text}" if text else f"Report: {write(runs, path)}"
+    if text := missing():
+        return f"No report was written: {text}"
+    try:
+        return f"Report: {write(runs, path)}"
+    except PanelError as error:  # the verdict of a run is in its record, whatever its page shows
+        return str(error)
 
 
 def write(runs: Sequence[Run], path: Path, verdicts: Sequence[Verdict | None] = ()) -> Path:

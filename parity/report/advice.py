@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from parity.compat import known_issues
 from parity.core.failures import REMEDIABLE, RESOLVER
-from parity.core.text import plural
+from parity.core.text import few, plural
 from parity.records import COMPLETE, FIXED, IN_ORDER, JOINT, KNOWN, MISSING, SPLIT, Check, Remedy, Run
 from parity.records import atlas as atlases
 from parity.records.atlas import AGREES, WITH_REMEDY, Atlas, Row
@@ -38,7 +38,9 @@ class Advice:
 def blocking(run: Run) -> list[Advice]:
     """Return what unblocks `run`, the first thing to do first; empty where nothing blocks it."""
     bad = sorted((check for check in run.all_checks() if check.status not in IN_ORDER), key=severity)
-    return [*_remedied(run), *_stopped(run), *_remediable(run, bad), *_not_in_order(run, bad)]
+    return [
+        *_remedied(run), *_stopped(run), *_remediable(run, bad), *_of_other_weights(run, bad), *_not_in_order(run, bad),
+    ]  # fmt: skip
 
 
 def remedy(found: Remedy) -> str:
@@ -91,6 +93,21 @@ def _remediable(run: Run, bad: list[Check]) -> Iterator[Advice]:
             yield Advice(f"{fails} {text}converts and saves:", code, check)
         else:
             yield Advice(f"{fails} Export under parity.readable_by with the version of that TensorFlow.", "", check)
+
+
+def _of_other_weights(run: Run, bad: list[Check]) -> Iterator[Advice]:
+    """Yield which weights an artifact of a user's own does not have: other failures may follow from that."""
+    for case in run.environment.get("artifacts", {}):
+        found = [check for check in bad if (check.case, check.probe) == (case, "state") and not whole(check)]
+        if found:
+            leaves = few(list(dict.fromkeys(check.leaf for check in found)))
+            yield Advice(
+                f"The artifact of {case} does not have these weights of the case: {leaves}. What else fails of it may "
+                "follow from that, and not from JAX or TensorFlow. Give the case the weights of the artifact, by "
+                "weights=... or init, or export the artifact again from those of the case.",
+                "",
+                found[0],
+            )
 
 
 def _not_in_order(run: Run, bad: list[Check]) -> Iterator[Advice]:

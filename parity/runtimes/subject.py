@@ -30,7 +30,7 @@ from parity.runtimes.recent import Question, RecentAnswers, digest_of_batch
 from parity.runtimes.reference import ReferenceAnswers
 
 if TYPE_CHECKING:
-    from parity.cases.case import Case, Dataset
+    from parity.cases.case import Case, Dataset, State
     from parity.cases.pipeline import Pipeline
     from parity.cases.specs import Answer, Batch
     from parity.cases.training import Trained
@@ -78,6 +78,7 @@ class Subject:
         self.no_remedy: str | None = None
         self._dataset = Cached(lambda: self._make_dataset() if dataset is None else dataset)
         self._pipeline = Cached(lambda: self._make_pipeline() if pipeline is None else pipeline)
+        self._initial = Cached(self._begin)
         self._trained = Cached(lambda: self._train() if trained is None else trained)
         self._exported = Cached(lambda: exporting.exported_by_user(self))
         self._interface = Cached(self._plan_interface)
@@ -124,6 +125,16 @@ class Subject:
     def pipeline(self) -> Pipeline:
         """The input pipeline over the training examples."""
         return self._pipeline.get()
+
+    @property
+    def initial(self) -> State:
+        """The state before training of a case whose functions and examples are usable.
+
+        Raises:
+            CaseError: the case is not what its specs say.
+            InputError: its examples do not fill them.
+        """
+        return self._initial.get()
 
     @property
     def trained(self) -> Trained:
@@ -195,14 +206,22 @@ class Subject:
 
         return Pipeline(self.dataset.train, self.case.training)
 
+    def _begin(self) -> State:
+        from parity.cases.training import usable
+
+        estimates.require_memory(self.case, (), 1, estimates.available_bytes())
+        with self.ledger.spend(TRAINING):
+            return usable(self.case, self.dataset)
+
     def _train(self) -> Trained:
         from parity.cases.training import train
 
+        initial = self.initial
         asked = [registry.require(name).capabilities for name in self._announced]
         sizes = len({r.batch_size for requests in self._announced.values() for r in requests} | set(self._batches))
         estimates.require_memory(self.case, asked, max(sizes, 1), estimates.available_bytes())
         with self.ledger.spend(TRAINING):
-            trained = train(self.case, self.dataset, self.pipeline, self.progress)
+            trained = train(self.case, self.dataset, self.pipeline, self.progress, initial=initial)
         for subject in (self, *self._at.values()):
             subject.case = precision.with_limit(self.case, self._dtypes_of(trained))
         return trained
@@ -390,7 +409,7 @@ class Subject:
         other = Subject(self.case, self.ledger, self.progress, self._workdir)
         other._temporary = False
         other.remedy, other.no_remedy = self.remedy, self.no_remedy
-        other._dataset, other._pipeline = self._dataset, self._pipeline
+        other._dataset, other._pipeline, other._initial = self._dataset, self._pipeline, self._initial
         other._trained, other._bundle = self._trained, self._bundle
         other._exported, other._interface = self._exported, self._interface
         other._runtimes, other._batches = dict(self._runtimes), dict(self._batches)

@@ -69,7 +69,7 @@ def _judge_oracle_leaf(
     if first.shape != oracle.shape:
         return LeafResult(leaf, records.FAIL, message=f"shape {oracle.shape}, on the first device it is {first.shape}")
     if not is_float(jax):
-        return judge_exact(leaf, oracle, jax, BIAS_LIMIT)
+        return judge_exact(leaf, oracle, jax, oracle, BIAS_LIMIT)
     wide = "complex128" if jax.dtype.kind == "c" else "float64"
     if oracle.dtype.name != wide:
         return LeafResult(leaf, records.FAIL, message=f"dtype {oracle.dtype.name}, an oracle is {wide}")

@@ -10,13 +10,14 @@ are exact.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from parity import records
 from parity.core.arrays import Answer, Array
+from parity.core.text import few
 from parity.records import Worst
 from parity.scoring import columns
 from parity.scoring.compare import Distance, compare, distance, fraction_digits, is_float, pattern, widen
@@ -241,7 +242,7 @@ def judge_leaf(
     if message is not None:
         return LeafResult(leaf, records.FAIL, message=message)
     if not is_float(actual):
-        return judge_exact(leaf, actual, jax, limit)
+        return judge_exact(leaf, actual, jax, oracle, limit)
     return _judge_float(leaf, actual, jax, oracle, budgets[leaf], limit, other)
 
 
@@ -263,8 +264,8 @@ def _unlike(actual: Array, jax: Array, other: str) -> str | None:
     return None if actual.size else "empty: there is nothing to compare"
 
 
-def judge_exact(leaf: str, actual: Array, jax: Array, limit: float) -> LeafResult:
-    """Judge a leaf of integers, which must be equal."""
+def judge_exact(leaf: str, actual: Array, jax: Array, oracle: Array, limit: float) -> LeafResult:
+    """Judge a leaf of integers, which must be JAX's; the oracle's are shown beside them."""
     different = actual != jax
     if not different.any():
         return LeafResult(
@@ -273,7 +274,7 @@ def judge_exact(leaf: str, actual: Array, jax: Array, limit: float) -> LeafResul
     index = np.unravel_index(int(different.argmax()), actual.shape)
     count = int(different.sum())
     message = f"must be exact: {count} of {actual.size} elements differ, first {actual[index]} for {jax[index]}"
-    worst = Worst([int(i) for i in index], float(actual[index]), float(jax[index]), float(jax[index]))
+    worst = Worst([int(i) for i in index], *(float(array[index]) for array in (actual, jax, oracle)))
     return LeafResult(
         leaf, records.FAIL, score=math.inf, limit=limit, jax_score=0.0, bits_equal=False, worst=worst, message=message
     )
@@ -335,6 +336,25 @@ def about(result: LeafResult, runtime: str) -> LeafResult:
     if runtime == JAX.lower() and moved in _MOVED:
         return replace(result, message=text if moved == NEITHER else f"{text}{separator}{runtime} moved")
     return replace(result, message=result.message and result.message.replace("TensorFlow moved", f"{runtime} moved"))
+
+
+def about_artifact(result: LeafResult, foreign: Sequence[str]) -> LeafResult:
+    """Return a result about an artifact that the user has made: TensorFlow alone is not what may have moved.
+
+    Args:
+        result: of a runtime that reads the artifact.
+        foreign: the leaves of which the artifact has other values than the case.
+    """
+    text, separator, moved = (result.message or "").rpartition("; ")
+    if moved not in (TENSORFLOW_MOVED, BOTH):
+        return result
+    if foreign:
+        artifact = f"the artifact's weights are not those of the case: {few(foreign)}"
+        who = f"JAX moved, and {artifact}" if moved == BOTH else artifact
+    else:
+        artifact = "the artifact or TensorFlow moved"
+        who = f"JAX moved, and {artifact}" if moved == BOTH else f"{artifact}, JAX is where it should be"
+    return replace(result, message=f"{text}{separator}{who}")
 
 
 def limit_of(own: float | None, probe: str = "") -> float:

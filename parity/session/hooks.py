@@ -17,7 +17,7 @@ import pytest
 from parity import records
 from parity.compat import deprecations
 from parity.core import storage
-from parity.core.errors import PanelError, ParityError, StorageError, UsageError
+from parity.core.errors import ParityError, StorageError, UsageError
 from parity.core.ledger import IMPORTING
 from parity.core.text import plural
 from parity.records import Deprecation, PlanItem
@@ -78,10 +78,7 @@ def begin(config: pytest.Config, wanted: bool) -> None:
     watching.begin(config, wanted)
     if wanted:
         with _captured(config):
-            try:
-                assert _session(config).environment
-            except ParityError as error:
-                _exit(error)
+            _ready(config)
 
 
 @contextmanager
@@ -135,6 +132,19 @@ def _session(config: pytest.Config) -> Any:
     return config.stash[SESSION]
 
 
+def _ready(config: pytest.Config) -> Any:
+    """Return the run in progress, with both frameworks imported and its cases checked."""
+    session = _session(config)
+    try:
+        assert session.environment  # first: a dataset may start TensorFlow, which then takes no devices any more
+        session.require_usable()
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    except ParityError as error:
+        _exit(error)
+    return session
+
+
 def _probes(config: pytest.Config) -> tuple[str, ...]:
     """Return the probes that were given; --parity-latency adds to them."""
     given = tuple(config.getoption("--parity-probe"))
@@ -155,8 +165,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     parameters = []
     items: list[PlanItem] = []
     try:
-        session = _session(metafunc.config)
-        assert session.environment
+        session = _ready(metafunc.config)
         probe = declared(metafunc.function.__name__, mark)
         session.probes.setdefault(probe.name, probe)
         items = session.planner.items(probe)
@@ -310,8 +319,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         state = records.ABORTED
     try:
         ours.finish(state or records.ABORTED)
-    except PanelError as error:  # the record is sealed and the page written: the summary still follows
-        ours.report, session.exitstatus = str(error), exitstatus or pytest.ExitCode.INTERNAL_ERROR
     except ParityError as error:
         _exit(error)
     if exitstatus == pytest.ExitCode.OK and ours.plan and not ours.run.in_order():

@@ -17,7 +17,8 @@ from parity.core.progress import Report, silent
 from parity.probes import registry
 from parity.probes.declaration import Probe
 from parity.records import NO_DEVICE, Check, PlanItem, Remedy, Run
-from parity.runtimes.base import EVALUATION_OF
+from parity.runtimes import registry as runtimes
+from parity.runtimes.base import ARTIFACT, EVALUATION_OF
 from parity.scoring import rules
 from parity.scoring.rules import LIMIT
 from parity.session import environment, repeat
@@ -71,6 +72,7 @@ class RunSession:
         self._prepared: set[str] = set(self._subjects)
         self._budgets: set[tuple[str, str, int]] = set()
         self._unusable: dict[str, ParityError] = {}
+        self._foreign_leaves: dict[tuple[str, str], list[str]] = {}
         self.causes = Causes()
         self._resources: dict[Any, Any] = {}
 
@@ -138,6 +140,15 @@ class RunSession:
             self._subjects[case] = Subject(found, self.ledger, self._progress)
             self._subjects[case].observer = profiles.WorstLeaves()
         return self._subjects[case]
+
+    def require_usable(self) -> None:
+        """Require, before the plan, that JAX can trace the functions of every case on its examples.
+
+        Raises:
+            UsageError: it cannot; the message is that of `parity doctor`.
+        """
+        for case in self.selection.cases.values():
+            _ = self.subject(case.name).initial
 
     def prepare(self, item: PlanItem) -> None:
         """Train and export the case of `item`, unless that is done.
@@ -223,7 +234,21 @@ class RunSession:
         limit, reason = subject.limit_of(item.probe), subject.case.limit.reason if subject.case.limit else None
         if item.tf_device == NO_DEVICE:
             results = [rules.about(result, item.runtime) for result in results]
+        elif subject.case.has_own_artifact and runtimes.require(item.runtime).capabilities.source == ARTIFACT:
+            foreign = self._foreign(item) if any(result.status == records.FAIL for result in results) else ()
+            results = [rules.about_artifact(result, foreign) for result in results]
         return self.record.checks(item, results, size, self.repeat(item), subject.remedy, limit, reason)
+
+    def _foreign(self, item: PlanItem) -> list[str]:
+        """Return the leaves of which the user's own artifact has other values than the case, asked once."""
+        key = (item.case, item.runtime)
+        if key not in self._foreign_leaves:
+            from parity.probes import state
+
+            self._foreign_leaves[key] = []
+            with suppress(ParityError):  # raised again by the tests of its state
+                self._foreign_leaves[key] = state.foreign(self.subject(item.case), item.runtime)
+        return self._foreign_leaves[key]
 
     def _require_once(self, item: PlanItem, results: Iterable[LeafResult]) -> None:
         """Refuse results that would give a leaf of an item two checks: the gate compares by item and leaf."""

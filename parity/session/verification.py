@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from packaging.version import Version
 
@@ -42,6 +44,7 @@ def verify(
     remedied: bool = False,
     issues: Path | None = None,
     progress: Report = silent,
+    say: Callable[[str], Any] = lambda line: None,
 ) -> Run:
     """Score the SavedModel of a bundle on every probe, at every stored batch size.
 
@@ -54,6 +57,7 @@ def verify(
         remedied: score only the export under the remedy, as if it were the default.
         issues: the known issues of a project, beside the package's.
         progress: called before and after every evaluation.
+        say: takes the line about the report.
 
     Raises:
         RecordError: the bundle is damaged, newer, has no answers, or is not what the archive that it is in lists.
@@ -69,11 +73,12 @@ def verify(
         if remedied and bundle.readable_by is None:
             raise UsageError(f"{path} has no export under a remedy. Write it with parity export --readable-by.")
         mode = records.FLEET if remedied else records.ARCHIVE if path.is_file() else records.SPLIT
-        return _verify(bundle, out, cell, mode, issues, progress)
+        return _verify(bundle, out, cell, mode, issues, progress, say)
 
 
 def _verify(
-    bundle: Bundle, out: Path | None, cell: str | None, mode: str, issues: Path | None, progress: Report
+    bundle: Bundle, out: Path | None, cell: str | None, mode: str, issues: Path | None, progress: Report,
+    say: Callable[[str], Any],
 ) -> Run:  # fmt: skip
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     ledger = TimeLedger()
@@ -116,7 +121,7 @@ def _verify(
     finally:
         record.seal(state, ledger.totals())
         if out is not None:
-            report.write_if_installed([run], out / "index.html")
+            say(report.write_if_installed([run], out / "index.html"))
     return run
 
 

@@ -19,6 +19,7 @@ from parity.cases.adapters.inputs import Inputs
 from parity.cases.adapters.layout import Layout, Part, Path, Place, part_of_weight, path_of
 from parity.cases.adapters.losses import Loss
 from parity.cases.case import Case
+from parity.cases.specs import shown
 from parity.core.errors import CaseError
 
 
@@ -124,7 +125,7 @@ class _Equinox:
             given = given(key=key) if "key" in inspect.signature(given).parameters else given(key)
         if not _is_pair(equinox, given):
             if not isinstance(given, equinox.Module):
-                raise CaseError(f"{self._owner}: the function returns {given!r}, expected an equinox.Module.")
+                raise CaseError(f"{self._owner}: the function returns {shown(given)}, expected an equinox.Module.")
             module = given
             given = equinox.nn.make_with_state(lambda: module)()
         return {"model": given[0], "state": given[1]}

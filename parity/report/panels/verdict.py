@@ -18,7 +18,7 @@ def view(cell: Cell) -> dict[str, Any]:
         "counts": sorted(run.counts().items()),
         "when": f"Started {_time(run.started_at)}, ended {_time(run.ended_at)}, {run.state}.",
         "stopped": run.stopped,
-        "left_out": [line[:1].upper() + line[1:] for line in run.environment.get("left_out", ())],
+        "left_out": run.environment.get("left_out", ()),
         "limits": sorted({(c.case, c.limit_reason) for c in cell.checks if c.limit_reason}),
     }
 

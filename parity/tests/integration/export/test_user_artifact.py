@@ -20,6 +20,7 @@ from parity.export import conversion, supplied, user_artifact
 from parity.probes import artifact, state
 from parity.probes.evaluation import Place, score
 from parity.records import IN_ORDER
+from parity.report import advice
 from parity.runtimes.base import EVALUATIONS
 from parity.runtimes.subject import Subject
 from parity.tests.support import samples, tiny, user_artifacts
@@ -96,6 +97,34 @@ def test_a_wrong_weight_is_named(subject, planted, module):
     assert "[2, 3]" in messages[KERNEL]
     assert "order" not in messages[KERNEL]
     assert predicted(found)
+
+
+def test_where_the_weights_of_an_artifact_are_others_a_run_names_them_and_nobody_has_moved(planted, module, tmp_path):
+    wrong = module.weights["hidden"]["kernel"]
+    planted(wrong, wrong.numpy() * 1.1)
+    (tmp_path / "mine.py").write_text(
+        "from parity.tests.support import user_artifacts\n\ncase = user_artifacts.case()\n"
+    )
+    asked = ("--runtime", "saved_model", "--probe", "predict", "--probe", "state", "--batch-size", "13")
+    done = samples.inside(
+        "run", "--case", "mine.py:case", "--artifact", "planted", "--out", "out", *asked, cwd=tmp_path
+    )
+    assert done.returncode == 1, done.stdout
+    messages = {c.probe: c.message for c in records.read(tmp_path / "out").checks if c.status not in IN_ORDER}
+    assert set(messages) == {"predict", "state"}
+    assert KERNEL in messages["predict"]
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "TensorFlow moved" not in done.stdout + page
+    [first, *_] = advice.blocking(records.read(tmp_path / "out"))
+    assert (first.check.probe, first.check.leaf) == ("state", KERNEL)
+
+
+def test_a_weight_that_is_a_constant_in_the_graph_is_named_with_the_correction(subject, tmp_path):
+    module = user_artifacts.Module()
+    module.weights = {**module.weights, "output": tf.constant(user_artifacts.WEIGHTS["output"])}
+    messages = bad(state.results(subject(module.save(tmp_path / "partly")), "saved_model"))
+    assert list(messages) == ["output"]
+    assert "Artifact(state={'output': None})" in messages["output"]
 
 
 def test_a_permuted_leaf_is_told_apart_from_a_wrong_one(subject, planted, module):

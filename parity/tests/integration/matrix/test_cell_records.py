@@ -20,6 +20,7 @@ from parity.records import (
     Stopped,
 )
 from parity.records.cells import Cell, outcome
+from parity.report.panels import verdict
 from parity.tests.support.bundle_files import write as write_bundle
 
 PAIR = Cell.parse("jax0.9.2-tf2.21.0")
@@ -62,6 +63,19 @@ def test_a_record_says_what_it_is_made_from_and_what_it_took(made, tmp_path):
     assert (tmp_path / PAIR.name / "log.txt").read_text(encoding="utf-8") == "installed\ndone\n"
     assert (tmp_path / PAIR.name / "index.html").is_file()
     assert up_to_date(task, tmp_path) == run
+
+
+def test_a_panel_that_fails_is_said_and_leaves_record_and_page(tmp_path, watching, monkeypatch):
+    monkeypatch.setattr(verdict, "view", lambda cell: 1 / 0)
+    task = Task(PAIR.name, JOINT, python("-c", PASSES, str(tmp_path / PAIR.name)), "these", PAIR)
+    clear(task, tmp_path, "installed\n")
+    said = []
+    run = make(task, tmp_path, Installed(versions=VERSIONS), watching, say=said.append)
+    assert outcome(run).status == PASS
+    assert len(said) == 1
+    assert "ZeroDivisionError" in said[0]
+    assert (tmp_path / PAIR.name / "index.html").is_file()
+    assert records.read(tmp_path / PAIR.name / "run.json") == run
 
 
 def test_a_run_without_a_record_began_before_it_ended(made):

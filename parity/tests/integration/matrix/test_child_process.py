@@ -261,9 +261,11 @@ PARITY = (
         (SKEW, 70, failures.STABLEHLO_SKEW, "vhlo.custom_call_v2"),
         ("parity: cannot read /home/someone/a.json: cut.", 4, failures.UNKNOWN, "parity: cannot read a.json: cut."),
         ("loading /home/someone/lib/x.so\n", 9, failures.UNKNOWN, "it ended with code 9: loading x.so"),
+        ("loading\nOSError: gone\nERROR: case 'a': predict raised E.\n\n", 2, failures.UNKNOWN,
+         "ERROR: case 'a': predict raised E."),
         ("! Interrupted: 1 error during collection !\nE   KeyError: 'op'\n", 130, failures.UNKNOWN, "KeyError: 'op'"),
     ],
-    ids=["import", "pytest-exit", "skew-in-later-lines", "parity", "last-line", "collection-error"],
+    ids=["import", "pytest-exit", "skew-in-later-lines", "parity", "last-line", "usage", "collection-error"],
 )  # fmt: skip
 def test_a_run_that_gave_up_is_an_error_of_the_class_that_its_log_tells(run, text, code, kind, evidence):
     failed, _ = run(output(text, code))

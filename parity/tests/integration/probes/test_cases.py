@@ -31,7 +31,15 @@ def test_a_loss_that_is_not_a_scalar(subject_of):
     def loss(params, other_state, rng, data, labels, train):
         return jnp.sum(tiny.predict((params, other_state), data) * labels, axis=-1), other_state
 
-    assert "expected a float scalar. Take the mean" in refusal(subject_of, loss=loss)
+    assert "the loss is float32[2], expected a float scalar. Take the mean" in refusal(subject_of, loss=loss)
+
+
+def test_a_loss_that_raises_at_the_batch_size_of_training_alone(subject_of):
+    def loss(params, other, rng, data, labels, train):
+        shape = (3, 16) if len(data) == 16 else (-1, 4)
+        return tiny.loss(params, other, rng, data.reshape(shape), labels, train)
+
+    assert "b=16" in refusal(subject_of, loss=loss)
 
 
 def test_a_loss_that_returns_no_state(subject_of):
@@ -114,7 +122,7 @@ def test_an_average_of_the_parameters_beside_them(subject_of):
 @pytest.mark.parametrize(
     ("changes", "output"),
     [
-        ({"accuracy": lambda s, x, y: tiny.predict(s, x)}, "expected a float scalar. Take the mean"),
+        ({"accuracy": lambda s, x, y: tiny.predict(s, x)}, "the accuracy is float32[2, 3], expected a float scalar"),
         ({"accuracy": lambda s, x, y: 1 / 0}, "accuracy raised ZeroDivisionError"),
         ({"predict": lambda s, x: {}}, "predict returns {}, expected an array or a pytree of arrays"),
         ({"probes": ("batch_stats",)}, "no other state. Leave the probe out"),

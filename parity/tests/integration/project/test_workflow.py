@@ -66,13 +66,15 @@ def test_the_linter_finds_a_planted_defect(tmp_path, defect):
 CELL = "py312-jax0.12.0.1-tf2.21.0"
 
 
-def test_the_linter_finds_nothing_in_the_workflow_that_init_writes(tmp_path, monkeypatch):
+@pytest.mark.parametrize("within", ["", "models/of 2"])
+def test_the_linter_finds_nothing_in_the_workflow_that_init_writes(tmp_path, monkeypatch, within):
     monkeypatch.setattr(distribution, "portable", lambda folder: ("parity==0.1.0", None))
-    files = writing.render(tmp_path, Found(LINEN), [CELL, "latest"])
+    (tmp_path / ".git").mkdir()
+    files = writing.render(tmp_path / within, Found(LINEN), [CELL, "latest"])
     folder = tmp_path / ".github" / "workflows"
     folder.mkdir(parents=True)
     (tmp_path / ".github" / "zizmor.yml").write_bytes((GITHUB / "zizmor.yml").read_bytes())
-    (folder / "parity.yml").write_bytes(files[".github/workflows/parity.yml"])
+    (folder / "parity.yml").write_bytes(files[writing.workflow(tmp_path / within)])
     done = lint(tmp_path / ".github")
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -93,16 +93,16 @@ def test_such_a_probe_is_selected_by_its_name(project):
     assert {item.runtime for item in found.plan} == {"jax_float64", "tf_graph"}
 
 
-def test_a_panel_that_fails_leaves_summary_record_and_page_and_an_internal_error(project, monkeypatch):
+def test_a_panel_that_fails_leaves_summary_record_page_and_the_exit_code_of_the_verdict(project, monkeypatch):
     (project / "broken.py").write_text("ORDER = 45\ndef view(cell): return 1 / 0")
     monkeypatch.setattr(panels, "__path__", [*panels.__path__, str(project)])
     panels.modules.cache_clear()
     done = run(project, *OPTIONS, "--parity-probe=confidence", "--parity-out=out", "test_mine.py")
     monkeypatch.undo()
     panels.modules.cache_clear()
-    assert done.returncode == pytest.ExitCode.INTERNAL_ERROR, done.stdout + done.stderr
+    assert done.returncode == pytest.ExitCode.OK, done.stdout + done.stderr
     assert "are in parity: " in done.stdout
-    assert "The panel broken failed: ZeroDivisionError" in done.stdout
+    assert done.stdout.count("The panel broken failed: ZeroDivisionError") == 1
     assert "The panel broken failed: ZeroDivisionError" in (project / "out" / "index.html").read_text()
     assert records.read(project / "out").in_order()
 
@@ -235,8 +235,6 @@ def test_a_test_that_records_nothing_is_missing_with_the_reason(stumbles):
 
 
 BROKEN = """
-import dataclasses
-
 import numpy as np
 
 from parity import Batch, Dataset, Spec
@@ -254,37 +252,26 @@ def predict(state, data):
 
 wide = tiny.case(name="wide", predict=predict, data=Spec("b", 5), dataset=dataset, accuracy=None, probes=("predict",),
                  loss=lambda params, other, key, data, labels, train: (predict((params, other), data).mean(), other))
-fine = dataclasses.replace(tiny.tiny, name="fine", probes=("predict",), accuracy=None)
 """
 
 
-def test_a_spec_that_the_model_cannot_take_is_one_error_and_leaves_other_cases_alone(tmp_path, frameworks):
+def test_a_spec_that_the_model_cannot_take_is_a_usage_error_with_its_line(tmp_path, frameworks):
     (tmp_path / "mine.py").write_text(BROKEN)
-    cases = ("--parity-case=mine.py:wide", "--parity-case=mine.py:fine")
     chosen = ("--pyargs", "parity.suites", *OPTIONS[:3], "--parity-probe=predict", "--parity-out=out")
-    done = run(tmp_path, *chosen, *cases)
-    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
-    found = records.read(tmp_path / "out")
-    assert {check.status for check in found.checks if check.case == "fine"} == {records.PASS}
-    broken = [check for check in found.checks if check.case == "wide"]
-    assert len(broken) == len([item for item in found.plan if item.case == "wide"]) == 3
-    assert {check.status for check in broken} == {records.ERROR}
-    [message] = {check.message for check in broken}
-    parts = ("'wide'", "float32[b, 5]", "(5,) and (4,)", "mine.py:16 in predict")
+    done = run(tmp_path, *chosen, "--parity-case=mine.py:wide")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout + done.stderr
+    [message] = [line for line in done.stdout.splitlines() if "(5,) and (4,)" in line]
+    parts = ("'wide'", "float32[b, 5]", "mine.py:14 in predict")
     assert [part for part in parts if part not in message] == []
-    assert done.stdout.count("(5,) and (4,)") == 1
 
 
 @pytest.mark.parametrize("function", ["dataset", "init"])
-def test_a_function_of_a_case_that_raises_is_shown_once_with_its_line(tmp_path, frameworks, function):
+def test_a_function_of_a_case_that_raises_is_a_usage_error_with_its_line(tmp_path, frameworks, function):
     text = CASE.replace("case = ", f"def {function}(*key):\n    raise KeyError('no file')\n\n\ncase = ")
     (tmp_path / "mine.py").write_text(text.replace('name="mine"', f'name="mine", {function}={function}'))
     done = run(tmp_path, "--pyargs", "parity.suites", *OPTIONS, "--parity-probe=predict", "--parity-out=out")
-    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
-    found = records.read(tmp_path / "out")
-    assert len(found.checks) == len(found.plan) > 1
-    [message] = {check.message for check in found.checks}
-    assert f"{function} raised KeyError: 'no file', at mine.py:6 in {function}" in message
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout + done.stderr
+    assert done.stdout.count(f"{function} raised KeyError: 'no file', at mine.py:6 in {function}") == 1
     assert done.stdout.count("raised KeyError") == 1
 
 

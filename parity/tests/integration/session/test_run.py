@@ -86,21 +86,47 @@ def test_the_curves_span_the_hand_over(iris):
 
 MINE = """
 import dataclasses
+
+import jax.numpy as jnp
+
 from parity.cases.case import Limit
 from parity.tests.support import tiny
 
+
+def vector_loss(params, other, key, data, labels, train):
+    return tiny.predict((params, other), data), other
+
+
+def not_a_number(params, other, key, data, labels, train):
+    return tiny.loss(params, other, key, data, labels, train)[0] * jnp.log(-1.0), other
+
+
+def depends_on_a_value(state, data):
+    return tiny.predict(state, data) if data[0, 0] > 0 else tiny.predict(state, -data)
+
+
+def fails(*arguments):
+    raise RuntimeError("planted")
+
+
+
 case = dataclasses.replace(tiny.tiny, name="mine")
 strict = dataclasses.replace(tiny.tiny, name="strict", limit=Limit(1e-6, "to see it fail"))
-vector = dataclasses.replace(tiny.tiny, name="vector", loss=lambda p, o, r, x, y, t: (tiny.predict((p, o), x), o))
+diverging = dataclasses.replace(tiny.tiny, name="diverging", loss=not_a_number)
+vector = dataclasses.replace(tiny.tiny, name="vector", loss=vector_loss)
+untraceable = dataclasses.replace(tiny.tiny, name="untraceable", predict=depends_on_a_value)
+inaccurate = dataclasses.replace(tiny.tiny, name="inaccurate", accuracy=fails)
+without_data = dataclasses.replace(tiny.tiny, name="without_data", dataset=fails)
+without_start = dataclasses.replace(tiny.tiny, name="without_start", init=fails)
 """
 
 
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory, frameworks):
-    """Two cases that must fail: one has a limit that nothing can meet, the loss of the other is no scalar."""
+    """Two cases that must fail: one has a limit that nothing can meet, the training of the other gives NaN."""
     folder = tmp_path_factory.mktemp("failing")
     (folder / "mine.py").write_text(MINE)
-    options = ["--case", "mine.py:strict", "--case", "mine.py:vector", "--runtime", "tf_graph", "--probe", "predict"]
+    options = ["--case", "mine.py:strict", "--case", "mine.py:diverging", "--runtime", "tf_graph", "--probe", "predict"]
     return samples.inside("run", *options, "--batch-size", 13, "--out", "out", cwd=folder), folder
 
 
@@ -252,11 +278,32 @@ def test_a_full_disk_ends_the_run_with_a_clear_error(tmp_path, frameworks):
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_case_that_cannot_be_used_is_an_error_of_every_item(failing):
+def test_a_case_whose_training_fails_is_an_error_of_every_item(failing):
     done, folder = failing
-    assert "expected a float scalar. Take the mean over the batch." in done.stdout
+    assert done.stdout.count("has non-finite values after training") == 1
     assert "Traceback" not in done.stdout
-    assert {c.status for c in records.read(folder / "out").checks if c.case == "vector"} == {"error"}
+    assert {c.status for c in records.read(folder / "out").checks if c.case == "diverging"} == {"error"}
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("vector", "expected a float scalar"),
+        ("untraceable", "predict raised TracerBoolConversionError"),
+        ("inaccurate", "accuracy raised RuntimeError: planted"),
+        ("without_data", "dataset raised RuntimeError: planted"),
+        ("without_start", "init raised RuntimeError: planted"),
+    ],
+)
+def test_a_mistake_in_a_case_is_one_line_of_wrong_usage_and_leaves_nothing(tmp_path, frameworks, case, said):
+    (tmp_path / "mine.py").write_text(MINE)
+    options = ["--case", "mine.py:case", "--case", f"mine.py:{case}", "--probe", "predict"]
+    done = samples.inside("run", *options, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    [line] = [line for line in done.stdout.splitlines() if line.strip()]
+    assert said in line
+    assert f"'{case}'" in line
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_bundle_is_exported_and_verified_where_jax_is_impossible(tmp_path, frameworks):

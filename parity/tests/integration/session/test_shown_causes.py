@@ -61,12 +61,6 @@ def test_messages_are_one_line_and_the_log_has_the_rest(folder, output):
     assert 'shape_poly.py", line' in log[place:]
 
 
-def test_an_error_of_the_case_is_shown_once(folder):
-    done = samples.inside("run", "--level", "quick", "--case", "planted.py:broken_init", "--out", "broken", cwd=folder)
-    assert done.stdout.count("ValueError: no file with weights") == 1, done.stdout
-    assert {check.status for check in records.read(folder / "broken").checks} == {records.ERROR}
-
-
 LEAN = """
 import dataclasses
 from parity.tests.support import doctor_cases

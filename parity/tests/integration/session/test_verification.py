@@ -10,6 +10,7 @@ import pytest
 from parity import records
 from parity.core import storage
 from parity.export import bundles
+from parity.report.panels import verdict
 from parity.tests.support import samples
 
 pytestmark = pytest.mark.slow
@@ -47,6 +48,14 @@ def test_accuracy_is_verified_without_the_probe_predict(folder):
     )
     with bundles.opening(folder / "sparse") as bundle:
         assert bundle.budget("predict", 13)
+
+
+def test_a_panel_that_fails_leaves_the_exit_code_of_the_verdict(folder, monkeypatch):
+    monkeypatch.setattr(verdict, "view", lambda cell: 1 / 0)
+    done, checks = verified(folder, "classes")
+    assert done.returncode == 0, done.stdout
+    assert checks["predict"].status == records.PASS
+    assert done.stdout.count("The panel verdict failed: ZeroDivisionError") == 1
 
 
 def altered(folder, name, file, change):

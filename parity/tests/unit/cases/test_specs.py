@@ -26,6 +26,11 @@ def named(users=5, items=5):
     return {"user": np.zeros(users, np.int32), "item": np.zeros((items, 3), np.float32)}
 
 
+def test_what_a_function_returned_is_shown_by_dtype_and_shape():
+    assert specs.shown(images(2)) == "float32[2, 4, 4, 1]"
+    assert specs.shown({"a": np.int32(1), "b": (None, [labels()])}) == "{a: int32[], b: (None, (int32[5]))}"
+
+
 def test_a_batch_that_fills_its_specs_is_taken():
     validate(Batch(images(), labels()), IMAGES, LABELS, "tiny")
     validate(Batch(named(), labels()), NAMED, LABELS, "tiny")

@@ -22,6 +22,10 @@ REMEDY = 'parity.readable_by("tensorflow==2.21.0")'
 TOP_K = Failure(SHAPE_REFINEMENT, "stablehlo.dynamic_iota has dynamic shapes", operation="top_k")
 
 
+def constrained(text):
+    return f'Case(constraints=("{text}",))'
+
+
 @pytest.mark.parametrize(
     ("failure", "parts"),
     [
@@ -34,6 +38,14 @@ TOP_K = Failure(SHAPE_REFINEMENT, "stablehlo.dynamic_iota has dynamic shapes", o
         (Failure(CALLING_CONVENTION, "calling convention 10, accepted up to 9"), [REMEDY]),
         (Failure(SYMBOLIC_SHAPE, "comparison b < 8 is inconclusive"), ["one batch size", "b >= 8"]),
         (Failure(SYMBOLIC_SHAPE, "comparison b < 2*t is inconclusive"), ["one batch size"]),
+        (Failure(SYMBOLIC_SHAPE, "comparison t < 24 is inconclusive"), ["one value of t", constrained("t >= 24")]),
+        (Failure(SYMBOLIC_SHAPE, "comparison t > 24 is inconclusive"), [constrained("t >= 25"), '"t <= 24"']),
+        (Failure(SYMBOLIC_SHAPE, "comparison t <= 24 is inconclusive"), [constrained("t >= 25"), '"t <= 24"']),
+        (Failure(SYMBOLIC_SHAPE, "comparison 24 > t is inconclusive"), [constrained("t >= 24")]),
+        (
+            Failure(SYMBOLIC_SHAPE, "comparison floordiv(t, 2) >= 8 is inconclusive"),
+            ["one value of t", constrained("floordiv(t, 2) >= 8")],
+        ),
     ],
 )
 def test_the_cure_follows_from_the_failure_whatever_the_case(failure, parts):
@@ -44,6 +56,7 @@ def test_the_cure_follows_from_the_failure_whatever_the_case(failure, parts):
 
 def test_a_constraint_is_named_only_where_it_decides():
     assert ">=" not in causes.cure(Failure(SYMBOLIC_SHAPE, "comparison b < 2*t is inconclusive"), NEW)
+    assert ">=" not in causes.cure(Failure(SYMBOLIC_SHAPE, "comparison t^2 < 8 is inconclusive"), NEW)
     assert ">=" not in causes.cure(Failure(SYMBOLIC_SHAPE, "Symbolic dimension 'b' used in a context"), NEW)
 
 

@@ -87,6 +87,31 @@ def test_the_workflow_runs_each_cell_and_gates_it_against_the_pair_in_use(projec
     assert job["steps"][1]["with"]["python-version"].split() == ["3.12"]
 
 
+def test_in_a_folder_of_a_repository_the_workflow_is_where_github_looks_and_runs_in_the_folder(tmp_path, wheel):
+    folder = tmp_path / "of many" / "models" / "mine"
+    folder.mkdir(parents=True)
+    (tmp_path / "of many" / ".git").mkdir()
+    lines = begin(folder)
+    assert "wrote ../../.github/workflows/parity-models-mine.yml" in lines
+    workflow = yaml.safe_load((tmp_path / "of many/.github/workflows/parity-models-mine.yml").read_text())
+    job = workflow["jobs"]["parity"]
+    assert job["defaults"]["run"]["working-directory"] == "models/mine"
+    gate, upload = job["steps"][-2:]
+    assert f"hashFiles('models/mine/baselines/{CELLS[0]}.json')" in gate["if"]
+    assert upload["with"]["path"] == "models/mine/reports/${{ matrix.cell }}"
+    assert files(folder) == WRITTEN - {".github/workflows/parity.yml"}
+    with pytest.raises(UsageError, match=r"parity-models-mine\.yml"):
+        begin(folder)
+
+
+def test_in_the_root_of_a_repository_the_workflow_has_no_folder(project):
+    (project / ".git").write_text("gitdir: elsewhere")
+    assert "wrote .github/workflows/parity.yml" in begin(project)
+    text = (project / ".github/workflows/parity.yml").read_text()
+    assert "working-directory" not in text
+    assert "path: reports/" in text
+
+
 def test_the_known_issues_are_a_file_that_a_run_takes(project):
     begin(project)
     assert known_issues.load(project / "known_issues.toml") == known_issues.load()

@@ -50,6 +50,14 @@ def test_what_was_not_measured_is_said_with_how_to(tmp_path):
     assert "element by element Not recorded in this run: parity run --out" in text
 
 
+def test_names_in_what_was_left_out_stay_as_they_are(tmp_path):
+    made = run()
+    made.environment["left_out"] = ["mine: training left out: the case is not trained, by Training(epochs=0)"]
+    html = page(made, tmp_path)
+    assert "mine: training left out" in html
+    assert "Mine" not in html
+
+
 def test_of_several_cases_each_is_named():
     other = [msgspec.structs.replace(timing, case="another") for timing in timings()]
     prints = [*run().footprints, *(msgspec.structs.replace(of, case="another") for of in run().footprints)]

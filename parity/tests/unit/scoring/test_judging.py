@@ -183,6 +183,12 @@ def test_a_result_has_the_limit_by_which_it_was_judged():
     assert counted(10).limit == counted(11).limit == 1.0
 
 
+def test_an_integer_that_differs_is_shown_beside_jaxs_value_and_the_oracles_own():
+    own, jax, oracle = (np.array([7, n], np.int32) for n in (1, 2, 3))
+    [found] = judge({"leaf": own}, {"leaf": jax}, {"leaf": oracle}, {}, LIMIT)
+    assert (found.worst.index, found.worst.value, found.worst.jax, found.worst.oracle) == ([1], 1, 2, 3)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_an_empty_leaf_fails(dtype):
     empty = {"none": np.zeros((0, 3), dtype)}
@@ -191,6 +197,21 @@ def test_an_empty_leaf_fails(dtype):
 
 
 TENSORFLOW_MOVED = "TensorFlow moved, JAX is where it should be"
+
+
+@pytest.mark.parametrize("foreign", [(), ("a/kernel", "b")])
+@pytest.mark.parametrize("moved", [TENSORFLOW_MOVED, "both moved"])
+def test_of_a_users_artifact_tensorflow_alone_is_not_said_to_have_moved(foreign, moved):
+    found = rules.about_artifact(rules.LeafResult("leaf", records.FAIL, message=f"score 9; {moved}"), foreign)
+    assert "TensorFlow moved, " not in found.message.replace("or TensorFlow moved, ", "")
+    assert ("weights" in found.message) is bool(foreign)
+    assert ("JAX moved" in found.message) is (moved == "both moved")
+    assert all(leaf in found.message for leaf in foreign)
+
+
+def test_of_a_users_artifact_it_is_said_that_jax_moved():
+    found = rules.LeafResult("leaf", records.FAIL, message="score 9; JAX moved")
+    assert rules.about_artifact(found, ["a"]) == found
 
 
 def broken(by):

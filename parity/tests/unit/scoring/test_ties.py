@@ -19,7 +19,7 @@ def changed(**elements):
 
 
 def verdict(own):
-    result = judge_exact("leaf", own, JAX, LIMIT)
+    result = judge_exact("leaf", own, JAX, JAX, LIMIT)
     assert ties.possible(result, {"leaf": own}, {"leaf": JAX}) == (result.status == FAIL)
     return ties.explained(result, own, JAX, iter(NEAR)) if result.status == FAIL else result
 
@@ -45,5 +45,5 @@ def test_a_value_that_it_never_has_there_fails(elements):
 
 @pytest.mark.parametrize("own", [JAX.astype(np.int64), JAX[:1], JAX.astype(np.float32), None])
 def test_other_dtypes_and_shapes_are_no_ties(own):
-    failed = judge_exact("leaf", changed(_00=9), JAX, LIMIT)
+    failed = judge_exact("leaf", changed(_00=9), JAX, JAX, LIMIT)
     assert not ties.possible(failed, {} if own is None else {"leaf": own}, {"leaf": JAX})
