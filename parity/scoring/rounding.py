@@ -217,15 +217,7 @@ class _Operation:
         self.equation, self.changes, self._rounding = equation, changes, (growth, conversions)
         stated = tuple(repr(atom.val) if hasattr(atom, "val") else None for atom in equation.invars)
         shapes = tuple((atom.aval.shape, atom.aval.dtype) for atom in (*equation.invars, *equation.outvars))
-        self._key: Any = (
-            equation.primitive,
-            tuple(equation.params.items()),
-            stated,
-            shapes,
-            changes,
-            growth,
-            conversions,
-        )
+        self._key: Any = (equation.primitive, *equation.params.items(), stated, shapes, changes, growth, conversions)
         try:
             self._hash = hash(self._key)
         except TypeError:  # a parameter that is a list or an array

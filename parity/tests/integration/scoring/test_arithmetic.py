@@ -9,6 +9,7 @@ import pytest
 from jax import lax
 
 from parity.core.errors import CaseError
+from parity.scoring import compiling
 from parity.scoring.arithmetic import _lengths, in_float64
 from parity.scoring.rounding import computed_dtypes, with_rounding
 
@@ -348,3 +349,20 @@ def test_the_smallest_numbers_move_by_their_spacing():
 def test_a_reduced_precision_counts_as_its_dtype(bits, dtype):
     found = computed_dtypes(lambda x: lax.reduce_precision(x * 1.1, *bits), X)
     assert found == {"float32", dtype} - {None}
+
+
+def test_equal_operations_share_a_program_and_err_each_on_its_own():
+    compiled = []
+    function = with_rounding(lambda x: (jnp.cbrt(x) * 7, jnp.cbrt(x) * 7, jnp.cbrt(x + 1) * 3), X)
+    function(0, X)  # what all programs need is compiled as well
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, _, **__: compiled.append(event) if event.endswith("backend_compile_duration") else None
+    )
+    first, second, _ = with_rounding(lambda x: (jnp.cbrt(x) * 5, jnp.cbrt(x) * 5, jnp.cbrt(x) * 3), X)(0, X)
+    assert len(compiled) == 1, "times 5"
+    assert (np.asarray(first) != np.asarray(second)).any()
+
+
+def test_an_option_that_this_xla_lacks_is_left_out():
+    assert not compiling._has("xla_of_no_release", True)
+    assert compiling._has("xla_backend_optimization_level", 0)
