@@ -27,7 +27,7 @@ def statuses(subject):
 
 
 # An NNX module passes in `test_adapters`, and a typed key in the state here.
-@pytest.mark.parametrize("name", further(NAMES, {"fft", "complex_output", "typed_key"}))
+@pytest.mark.parametrize("name", further(NAMES, {"fft", "typed_key"}))
 def test_a_case_from_the_field_passes(subject_of, name):
     subject = subject_of(load(f"{field_cases.__file__}:{name}"))
     found = statuses(subject)

@@ -31,7 +31,7 @@ ROUNDING = "hidden/bias"
 @pytest.mark.parametrize(
     ("chosen", "sizes", "leaves"),
     [
-        (Optimizer("sgd"), (16, 1), 1),
+        pytest.param(Optimizer("sgd"), (16, 1), 1, marks=pytest.mark.exhaustive),
         (Optimizer("adafactor", {"min_dim_size_to_factor": 2}, clip_global_norm=0.1), (16,), 17),
     ],
 )

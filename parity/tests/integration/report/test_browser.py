@@ -280,6 +280,7 @@ def test_screenshots_are_kept(visit, tmp_path, name):
         assert (folder / f"{name}-{look}.png").stat().st_size > 10_000
 
 
+@pytest.mark.exhaustive
 def test_a_large_atlas_is_small_and_shows_rows_as_they_are_asked_for(browser, tmp_path):
     """How fast it is, `benchmark_report` says: a time would fail beside other work."""
     path, _ = benchmark_report.build(tmp_path)

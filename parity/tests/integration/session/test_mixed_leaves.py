@@ -7,7 +7,7 @@ from parity.tests.support import field_cases, samples
 
 pytestmark = pytest.mark.slow
 
-PROBES = ("predict", "eval_gradient", "power", "relations", "seeded_defects", "trajectory")
+PROBES = ("predict", "eval_gradient", "power", "relations", "seeded_defects")
 
 
 @pytest.fixture(scope="module")
