@@ -65,4 +65,5 @@ def ambiguous_rows(scores: Array, budget: Budget, limit: float) -> int:
     if scores.ndim != 2 or scores.shape[1] < 2 or scores.dtype.kind == "c":
         return 0
     top = np.partition(scores, -2, axis=1)[:, -2:]
+    top = top[np.isfinite(top).all(axis=1)]  # two infinities are equal on every side
     return int(np.count_nonzero(top[:, 1] - top[:, 0] <= 2 * limit * budget.max))

@@ -8,8 +8,9 @@ import numpy as np
 
 from parity import records
 from parity.core.arrays import Answer, Array
-from parity.scoring.compare import distance, is_float
-from parity.scoring.rules import Budget, LeafResult, judge_exact, score
+from parity.records import Worst
+from parity.scoring.compare import distance, is_float, pattern
+from parity.scoring.rules import Budget, LeafResult, judge_exact, not_measured, real, score
 
 BIAS_LIMIT = 48.0
 """How far the oracle may lie from the centre of the ensemble, in spreads.
@@ -31,9 +32,9 @@ def judge_oracle(
 ) -> list[LeafResult]:
     """Judge whether an answer can be the oracle; its score is its bias (see `Budget`), its limit `BIAS_LIMIT`.
 
-    It must have the leaves of JAX's answer, in float64, finite, and computed: an oracle that equals JAX's answer to the
-    last bit fails, unless every value is exact in both, as a zero or a table is, or JAX itself computed in float64. It
-    must lie where the ensemble lies, because an error of the oracle would widen every budget.
+    It must have the leaves of JAX's answer, in float64, finite where that is, and computed: an oracle that equals JAX's
+    answer to the last bit fails, unless every value is exact in both, as a zero or a table is, or JAX itself computed
+    in float64. It must lie where the ensemble lies, because an error of the oracle would widen every budget.
 
     Args:
         oracle: the oracle's answer.
@@ -73,11 +74,13 @@ def _judge_oracle_leaf(
     wide = "complex128" if jax.dtype.kind == "c" else "float64"
     if oracle.dtype.name != wide:
         return LeafResult(leaf, records.FAIL, message=f"dtype {oracle.dtype.name}, an oracle is {wide}")
-    apart, bias = distance(jax, oracle), budget.bias
+    apart, bias, stray, worst = distance(jax, oracle), budget.bias, _stray(oracle, jax), None
     message = None
-    if not np.isfinite(oracle).all():
-        message = "the float64 oracle is not finite: nothing can be measured against it"
-    elif apart.max == 0.0 and oracle.any() and oracle.size > 1 and jax.dtype.name != wide and rounds(leaf):
+    if stray >= 0:
+        index = np.unravel_index(stray, oracle.shape)
+        worst = Worst([int(i) for i in index], *(real(array[index]) for array in (oracle, jax, oracle)))
+        message = "the float64 oracle is not finite where JAX's answer is, or not alike: nothing can be measured there"
+    elif apart.count > 1 and apart.max == 0.0 and oracle.any() and jax.dtype.name != wide and rounds(leaf):
         message = f"the oracle is JAX's {jax.dtype.name} answer to the last bit, so it was not computed in float64"
     elif not bias <= BIAS_LIMIT:
         message = f"the oracle lies {bias:.3g} spreads from the centre of the ensemble, more than {BIAS_LIMIT:g}"
@@ -90,5 +93,16 @@ def _judge_oracle_leaf(
         limit=BIAS_LIMIT,
         max_abs_diff=apart.max,
         bits_equal=apart.max == 0.0,
-        message=message,
+        worst=worst,
+        message=message or (not_measured(oracle) if apart.count < oracle.size else None),
     )
+
+
+def _stray(oracle: Array, jax: Array) -> int:
+    """Return the flat index of the first element that is not finite in the oracle and not the same in JAX's answer.
+
+    -1 if there is none. Where JAX's alone is not finite, its own check fails.
+    """
+    places = np.flatnonzero(~np.isfinite(oracle))
+    found = pattern(oracle.reshape(-1)[places], jax.reshape(-1)[places]) if places.size else -1
+    return int(places[found]) if found >= 0 else -1

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -295,15 +296,12 @@ def _judge_float(
         jax_score = math.inf if pattern(jax, oracle) >= 0 else jax_score
         flat = next((index for index in (difference.pattern, stray) if index >= 0), flat)
     index = np.unravel_index(flat, actual.shape)
-    worst = Worst([int(i) for i in index], *(_real(array[index]) for array in (actual, jax, oracle)))
+    worst = Worst([int(i) for i in index], *(real(array[index]) for array in (actual, jax, oracle)))
     message = None
     if difference.pattern >= 0:
         message = f"the pattern of NaN and infinity differs from {other}'s"
     elif stray >= 0:
-        message = "the pattern of NaN and infinity differs from the float64 oracle's"
-    elif not difference.actual.count:
-        message = "no element is finite, so nothing was compared"
-        own = math.inf
+        message = f"the pattern of NaN and infinity differs from the float64 oracle's{_overflow(actual, oracle, index)}"
     elif not own <= limit:
         message = f"score {own:.3g} over the limit {limit:g}"
     if message is not None and actual.dtype.kind == "c":
@@ -320,11 +318,28 @@ def _judge_float(
         max_ulp=difference.max_ulp,
         bits_equal=difference.bits_equal,
         worst=worst,
-        message=message,
+        message=message or (not_measured(actual) if difference.actual.count < actual.size else None),
     )
 
 
-def _real(value: np.generic) -> float:
+def not_measured(array: Array) -> str | None:
+    """Return how many elements of a leaf that passes are not finite, in words; None if none is."""
+    counts = {"infinite": int(np.isinf(array).sum()), "NaN": int(np.isnan(array).sum())}
+    if sum(counts.values()) == array.size:
+        return "no element is finite: the pattern of NaN and infinity was compared, and nothing was measured"
+    parts = [f"{count} of {array.size} elements are {what}" for what, count in counts.items() if count]
+    return f"{' and '.join(parts)}, as they must be" if parts else None
+
+
+def _overflow(actual: Array, oracle: Array, index: tuple[Any, ...]) -> str:
+    """Return that an element overflowed, in words; "" if it did not."""
+    exact = oracle[index]
+    with np.errstate(over="ignore"):
+        overflows = np.isinf(actual[index]) and np.isfinite(exact) and np.isinf(exact.astype(actual.dtype))
+    return f": {exact:.3g} there is more than {actual.dtype.name} holds" if overflows else ""
+
+
+def real(value: np.generic) -> float:
     """Return a number as a record holds it: of a complex one, the magnitude."""
     return float(abs(value) if np.iscomplexobj(value) else value)  # type: ignore[arg-type]
 

@@ -34,11 +34,11 @@ def _floats(change: Callable[[Array], Array]) -> Change:
 
 
 def _with_one(value: float) -> Callable[[Array], Array]:
-    """Return a change of the element nearest zero: a zero in its place would be noticed least."""
+    """Return a change of the element nearest zero, none that is NaN: a zero in its place would be noticed least."""
 
     def change(array: Array) -> Array:
         changed = np.array(array)
-        changed.flat[int(np.abs(array).argmin())] = value
+        changed.flat[int(np.where(np.isnan(array), math.inf, np.abs(array)).argmin())] = value
         return changed
 
     return change
@@ -58,12 +58,15 @@ def _last_element(answer: Answer, budgets: Mapping[str, Budget], limit: float) -
 def _enlarged(array: Array, by: float) -> Array:
     """Return `array` with its last element larger by `by`, or by one ulp where `by` is too little to be stored.
 
-    Integers and truth values differ in their lowest bit.
+    Integers and truth values differ in their lowest bit; what is not finite becomes zero.
     """
     changed, last = np.array(array), (-1,) * array.ndim
     value = array[last]
     if not rules.is_float(array):
         changed[last] = value ^ array.dtype.type(1)
+        return changed
+    if not np.isfinite(value):
+        changed[last] = 0
         return changed
     changed[last] = (compare.widen(value) + by).astype(array.dtype)
     if changed[last] == value:

@@ -1,5 +1,8 @@
 """Whatever blinds a run is found by a seeded defect, and a run that is not blind finds them all."""
 
+from dataclasses import replace
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -94,6 +97,39 @@ def test_integers_alone_are_judged_exactly_and_their_defects_can_fail(of_integer
     monkeypatch.setattr(rules, "judge", always)
     blinded = subject.with_parts(keep_answers=False)
     assert set(blind(blinded, seeded)) == set(seeded)
+
+
+def masked(state, data):
+    """Scores whose last class is forbidden, and each of which is undefined where another score is negative."""
+    scores = tiny.logits(state[0], data)
+    return {
+        "forbidden": jnp.where(jnp.arange(3) < 2, scores, -jnp.inf),
+        "undefined": jnp.where(data[:, :3] > 0, scores, jnp.nan),
+    }
+
+
+@pytest.fixture
+def infinite(subject_of, tiny_subject):
+    case = tiny.case(predict=masked, probes=("predict",), accuracy=None)
+    return subject_of(case, trained=replace(tiny_subject.trained, case=case))
+
+
+def test_beside_infinity_and_nan_every_runtime_is_in_order_and_every_defect_is_found(infinite):
+    for runtime in ("jax", "jax_float64", "saved_model"):
+        found = {r.leaf: r for r in results(infinite, "predict", runtime)}
+        assert {leaf: r.status for leaf, r in found.items()} == dict.fromkeys(("forbidden", "undefined"), PASS)
+        assert all(r.message and 0 < r.score < np.inf for r in found.values())
+    seeded = [(name, "saved_model") for name in (*wrong_answers.CHANGES, "moved_weight")]
+    assert blind(infinite, [*seeded, ("held_out_member", "jax"), ("false_oracle", "jax_float64")]) == {}
+
+
+@pytest.mark.parametrize("name", ["nan", "infinity", "last_element"])
+@pytest.mark.parametrize("last", [np.inf, -np.inf, np.nan])
+def test_a_wrong_value_takes_the_place_of_a_number(name, last):
+    right = {"scores": np.array([np.nan, -np.inf, 2.0, 1.0, last], np.float32)}
+    wrong = wrong_answers.CHANGES[name](right, {"scores": Budget(1e-7, 1e-7)}, 4.0)["scores"]
+    differ = np.flatnonzero(~((wrong == right["scores"]) | (np.isnan(wrong) & np.isnan(right["scores"]))))
+    assert differ.tolist() == [4 if name == "last_element" else 3]
 
 
 EVERY = set(wrong_answers.CHANGES)

@@ -77,7 +77,7 @@ def test_correct_float32_passes():
     found = verdicts(OTHER_ORDER)
     assert not np.array_equal(OTHER_ORDER["hidden"], JAX["hidden"])
     assert {leaf: j.status for leaf, j in found.items()} == dict.fromkeys(JAX, records.PASS)
-    assert all(j.message is None for j in found.values())
+    assert {leaf for leaf, j in found.items() if j.message is not None} == {"logarithm", "ratio"}  # not finite in parts
     assert 0 < found["hidden"].score < 4
     assert 0 < found["hidden"].jax_score < 4
 
