@@ -98,7 +98,7 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
                 jax[probe],
                 oracle[probe],
                 budgets.get(probe, {}),
-                lambda: reference.rounded(evaluation, size)[probe],
+                lambda inexact_alone: reference.rounded(evaluation, size, inexact_alone)[probe],
             ),
         )
         return _all_without_ties(subject, evaluation, size, judged, own, jax)

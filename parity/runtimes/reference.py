@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from parity.runtimes.subject import Subject
     from parity.scoring.rules import Budget, Ensemble
 
-ROUNDED = "rounded"
-"""In place of a runtime: JAX's answers with every rounded result off."""
+ROUNDED, INEXACT = "rounded", "inexact"
+"""In place of a runtime: JAX's answers with every result off that may be rounded, or that is inexact."""
 Budgets = ByProbe[dict[str, "Budget"]]
 """Budgets by probe and leaf."""
 
@@ -120,20 +120,27 @@ class ReferenceAnswers:
         [found] = self._rounded(evaluation, batch, range(seed, seed + 1))
         return found
 
-    def rounded(self, evaluation: str, size: int) -> Answers:
-        """Return JAX's answers with every rounded result off by up to one ulp; what nothing rounds is as it was."""
-        key = (ROUNDED, evaluation, self._subject.batch(size).size, FIRST_CPU)
+    def rounded(self, evaluation: str, size: int, inexact_alone: bool = False) -> Answers:
+        """Return JAX's answers with every rounded result off by up to one ulp; what nothing rounds is as it was.
+
+        Where `inexact_alone`, a result that happens to be exact is as it was, too.
+        """
+        batch = self._subject.batch(size)
+        key = (INEXACT if inexact_alone else ROUNDED, evaluation, batch.size, FIRST_CPU)
         if key not in self._answers:
-            self._answers[key] = ByProbe(self.member(evaluation, self._subject.batch(size), 0))
+            [found] = self._rounded(evaluation, batch, range(1), inexact_alone)
+            self._answers[key] = ByProbe(found)
         return self._answers[key]
 
-    def _rounded(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[Answers]:
+    def _rounded(
+        self, evaluation: str, batch: Batch, seeds: range, inexact_alone: bool = False
+    ) -> Iterator[Answers]:  # fmt: skip
         from parity.cases.functions import flatten
 
         runtime, values = self._subject.runtime(self.jax), flatten(self._subject.trained.state)
         for seed in seeds:
             with self._subject.ledger.spend(FRAMEWORKS):
-                found = runtime.compute_with_rounding(values, evaluation, batch, seed)
+                found = runtime.compute_with_rounding(values, evaluation, batch, seed, inexact_alone)
                 yield with_derived(evaluation, found, self.jax)
 
     def at(self, runtime: str, state: State, evaluation: str, batch: Batch) -> Answers:

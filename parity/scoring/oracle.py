@@ -28,26 +28,30 @@ def judge_oracle(
     jax: Answer,
     first: Answer,
     budgets: Mapping[str, Budget],
-    rounded: Callable[[], Answer] = dict,
+    rounded: Callable[[bool], Answer] = lambda inexact_alone: {},
 ) -> list[LeafResult]:
     """Judge whether an answer can be the oracle; its score is its bias (see `Budget`), its limit `BIAS_LIMIT`.
 
     It must have the leaves of JAX's answer, in float64, finite where that is, and computed: an oracle that equals JAX's
-    answer to the last bit fails, unless every value is exact in both, as a zero or a table is, or JAX itself computed
-    in float64. It must lie where the ensemble lies, because an error of the oracle would widen every budget.
+    answer to the last bit fails, unless every value is exact in both, as a zero, a table or a sum of eighths is, or JAX
+    itself computed in float64. It must lie where the ensemble lies: an error of the oracle would widen every budget.
 
     Args:
         oracle: the oracle's answer.
         jax: JAX's answer.
         first: the oracle's answer on the first device.
         budgets: by leaf.
-        rounded: returns JAX's answer with every rounded result off, in which values that nothing rounds are JAX's own.
+        rounded: returns JAX's answer with every result off that may be rounded, or those alone that are inexact; values
+            that nothing rounds are JAX's own.
     """
     exact = Budget(0.0, 0.0)
 
-    def rounds(leaf: str) -> bool:
-        other = rounded().get(leaf)
+    def off(leaf: str, inexact_alone: bool) -> bool:
+        other = rounded(inexact_alone).get(leaf)
         return other is None or other.tobytes() != jax[leaf].tobytes()
+
+    def rounds(leaf: str) -> bool:
+        return off(leaf, False) and (_has_last_bits(jax[leaf]) or off(leaf, True))
 
     return [
         _judge_oracle_leaf(leaf, oracle.get(leaf), jax.get(leaf), first.get(leaf), budgets.get(leaf, exact), rounds)
@@ -96,6 +100,16 @@ def _judge_oracle_leaf(
         worst=worst,
         message=message or (not_measured(oracle) if apart.count < oracle.size else None),
     )
+
+
+def _has_last_bits(array: Array) -> bool:
+    """Return whether an element uses the last bit of its fraction, as half of what is rounded does.
+
+    If none does, nothing may have been rounded, and it is worth asking.
+    """
+    parts = np.ascontiguousarray(array)
+    parts = parts.view(parts.real.dtype) if parts.dtype.kind == "c" else parts
+    return bool((parts.view(f"u{parts.dtype.itemsize}") & 1).any())
 
 
 def _stray(oracle: Array, jax: Array) -> int:

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from parity.scoring.arithmetic import CALLS, Arithmetic, trace
+from parity.scoring.arithmetic import CALLS, Arithmetic, Widening, trace, x64
 
 BLOCK = 256
 """The terms of a sum whose order costs no more than its last addition; see `growth`."""
@@ -58,6 +58,7 @@ def with_rounding(
     *arguments: Any,
     growth: Callable[[Any], Any] = growth,
     conversions: bool = True,
+    inexact_alone: bool = False,
 ) -> Callable[..., Any]:
     """Return `function` for arguments shaped like `arguments`, every rounded result off at random.
 
@@ -68,6 +69,7 @@ def with_rounding(
         arguments: arrays, or anything with their shapes and dtypes.
         growth: how the error of a sum grows with the number of its terms.
         conversions: whether those to a narrower dtype are off, or rounded to the nearest value.
+        inexact_alone: whether results are off only where float64 has others; see `RoundingInexact`.
 
     Returns:
         A function of a seed (an integer) and of `arguments`.
@@ -77,7 +79,8 @@ def with_rounding(
 
     def rounded(seed: int, *arguments: Any) -> Any:
         flat = [jax.numpy.asarray(leaf) for leaf in jax.tree_util.tree_leaves(arguments)]
-        arithmetic = Rounding(np.uint32(seed), growth, conversions, compiled=compiled)
+        kind = RoundingInexact if inexact_alone else Rounding
+        arithmetic = kind(np.uint32(seed), growth, conversions, compiled=compiled)
         found = arithmetic.evaluate(program.jaxpr, program.consts, flat)
         return jax.tree_util.tree_unflatten(structure, jax.block_until_ready(found))
 
@@ -210,6 +213,34 @@ class Rounding(Arithmetic):
             return value
         place = self._start + np.uint32(next(self._places))
         return moved(value, magnitude, self._seed, place, growth, digits)
+
+
+class RoundingInexact(Rounding):
+    """Move those results alone that the operation, or the loop, does not have exactly: float64 has others.
+
+    It tells whether a program rounds anything on its way to a value. Another order of a sum may round what this one
+    does not, so it makes no budgets.
+    """
+
+    def _controlled(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
+        plain = Arithmetic()._controlled(equation, operands)
+        return _where_inexact(Widening._controlled, equation, operands, plain, super()._controlled(equation, operands))
+
+    def rounded(self, equation: Any, operands: Sequence[Any], results: Sequence[Any]) -> Sequence[Any]:
+        """Return the results moved where they are not exact."""
+        found = super().rounded(equation, operands, results)
+        return found if found is results else _where_inexact(Widening._apply, equation, operands, results, found)
+
+
+def _where_inexact(
+    evaluate: Callable[..., Sequence[Any]], equation: Any, operands: Sequence[Any], plain: Sequence[Any],
+    moved: Sequence[Any],
+) -> Sequence[Any]:  # fmt: skip
+    """Return the plain results where float64 has the same, else the moved ones."""
+    with x64():
+        wide = evaluate(Widening(), equation, [Widening().cast(np.asarray(operand)) for operand in operands])
+        exact = [np.asarray(w) == np.asarray(p).astype(w.dtype) for w, p in zip(wide, plain, strict=True)]
+    return [jax.numpy.where(e, p, m) for e, p, m in zip(exact, plain, moved, strict=True)]
 
 
 @partial(jax.jit, static_argnames="digits", inline=True)

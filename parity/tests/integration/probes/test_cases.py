@@ -15,6 +15,7 @@ from parity.cases.specs import Spec
 from parity.core.errors import CaseError, InputError
 from parity.probes import power, training
 from parity.records import FAIL, PASS
+from parity.runtimes.base import FixedAnswers
 from parity.tests.support import tiny
 from parity.tests.support.scores import results, statuses
 
@@ -170,6 +171,23 @@ def test_predictions_without_a_number_are_compared_by_pattern_and_have_no_power(
     assert (found.status, found.score) == (PASS, 0.0)
     assert found.message
     assert powerless(subject, "predict")
+
+
+def fractions(state, data):
+    whole = jnp.round(data * 8)
+    return {"scores": tiny.predict(state, data), "eighths": (whole / 8).sum(1), "tenths": (whole / 10).sum(1)}
+
+
+def test_an_oracle_of_exact_fractions_may_equal_jax_and_one_of_others_may_not(trained_as):
+    subject = trained_as(predict=fractions)
+    found = {r.leaf: r for r in results(subject, "predict", "jax_float64")}
+    assert {leaf: r.status for leaf, r in found.items()} == dict.fromkeys(("eighths", "scores", "tenths"), PASS)
+    assert [leaf for leaf, r in found.items() if r.bits_equal] == ["eighths"]
+    jax = subject.kept("jax", "predict", 13)
+    in_float32 = {"predict": {leaf: array.astype(np.float64) for leaf, array in jax["predict"].items()}}
+    other = subject.with_runtimes({"jax_float64": FixedAnswers(subject.runtime("jax_float64"), in_float32)})
+    found = {r.leaf: r for r in results(other, "predict", "jax_float64")}
+    assert [leaf for leaf, r in found.items() if r.status == FAIL] == ["scores", "tenths"]
 
 
 def test_integer_predictions_are_scored_exactly_on_any_device(trained_as):

@@ -281,6 +281,28 @@ def test_a_power_of_two_scales_exactly_and_another_number_does_not():
             assert (np.asarray(with_rounding(function, X)(0, X)) == np.asarray(function(X))).all() == exact, factor
 
 
+INEXACT = {
+    "a sum of eighths": (lambda x: (jnp.round(x * 8) / 8).sum(1), False),
+    "a product of eighths": (lambda x: (jnp.round(x * 8) / 8) @ (jnp.round(x.T * 4) / 4), False),
+    "a loop over eighths": (lambda x: lax.scan(lambda c, r: (c + r, c), 0 * x[0], jnp.round(x * 8) / 8), False),
+    "a choice": (lambda x: jnp.where(x > 0, x, -jnp.inf), False),
+    "a sum of tenths": (lambda x: (jnp.round(x * 8) / 10).sum(1), True),
+    "a function": (jnp.tanh, True),
+    "a loop": (lambda x: lax.scan(lambda c, r: (0.9 * c + r, c), 0 * x[0], x), True),
+    "half precision": (lambda x: x.astype(jnp.bfloat16).astype(jnp.float32), True),
+}
+"""Functions, and whether anything in them is rounded."""
+
+
+@pytest.mark.parametrize("name", INEXACT)
+def test_results_that_are_exact_are_told_from_others(name):
+    function, inexact = INEXACT[name]
+    found = jax.tree_util.tree_leaves(with_rounding(function, X, inexact_alone=True)(0, X))
+    plain = jax.tree_util.tree_leaves(function(X))
+    assert [f.dtype for f in found] == [p.dtype for p in plain]
+    assert any((np.asarray(f) != np.asarray(p)).any() for f, p in zip(found, plain, strict=True)) == inexact
+
+
 @pytest.mark.parametrize("until_equal", [False, True])
 def test_a_loop_until_it_converges_ends_with_rounding(until_equal):
     """Each turn is off at random, so that two may never be alike."""

@@ -452,6 +452,26 @@ def test_an_oracle_with_other_leaves_fails():
     assert oracle_verdicts({"extra": ORACLE["hidden"]})["extra"].status == records.FAIL
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64, ml_dtypes.bfloat16])
+def test_only_an_oracle_of_values_that_nothing_rounds_may_equal_jax(dtype):
+    coarse = np.arange(1, 7).reshape(3, 2).astype(dtype)
+    fine = np.nextafter(coarse.real, coarse.real.dtype.type(9)).astype(dtype)
+    assert (coarse != fine).any()
+    for jax, exact_as_it_is, status in (
+        (coarse, True, records.PASS), (coarse, False, records.FAIL), (fine, True, records.FAIL),
+    ):  # fmt: skip
+        oracle = {"leaf": jax.astype(np.complex128 if dtype is np.complex64 else np.float64)}
+        moved = {"leaf": jax + dtype(0.5)}
+        [found] = judge_oracle(
+            oracle,
+            {"leaf": jax},
+            oracle,
+            {},
+            lambda alone, e=exact_as_it_is, j=jax, m=moved: {"leaf": j} if alone and e else m,
+        )
+        assert found.status == status
+
+
 def test_an_oracle_of_zeros_may_equal_jax():
     [found] = judge_oracle({"dead": np.zeros(3)}, {"dead": np.zeros(3, np.float32)}, {"dead": np.zeros(3)}, {})
     assert (found.status, found.bits_equal) == (records.PASS, True)
