@@ -258,7 +258,7 @@ def _budgets(oracle: ByProbe[Answer], members: Iterable[Answers]) -> Budgets:
     from parity.scoring import rules
 
     ensembles = ByProbe(
-        {probe: rules.Ensemble(answer, by_column=probe == "predict") for probe, answer in oracle.items()}, oracle.failed
+        {probe: rules.Ensemble(answer, in_parts=probe == "predict") for probe, answer in oracle.items()}, oracle.failed
     )
     for answers in members:
         for probe, ensemble in list(ensembles.items()):

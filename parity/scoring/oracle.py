@@ -10,7 +10,7 @@ from parity import records
 from parity.core.arrays import Answer, Array
 from parity.records import Worst
 from parity.scoring.compare import distance, is_float, pattern
-from parity.scoring.rules import Budget, LeafResult, judge_exact, not_measured, real, score
+from parity.scoring.rules import Budget, LeafResult, judge_exact, not_measured, real, score_of
 
 BIAS_LIMIT = 48.0
 """How far the oracle may lie from the centre of the ensemble, in spreads.
@@ -88,7 +88,7 @@ def _judge_oracle_leaf(
         message = f"the oracle is JAX's {jax.dtype.name} answer to the last bit, so it was not computed in float64"
     elif not bias <= BIAS_LIMIT:
         message = f"the oracle lies {bias:.3g} spreads from the centre of the ensemble, more than {BIAS_LIMIT:g}"
-    elif not score(distance(oracle, first), budget) <= ORACLE_AGREEMENT:
+    elif not score_of(oracle, first, budget) <= ORACLE_AGREEMENT:
         message = "the oracle's answer on this device is not the one on the first"
     return LeafResult(
         leaf,

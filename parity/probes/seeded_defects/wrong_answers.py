@@ -50,6 +50,11 @@ def _other_width(array: Array) -> Array:
     return wide if wide.dtype != array.dtype else array.astype("complex64" if array.dtype.kind == "c" else "float32")
 
 
+def _half(array: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return array.real.astype(np.float16)
+
+
 def _last_element(answer: Answer, budgets: Mapping[str, Budget], limit: float) -> Answer:
     reach = {leaf: LIMITS * limit * budget.max for leaf, budget in budgets.items()}
     return {leaf: _enlarged(array, reach.get(leaf, 1.0)) for leaf, array in answer.items()}
@@ -82,7 +87,7 @@ CHANGES: dict[str, Change] = {
     "dropped_leaf": lambda answer, budgets, limit: dict(list(answer.items())[:-1]),
     "empty_answer": lambda answer, budgets, limit: {},
     "float64_answer": _floats(_other_width),
-    "float16_answer": _floats(lambda array: array.real.astype(np.float16)),
+    "float16_answer": _floats(_half),
     "last_element": _last_element,
 }
 """By name, what becomes of a runtime's answer. Every leaf that differs must be found out of order; of reversed rows one

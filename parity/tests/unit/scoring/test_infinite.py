@@ -15,7 +15,7 @@ ROWS, CLASSES = 13, 6
 INFINITE = (math.inf, -math.inf, math.nan)
 
 
-def masked(value, by_column=True, everywhere=False):
+def masked(value, in_parts=True, everywhere=False):
     """The oracle, JAX's answer and budgets of scores of which about a third is `value`, or all are."""
     rng = np.random.default_rng(0)
     oracle = rng.normal(size=(ROWS, CLASSES))
@@ -26,7 +26,7 @@ def masked(value, by_column=True, everywhere=False):
         with np.errstate(over="ignore"):
             return {"scores": (oracle * (1 + ULP * rng.uniform(-1, 1, oracle.shape))).astype(np.float32)}
 
-    ensemble = Ensemble({"scores": oracle}, by_column=by_column)
+    ensemble = Ensemble({"scores": oracle}, in_parts=in_parts)
     for _ in range(MEMBERS):
         ensemble.add(rounded())
     return {"scores": oracle}, rounded(), ensemble.budgets("")
@@ -55,10 +55,10 @@ def place(array, is_one):
     return tuple(int(i) for i in np.argwhere(is_one(array))[0])
 
 
-@pytest.mark.parametrize("by_column", [True, False])
+@pytest.mark.parametrize("in_parts", [True, False])
 @pytest.mark.parametrize("value", INFINITE)
-def test_the_same_infinity_in_all_is_parity_and_noted(value, by_column):
-    parts = masked(value, by_column)
+def test_the_same_infinity_in_all_is_parity_and_noted(value, in_parts):
+    parts = masked(value, in_parts)
     for found in (judged(parts[1]["scores"], parts), judged_oracle(parts)):
         assert found.status == records.PASS
         assert math.isfinite(found.score)
