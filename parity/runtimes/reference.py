@@ -128,19 +128,25 @@ class ReferenceAnswers:
         batch = self._subject.batch(size)
         key = (INEXACT if inexact_alone else ROUNDED, evaluation, batch.size, FIRST_CPU)
         if key not in self._answers:
-            [found] = self._rounded(evaluation, batch, range(1), inexact_alone)
+            how = {"inexact_alone": True} if inexact_alone else {}
+            [found] = self._rounded(evaluation, batch, range(1), **how)
             self._answers[key] = ByProbe(found)
         return self._answers[key]
 
-    def _rounded(
-        self, evaluation: str, batch: Batch, seeds: range, inexact_alone: bool = False
-    ) -> Iterator[Answers]:  # fmt: skip
+    def with_wide_sums(self, evaluation: str, size: int) -> Budgets:
+        """Return budgets from evaluations that add in float64, which tell where the oracle lies; nothing is kept."""
+        from parity.scoring import rules
+
+        oracle, batch = self.answers(self.oracle, evaluation, size), self._subject.batch(size)
+        return _budgets(oracle, self._rounded(evaluation, batch, range(rules.MEMBERS), sums_in_float64=True))
+
+    def _rounded(self, evaluation: str, batch: Batch, seeds: range, **how: bool) -> Iterator[Answers]:
         from parity.cases.functions import flatten
 
         runtime, values = self._subject.runtime(self.jax), flatten(self._subject.trained.state)
         for seed in seeds:
             with self._subject.ledger.spend(FRAMEWORKS):
-                found = runtime.compute_with_rounding(values, evaluation, batch, seed, inexact_alone)
+                found = runtime.compute_with_rounding(values, evaluation, batch, seed, **how)
                 yield with_derived(evaluation, found, self.jax)
 
     def at(self, runtime: str, state: State, evaluation: str, batch: Batch) -> Answers:

@@ -29,6 +29,7 @@ def judge_oracle(
     first: Answer,
     budgets: Mapping[str, Budget],
     rounded: Callable[[bool], Answer] = lambda inexact_alone: {},
+    with_wide_sums: Callable[[], Mapping[str, Budget]] = dict,
 ) -> list[LeafResult]:
     """Judge whether an answer can be the oracle; its score is its bias (see `Budget`), its limit `BIAS_LIMIT`.
 
@@ -43,6 +44,8 @@ def judge_oracle(
         budgets: by leaf.
         rounded: returns JAX's answer with every result off that may be rounded, or those alone that are inexact; values
             that nothing rounds are JAX's own.
+        with_wide_sums: returns budgets of evaluations that add in float64. They tell where the oracle lies where it
+            does not lie at the centre of the others, because all additions of a long sum err in one direction.
     """
     exact = Budget(0.0, 0.0)
 
@@ -54,7 +57,9 @@ def judge_oracle(
         return off(leaf, False) and (_has_last_bits(jax[leaf]) or off(leaf, True))
 
     return [
-        _judge_oracle_leaf(leaf, oracle.get(leaf), jax.get(leaf), first.get(leaf), budgets.get(leaf, exact), rounds)
+        _judge_oracle_leaf(
+            leaf, oracle.get(leaf), jax.get(leaf), first.get(leaf), budgets.get(leaf, exact), rounds, with_wide_sums
+        )
         for leaf in sorted({*oracle, *jax})
     ]
 
@@ -66,6 +71,7 @@ def _judge_oracle_leaf(
     first: Array | None,
     budget: Budget,
     rounds: Callable[[str], bool],
+    with_wide_sums: Callable[[], Mapping[str, Budget]],
 ) -> LeafResult:
     if oracle is None or first is None:
         return LeafResult(leaf, records.MISSING, message="the oracle lacks this leaf, which JAX's answer has")
@@ -79,7 +85,11 @@ def _judge_oracle_leaf(
     if oracle.dtype.name != wide:
         return LeafResult(leaf, records.FAIL, message=f"dtype {oracle.dtype.name}, an oracle is {wide}")
     apart, bias, stray, worst = distance(jax, oracle), budget.bias, _stray(oracle, jax), None
-    message = None
+    wide_sums = None if bias <= BIAS_LIMIT else with_wide_sums().get(leaf)
+    message, note = None, not_measured(oracle) if apart.count < oracle.size else None
+    if wide_sums is not None:
+        bias = wide_sums.bias
+        note = f"{budget.bias:.3g} spreads from the centre of the ensemble, but {bias:.3g} if it adds in float64"
     if stray >= 0:
         index = np.unravel_index(stray, oracle.shape)
         worst = Worst([int(i) for i in index], *(real(array[index]) for array in (oracle, jax, oracle)))
@@ -98,7 +108,7 @@ def _judge_oracle_leaf(
         max_abs_diff=apart.max,
         bits_equal=apart.max == 0.0,
         worst=worst,
-        message=message or (not_measured(oracle) if apart.count < oracle.size else None),
+        message=message or note,
     )
 
 

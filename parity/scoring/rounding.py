@@ -59,6 +59,7 @@ def with_rounding(
     growth: Callable[[Any], Any] = growth,
     conversions: bool = True,
     inexact_alone: bool = False,
+    sums_in_float64: bool = False,
 ) -> Callable[..., Any]:
     """Return `function` for arguments shaped like `arguments`, every rounded result off at random.
 
@@ -70,6 +71,7 @@ def with_rounding(
         growth: how the error of a sum grows with the number of its terms.
         conversions: whether those to a narrower dtype are off, or rounded to the nearest value.
         inexact_alone: whether results are off only where float64 has others; see `RoundingInexact`.
+        sums_in_float64: whether sums are added in float64 before they are off; see `RoundingWideSums`.
 
     Returns:
         A function of a seed (an integer) and of `arguments`.
@@ -79,7 +81,7 @@ def with_rounding(
 
     def rounded(seed: int, *arguments: Any) -> Any:
         flat = [jax.numpy.asarray(leaf) for leaf in jax.tree_util.tree_leaves(arguments)]
-        kind = RoundingInexact if inexact_alone else Rounding
+        kind = RoundingInexact if inexact_alone else RoundingWideSums if sums_in_float64 else Rounding
         arithmetic = kind(np.uint32(seed), growth, conversions, compiled=compiled)
         found = arithmetic.evaluate(program.jaxpr, program.consts, flat)
         return jax.tree_util.tree_unflatten(structure, jax.block_until_ready(found))
@@ -232,14 +234,33 @@ class RoundingInexact(Rounding):
         return found if found is results else _where_inexact(Widening._apply, equation, operands, results, found)
 
 
+class RoundingWideSums(Rounding):
+    """Add sums, and sums of products, in float64, and round them once, outside of loops.
+
+    A sum in float32 of many terms of one sign and size may be off by far more than its rounding at random, because the
+    errors of all additions have one sign; then no evaluation that adds in JAX's order lies around the exact sum.
+    """
+
+    def _apply(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
+        if equation.primitive.name not in SUMS or not _inexact(equation.outvars[0].aval):
+            return super()._apply(equation, operands)
+        wide = _in_float64(Widening._apply, equation, operands)
+        return [jax.numpy.asarray(w.astype(v.aval.dtype)) for w, v in zip(wide, equation.outvars, strict=True)]
+
+
+def _in_float64(evaluate: Callable[..., Sequence[Any]], equation: Any, operands: Sequence[Any]) -> list[np.ndarray]:
+    with x64():
+        found = evaluate(Widening(), equation, [Widening().cast(np.asarray(operand)) for operand in operands])
+        return [np.asarray(result) for result in found]
+
+
 def _where_inexact(
     evaluate: Callable[..., Sequence[Any]], equation: Any, operands: Sequence[Any], plain: Sequence[Any],
     moved: Sequence[Any],
 ) -> Sequence[Any]:  # fmt: skip
     """Return the plain results where float64 has the same, else the moved ones."""
-    with x64():
-        wide = evaluate(Widening(), equation, [Widening().cast(np.asarray(operand)) for operand in operands])
-        exact = [np.asarray(w) == np.asarray(p).astype(w.dtype) for w, p in zip(wide, plain, strict=True)]
+    wide = _in_float64(evaluate, equation, operands)
+    exact = [w == np.asarray(p).astype(w.dtype) for w, p in zip(wide, plain, strict=True)]
     return [jax.numpy.where(e, p, m) for e, p, m in zip(exact, plain, moved, strict=True)]
 
 

@@ -190,6 +190,22 @@ def test_an_oracle_of_exact_fractions_may_equal_jax_and_one_of_others_may_not(tr
     assert [leaf for leaf, r in found.items() if r.status == FAIL] == ["scores", "tenths"]
 
 
+def long_sum(state, data):
+    terms = jnp.repeat(tiny.predict(state, data)[:1], 45_000, axis=0)
+    return {"scores": tiny.predict(state, data), "sum": jax.ops.segment_sum(terms, jnp.zeros(45_000, jnp.int32), 1)}
+
+
+@pytest.mark.parametrize(("factor", "status"), [(1.0, PASS), (1.001, FAIL)])
+def test_an_oracle_of_a_long_sum_of_equal_terms_is_right_and_one_that_is_off_is_not(trained_as, factor, status):
+    subject = trained_as(predict=long_sum)
+    own = subject.kept("jax_float64", "predict", 13)["predict"]
+    answers = {"predict": {**own, "sum": own["sum"] * factor}}
+    other = subject.with_runtimes({"jax_float64": FixedAnswers(subject.runtime("jax_float64"), answers)})
+    found = {r.leaf: r for r in results(other, "predict", "jax_float64")}
+    assert {leaf: r.status for leaf, r in found.items()} == {"scores": PASS, "sum": status}
+    assert (found["scores"].message is None, found["sum"].message is None) == (True, False)
+
+
 def test_integer_predictions_are_scored_exactly_on_any_device(trained_as):
     def predict(state, data):
         scores = tiny.predict(state, data)

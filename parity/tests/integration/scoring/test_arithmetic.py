@@ -10,7 +10,9 @@ from jax import lax
 
 from parity.core.errors import CaseError
 from parity.scoring.arithmetic import _lengths, in_float64
+from parity.scoring.oracle import BIAS_LIMIT
 from parity.scoring.rounding import computed_dtypes, with_rounding
+from parity.scoring.rules import Ensemble
 
 pytestmark = pytest.mark.usefixtures("frameworks")
 
@@ -301,6 +303,24 @@ def test_results_that_are_exact_are_told_from_others(name):
     plain = jax.tree_util.tree_leaves(function(X))
     assert [f.dtype for f in found] == [p.dtype for p in plain]
     assert any((np.asarray(f) != np.asarray(p)).any() for f, p in zip(found, plain, strict=True)) == inexact
+
+
+def test_an_ensemble_that_adds_in_float64_lies_around_a_long_sum_of_equal_terms():
+    row, to = np.float32([0.1, -0.1]), np.append(np.zeros(45_000, np.int32), [1, 2])
+
+    def function(x):
+        return jax.ops.segment_sum(x[:1] * jnp.ones(to.size), to, 3), jnp.outer(x, x) @ x
+
+    found = {}
+    for sums_in_float64 in (False, True):
+        rounded = with_rounding(function, row, sums_in_float64=sums_in_float64)
+        for leaf, oracle in enumerate(in_float64(function, row)(row)):
+            ensemble = Ensemble({"leaf": np.asarray(oracle)})
+            for seed in range(8):
+                ensemble.add({"leaf": np.asarray(rounded(seed, row)[leaf])})
+            found[sums_in_float64, leaf] = ensemble.budgets("")["leaf"].bias
+    assert found[False, 0] > BIAS_LIMIT
+    assert max(found[True, 0], found[True, 1], found[False, 1]) < 4
 
 
 @pytest.mark.parametrize("until_equal", [False, True])

@@ -438,6 +438,18 @@ def test_an_oracle_lies_at_the_centre_of_rounded_results(bias, status):
     assert (found.status, found.score) == (status, bias)
 
 
+@pytest.mark.parametrize(
+    ("bias", "status"), [(1.0, records.PASS), (BIAS_LIMIT + 1, records.FAIL), (math.nan, records.FAIL)]
+)
+def test_an_oracle_may_lie_at_the_centre_of_sums_in_float64_instead(bias, status):
+    jax, oracle, far = {"hidden": JAX["hidden"]}, {"hidden": ORACLE["hidden"]}, {"hidden": Budget(1.0, 1.0, bias=1e3)}
+    wide_sums = {"hidden": Budget(1.0, 1.0, bias=bias)}
+    [found] = judge_oracle(oracle, jax, oracle, far, with_wide_sums=lambda: wide_sums)
+    assert found.status == status
+    [near] = judge_oracle(oracle, jax, oracle, {"hidden": Budget(1.0, 1.0)}, with_wide_sums=lambda: 1 / 0)
+    assert (near.status, near.message) == (records.PASS, None)
+
+
 def test_an_oracle_of_other_integers_fails():
     found = oracle_verdicts({"steps": ORACLE["steps"] + np.uint32(1)})["steps"]
     assert (found.status, "must be exact" in found.message) == (records.FAIL, True)
