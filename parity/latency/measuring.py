@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 import zlib
@@ -274,16 +275,21 @@ def judge_program(found: Found, runtime: str, reference: str, batch_size: int) -
         why = f"{len(own)} rounds of {runtime} have scalars, expected the {len(expected)} of {reference}, alike named"
         return LeafResult(SAME_PROGRAM, records.FAIL, failure=NUMERIC, evidence=why, message=why)
     pairs = [(name, a[name], b[name]) for a, b in zip(own, expected, strict=True) for name in b]
-    apart = max(abs(a - b) for _, a, b in pairs)
+    apart = max(_apart(a, b) for _, a, b in pairs)
     tolerances = {steps.GRADIENT: TOLERANCE_OF_ONE_EXAMPLE} if batch_size == 1 else {}
     bad = [
         f"{name} {a:.6g}, expected {b:.6g}" for name, a, b in pairs
-        if not abs(a - b) <= tolerances.get(name, TOLERANCE) * abs(b)
+        if not (_apart(a, b) == 0 or _apart(a, b) <= tolerances.get(name, TOLERANCE) * abs(b) < math.inf)
     ]  # fmt: skip
     if not bad:
         return LeafResult(SAME_PROGRAM, records.PASS, max_abs_diff=apart)
     why = f"the step that was timed gives {'; '.join(bad)} as in {reference}: it is another program"
     return LeafResult(SAME_PROGRAM, records.FAIL, max_abs_diff=apart, failure=NUMERIC, evidence=why, message=why)
+
+
+def _apart(a: float, b: float) -> float:
+    """Return how far two scalars are apart: 0 where both are the same infinity or NaN."""
+    return 0.0 if a == b or (math.isnan(a) and math.isnan(b)) else abs(a - b)
 
 
 def judge_rounds(measured: Measured | None, runtime: str, least: int) -> LeafResult:

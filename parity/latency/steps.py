@@ -79,5 +79,10 @@ def _size(arrays: Iterable[Any]) -> float:
 
 
 def _weighted(array: Any) -> float:
-    """Weigh the elements, alike in every process: without weights the sum of probabilities would always be the same."""
-    return float(np.abs(_wide(array)).ravel() @ np.random.default_rng(0).random(array.size))
+    """Weigh the elements, alike in every process: without weights the sum of probabilities would always be the same.
+
+    What is not finite counts as a number: infinity in some elements would make all sums alike.
+    """
+    sizes = np.abs(_wide(array)).ravel()
+    sizes = np.where(np.isnan(sizes), 2.0, np.where(np.isinf(sizes), 1.0, sizes))
+    return float(sizes @ np.random.default_rng(0).random(array.size))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from parity.core.errors import ParityError
@@ -91,6 +92,7 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
             place.runtime, evaluation, subject.batch(size), place.device
         )  # fmt: skip
         budgets = {} if evaluation == rules.ACCURACY else subject.budgets(evaluation, size)
+        wide_sums = cache(lambda: reference.with_wide_sums(evaluation, size))
         judged = _each(
             evaluation,
             lambda probe: judge_oracle(
@@ -98,7 +100,8 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
                 jax[probe],
                 oracle[probe],
                 budgets.get(probe, {}),
-                lambda: reference.rounded(evaluation, size)[probe],
+                lambda inexact_alone: reference.rounded(evaluation, size, inexact_alone)[probe],
+                lambda: wide_sums()[probe],
             ),
         )
         return _all_without_ties(subject, evaluation, size, judged, own, jax)

@@ -21,7 +21,6 @@ from parity.runtimes.base import EVALUATION_OF, ORACLE
 from parity.runtimes.by_probe import ByProbe
 from parity.runtimes.precision import SINGLE, powerless_from
 from parity.scoring import rules
-from parity.scoring.compare import distance
 from parity.scoring.rules import PROBED_WITH, LeafResult
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ class PowerStudy:
         moved = reference.at(reference.oracle, self.moved(name, PROBED_WITH), evaluation, batch)
 
         def smallest(probe: str) -> float:
-            scores = (rules.score(distance(moved[probe][x], oracle[probe][x]), b) for x, b in budgets[probe].items())
+            scores = (rules.score_of(moved[probe][x], oracle[probe][x], b) for x, b in budgets[probe].items())
             response = max(scores, default=0.0)
             return PROBED_WITH * self._subject.limit_of(probe) / response if response else math.inf
 

@@ -1,7 +1,7 @@
 """Profiles: where and how much the worst leaves are off, for whoever reads the report of a run.
 
-A distance is that of one element from the oracle over the leaf's budget for the largest error. The score of a leaf is
-its largest distance, or, where that is higher, its RMS error over the budget for that: see
+A distance is that of one element from the oracle over the budget for the largest error, of the leaf or of its part. The
+score of a leaf is its largest distance, or, where that is higher, its RMS error over the budget for that: see
 `parity.scoring.rules.score`.
 """
 
@@ -22,7 +22,7 @@ from parity.records import IN_ORDER, NO_DEVICE, Check, Profile
 from parity.runtimes import registry
 from parity.runtimes.base import EVALUATION_OF
 from parity.runtimes.subject import Subject
-from parity.scoring import compare
+from parity.scoring import compare, parts
 from parity.scoring.compare import is_float
 from parity.scoring.kinks import NOTE
 from parity.scoring.rules import ACCURACY, Budget, LeafResult
@@ -136,8 +136,9 @@ def measure(
         raise RuntimeFailureError("{} has {}, JAX {}, and the oracle {}".format(runtime, *shapes))
     budget = budgets.get(leaf, Budget(0.0, 0.0))
     expected = oracle if is_float(jax) else jax
-    apart = distances(actual, expected, budget.max)
-    own_counts, jax_counts = histogram(apart), histogram(distances(jax, expected, budget.max))
+    error = parts.allowed(expected, budget.max, budget.parts)
+    apart = distances(actual, expected, error)
+    own_counts, jax_counts = histogram(apart), histogram(distances(jax, expected, error))
     return list(actual.shape), list(EDGES), own_counts, jax_counts, *position_map(apart)
 
 
@@ -145,7 +146,7 @@ def _about(check: Check) -> tuple[str, str, str, str, str, int]:
     return check.item, check.leaf, check.case, check.probe, check.runtime, check.batch_size
 
 
-def distances(answer: Array, expected: Array, budget: float) -> Array:
+def distances(answer: Array, expected: Array, budget: Array | float) -> Array:
     """Return the distance of every element from `expected` in budgets, float64; the shapes are equal.
 
     Infinite where the budget is zero and they differ, or one is NaN or infinite and the other is not, or not alike.

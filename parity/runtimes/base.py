@@ -277,8 +277,16 @@ class Runtime(ABC):
         """Return the same as `compute`, from the state `values`; for the capability `any_state`."""
         raise NotImplementedError(f"{self.name} answers from the model's own state only")
 
-    def compute_with_rounding(self, values: Values, evaluation: str, batch: Batch, seed: int) -> Answers:
-        """Return the answers from the state `values` with every rounded result off at random; capability `rounding`."""
+    def compute_with_rounding(self, values: Values, evaluation: str, batch: Batch, seed: int, **how: bool) -> Answers:
+        """Return the answers from the state `values` with every rounded result off at random; capability `rounding`.
+
+        Args:
+            values: of all leaves of the state.
+            evaluation: the name of the evaluation.
+            batch: examples.
+            seed: of the rounding.
+            how: options of `parity.scoring.rounding.with_rounding`.
+        """
         raise NotImplementedError(f"{self.name} has no arithmetic with random rounding")
 
     def save_again(self) -> Path:
@@ -349,9 +357,9 @@ class AtState(Runtime):
         """Return answers from `values`."""
         return self._inner.compute_at(values, evaluation, batch, device)
 
-    def compute_with_rounding(self, values: Values, evaluation: str, batch: Batch, seed: int) -> Answers:
+    def compute_with_rounding(self, values: Values, evaluation: str, batch: Batch, seed: int, **how: bool) -> Answers:
         """Return answers from `values`."""
-        return self._inner.compute_with_rounding(values, evaluation, batch, seed)
+        return self._inner.compute_with_rounding(values, evaluation, batch, seed, **how)
 
 
 class FixedAnswers(Runtime):

@@ -38,7 +38,7 @@ class Jax(Runtime):
         case, self.state = model.require_case()
         self._pure = functions.pure_functions(case)
         self._functions = {name: jax.jit(f) for name, f in self._pure.items()}
-        self._rounding: dict[tuple[str, Any], Callable[..., Any]] = {}
+        self._rounding: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     @classmethod
     def devices(cls) -> list[str]:
@@ -69,15 +69,16 @@ class Jax(Runtime):
         except Exception as error:
             raise failed(f"JAX failed on {on}", error) from error
 
-    def compute_with_rounding(self, values: Values, evaluation: str, batch: Batch, seed: int) -> Answers:
+    def compute_with_rounding(self, values: Values, evaluation: str, batch: Batch, seed: int, **how: Any) -> Answers:
         """Return answers with every rounded result off at random; see `parity.scoring.rounding`."""
         from parity.cases import functions
         from parity.scoring.rounding import with_rounding
 
-        key = (evaluation, batch.shapes)
+        key = (evaluation, batch.shapes, *sorted(how))
         try:
             if key not in self._rounding:
-                self._rounding[key] = with_rounding(self._pure[evaluation], *self.state, batch.data, batch.labels)
+                arguments = (*self.state, batch.data, batch.labels)
+                self._rounding[key] = with_rounding(self._pure[evaluation], *arguments, **how)
             state = functions.unflatten(values, self.state)
             return functions.answers(evaluation, partial(self._rounding[key], seed), state, batch, CALLS)
         except Exception as error:

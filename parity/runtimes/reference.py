@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from parity.runtimes.subject import Subject
     from parity.scoring.rules import Budget, Ensemble
 
-ROUNDED = "rounded"
-"""In place of a runtime: JAX's answers with every rounded result off."""
+ROUNDED, INEXACT = "rounded", "inexact"
+"""In place of a runtime: JAX's answers with every result off that may be rounded, or that is inexact."""
 Budgets = ByProbe[dict[str, "Budget"]]
 """Budgets by probe and leaf."""
 
@@ -120,20 +120,33 @@ class ReferenceAnswers:
         [found] = self._rounded(evaluation, batch, range(seed, seed + 1))
         return found
 
-    def rounded(self, evaluation: str, size: int) -> Answers:
-        """Return JAX's answers with every rounded result off by up to one ulp; what nothing rounds is as it was."""
-        key = (ROUNDED, evaluation, self._subject.batch(size).size, FIRST_CPU)
+    def rounded(self, evaluation: str, size: int, inexact_alone: bool = False) -> Answers:
+        """Return JAX's answers with every rounded result off by up to one ulp; what nothing rounds is as it was.
+
+        Where `inexact_alone`, a result that happens to be exact is as it was, too.
+        """
+        batch = self._subject.batch(size)
+        key = (INEXACT if inexact_alone else ROUNDED, evaluation, batch.size, FIRST_CPU)
         if key not in self._answers:
-            self._answers[key] = ByProbe(self.member(evaluation, self._subject.batch(size), 0))
+            how = {"inexact_alone": True} if inexact_alone else {}
+            [found] = self._rounded(evaluation, batch, range(1), **how)
+            self._answers[key] = ByProbe(found)
         return self._answers[key]
 
-    def _rounded(self, evaluation: str, batch: Batch, seeds: range) -> Iterator[Answers]:
+    def with_wide_sums(self, evaluation: str, size: int) -> Budgets:
+        """Return budgets from evaluations that add in float64, which tell where the oracle lies; nothing is kept."""
+        from parity.scoring import rules
+
+        oracle, batch = self.answers(self.oracle, evaluation, size), self._subject.batch(size)
+        return _budgets(oracle, self._rounded(evaluation, batch, range(rules.MEMBERS), sums_in_float64=True))
+
+    def _rounded(self, evaluation: str, batch: Batch, seeds: range, **how: bool) -> Iterator[Answers]:
         from parity.cases.functions import flatten
 
         runtime, values = self._subject.runtime(self.jax), flatten(self._subject.trained.state)
         for seed in seeds:
             with self._subject.ledger.spend(FRAMEWORKS):
-                found = runtime.compute_with_rounding(values, evaluation, batch, seed)
+                found = runtime.compute_with_rounding(values, evaluation, batch, seed, **how)
                 yield with_derived(evaluation, found, self.jax)
 
     def at(self, runtime: str, state: State, evaluation: str, batch: Batch) -> Answers:
@@ -251,7 +264,7 @@ def _budgets(oracle: ByProbe[Answer], members: Iterable[Answers]) -> Budgets:
     from parity.scoring import rules
 
     ensembles = ByProbe(
-        {probe: rules.Ensemble(answer, by_column=probe == "predict") for probe, answer in oracle.items()}, oracle.failed
+        {probe: rules.Ensemble(answer, in_parts=probe == "predict") for probe, answer in oracle.items()}, oracle.failed
     )
     for answers in members:
         for probe, ensemble in list(ensembles.items()):

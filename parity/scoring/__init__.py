@@ -7,7 +7,7 @@ each leaf.
 - `rounding`: the same with every result off at random, which makes budgets.
 - `compare`: distances between arrays, in chunks.
 - `rules`: budgets from an ensemble of evaluations, scores, and every limit: see `LIMITS`.
-- `columns`: budgets of uneven columns.
+- `parts`: budgets of uneven columns and magnitudes.
 - `accuracy`: accuracies, which count examples.
 - `oracle`: whether an answer can be the oracle.
 - `kinks`: gradients that jump, where two correct answers differ.

@@ -10,6 +10,7 @@ from parity import records
 from parity.core.arrays import Answer, Array
 from parity.records import Worst
 from parity.scoring import rules
+from parity.scoring.parts import allowed
 from parity.scoring.rules import Budget, LeafResult
 
 
@@ -65,4 +66,7 @@ def ambiguous_rows(scores: Array, budget: Budget, limit: float) -> int:
     if scores.ndim != 2 or scores.shape[1] < 2 or scores.dtype.kind == "c":
         return 0
     top = np.partition(scores, -2, axis=1)[:, -2:]
-    return int(np.count_nonzero(top[:, 1] - top[:, 0] <= 2 * limit * budget.max))
+    top = top[np.isfinite(top).all(axis=1)]  # two infinities are equal on every side
+    by_magnitude = tuple(parts for parts in budget.parts if parts.partition.edges)
+    error = allowed(top, budget.max, by_magnitude).max(axis=1, initial=0.0)
+    return int(np.count_nonzero(top[:, 1] - top[:, 0] <= 2 * limit * error))

@@ -133,10 +133,15 @@ class Arithmetic:
             return [(result, False) for result in _bound(primitive, values, params)]
         values = [self.cast(value) for value in values]
         if primitive.name in CONTROL and not params.get("branches_platforms"):
-            results = getattr(self, CONTROL[primitive.name])(params, values)
+            results = self._controlled(equation, values)
         else:
             results = self.rounded(equation, values, self._apply(equation, values))
         return [(result, True) for result in results]
+
+    def _controlled(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
+        """Return the results of a loop or a branch."""
+        found: Sequence[Any] = getattr(self, CONTROL[equation.primitive.name])(equation.params, operands)
+        return found
 
     def _solve(self, params: Any, operands: list[Value]) -> Sequence[Value]:
         """Return the solution of a linear system by its own program: its rule for gradients has done its part."""

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import numpy as np
 
 from parity.core.arrays import Answer, Array
 from parity.records import FAIL, PASS
@@ -60,8 +61,8 @@ def farther(tree: Any, moved: Any, times: float) -> Any:
     def leaf(array: Array, other: Array) -> Array:
         if not is_float(array):
             return array
-        wide = widen(array)
-        return wide + times * (widen(other) - wide)
+        wide, there = widen(array), widen(other)
+        return wide + times * np.subtract(there, wide, out=np.zeros_like(wide), where=np.isfinite(wide))
 
     return jax.tree_util.tree_map(leaf, tree, moved)
 
@@ -97,7 +98,7 @@ def explained(again: Results, first: Results) -> Results | None:
         return None
     return {
         probe: [
-            replace(there, jax_score=here.jax_score, message=None if here.status == PASS else NOTE)
+            replace(there, jax_score=here.jax_score, message=there.message if here.status == PASS else NOTE)
             for there, here in zip(again[probe], found, strict=True)
         ]
         for probe, found in first.items()

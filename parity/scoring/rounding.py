@@ -8,10 +8,11 @@ Algorithms", 2nd edition, SIAM 2002, section 4.2, with the growth of `growth`.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,8 +20,8 @@ import jax
 import numpy as np
 from jax import lax
 
-from parity.scoring import compiling
-from parity.scoring.arithmetic import CALLS, CONTROL, DRAWS, Arithmetic, Value, trace
+from parity.scoring.arithmetic import CALLS, Arithmetic, Widening, trace, x64
+from parity.scoring.one_by_one import OneByOne
 
 BLOCK = 256
 """The terms of a sum whose order costs no more than its last addition; see `growth`."""
@@ -60,6 +61,8 @@ def with_rounding(
     *arguments: Any,
     growth: Callable[[Any], Any] = growth,
     conversions: bool = True,
+    inexact_alone: bool = False,
+    sums_in_float64: bool = False,
 ) -> Callable[..., Any]:
     """Return `function` for arguments shaped like `arguments`, every rounded result off at random.
 
@@ -71,6 +74,8 @@ def with_rounding(
         arguments: arrays, or anything with their shapes and dtypes.
         growth: how the error of a sum grows with the number of its terms.
         conversions: whether those to a narrower dtype are off, or rounded to the nearest value.
+        inexact_alone: whether results are off only where float64 has others; see `RoundingInexact`.
+        sums_in_float64: whether sums are added in float64 before they are off; see `RoundingWideSums`.
 
     Returns:
         A function of a seed (an integer) and of `arguments`.
@@ -79,9 +84,11 @@ def with_rounding(
 
     def rounded(seed: int, *arguments: Any) -> Any:
         flat = [jax.numpy.asarray(leaf) for leaf in jax.tree_util.tree_leaves(arguments)]
-        arithmetic = _ByOperation(np.uint32(seed), growth, conversions)
-        found = arithmetic.evaluate(program.jaxpr, program.consts, flat)
-        return jax.tree_util.tree_unflatten(structure, jax.block_until_ready(found))
+        kind = RoundingInexact if inexact_alone else RoundingWideSums if sums_in_float64 else Rounding
+        with nullcontext() if kind is Rounding else x64():
+            arithmetic = OneByOne(Rounded(kind, growth, conversions), np.uint32(seed))
+            found = jax.block_until_ready(arithmetic.evaluate(program.jaxpr, program.consts, flat))
+        return jax.tree_util.tree_unflatten(structure, found)
 
     return rounded
 
@@ -197,50 +204,61 @@ class Rounding(Arithmetic):
         return moved(value, magnitude, self._seed, place, growth, digits)
 
 
-class _ByOperation(Rounding):
-    """Compile each operation together with what rounds its results."""
+class RoundingInexact(Rounding):
+    """Move those results alone that the operation, or the loop, does not have exactly: float64 has others.
 
-    def _step(self, equation: Any, operands: list[Value]) -> Sequence[Value]:
-        name = equation.primitive.name
-        if name in CALLS or name == "custom_linear_solve":
-            return super()._step(equation, operands)
-        values, changes = [value for value, _ in operands], tuple(moves for _, moves in operands)
-        program = _compiled(_Operation(equation, self._growth, self._conversions, changes))
-        start = np.uint32(next(self._places) << 16 & 0xFFFFFFFF)
-        return [(result, name not in DRAWS and any(changes)) for result in program(self._seed, start, *values)]
+    It tells whether a program rounds anything on its way to a value. Another order of a sum may round what this one
+    does not, so it makes no budgets.
+    """
 
+    def _controlled(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
+        plain = Arithmetic()._controlled(equation, operands)
+        return _where_inexact(Widening._controlled, equation, operands, plain, super()._controlled(equation, operands))
 
-class _Operation:
-    """An operation as `_ByOperation` evaluates it; equal ones compute the same of the same operands."""
-
-    def __init__(self, equation: Any, growth: Any, conversions: bool, changes: tuple[bool, ...]) -> None:
-        self.equation, self.changes, self._rounding = equation, changes, (growth, conversions)
-        stated = tuple(repr(atom.val) if hasattr(atom, "val") else None for atom in equation.invars)
-        shapes = tuple((atom.aval.shape, atom.aval.dtype) for atom in (*equation.invars, *equation.outvars))
-        self._key: Any = (equation.primitive, *equation.params.items(), stated, shapes, changes, growth, conversions)
-        try:
-            self._hash = hash(self._key)
-        except TypeError:  # a parameter that is a list or an array
-            self._key, self._hash = id(self), id(self)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, _Operation) and self._key == other._key)
-
-    def evaluate(self, seed: Any, start: Any, *values: Any) -> list[Any]:
-        """Return the results for operands `values`."""
-        inner = Rounding(seed, *self._rounding, start)
-        return [result for result, _ in inner._step(self.equation, list(zip(values, self.changes, strict=True)))]
+    def rounded(self, equation: Any, operands: Sequence[Any], results: Sequence[Any]) -> Sequence[Any]:
+        """Return the results moved where they are not exact."""
+        found = super().rounded(equation, operands, results)
+        return found if found is results else _where_inexact(Widening._apply, equation, operands, results, found)
 
 
-@functools.lru_cache(maxsize=4096)
-def _compiled(operation: _Operation) -> Callable[..., Any]:
-    equation = operation.equation
-    sizes = [math.prod(atom.aval.shape) for atom in (*equation.invars, *equation.outvars)]
-    few = equation.primitive.name not in CONTROL and max(sizes, default=0) < compiling.FEW_NUMBERS
-    return compiling.compiled(operation.evaluate, little=few)
+class RoundingWideSums(Rounding):
+    """Add sums, and sums of products, in float64, and round them once, outside of loops.
+
+    A sum in float32 of many terms of one sign and size may be off by far more than its rounding at random, because the
+    errors of all additions have one sign; then no evaluation that adds in JAX's order lies around the exact sum.
+    """
+
+    def _apply(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
+        if equation.primitive.name not in SUMS or not _inexact(equation.outvars[0].aval):
+            return super()._apply(equation, operands)
+        wide = _in_float64(Widening._apply, equation, operands)
+        return [w.astype(v.aval.dtype) for w, v in zip(wide, equation.outvars, strict=True)]
+
+
+def _in_float64(evaluate: Callable[..., Sequence[Any]], equation: Any, operands: Sequence[Any]) -> Sequence[Any]:
+    return evaluate(Widening(), equation, [Widening().cast(operand) for operand in operands])
+
+
+def _where_inexact(
+    evaluate: Callable[..., Sequence[Any]], equation: Any, operands: Sequence[Any], plain: Sequence[Any],
+    moved: Sequence[Any],
+) -> Sequence[Any]:  # fmt: skip
+    """Return the plain results where float64 has the same, else the moved ones."""
+    exact = [w == p.astype(w.dtype) for w, p in zip(_in_float64(evaluate, equation, operands), plain, strict=True)]
+    return [jax.numpy.where(e, p, m) for e, p, m in zip(exact, plain, moved, strict=True)]
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """A kind of rounding, without a seed."""
+
+    kind: type[Rounding]
+    growth: Callable[[Any], Any]
+    conversions: bool
+
+    def __call__(self, seed: Any, start: Any) -> Rounding:
+        """Return the arithmetic for one operation; `start` is what the places within it are numbered from."""
+        return self.kind(seed, self.growth, self.conversions, start)
 
 
 @partial(jax.jit, static_argnames="digits", inline=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,8 @@ from parity import records
 from parity.core.arrays import Answer, Array
 from parity.core.text import few
 from parity.records import Worst
-from parity.scoring import columns
 from parity.scoring.compare import Distance, compare, distance, fraction_digits, is_float, pattern, widen
+from parity.scoring.parts import Parts, PartsOfEnsemble, ratio, worst
 
 LIMITS = {
     "predict": 4.0, "eval_loss": 4.0, "train_loss": 4.0, "batch_stats": 8.0, "eval_gradient": 64.0,
@@ -72,14 +73,14 @@ class Budget:
     """The error a leaf may have at score 1: RMS and maximum over its elements.
 
     `bias` is how far the oracle lies from the centre of the ensemble, in units of the ensemble's spread around it.
-    `columns` are the maxima by column, where those are uneven; see `parity.scoring.columns`.
+    `parts` are the maxima of columns and magnitudes, where those are uneven; see `parity.scoring.parts`.
     """
 
     rms: float
     max: float
     source: str = ""
     bias: float = 0.0
-    columns: tuple[float, ...] | None = None
+    parts: tuple[Parts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,20 +114,17 @@ def unit_roundoff(dtype: np.dtype) -> float:
     return 2.0 ** -(fraction_digits(dtype) + 1)
 
 
-_NONE = np.zeros(0)
-
-
 class Ensemble:
     """Collect the distances of evaluations from the oracle, and make budgets of them.
 
     Args:
         oracle: the exact answer.
-        by_column: whether uneven columns have budgets of their own.
+        in_parts: whether uneven parts have budgets of their own.
     """
 
-    def __init__(self, oracle: Answer, by_column: bool = False) -> None:
+    def __init__(self, oracle: Answer, in_parts: bool = False) -> None:
         self._oracle = {leaf: array for leaf, array in oracle.items() if is_float(array)}
-        self._columns = {x: np.zeros(columns.count(a)) for x, a in self._oracle.items() if by_column}
+        self._parts = {leaf: PartsOfEnsemble(array) for leaf, array in self._oracle.items() if in_parts}
         self._members: dict[str, list[Distance]] = {leaf: [] for leaf in self._oracle}
         self._sums = {leaf: widen(np.zeros_like(array)) for leaf, array in self._oracle.items()}
         self._roundoff: dict[str, float] = {}
@@ -136,8 +134,8 @@ class Ensemble:
         for leaf, members in self._members.items():
             members.append(distance(answer[leaf], self._oracle[leaf]))
             self._roundoff[leaf] = unit_roundoff(answer[leaf].dtype)
-            if self._columns.get(leaf, _NONE).size:
-                self._columns[leaf] = np.maximum(self._columns[leaf], columns.errors(answer[leaf], self._oracle[leaf]))
+            if leaf in self._parts:
+                self._parts[leaf].add(answer[leaf])
             with np.errstate(invalid="ignore", over="ignore"):
                 self._sums[leaf] += answer[leaf]
 
@@ -150,19 +148,19 @@ class Ensemble:
         return {leaf: self._budget(leaf, members, source) for leaf, members in self._members.items()}
 
     def _budget(self, leaf: str, members: list[Distance], source: str) -> Budget:
-        oracle, by_column = self._oracle[leaf], self._columns.get(leaf, _NONE)
+        oracle, centre, roundoff = self._oracle[leaf], self._sums[leaf] / len(members), self._roundoff[leaf]
         size = distance(oracle, np.zeros_like(oracle))
-        roundoff = self._roundoff[leaf]
         floor = roundoff * size.rms
         rms = math.sqrt(sum(m.rms**2 for m in members) / len(members))
-        off_centre = distance(self._sums[leaf] / len(members), oracle).rms
+        off_centre = distance(centre, oracle).rms
         spread = math.sqrt(max(rms**2 - off_centre**2, 0.0))
+        parts, bias = self._parts[leaf].budgets(centre, roundoff) if leaf in self._parts else ((), 0.0)
         return Budget(
             rms=max(rms, floor),
             max=max(*(m.max for m in members), roundoff * size.max),
             source=source,
-            bias=ratio(off_centre, max(spread, floor)),
-            columns=columns.budgets(by_column, oracle, roundoff) if by_column.size else None,
+            bias=max(ratio(off_centre, max(spread, floor)), bias),
+            parts=parts,
         )
 
 
@@ -171,9 +169,9 @@ def score(error: Distance, budget: Budget) -> float:
     return float(np.maximum(ratio(error.rms, budget.rms), ratio(error.max, budget.max)))
 
 
-def ratio(error: float, budget: float) -> float:
-    """Return an error in units of a budget; infinite where nothing is allowed."""
-    return error / budget if budget else (math.inf if error else 0.0)
+def score_of(array: Array, oracle: Array, budget: Budget) -> float:
+    """Return the score of an array, that of its worst part included."""
+    return max(score(distance(array, oracle), budget), *(worst(array, oracle, parts)[0] for parts in budget.parts), 0.0)
 
 
 def judge(
@@ -286,25 +284,22 @@ def _judge_float(
     difference = compare(actual, jax, oracle)
     own, jax_score = score(difference.actual, budget), score(difference.jax, budget)
     flat, stray = max(difference.actual.argmax, 0), -1
-    if budget.columns is not None:
-        by_column, place = columns.worst(actual, oracle, budget.columns)
-        flat = place if by_column > own else flat
-        own, jax_score = max(own, by_column), max(jax_score, columns.worst(jax, oracle, budget.columns)[0])
+    for parts in budget.parts:
+        of_part, place = worst(actual, oracle, parts)
+        flat = place if of_part > own else flat
+        own, jax_score = max(own, of_part), max(jax_score, worst(jax, oracle, parts)[0])
     if min(difference.actual.count, difference.jax.count) < actual.size:
         stray = pattern(actual, oracle)
         own = math.inf if stray >= 0 else own
         jax_score = math.inf if pattern(jax, oracle) >= 0 else jax_score
         flat = next((index for index in (difference.pattern, stray) if index >= 0), flat)
     index = np.unravel_index(flat, actual.shape)
-    worst = Worst([int(i) for i in index], *(_real(array[index]) for array in (actual, jax, oracle)))
+    element = Worst([int(i) for i in index], *(real(array[index]) for array in (actual, jax, oracle)))
     message = None
     if difference.pattern >= 0:
         message = f"the pattern of NaN and infinity differs from {other}'s"
     elif stray >= 0:
-        message = "the pattern of NaN and infinity differs from the float64 oracle's"
-    elif not difference.actual.count:
-        message = "no element is finite, so nothing was compared"
-        own = math.inf
+        message = f"the pattern of NaN and infinity differs from the float64 oracle's{_overflow(actual, oracle, index)}"
     elif not own <= limit:
         message = f"score {own:.3g} over the limit {limit:g}"
     if message is not None and actual.dtype.kind == "c":
@@ -320,12 +315,29 @@ def _judge_float(
         max_abs_diff=difference.max_abs,
         max_ulp=difference.max_ulp,
         bits_equal=difference.bits_equal,
-        worst=worst,
-        message=message,
+        worst=element,
+        message=message or (not_measured(actual) if difference.actual.count < actual.size else None),
     )
 
 
-def _real(value: np.generic) -> float:
+def not_measured(array: Array) -> str | None:
+    """Return how many elements of a leaf that passes are not finite, in words; None if none is."""
+    counts = {"infinite": int(np.isinf(array).sum()), "NaN": int(np.isnan(array).sum())}
+    if sum(counts.values()) == array.size:
+        return "no element is finite: the pattern of NaN and infinity was compared, and nothing was measured"
+    parts = [f"{count} of {array.size} elements are {what}" for what, count in counts.items() if count]
+    return f"{' and '.join(parts)}, as they must be" if parts else None
+
+
+def _overflow(actual: Array, oracle: Array, index: tuple[Any, ...]) -> str:
+    """Return that an element overflowed, in words; "" if it did not."""
+    exact = oracle[index]
+    with np.errstate(over="ignore"):
+        overflows = np.isinf(actual[index]) and np.isfinite(exact) and np.isinf(exact.astype(actual.dtype))
+    return f": {exact:.3g} there is more than {actual.dtype.name} holds" if overflows else ""
+
+
+def real(value: np.generic) -> float:
     """Return a number as a record holds it: of a complex one, the magnitude."""
     return float(abs(value) if np.iscomplexobj(value) else value)  # type: ignore[arg-type]
 

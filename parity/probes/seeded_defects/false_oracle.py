@@ -26,7 +26,7 @@ def _overlooked(setting: Setting) -> str | None:
     several = {
         leaf
         for leaf, a in answers[setting.probe].items()
-        if rules.is_float(a) and a.size > 1 and a.any() and (compare.widen(a) != own[leaf]).any()
+        if rules.is_float(a) and a.size > 1 and compare.distance(a, own[leaf]).max
     }  # of a table that is an output both are the same
     if not several:
         in_float64 = all(

@@ -34,11 +34,11 @@ def _floats(change: Callable[[Array], Array]) -> Change:
 
 
 def _with_one(value: float) -> Callable[[Array], Array]:
-    """Return a change of the element nearest zero: a zero in its place would be noticed least."""
+    """Return a change of the element nearest zero, none that is NaN: a zero in its place would be noticed least."""
 
     def change(array: Array) -> Array:
         changed = np.array(array)
-        changed.flat[int(np.abs(array).argmin())] = value
+        changed.flat[int(np.where(np.isnan(array), math.inf, np.abs(array)).argmin())] = value
         return changed
 
     return change
@@ -50,6 +50,11 @@ def _other_width(array: Array) -> Array:
     return wide if wide.dtype != array.dtype else array.astype("complex64" if array.dtype.kind == "c" else "float32")
 
 
+def _half(array: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return array.real.astype(np.float16)
+
+
 def _last_element(answer: Answer, budgets: Mapping[str, Budget], limit: float) -> Answer:
     reach = {leaf: LIMITS * limit * budget.max for leaf, budget in budgets.items()}
     return {leaf: _enlarged(array, reach.get(leaf, 1.0)) for leaf, array in answer.items()}
@@ -58,12 +63,15 @@ def _last_element(answer: Answer, budgets: Mapping[str, Budget], limit: float) -
 def _enlarged(array: Array, by: float) -> Array:
     """Return `array` with its last element larger by `by`, or by one ulp where `by` is too little to be stored.
 
-    Integers and truth values differ in their lowest bit.
+    Integers and truth values differ in their lowest bit; what is not finite becomes zero.
     """
     changed, last = np.array(array), (-1,) * array.ndim
     value = array[last]
     if not rules.is_float(array):
         changed[last] = value ^ array.dtype.type(1)
+        return changed
+    if not np.isfinite(value):
+        changed[last] = 0
         return changed
     changed[last] = (compare.widen(value) + by).astype(array.dtype)
     if changed[last] == value:
@@ -79,7 +87,7 @@ CHANGES: dict[str, Change] = {
     "dropped_leaf": lambda answer, budgets, limit: dict(list(answer.items())[:-1]),
     "empty_answer": lambda answer, budgets, limit: {},
     "float64_answer": _floats(_other_width),
-    "float16_answer": _floats(lambda array: array.real.astype(np.float16)),
+    "float16_answer": _floats(_half),
     "last_element": _last_element,
 }
 """By name, what becomes of a runtime's answer. Every leaf that differs must be found out of order; of reversed rows one

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 
 from parity import latency, records
@@ -364,3 +365,27 @@ def test_too_few_rounds_are_found():
     assert measuring.judge_rounds(few, "jax", 8).status == FAIL
     assert "3 rounds were measured, expected at least 8" in measuring.judge_rounds(few, "jax", 8).message
     assert measuring.judge_rounds(few, "jax", 3).status == PASS
+
+
+@pytest.mark.parametrize(
+    ("own", "expected", "status"),
+    [
+        (np.inf, np.inf, PASS), (np.nan, np.nan, PASS), (np.inf, -np.inf, FAIL), (np.inf, 1.0, FAIL),
+        (1.0, np.inf, FAIL), (np.nan, 1.0, FAIL), (1.0, np.nan, FAIL),
+    ],
+)  # fmt: skip
+def test_infinite_losses_are_those_of_one_program_only_if_they_are_the_same(own, expected, status):
+    from parity.latency import measuring
+
+    found = measuring.Found(scalars={"tf_xla": [{"loss": own}], "jax": [{"loss": expected}]})
+    assert measuring.judge_program(found, "tf_xla", "jax", 13).status == status
+
+
+def test_masked_predictions_tell_programs_apart_by_what_is_not_masked():
+    from parity.latency import steps
+
+    scores = np.float32([[1.0, -np.inf, 2.0], [np.nan, 3.0, 4.0]])
+    others = [np.where(scores == 3.0, 3.1, scores), np.where(np.isinf(scores), 0.0, scores), np.nan_to_num(scores)]
+    sums = [steps._weighted(array) for array in (scores, *others)]
+    assert np.isfinite(sums).all()
+    assert len(set(sums)) == 4

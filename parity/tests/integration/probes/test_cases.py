@@ -15,6 +15,7 @@ from parity.cases.specs import Spec
 from parity.core.errors import CaseError, InputError
 from parity.probes import power, training
 from parity.records import FAIL, PASS
+from parity.runtimes.base import FixedAnswers
 from parity.tests.support import tiny
 from parity.tests.support.scores import results, statuses
 
@@ -171,11 +172,46 @@ def trained_as(subject_of, tiny_subject):
     return made
 
 
-def test_predictions_that_are_all_nan_are_no_parity(trained_as):
-    subject = trained_as(predict=lambda s, x: tiny.predict(s, x) * jnp.nan)
+@pytest.mark.parametrize("factor", [jnp.nan, jnp.inf])
+def test_predictions_without_a_number_are_compared_by_pattern_and_have_no_power(trained_as, factor):
+    subject = trained_as(predict=lambda s, x: tiny.predict(s, x) * factor)
     [found] = results(subject, "predict", "tf_graph")
-    assert found.status == FAIL
-    assert "nothing was compared" in found.message
+    assert (found.status, found.score) == (PASS, 0.0)
+    assert found.message
+    assert powerless(subject, "predict")
+
+
+def fractions(state, data):
+    whole = jnp.round(data * 8)
+    return {"scores": tiny.predict(state, data), "eighths": (whole / 8).sum(1), "tenths": (whole / 10).sum(1)}
+
+
+def test_an_oracle_of_exact_fractions_may_equal_jax_and_one_of_others_may_not(trained_as):
+    subject = trained_as(predict=fractions)
+    found = {r.leaf: r for r in results(subject, "predict", "jax_float64")}
+    assert {leaf: r.status for leaf, r in found.items()} == dict.fromkeys(("eighths", "scores", "tenths"), PASS)
+    assert [leaf for leaf, r in found.items() if r.bits_equal] == ["eighths"]
+    jax = subject.kept("jax", "predict", 13)
+    in_float32 = {"predict": {leaf: array.astype(np.float64) for leaf, array in jax["predict"].items()}}
+    other = subject.with_runtimes({"jax_float64": FixedAnswers(subject.runtime("jax_float64"), in_float32)})
+    found = {r.leaf: r for r in results(other, "predict", "jax_float64")}
+    assert [leaf for leaf, r in found.items() if r.status == FAIL] == ["scores", "tenths"]
+
+
+def long_sum(state, data):
+    terms = jnp.repeat(tiny.predict(state, data)[:1], 45_000, axis=0)
+    return {"scores": tiny.predict(state, data), "sum": jax.ops.segment_sum(terms, jnp.zeros(45_000, jnp.int32), 1)}
+
+
+@pytest.mark.parametrize(("factor", "status"), [(1.0, PASS), (1.001, FAIL)])
+def test_an_oracle_of_a_long_sum_of_equal_terms_is_right_and_one_that_is_off_is_not(trained_as, factor, status):
+    subject = trained_as(predict=long_sum)
+    own = subject.kept("jax_float64", "predict", 13)["predict"]
+    answers = {"predict": {**own, "sum": own["sum"] * factor}}
+    other = subject.with_runtimes({"jax_float64": FixedAnswers(subject.runtime("jax_float64"), answers)})
+    found = {r.leaf: r for r in results(other, "predict", "jax_float64")}
+    assert {leaf: r.status for leaf, r in found.items()} == {"scores": PASS, "sum": status}
+    assert (found["scores"].message is None, found["sum"].message is None) == (True, False)
 
 
 def test_integer_predictions_are_scored_exactly_on_any_device(trained_as):

@@ -1,5 +1,8 @@
 """Whatever blinds a run is found by a seeded defect, and a run that is not blind finds them all."""
 
+from dataclasses import replace
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,7 +13,7 @@ from parity.probes.evaluation import Place, Scores
 from parity.probes.power import PowerStudy
 from parity.probes.seeded_defects import PROBE, _defect, defects, result, wrong_answers
 from parity.records import FAIL, PASS
-from parity.runtimes.base import AtState, Runtime
+from parity.runtimes.base import AtState, FixedAnswers, Runtime
 from parity.runtimes.jax import Jax
 from parity.runtimes.jax_float64 import JaxFloat64
 from parity.runtimes.reference import ReferenceAnswers
@@ -94,6 +97,46 @@ def test_integers_alone_are_judged_exactly_and_their_defects_can_fail(of_integer
     monkeypatch.setattr(rules, "judge", always)
     blinded = subject.with_parts(keep_answers=False)
     assert set(blind(blinded, seeded)) == set(seeded)
+
+
+def masked(by_class, by_data):
+    """Make a function for scores of which one has a forbidden class, and the other what negative data forbid."""
+
+    def predict(state, data):
+        scores = tiny.logits(state[0], data)
+        return {
+            "by_class": jnp.where(jnp.arange(3) < 2, scores, by_class),
+            "by_data": jnp.where(data[:, :3] > 0, scores, by_data),
+        }
+
+    return predict
+
+
+@pytest.mark.parametrize(("by_class", "by_data"), [(-jnp.inf, jnp.nan), (-1e9, -1e9)])
+def test_beside_a_mask_every_runtime_is_in_order_and_every_defect_is_found(
+    subject_of, tiny_subject, by_class, by_data
+):  # fmt: skip
+    case = tiny.case(predict=masked(by_class, by_data), probes=("predict",), accuracy=None)
+    subject = subject_of(case, trained=replace(tiny_subject.trained, case=case))
+    for runtime in ("jax", "jax_float64", "saved_model"):
+        found = {r.leaf: r for r in results(subject, "predict", runtime)}
+        assert {leaf: r.status for leaf, r in found.items()} == dict.fromkeys(("by_class", "by_data"), PASS)
+        assert all(0 < r.score < 4 and bool(r.message) == np.isinf(by_class) for r in found.values())
+    seeded = [(name, "saved_model") for name in (*wrong_answers.CHANGES, "moved_weight")]
+    assert blind(subject, [*seeded, ("held_out_member", "jax"), ("false_oracle", "jax_float64")]) == {}
+    own = subject.evaluate("saved_model", "predict", subject.batch(SIZE))["predict"]
+    wrong = {leaf: np.where(np.abs(a) < 1e6, a * np.float32(1.0001), a) for leaf, a in own.items()}
+    answering = subject.with_runtimes({"saved_model": FixedAnswers(subject.runtime("saved_model"), {"predict": wrong})})
+    assert {r.status for r in results(answering, "predict", "saved_model")} == {FAIL}
+
+
+@pytest.mark.parametrize("name", ["nan", "infinity", "last_element"])
+@pytest.mark.parametrize("last", [np.inf, -np.inf, np.nan])
+def test_a_wrong_value_takes_the_place_of_a_number(name, last):
+    right = {"scores": np.array([np.nan, -np.inf, 2.0, 1.0, last], np.float32)}
+    wrong = wrong_answers.CHANGES[name](right, {"scores": Budget(1e-7, 1e-7)}, 4.0)["scores"]
+    differ = np.flatnonzero(~((wrong == right["scores"]) | (np.isnan(wrong) & np.isnan(right["scores"]))))
+    assert differ.tolist() == [4 if name == "last_element" else 3]
 
 
 EVERY = set(wrong_answers.CHANGES)

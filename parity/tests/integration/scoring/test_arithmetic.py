@@ -11,7 +11,9 @@ from jax import lax
 from parity.core.errors import CaseError
 from parity.scoring import compiling
 from parity.scoring.arithmetic import _lengths, in_float64
+from parity.scoring.oracle import BIAS_LIMIT
 from parity.scoring.rounding import computed_dtypes, with_rounding
+from parity.scoring.rules import Ensemble
 
 pytestmark = pytest.mark.usefixtures("frameworks")
 
@@ -280,6 +282,46 @@ def test_a_power_of_two_scales_exactly_and_another_number_does_not():
     for factor, exact in ((0.5, True), (-4.0, True), (3.0, False), (0.1, False)):
         for function in (lambda x, f=factor: x * f, lambda x, f=factor: x / f):
             assert (np.asarray(with_rounding(function, X)(0, X)) == np.asarray(function(X))).all() == exact, factor
+
+
+INEXACT = {
+    "a sum of eighths": (lambda x: (jnp.round(x * 8) / 8).sum(1), False),
+    "a product of eighths": (lambda x: (jnp.round(x * 8) / 8) @ (jnp.round(x.T * 4) / 4), False),
+    "a loop over eighths": (lambda x: lax.scan(lambda c, r: (c + r, c), 0 * x[0], jnp.round(x * 8) / 8), False),
+    "a choice": (lambda x: jnp.where(x > 0, x, -jnp.inf), False),
+    "a sum of tenths": (lambda x: (jnp.round(x * 8) / 10).sum(1), True),
+    "a function": (jnp.tanh, True),
+    "a loop": (lambda x: lax.scan(lambda c, r: (0.9 * c + r, c), 0 * x[0], x), True),
+    "half precision": (lambda x: x.astype(jnp.bfloat16).astype(jnp.float32), True),
+}
+"""Functions, and whether anything in them is rounded."""
+
+
+@pytest.mark.parametrize("name", INEXACT)
+def test_results_that_are_exact_are_told_from_others(name):
+    function, inexact = INEXACT[name]
+    found = jax.tree_util.tree_leaves(with_rounding(function, X, inexact_alone=True)(0, X))
+    plain = jax.tree_util.tree_leaves(function(X))
+    assert [f.dtype for f in found] == [p.dtype for p in plain]
+    assert any((np.asarray(f) != np.asarray(p)).any() for f, p in zip(found, plain, strict=True)) == inexact
+
+
+def test_an_ensemble_that_adds_in_float64_lies_around_a_long_sum_of_equal_terms():
+    row, to = np.float32([0.1, -0.1]), np.append(np.zeros(45_000, np.int32), [1, 2])
+
+    def function(x):
+        return jax.ops.segment_sum(x[:1] * jnp.ones(to.size), to, 3), jnp.outer(x, x) @ x
+
+    found = {}
+    for sums_in_float64 in (False, True):
+        rounded = with_rounding(function, row, sums_in_float64=sums_in_float64)
+        for leaf, oracle in enumerate(in_float64(function, row)(row)):
+            ensemble = Ensemble({"leaf": np.asarray(oracle)})
+            for seed in range(8):
+                ensemble.add({"leaf": np.asarray(rounded(seed, row)[leaf])})
+            found[sums_in_float64, leaf] = ensemble.budgets("")["leaf"].bias
+    assert found[False, 0] > BIAS_LIMIT
+    assert max(found[True, 0], found[True, 1], found[False, 1]) < 4
 
 
 @pytest.mark.parametrize("until_equal", [False, True])

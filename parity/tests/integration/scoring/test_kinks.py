@@ -74,6 +74,13 @@ def test_both_sides_of_a_kink_pass_and_the_far_one_says_so(subject):
     assert all(j.jax_score < subject.limit_of("eval_gradient") for j in far)
 
 
+def test_what_is_infinite_stays_so_farther_away():
+    near, moved = (np.array([1.0, np.inf, -np.inf, np.nan], np.float32) + np.float32([by, 0, 0, 0]) for by in (0, 0.5))
+    with np.errstate(all="raise"):
+        found = kinks.farther({"x": near}, {"x": moved}, -4.0)["x"]
+    np.testing.assert_array_equal(found, [-1.0, np.inf, -np.inf, np.nan])
+
+
 def far_side(subject):
     return max(sides(subject), key=lambda side: sum(j.message == kinks.NOTE for j in judged(subject, side)))
 

@@ -1,0 +1,74 @@
+"""A program evaluated operation by operation, each compiled with what another arithmetic does to its results.
+
+Compiled as a whole, a program takes longer than a few evaluations are worth; here equal operations share a program.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from parity.scoring import compiling
+from parity.scoring.arithmetic import CALLS, CONTROL, DRAWS, Arithmetic, Value
+
+Kind = Callable[[Any, Any], Arithmetic]
+"""Makes the arithmetic for one operation of a seed and of its place in the program, uint32 both; hashable."""
+
+
+class OneByOne(Arithmetic):
+    """Evaluate every operation, loop or branch by a compiled program of its own.
+
+    Args:
+        kind: the arithmetic.
+        seed: uint32.
+    """
+
+    def __init__(self, kind: Kind, seed: Any) -> None:
+        self._kind, self._seed, self._places = kind, seed, itertools.count(1)
+
+    def _step(self, equation: Any, operands: list[Value]) -> Sequence[Value]:
+        name = equation.primitive.name
+        if name in CALLS or name == "custom_linear_solve":
+            return super()._step(equation, operands)
+        values, changes = [value for value, _ in operands], tuple(moves for _, moves in operands)
+        start = np.uint32(next(self._places) << 16 & 0xFFFFFFFF)
+        results = _compiled(_Operation(self._kind, equation, changes))(self._seed, start, *values)
+        return [(result, name not in DRAWS and any(changes)) for result in results]
+
+
+class _Operation:
+    """An operation in an arithmetic; equal ones compute the same of the same operands."""
+
+    def __init__(self, kind: Kind, equation: Any, changes: tuple[bool, ...]) -> None:
+        self.kind, self.equation, self.changes = kind, equation, changes
+        stated = tuple(repr(atom.val) if hasattr(atom, "val") else None for atom in equation.invars)
+        shapes = tuple((atom.aval.shape, atom.aval.dtype) for atom in (*equation.invars, *equation.outvars))
+        self._key: Hashable = (kind, equation.primitive, *equation.params.items(), stated, shapes, changes)
+        try:
+            self._hash = hash(self._key)
+        except TypeError:  # a parameter that is a list or an array
+            self._key, self._hash = id(self), id(self)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, _Operation) and self._key == other._key)
+
+    def evaluate(self, seed: Any, start: Any, *values: Any) -> list[Any]:
+        """Return the results for operands `values`."""
+        arithmetic = self.kind(seed, start)
+        return [result for result, _ in arithmetic._step(self.equation, list(zip(values, self.changes, strict=True)))]
+
+
+@functools.lru_cache(maxsize=4096)
+def _compiled(operation: _Operation) -> Callable[..., Any]:
+    equation = operation.equation
+    sizes = [math.prod(atom.aval.shape) for atom in (*equation.invars, *equation.outvars)]
+    few = equation.primitive.name not in CONTROL and max(sizes, default=0) < compiling.FEW_NUMBERS
+    return compiling.compiled(operation.evaluate, little=few)
