@@ -91,9 +91,10 @@ class Latencies:
             for one in items:
                 if one.test == LATENCY:
                     planned.setdefault(Group.of(one), []).append(self._runtimes[one.runtime])
-            largest = max(one.batch_size for one in items)
+            largest, subject = max(one.batch_size for one in items), self._subject(item.case)
+            subject.end_processes()  # it is measured last, and in processes of its own
             latency = Latency(
-                self._subject(item.case), self._names[item.case], planned, self._runtimes, largest, self._effort
+                subject, self._names[item.case], planned, self._runtimes, largest, self._effort
             )  # fmt: skip
             self._opened = item.case, latency
         return self._opened[1]

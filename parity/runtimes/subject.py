@@ -429,6 +429,11 @@ class Subject:
         self._recent = RecentAnswers()
         self.reference = ReferenceAnswers(self)
 
+    def end_processes(self) -> None:
+        """Close the runtimes that have a process of their own; one that is asked again starts another."""
+        for name in [n for n, runtime in self._runtimes.items() if runtime.capabilities.own_process]:
+            self._runtimes.pop(name).close()
+
     def close(self) -> None:
         """Close runtimes and resources, and remove temporary files."""
         for other in self._at.values():

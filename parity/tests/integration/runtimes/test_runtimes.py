@@ -74,6 +74,17 @@ def test_the_same_item_three_times_gets_the_same_results(subject, subject_of):
     assert found(subject) == found(subject.with_parts(keep_answers=False)) == found(other)
 
 
+def test_a_process_that_was_ended_is_started_again_when_it_is_asked(subject_of):
+    subject = subject_of(tiny.tiny)
+    before = results(subject, "predict", "saved_model_fresh")
+    first = subject.runtime("saved_model_fresh")
+    subject.end_processes()
+    assert first._process._process.poll() is not None
+    again = subject.with_parts(keep_answers=False)
+    assert [r.score for r in results(again, "predict", "saved_model_fresh")] == [r.score for r in before]
+    again.end_processes()
+
+
 def test_an_unknown_device_is_named(subject):
     with pytest.raises(UsageError, match=r"no device cpu:7. Expected one of cpu:0, cpu:1"):
         subject.runtime("tf_graph").evaluate("predict", subject.batch(13), "cpu:7")
