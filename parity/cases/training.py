@@ -288,8 +288,11 @@ def begin(case: Case) -> State:
 def _initialised(case: Case, key: Any) -> Any:
     """Return what `init` returns, by one program where it makes arrays of JAX alone and closes over few numbers.
 
-    Random draws are many small programs otherwise, and it is optimised little, because it runs once.
+    Random draws are many small programs otherwise, and it is optimised little, because it runs once. Weights that are
+    given, or were shipped by another program, must be those of `init` to the bit: then it is called as it is.
     """
+    if case.has_own_artifact or not case.training.epochs:
+        return case.init(key)
 
     def made(key: Any) -> Any:
         found = case.init(key)
@@ -300,10 +303,10 @@ def _initialised(case: Case, key: Any) -> Any:
     try:
         if sum(np.asarray(c).nbytes for c in jax.make_jaxpr(made)(key).consts) > MOST_CLOSED_OVER:
             return case.init(key)
-        program = jax.jit(made).lower(key)
+        program = jax.jit(made).lower(key).compile(compiler_options={"xla_backend_optimization_level": 0})
     except Exception:
         return case.init(key)
-    return program.compile(compiler_options={"xla_backend_optimization_level": 0})(key)
+    return program(key)
 
 
 def _from_file(case: Case, path: str | PathLike[str], made: Any) -> Any:

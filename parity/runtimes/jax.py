@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from parity.compat.causes import failed
-from parity.runtimes.base import CALLS, CASE, REFERENCE, Answers, Capabilities, Model, Runtime, Values
+from parity.runtimes.base import CALLS, CASE, FIRST_CPU, REFERENCE, Answers, Capabilities, Model, Runtime, Values
 
 if TYPE_CHECKING:
     from parity.cases.case import State
@@ -71,15 +71,19 @@ class Jax(Runtime):
 
     def compute_with_rounding(self, values: Values, evaluation: str, batch: Batch, seed: int, **how: Any) -> Answers:
         """Return answers with every rounded result off at random; see `parity.scoring.rounding`."""
-        from parity.cases import functions
+        import jax
+
+        from parity.cases import functions, jax_devices
         from parity.scoring.rounding import with_rounding
 
         key = (evaluation, batch.shapes, *sorted(how))
         try:
-            if key not in self._rounding:
-                arguments = (*self.state, batch.data, batch.labels)
-                self._rounding[key] = with_rounding(self._pure[evaluation], *arguments, **how)
-            state = functions.unflatten(values, self.state)
-            return functions.answers(evaluation, partial(self._rounding[key], seed), state, batch, CALLS)
+            with jax.default_device(jax_devices.device(FIRST_CPU)):
+                if key not in self._rounding:
+                    arguments = (*self.state, batch.data, batch.labels)
+                    rounded = with_rounding(self._pure[evaluation], *arguments, **how)
+                    self._rounding = {key: rounded}  # the last alone: its programs take memory
+                state = functions.unflatten(values, self.state)
+                return functions.answers(evaluation, partial(self._rounding[key], seed), state, batch, CALLS)
         except Exception as error:
             raise failed("JAX with rounding failed", error) from error

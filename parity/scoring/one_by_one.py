@@ -9,15 +9,25 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from parity.scoring import compiling
 from parity.scoring.arithmetic import CALLS, CONTROL, DRAWS, Arithmetic, Value
 
-Kind = Callable[[Any, Any], Arithmetic]
-"""Makes the arithmetic for one operation of a seed and of its place in the program, uint32 both; hashable."""
+MOST_PROGRAMS = 512
+"""Compiled operations that are kept for other programs; each takes about 1.5 MiB (jax 0.10.2, CPU)."""
+
+
+class Kind(Protocol):
+    """An arithmetic without a seed; hashable."""
+
+    def __call__(self, seed: Any, start: Any) -> Arithmetic:
+        """Return the arithmetic for one operation; `seed` and `start`, its place in the program, are uint32."""
+
+    def reads(self, equation: Any) -> Hashable:
+        """Return what the arithmetic reads of an operation beside its primitive, parameters and shapes."""
 
 
 class OneByOne(Arithmetic):
@@ -26,18 +36,21 @@ class OneByOne(Arithmetic):
     Args:
         kind: the arithmetic.
         seed: uint32.
+        programs: keeps what the operations of one program are compiled to, for evaluations with other seeds.
     """
 
-    def __init__(self, kind: Kind, seed: Any) -> None:
-        self._kind, self._seed, self._places = kind, seed, itertools.count(1)
+    def __init__(self, kind: Kind, seed: Any, programs: dict[Any, Callable[..., Any]]) -> None:
+        self._kind, self._seed, self._programs, self._places = kind, seed, programs, itertools.count(1)
 
     def _step(self, equation: Any, operands: list[Value]) -> Sequence[Value]:
         name = equation.primitive.name
         if name in CALLS or name == "custom_linear_solve":
             return super()._step(equation, operands)
         values, changes = [value for value, _ in operands], tuple(moves for _, moves in operands)
+        if (id(equation), changes) not in self._programs:
+            self._programs[id(equation), changes] = _compiled(_Operation(self._kind, equation, changes))
         start = np.uint32(next(self._places) << 16 & 0xFFFFFFFF)
-        results = _compiled(_Operation(self._kind, equation, changes))(self._seed, start, *values)
+        results = self._programs[id(equation), changes](self._seed, start, *values)
         return [(result, name not in DRAWS and any(changes)) for result in results]
 
 
@@ -46,9 +59,15 @@ class _Operation:
 
     def __init__(self, kind: Kind, equation: Any, changes: tuple[bool, ...]) -> None:
         self.kind, self.equation, self.changes = kind, equation, changes
-        stated = tuple(repr(atom.val) if hasattr(atom, "val") else None for atom in equation.invars)
         shapes = tuple((atom.aval.shape, atom.aval.dtype) for atom in (*equation.invars, *equation.outvars))
-        self._key: Hashable = (kind, equation.primitive, *equation.params.items(), stated, shapes, changes)
+        self._key: Hashable = (
+            kind,
+            kind.reads(equation),
+            equation.primitive,
+            *equation.params.items(),
+            shapes,
+            changes,
+        )
         try:
             self._hash = hash(self._key)
         except TypeError:  # a parameter that is a list or an array
@@ -66,7 +85,7 @@ class _Operation:
         return [result for result, _ in arithmetic._step(self.equation, list(zip(values, self.changes, strict=True)))]
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=MOST_PROGRAMS)
 def _compiled(operation: _Operation) -> Callable[..., Any]:
     equation = operation.equation
     sizes = [math.prod(atom.aval.shape) for atom in (*equation.invars, *equation.outvars)]

@@ -98,7 +98,7 @@ def _judge_oracle_leaf(
         message = f"the oracle is JAX's {jax.dtype.name} answer to the last bit, so it was not computed in float64"
     elif not bias <= BIAS_LIMIT:
         message = f"the oracle lies {bias:.3g} spreads from the centre of the ensemble, more than {BIAS_LIMIT:g}"
-    elif not score_of(oracle, first, budget) <= ORACLE_AGREEMENT:
+    elif pattern(oracle, first) >= 0 or not score_of(oracle, first, budget) <= ORACLE_AGREEMENT:
         message = "the oracle's answer on this device is not the one on the first"
     return LeafResult(
         leaf,

@@ -81,12 +81,13 @@ def with_rounding(
         A function of a seed (an integer) and of `arguments`.
     """
     program, structure = trace(function, arguments)
+    compiled: dict[Any, Callable[..., Any]] = {}
 
     def rounded(seed: int, *arguments: Any) -> Any:
         flat = [jax.numpy.asarray(leaf) for leaf in jax.tree_util.tree_leaves(arguments)]
         kind = RoundingInexact if inexact_alone else RoundingWideSums if sums_in_float64 else Rounding
         with nullcontext() if kind is Rounding else x64():
-            arithmetic = OneByOne(Rounded(kind, growth, conversions), np.uint32(seed))
+            arithmetic = OneByOne(Rounded(kind, growth, conversions), np.uint32(seed), compiled)
             found = jax.block_until_ready(arithmetic.evaluate(program.jaxpr, program.consts, flat))
         return jax.tree_util.tree_unflatten(structure, found)
 
@@ -259,6 +260,10 @@ class Rounded:
     def __call__(self, seed: Any, start: Any) -> Rounding:
         """Return the arithmetic for one operation; `start` is what the places within it are numbered from."""
         return self.kind(seed, self.growth, self.conversions, start)
+
+    def reads(self, equation: Any) -> bool:
+        """Return whether the operation scales by a power of two."""
+        return _is_scaled(equation)
 
 
 @partial(jax.jit, static_argnames="digits", inline=True)

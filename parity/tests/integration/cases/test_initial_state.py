@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from parity.cases import training
+from parity.cases.case import Training
 from parity.cases.keys import as_data
 from parity.tests.support import tiny
 
@@ -69,3 +70,12 @@ def test_typed_keys_are_known_by_their_implementation(concrete):
     state = training.begin(case)
     assert state.other["stream"].dtype == np.uint32
     case.predict((state.params, state.other), case.dataset().test.data)
+
+
+def test_weights_that_are_given_are_those_of_init_to_the_bit():
+    def init(key):
+        return {**plain.init(key)[0], "moved": jax.random.uniform(key, (1000,), minval=-0.3, maxval=0.7)}, {}
+
+    init_key, _ = jax.random.split(jax.random.PRNGKey(plain.training.seed))
+    state = training.begin(tiny.case(init=init, training=Training(epochs=0, batch_size=16)))
+    np.testing.assert_array_equal(state.params["moved"], init(init_key)[0]["moved"])

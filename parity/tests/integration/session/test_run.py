@@ -306,6 +306,17 @@ def test_a_mistake_in_a_case_is_one_line_of_wrong_usage_and_leaves_nothing(tmp_p
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_in_a_cell_a_case_that_cannot_be_used_is_an_error_of_its_items_alone(tmp_path, frameworks):
+    (tmp_path / "mine.py").write_text(MINE)
+    options = ["--case", "mine.py:case", "--case", "mine.py:inaccurate", "--probe", "predict", "--runtime", "tf_graph"]
+    done = samples.inside("run", *options, "--batch-size", 13, "--cell", "one", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout
+    checks = records.read(tmp_path / "out").checks
+    assert {check.status for check in checks if check.case == "mine"} == {records.PASS}
+    assert {check.status for check in checks if check.case == "inaccurate"} == {records.ERROR}
+    assert done.stdout.count("accuracy raised RuntimeError: planted") == 1
+
+
 def test_a_bundle_is_exported_and_verified_where_jax_is_impossible(tmp_path, frameworks):
     (tmp_path / "mine.py").write_text(MINE)
     export = ("export", "bundle", "--case", "mine.py:case", "--batch-size", 13)

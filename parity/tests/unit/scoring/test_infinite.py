@@ -120,3 +120,11 @@ def test_masked_classes_leave_no_row_ambiguous():
     scores = np.array([[0.0, -np.inf, 0.5], [-np.inf] * 3, [1.0, 1.0, -np.inf], [-np.inf, 2.0, -np.inf]])
     with np.errstate(all="raise"):
         assert accuracy.ambiguous_rows(scores, Budget(0.0, 1e-6), 4.0) == 1
+
+
+def test_an_oracle_that_is_finite_on_another_device_alone_fails():
+    first, jax = np.array([np.inf, 1.0, 2.0]), np.array([np.inf, 1.0, 2.0 + 1e-6], np.float32)
+    here, budgets = np.array([5.0, 1.0, 2.0]), {"output": Budget(1e-6, 1e-6)}
+    for oracle, status in ((first, records.PASS), (here, records.FAIL)):
+        [found] = judge_oracle({"output": oracle}, {"output": jax}, {"output": first}, budgets)
+        assert found.status == status

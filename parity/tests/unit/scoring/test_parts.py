@@ -171,3 +171,20 @@ def test_ambiguous_rows_are_counted_by_the_budget_of_their_scores():
     error = allowed(scores, budget.max, budget.parts)
     assert (error[scores < 0] == budget.max).all()
     assert (error[scores > 0] < 1e-6).all()
+
+
+@pytest.mark.parametrize("columns", [1000, 4000])
+def test_a_column_of_one_number_is_held_to_the_errors_of_all_like_it(columns):
+    rng = np.random.default_rng(0)
+    scores = []
+    for _ in range(60):
+        oracle = {"output": rng.uniform(0.5, 1.0, (1, columns)) * (np.arange(columns) > 0)}
+        members = [
+            {"output": (oracle["output"] * (1 + ULP * rng.normal(size=(1, columns)))).astype(np.float32)}
+            for _ in range(9)
+        ]
+        ensemble = Ensemble(oracle, in_parts=True)
+        for member in members[1:]:
+            ensemble.add(member)
+        scores.append(score_of(members[0]["output"], oracle["output"], ensemble.budgets("")["output"]))
+    assert max(scores) < 2
