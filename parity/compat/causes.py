@@ -106,10 +106,11 @@ def _of_symbolic_size(evidence: str) -> str:
     of = "one batch size" if "b" in names else f"one value of {' and '.join(names)}"
     if not right.isdecimal() or "^" in left:  # a power is no constraint
         return f"An export for {of} avoids it."
-    least = int(right) + (sign in (">", "<="))
-    text = f'Case(constraints=("{left} >= {least}",)) would decide it, and exclude every smaller {left}'
+    least, named = int(right) + (sign in (">", "<=")), left.isidentifier()
+    excluded = f"every smaller {left}" if named else "all sizes for which it does not hold"
+    text = f'Case(constraints=("{left} >= {least}",)) would decide it, and exclude {excluded}'
     if sign in (">", "<="):
-        text += f'; ("{left} <= {right}",) every larger one'
+        text += f'; ("{left} <= {right}",) ' + ("every larger one" if named else "the others")
     return f"An export for {of} avoids it; {text}."
 
 
