@@ -17,7 +17,6 @@ import numpy as np
 from jax import lax
 
 from parity.core.errors import CaseError
-from parity.scoring import compiling
 
 _WIDE = {"float16": "float64", "bfloat16": "float64", "float32": "float64", "complex64": "complex128"}
 # Calls, and where they keep the program they call. Differentiation is done by the time a program is evaluated, so a
@@ -48,7 +47,7 @@ def in_float64(function: Callable[..., Any], *arguments: Any) -> Callable[..., A
     """
     program, structure = trace(function, arguments)
     with x64():
-        compiled = compiling.compiled(lambda *flat: Widening().evaluate(program.jaxpr, program.consts, flat))
+        compiled = jax.jit(lambda *flat: Widening().evaluate(program.jaxpr, program.consts, flat))
 
     def widened(*arguments: Any) -> Any:
         with x64():

@@ -6,18 +6,31 @@ Compiled as a whole, a program takes longer than a few evaluations are worth; he
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol
 
+import jax
 import numpy as np
 
-from parity.scoring import compiling
 from parity.scoring.arithmetic import CALLS, CONTROL, DRAWS, Arithmetic, Value
 
 MOST_PROGRAMS = 512
 """Compiled operations that are kept for other programs; each takes about 1.5 MiB (jax 0.10.2, CPU)."""
+
+
+FEW_NUMBERS = 1 << 16
+"""Elements of an array below which an operation is not worth LLVM's optimisation, which makes it 4 times as fast."""
+# Measured on operations of the reference (jax 0.10.2, CPU): emitters of fusions by MLIR make an elementwise one take
+# 78 ms instead of 32, LLVM in several parts and optimising 49 instead of 34. Whole programs they may make faster.
+_SHORT: dict[str, Any] = {
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+    "xla_allow_excess_precision": False,
+}
+_LEVEL = {"xla_backend_optimization_level": 0}
 
 
 class Kind(Protocol):
@@ -88,6 +101,25 @@ class _Operation:
 @functools.lru_cache(maxsize=MOST_PROGRAMS)
 def _compiled(operation: _Operation) -> Callable[..., Any]:
     equation = operation.equation
+    if equation.primitive.name in CONTROL or "compiler_options" not in inspect.signature(jax.jit).parameters:
+        return jax.jit(operation.evaluate)
     sizes = [math.prod(atom.aval.shape) for atom in (*equation.invars, *equation.outvars)]
-    few = equation.primitive.name not in CONTROL and max(sizes, default=0) < compiling.FEW_NUMBERS
-    return compiling.compiled(operation.evaluate, little=few)
+    few = max(sizes, default=0) < FEW_NUMBERS
+    return jax.jit(operation.evaluate, compiler_options=_known() | (_LEVEL if few else {}))
+
+
+@functools.cache
+def _known() -> dict[str, Any]:
+    """Return the options that this XLA has."""
+    return {name: value for name, value in _SHORT.items() if _has(name, value)}
+
+
+def _has(name: str, value: Any) -> bool:
+    program = jax.jit(lambda: 0).lower()
+    try:
+        program.compile(compiler_options={name: value})
+    except Exception as error:
+        if name not in str(error):
+            raise
+        return False
+    return True

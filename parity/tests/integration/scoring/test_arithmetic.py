@@ -9,7 +9,7 @@ import pytest
 from jax import lax
 
 from parity.core.errors import CaseError
-from parity.scoring import compiling
+from parity.scoring import one_by_one
 from parity.scoring.arithmetic import _lengths, in_float64
 from parity.scoring.oracle import BIAS_LIMIT
 from parity.scoring.rounding import computed_dtypes, with_rounding
@@ -408,5 +408,5 @@ def test_equal_operations_share_a_program_and_err_each_on_its_own():
 
 
 def test_an_option_that_this_xla_lacks_is_left_out():
-    assert not compiling._has("xla_of_no_release", True)
-    assert compiling._has("xla_backend_optimization_level", 0)
+    assert not one_by_one._has("xla_of_no_release", True)
+    assert one_by_one._has("xla_backend_optimization_level", 0)
