@@ -19,8 +19,6 @@ from parity.scoring.arithmetic import CALLS, CONTROL, DRAWS, Arithmetic, Value
 
 MOST_PROGRAMS = 512
 """Compiled operations that are kept for other programs; each takes about 1.5 MiB (jax 0.10.2, CPU)."""
-
-
 FEW_NUMBERS = 1 << 16
 """Elements of an array below which an operation is not worth LLVM's optimisation, which makes it 4 times as fast."""
 # Measured on operations of the reference (jax 0.10.2, CPU): emitters of fusions by MLIR make an elementwise one take
@@ -73,14 +71,8 @@ class _Operation:
     def __init__(self, kind: Kind, equation: Any, changes: tuple[bool, ...]) -> None:
         self.kind, self.equation, self.changes = kind, equation, changes
         shapes = tuple((atom.aval.shape, atom.aval.dtype) for atom in (*equation.invars, *equation.outvars))
-        self._key: Hashable = (
-            kind,
-            kind.reads(equation),
-            equation.primitive,
-            *equation.params.items(),
-            shapes,
-            changes,
-        )
+        of_kind = kind, kind.reads(equation)
+        self._key: Hashable = (*of_kind, equation.primitive, *equation.params.items(), shapes, changes)
         try:
             self._hash = hash(self._key)
         except TypeError:  # a parameter that is a list or an array
