@@ -24,13 +24,14 @@ EVALUATING = ("predict", "accuracy", "eval_loss")
 
 
 class Trainable(Exported):
-    """A module that trains by any Optax optimizer: `train_step` beside `predict`, `accuracy` and `eval_loss`.
+    """A module that trains by any Optax optimizer: `train_step` beside functions of `Exported`.
 
     Args:
         case: what to export.
         train_state: where its training is.
         step: its training step; see `train_state.stepping`.
         wrap: makes callables of the functions.
+        only: the names of the functions beside `train_step`.
 
     Attributes:
         state_vars: parameters and other state, as in `Exported`.
@@ -41,8 +42,12 @@ class Trainable(Exported):
             `gradient` of each parameter.
     """
 
-    def __init__(self, case: Case, train_state: TrainState, step: Step, wrap: Wrap) -> None:
-        super().__init__(case, train_state.state, wrap, only=EVALUATING)
+    def __init__(
+        self, case: Case, train_state: TrainState, step: Step, wrap: Wrap, only: tuple[str, ...] = EVALUATING
+    ) -> None:  # fmt: skip
+        super().__init__(case, train_state.state, wrap, only)
+        if not hasattr(self, "rng"):
+            self.rng = tf.Variable(train_state.state.rng, trainable=False, name="rng")
         leaves, self._optimizer_tree = jax.tree_util.tree_flatten(train_state.moments)
         self.optimizer_vars = [
             tf.Variable(value, trainable=False, name=export.variable_name(leaf))

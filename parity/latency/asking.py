@@ -92,9 +92,10 @@ class Latencies:
                 if one.test == LATENCY:
                     planned.setdefault(Group.of(one), []).append(self._runtimes[one.runtime])
             largest, subject = max(one.batch_size for one in items), self._subject(item.case)
-            subject.end_processes()  # it is measured last, and in processes of its own
+            subject.make_room()  # it is measured last, and in processes of its own
+            footprints = any(one.test != LATENCY for one in items)
             latency = Latency(
-                subject, self._names[item.case], planned, self._runtimes, largest, self._effort
+                subject, self._names[item.case], planned, self._runtimes, largest, self._effort, footprints
             )  # fmt: skip
             self._opened = item.case, latency
         return self._opened[1]

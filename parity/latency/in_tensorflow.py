@@ -36,7 +36,7 @@ class Steps(steps.Steps):
     """The functions of `module`, the gradient wrapped like them.
 
     Args:
-        module: see `converted.Timeable`.
+        module: a `Trainable` of the case; a step that is not timed needs no function.
         signature: of its case.
         wrap: makes a callable of the gradient.
         device: of the module.
@@ -49,8 +49,8 @@ class Steps(steps.Steps):
         self._contexts, self._awaits = contexts, not device.startswith("cpu")
         questioned = ModuleOnDevice(module, Model(signature, None, None, None), wrap)
         self._functions = {
-            PREDICT: module.predict, EVAL: module.eval_loss, FORWARD_BACKWARD: questioned.train,
-            TRAIN_STEP: module.train_step,
+            PREDICT: module.predict, EVAL: getattr(module, "eval_loss", None),
+            FORWARD_BACKWARD: getattr(questioned, "train", None), TRAIN_STEP: module.train_step,
         }  # fmt: skip
         variables = (*module.state_vars, module.rng, *module.optimizer_vars, module.step)
         self._begin = [(variable, variable.numpy()) for variable in variables]

@@ -73,14 +73,15 @@ class Latency:
         runtimes: all of them, by name; the others are compared with the one that is the reference.
         largest: the largest batch size, at which each runtime is called first.
         effort: how much is measured.
+        footprints: whether footprints are, for which every process must load alone.
     """
 
     def __init__(
         self, subject: Subject, name: str, planned: Mapping[Group, list[TimedRuntime]],
-        runtimes: Mapping[str, TimedRuntime], largest: int, effort: Effort,
+        runtimes: Mapping[str, TimedRuntime], largest: int, effort: Effort, footprints: bool = True,
     ) -> None:  # fmt: skip
         self._subject, self._name, self._planned, self._runtimes = subject, name, planned, runtimes
-        self._largest, self._effort = largest, effort
+        self._largest, self._effort, self._footprints = largest, effort, footprints
         [self._reference] = [runtime for runtime in runtimes.values() if runtime.is_reference]
         self._folder = tempfile.TemporaryDirectory(prefix="parity-latency-")
         self._workers: dict[tuple[str, str], Worker] = {}
@@ -112,13 +113,15 @@ class Latency:
         workload, case = self._written.get(), self._subject.case
         began = time.perf_counter_ns()
         try:
-            converted.save(case, TrainState.of(self._subject.trained), workload)
+            timed = {group.step for group in self._planned}
+            converted.save(case, TrainState.of(self._subject.trained), workload, timed)
         except Exception as error:
             raise failed(f"the workload of case {case.name!r} cannot be exported", error) from error
         took = time.perf_counter_ns() - began
         return took, sum(path.stat().st_size for path in workload.saved_model.rglob("*") if path.is_file())
 
-    def _worker(self, runtime: TimedRuntime, device: str) -> Worker:
+    def _started(self, runtime: TimedRuntime, device: str) -> Worker:
+        """Return the process of a runtime, which need not have loaded the workload."""
         workload = self._written.get()
         if self._unexported is not None and not runtime.is_reference:
             raise self._unexported.with_traceback(None)
@@ -127,15 +130,34 @@ class Latency:
         key = (runtime.name, device)
         if key not in self._workers:
             self._workers[key] = Worker(runtime, workload.path, device)
-        with suppress(ParityError):  # raised again for this step; other steps may work
-            self._workers[key].prepare(PREDICT, self._largest)  # first of all: a footprint has the first call
+            if not self._footprints:
+                self._workers[key].load_ahead()
         return self._workers[key]
+
+    def _worker(self, runtime: TimedRuntime, device: str) -> Worker:
+        worker = self._started(runtime, device)
+        with suppress(ParityError):  # raised again for this step; other steps may work
+            worker.prepare(PREDICT, self._largest)  # first of all: a footprint has the first call
+        return worker
+
+    def _load_together(self, runtimes: Iterable[TimedRuntime], device: str) -> None:
+        """Let several processes load at the same time, and wait for all of them, before anything is measured."""
+        started = []
+        for runtime in runtimes:
+            with suppress(ParityError):  # raised again by each of its steps
+                started.append(self._started(runtime, device))
+        for worker in started:
+            with suppress(ParityError):
+                _ = worker.loaded
 
     def group(self, group: Group) -> Found:
         """Measure a group, once."""
         if group not in self._found:
             found = self._found[group] = Found()
-            for runtime in dict.fromkeys([self._reference, *self._planned[group]]):
+            runtimes = dict.fromkeys([self._reference, *self._planned[group]])
+            if not self._footprints:
+                self._load_together(runtimes, group.device)
+            for runtime in runtimes:
                 try:
                     worker = self._worker(runtime, group.device)
                     found.prepared[runtime.name] = worker.prepare(group.step, group.batch_size)

@@ -31,7 +31,16 @@ class Worker:
             f"the process of {runtime.name}", arguments + [WITHOUT_JAX] * runtime.without_jax, _changes()
         )
         self._ended: ParityError | None = None
+        self._asked_to_load = False
         self._replies: dict[tuple[Any, ...], dict[str, Any] | ParityError] = {}
+
+    def load_ahead(self) -> None:
+        """Let the process load the workload without waiting for it: how long it takes is not measured."""
+        try:
+            self._process.send({"do": LOAD})
+        except ParityError as error:
+            self._ended = error
+        self._asked_to_load = True
 
     @property
     def loaded(self) -> dict[str, Any]:
@@ -98,7 +107,8 @@ class Worker:
         if self._ended is not None:
             raise self._ended.with_traceback(None)
         try:
-            self._process.send({"do": do, **details})
+            if not (do == LOAD and self._asked_to_load):
+                self._process.send({"do": do, **details})
             reply = self._process.receive()
         except ParityError as error:
             self._ended = error

@@ -35,7 +35,7 @@ class Workload:
 
     @property
     def saved_model(self) -> Path:
-        """The SavedModel of a `converted.Timeable`."""
+        """The SavedModel; see `converted.save`."""
         return self.path / SAVED_MODEL
 
     def leaves(self) -> list[Any]:
