@@ -100,7 +100,7 @@ def evaluate(subject: Subject, evaluation: str, place: Place, size: int) -> Resu
                 jax[probe],
                 oracle[probe],
                 budgets.get(probe, {}),
-                lambda inexact_alone: reference.rounded(evaluation, size, inexact_alone)[probe],
+                lambda inexact_alone: reference.unrounded(evaluation, size, inexact_alone).get(probe, ()),
                 lambda: wide_sums()[probe],
             ),
         )

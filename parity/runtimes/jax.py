@@ -57,6 +57,13 @@ class Jax(Runtime):
 
         return self._compute(unflatten(values, self.state), evaluation, batch, device)
 
+    def close(self) -> None:
+        """Let go what evaluations with rounding have compiled: it takes more memory than a small model."""
+        from parity.scoring import one_by_one
+
+        self._rounding.clear()
+        one_by_one.forget()
+
     def _compute(self, state: State, evaluation: str, batch: Batch, on: str) -> Answers:
         import jax
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from parity.core import memory
 from parity.core.errors import RuntimeFailureError
 from parity.core.ledger import FRAMEWORKS
 from parity.records import BudgetRecord
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 
     from parity.cases.case import State
     from parity.cases.specs import Answer, Batch
+    from parity.core.arrays import Array
     from parity.runtimes.subject import Subject
     from parity.scoring.rules import Budget, Ensemble
 
-ROUNDED, INEXACT = "rounded", "inexact"
-"""In place of a runtime: JAX's answers with every result off that may be rounded, or that is inexact."""
 Budgets = ByProbe[dict[str, "Budget"]]
 """Budgets by probe and leaf."""
+Asked = tuple[str, int]
+"""An evaluation, and a batch size."""
 
 
 class ReferenceAnswers:
@@ -39,8 +41,10 @@ class ReferenceAnswers:
     def __init__(self, subject: Subject, with_kinks: bool = True) -> None:
         self._subject, self._with_kinks = subject, with_kinks
         self._answers: dict[tuple[str, str, int, str], ByProbe[Answer]] = {}
-        self._budgets: dict[tuple[str, int], Budgets] = {}
-        self._beyond_kinks: dict[tuple[str, int], list[tuple[int, float]]] = {}
+        self._budgets: dict[Asked, Budgets] = {}
+        self._held_out: dict[Asked, dict[str, list[float]]] = {}
+        self._unrounded: dict[tuple[bool, Asked], dict[str, set[str]]] = {}
+        self._beyond_kinks: dict[Asked, list[tuple[int, float]]] = {}
         self._no_oracle: dict[tuple[str, int, str], RuntimeFailureError] = {}
 
     def without(self, runtimes: Collection[str], subject: Subject) -> ReferenceAnswers:
@@ -48,6 +52,7 @@ class ReferenceAnswers:
         other = ReferenceAnswers(subject, self._with_kinks and self.oracle not in runtimes)
         other._answers = {key: found for key, found in self._answers.items() if key[0] not in runtimes}
         other._budgets, other._beyond_kinks = dict(self._budgets), self._beyond_kinks
+        other._held_out, other._unrounded = dict(self._held_out), dict(self._unrounded)
         if self.oracle not in runtimes:
             other._no_oracle = dict(self._no_oracle)
         return other
@@ -101,8 +106,30 @@ class ReferenceAnswers:
         key = (evaluation, batch.size)
         if key not in self._budgets:
             oracle = self.answers(self.oracle, evaluation, batch.size)
-            self._budgets[key] = _budgets(oracle, self._rounded(evaluation, batch, range(rules.MEMBERS)))
+            found = self._budgets[key] = _budgets(oracle, self._members(key, batch))
+            [further] = self._rounded(evaluation, batch, range(rules.MEMBERS, rules.MEMBERS + 1))
+            self._held_out[key] = {
+                probe: [rules.score_of(further[probe][leaf], oracle[probe][leaf], b) for leaf, b in by_leaf.items()]
+                for probe, by_leaf in found.items()
+            }
         return self._budgets[key]
+
+    def _members(self, key: Asked, batch: Batch) -> Iterator[Answers]:
+        """Yield the members of an ensemble, and note which leaves the first of them has as JAX has them."""
+        from parity.scoring import rules
+
+        for member, answers in enumerate(self._rounded(key[0], batch, range(rules.MEMBERS))):
+            if not member:
+                self._unrounded[False, key] = self._unchanged(key, answers)
+            yield answers
+
+    def _unchanged(self, key: Asked, answers: Answers) -> dict[str, set[str]]:
+        """Return by probe the leaves of JAX's answers that `answers` have to the bit."""
+        own = self.answers(self.jax, *key)
+        return {
+            probe: {leaf for leaf, array in answer.items() if _same_bits(array, own.get(probe, {}).get(leaf))}
+            for probe, answer in answers.items()
+        }
 
     def _perturbed_state(self, seed: int) -> State:
         import jax
@@ -115,23 +142,24 @@ class ReferenceAnswers:
         params, other = jax.tree_util.tree_map(lambda a: perturb(a, rng), (state.params, state.other))
         return State(params, other, state.rng)
 
-    def member(self, evaluation: str, batch: Batch, seed: int) -> Answers:
-        """Return JAX's answers with every rounded result off at random."""
-        [found] = self._rounded(evaluation, batch, range(seed, seed + 1))
-        return found
+    def held_out(self, evaluation: str, size: int) -> dict[str, list[float]]:
+        """Return by probe the score of every leaf in a further evaluation like those that budgets are made of."""
+        self.budgets(evaluation, size)
+        return self._held_out[evaluation, self._subject.batch(size).size]
 
-    def rounded(self, evaluation: str, size: int, inexact_alone: bool = False) -> Answers:
-        """Return JAX's answers with every rounded result off by up to one ulp; what nothing rounds is as it was.
+    def unrounded(self, evaluation: str, size: int, inexact_alone: bool) -> dict[str, set[str]]:
+        """Return by probe the leaves on the way to which JAX rounds nothing, or nothing to another value.
 
-        Where `inexact_alone`, a result that happens to be exact is as it was, too.
+        They are as they were in an evaluation with every rounded result off, or, where `inexact_alone`, with those that
+        float64 has not the same.
         """
         batch = self._subject.batch(size)
-        key = (INEXACT if inexact_alone else ROUNDED, evaluation, batch.size, FIRST_CPU)
-        if key not in self._answers:
-            how = {"inexact_alone": True} if inexact_alone else {}
-            [found] = self._rounded(evaluation, batch, range(1), **how)
-            self._answers[key] = ByProbe(found)
-        return self._answers[key]
+        key = (inexact_alone, (evaluation, batch.size))
+        self.budgets(evaluation, size)
+        if key not in self._unrounded:
+            [found] = self._rounded(evaluation, batch, range(1), inexact_alone=True)
+            self._unrounded[key] = self._unchanged(key[1], found)
+        return self._unrounded[key]
 
     def with_wide_sums(self, evaluation: str, size: int) -> Budgets:
         """Return budgets from evaluations that add in float64, which tell where the oracle lies; nothing is kept."""
@@ -148,6 +176,8 @@ class ReferenceAnswers:
             with self._subject.ledger.spend(FRAMEWORKS):
                 found = runtime.compute_with_rounding(values, evaluation, batch, seed, **how)
                 yield with_derived(evaluation, found, self.jax)
+                del found
+                memory.give_back()
 
     def at(self, runtime: str, state: State, evaluation: str, batch: Batch) -> Answers:
         """Return a runtime's answers from another state, by probe; nothing is kept."""
@@ -156,6 +186,7 @@ class ReferenceAnswers:
         opened = self._subject.runtime(runtime)
         with self._subject.ledger.spend(FRAMEWORKS):
             answers = opened.compute_at(flatten(state), evaluation, batch, FIRST_CPU)  # float64 batches are no input
+            memory.give_back()
             return with_derived(evaluation, answers, runtime)
 
     def records(self, probe: str, size: int) -> list[BudgetRecord]:
@@ -240,6 +271,10 @@ class ReferenceAnswers:
         limit, rows = self._subject.limit_of("predict"), self._subject.batch(size).size
         found = [leaf for leaf in budgets if scores[leaf].shape[:1] == (rows,)]  # a table has no examples
         return max((accuracy.ambiguous_rows(scores[leaf], budgets[leaf], limit) for leaf in found), default=0)
+
+
+def _same_bits(array: Array, other: Array | None) -> bool:
+    return other is not None and array.tobytes() == other.tobytes()
 
 
 def _widened(answers: ByProbe[Answer]) -> ByProbe[Answer]:

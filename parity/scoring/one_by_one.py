@@ -100,6 +100,11 @@ def _compiled(operation: _Operation) -> Callable[..., Any]:
     return jax.jit(operation.evaluate, compiler_options=_known() | (_LEVEL if few else {}))
 
 
+def forget() -> None:
+    """Let go every compiled operation that no program holds."""
+    _compiled.cache_clear()
+
+
 @functools.cache
 def _known() -> dict[str, Any]:
     """Return the options that this XLA has."""

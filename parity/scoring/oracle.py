@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def judge_oracle(
     jax: Answer,
     first: Answer,
     budgets: Mapping[str, Budget],
-    rounded: Callable[[bool], Answer] = lambda inexact_alone: {},
+    unrounded: Callable[[bool], Collection[str]] = lambda inexact_alone: (),
     with_wide_sums: Callable[[], Mapping[str, Budget]] = dict,
 ) -> list[LeafResult]:
     """Judge whether an answer can be the oracle; its score is its bias (see `Budget`), its limit `BIAS_LIMIT`.
@@ -42,19 +42,15 @@ def judge_oracle(
         jax: JAX's answer.
         first: the oracle's answer on the first device.
         budgets: by leaf.
-        rounded: returns JAX's answer with every result off that may be rounded, or those alone that are inexact; values
-            that nothing rounds are JAX's own.
+        unrounded: returns the leaves that are JAX's own to the bit with every result off that may be rounded, or, if
+            called with True, those alone that are inexact.
         with_wide_sums: returns budgets of evaluations that add in float64. They tell where the oracle lies where it
             does not lie at the centre of the others, because all additions of a long sum err in one direction.
     """
     exact = Budget(0.0, 0.0)
 
-    def off(leaf: str, inexact_alone: bool) -> bool:
-        other = rounded(inexact_alone).get(leaf)
-        return other is None or other.tobytes() != jax[leaf].tobytes()
-
     def rounds(leaf: str) -> bool:
-        return off(leaf, False) and (_has_last_bits(jax[leaf]) or off(leaf, True))
+        return leaf not in unrounded(False) and (_has_last_bits(jax[leaf]) or leaf not in unrounded(True))
 
     return [
         _judge_oracle_leaf(

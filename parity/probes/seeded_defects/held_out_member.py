@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from parity.probes.seeded_defects._defect import NOTHING, Defect, Setting
-from parity.runtimes.base import EVALUATION_OF, FixedAnswers
-from parity.scoring import rules
+from parity.runtimes.base import EVALUATION_OF
 
 if TYPE_CHECKING:
     from parity.probes.declaration import Scope
@@ -20,13 +19,10 @@ and fixtures/cases/iris.py: 0.54 to 2.1 at batch size 13, 0.25 to 2.7 at 2.
 
 
 def _overlooked(setting: Setting) -> str | None:
-    subject = setting.subject
-    name, batch = subject.reference.jax, subject.batch(setting.size)
-    answers = subject.reference.member(EVALUATION_OF[setting.probe], batch, rules.MEMBERS)
-    if not any(map(rules.is_float, answers[setting.probe].values())):
+    scores = setting.subject.reference.held_out(EVALUATION_OF[setting.probe], setting.size).get(setting.probe)
+    if not scores:
         return NOTHING
-    other = subject.with_runtimes({name: FixedAnswers(subject.runtime(name), answers)})
-    score = max((r.score for r in setting.results(other) if r.score is not None), default=0.0)
+    score = max(scores)
     if LEAST <= score <= MOST:
         return None
     return f"an answer as good as those that budgets are made of scores {score:.3g}, expected about 1"

@@ -20,7 +20,7 @@ from parity.runtimes.reference import ReferenceAnswers
 from parity.runtimes.registry import require, runtimes
 from parity.runtimes.subject import Subject
 from parity.scoring import rules
-from parity.scoring.rules import Budget, LeafResult
+from parity.scoring.rules import Budget, Ensemble, LeafResult
 from parity.session.asserting import call_test
 from parity.session.run import RunSession
 from parity.session.selection import Selection
@@ -217,16 +217,17 @@ def test_a_limit_that_no_score_exceeds_overlooks_a_moved_weight(subject, monkeyp
 
 @pytest.mark.parametrize("factor", [100.0, 0.01])
 def test_budgets_that_are_too_wide_or_too_narrow_do_not_fit_a_held_out_member(subject, monkeypatch, factor):
-    budgets = ReferenceAnswers.budgets
+    budgets = Ensemble.budgets
 
-    def scaled(self, evaluation, size):
-        found = budgets(self, evaluation, size)
-        return {p: {leaf: Budget(b.rms * factor, b.max * factor, b.source, b.bias) for leaf, b in by_leaf.items()}
-                for p, by_leaf in found.items()}  # fmt: skip
+    def scaled(self, source):
+        found = budgets(self, source)
+        return {leaf: Budget(b.rms * factor, b.max * factor, b.source, b.bias) for leaf, b in found.items()}
 
-    monkeypatch.setattr(ReferenceAnswers, "budgets", scaled)
+    monkeypatch.setattr(Ensemble, "budgets", scaled)
+    anew = subject.with_parts(keep_answers=False)
+    anew.batch(SIZE)
     pair = ("held_out_member", "jax")
-    assert set(blind(subject, [pair])) == {pair}
+    assert set(blind(anew, [pair])) == {pair}
 
 
 def test_an_oracle_that_nothing_checks_is_overlooked(subject, monkeypatch):
