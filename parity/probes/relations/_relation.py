@@ -98,14 +98,18 @@ class Layout:
 def alike(
     subject: Subject, size: int, name: str, found: Answer, expected: Answer, other: str, probe: str = PREDICT
 ) -> list[LeafResult]:
-    """Return results that hold the distance of two answers against the budgets of the whole batch.
+    """Return results that hold the distance of two answers against the budgets of the whole batch."""
+    budgets = subject.budgets(EVALUATION_OF[probe], size)[probe]
+    return prefixed(name, rules.judge_alike(found, expected, budgets, limit_of_two(subject, probe), other))
 
-    The limit is twice that of the probe, since two answers that pass may lie on either side of the oracle, and at most
+
+def limit_of_two(subject: Subject, probe: str) -> float:
+    """Return the largest distance of two answers, in budgets.
+
+    It is twice the limit of the probe, since two answers that pass may lie on either side of the oracle, and at most
     the largest of all.
     """
-    budgets = subject.budgets(EVALUATION_OF[probe], size)[probe]
-    limit = min(2 * subject.limit_of(probe), max(rules.LIMIT, subject.limit_of(probe)))
-    return prefixed(name, rules.judge_alike(found, expected, budgets, limit, other))
+    return min(2 * subject.limit_of(probe), max(rules.LIMIT, subject.limit_of(probe)))
 
 
 def prefixed(name: str, results: Iterable[LeafResult]) -> list[LeafResult]:
