@@ -39,13 +39,15 @@ class Continuation(ABC):
         module: the SavedModel that it trains, loaded for it alone.
 
     Attributes:
-        last: the answer of the last step; empty before the first.
+        last: the answer of the last step; empty before the first, and where `keeps_last` is not set.
+        keeps_last: whether another training looks at it.
         parameters, other: leaf names and variables of the model's state.
     """
 
     def __init__(self, handover: Handover, module: Any) -> None:
         self.handover, self.module = handover, module
         self.last: Answer = {}
+        self.keeps_last = False
         named = list(zip(handover.signature.state, module.state_vars, strict=True))
         self.parameters = [(s.leaf, v) for s, v in named if s.trainable]
         self.other = [(s.leaf, v) for s, v in named if not s.trainable]
@@ -79,8 +81,10 @@ class Continuation(ABC):
             raise failed("TensorFlow cannot train on", error) from error
         named = zip((leaf for leaf, _ in self.parameters), gradients, strict=True)
         found = {f"{GRADIENT}/{leaf}": gradient.numpy() for leaf, gradient in named if gradient is not None}
-        self.last = {LOSS: loss.numpy(), LEARNING_RATE: rate.numpy(), **found, **self.state()}
-        return self.last
+        answer = {LOSS: loss.numpy(), LEARNING_RATE: rate.numpy(), **found, **self.state()}
+        if self.keeps_last:
+            self.last = answer
+        return answer
 
     def accuracy(self, examples: Batch) -> float:
         """Return the accuracy on `examples`.

@@ -17,6 +17,7 @@ import numpy as np
 
 from parity.cases.functions import named
 from parity.cases.specs import MOST_BYTES, Answer, Batch
+from parity.core import memory
 from parity.handover import GRADIENT, LOSS, MOMENTS, STEP, stage
 from parity.handover.train_state import Step, TrainState, answer
 from parity.scoring import kinks, rules
@@ -111,9 +112,10 @@ class ReferenceTrajectory:
         oracle, result = self._oracle_step(self._oracle, batch), self.jax_step(self._jax, batch)
         wide, raw = answer(oracle), answer(result)
         halves = _halves(wide, raw)
-        own, ensemble = _before_rounding(raw, wide, halves), Ensemble(wide)
+        own, ensemble = _before_rounding(raw, wide, halves), Ensemble(wide, with_bias=False)
         for member in range(rules.MEMBERS):
             ensemble.add(_before_rounding(self._member(member, batch), wide, halves))
+            memory.give_back()
         budgets = ensemble.budgets(SOURCE)
         self._oracle, self._jax = self._stored(TrainState.after(oracle)), TrainState.after(result)
         budgets |= _of_squares(wide, budgets, self.limit)

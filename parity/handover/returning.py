@@ -58,6 +58,7 @@ class Returned:
 
     def __init__(self, there: Continuation, reference: ReferenceTrajectory, after: int) -> None:
         self._there, self._reference, self._left = there, reference, after
+        there.keeps_last = True
         self.train_state, self._seen = reference.begin, there.last
 
     def step(self, batch: Batch) -> Answer:

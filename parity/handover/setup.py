@@ -94,9 +94,9 @@ class HandoverSetup:
         """The batches after the hand-over, in order."""
         return list(self._batches())
 
-    def first(self, steps: int) -> list[Batch]:
-        """Return the batches of the first steps after the hand-over."""
-        return list(islice(self._batches(), steps))
+    def first(self, steps: int, size: int) -> list[Batch]:
+        """Return the batches of the first steps after the hand-over, of `size` examples each at most."""
+        return [batch.take(min(size, batch.size)) for batch in islice(self._batches(), steps)]
 
     def _batches(self) -> Iterator[Batch]:
         training, pipeline = self.case.training, self.subject.pipeline
@@ -114,12 +114,19 @@ class HandoverSetup:
 
     @cached_property
     def _compiled(self) -> CompiledStep:
-        step = stepping(self.case, self.subject.pipeline.steps_per_epoch)
-        return CompiledStep(step, self.train_state, self.first(1)[0])
+        return self._compile(next(self._batches()))
 
-    def reference(self) -> ReferenceTrajectory:
-        """Return a new reference trajectory from where JAX hands over."""
-        return ReferenceTrajectory(self._compiled, self.train_state, self.subject.limit_of("trajectory"))
+    def _compile(self, batch: Batch) -> CompiledStep:
+        return CompiledStep(stepping(self.case, self.subject.pipeline.steps_per_epoch), self.train_state, batch)
+
+    def reference(self, batch: Batch | None = None) -> ReferenceTrajectory:
+        """Return a new reference trajectory from where JAX hands over.
+
+        Args:
+            batch: has the shapes of those to come; None for those of training, for which a step is compiled once.
+        """
+        step = self._compiled if batch is None else self._compile(batch)
+        return ReferenceTrajectory(step, self.train_state, self.subject.limit_of("trajectory"))
 
     @cached_property
     def handover(self) -> Handover:

@@ -15,16 +15,18 @@ from parity.handover.train_state import TrainState
 from parity.handover.trajectory import Comparison, Trainer, compare, half
 from parity.scoring.rules import LeafResult
 
-STEPS, NARROW_STEPS, FIRST_STEPS = 12, 4, 3
-"""How far a trajectory goes: in float32, in bfloat16, and at first. A long hand-over goes to the end."""
+STEPS, NARROW_STEPS, FIRST_STEPS = 12, 4, 2
+"""How far a trajectory goes: in float32, in bfloat16, and at first: one step from what was handed over, one from what
+TensorFlow has updated. A long hand-over goes to the end."""
 RETURN_AFTER = 6
 """Steps in TensorFlow before training returns to JAX; half of what there is, if fewer."""
 
 
-def first_steps(setup: HandoverSetup) -> Comparison:
-    """Compare the first steps of every method that goes on in TensorFlow to the end."""
+def first_steps(setup: HandoverSetup, size: int) -> Comparison:
+    """Compare the first steps of every method that goes on in TensorFlow to the end, on `size` examples each."""
     trainings, failed = _resumed(setup)
-    found = compare(setup.reference(), trainings, setup.first(FIRST_STEPS))
+    batches = setup.first(FIRST_STEPS, size)
+    found = compare(setup.reference(batches[0]), trainings, batches)
     found.outcomes |= failed
     return found
 

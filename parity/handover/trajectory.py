@@ -158,22 +158,29 @@ def compare(
     """
     found, running = Comparison({name: TrajectoryResult() for name in trainings}), dict(trainings)
     for number, batch in enumerate(batches, 1):
-        expected = reference.advance(batch)
-        found.powers[expected.number] = power(reference, expected)
-        for name, training in list(running.items()):
-            result = found.outcomes[name]
-            assert isinstance(result, TrajectoryResult)
-            try:
-                answer = training.step(batch)
-                result.add(answer, expected, reference)
-            except ParityError as error:
-                del running[name]
-                if result.deviation is None:  # a deviation came first, and explains more
-                    found.outcomes[name] = error
-            else:
-                if number == keep:
-                    found.kept[name] = answer
+        _take_step(found, running, reference, batch, keep=number == keep)
     return found
+
+
+def _take_step(
+    found: Comparison, running: dict[str, Trainer], reference: ReferenceTrajectory, batch: Batch, keep: bool
+) -> None:  # fmt: skip
+    """Take the next step; its answers are let go before another is taken, but for those to `keep`."""
+    expected = reference.advance(batch)
+    found.powers[expected.number] = power(reference, expected)
+    for name, training in list(running.items()):
+        result = found.outcomes[name]
+        assert isinstance(result, TrajectoryResult)
+        try:
+            answer = training.step(batch)
+            result.add(answer, expected, reference)
+        except ParityError as error:
+            del running[name]
+            if result.deviation is None:  # a deviation came first, and explains more
+                found.outcomes[name] = error
+        else:
+            if keep:
+                found.kept[name] = answer
 
 
 def half(batches: Sequence[Batch], steps: int = INTERRUPTED_AFTER) -> int:

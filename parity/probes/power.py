@@ -17,7 +17,7 @@ import numpy as np
 from parity.probes.declaration import Probe, Scope, size_id
 from parity.records import FAIL, PASS, QUICK, PlanItem, Power
 from parity.runtimes import registry
-from parity.runtimes.base import EVALUATION_OF, ORACLE
+from parity.runtimes.base import EVALUATION_OF, FIRST_CPU, ORACLE
 from parity.runtimes.by_probe import ByProbe
 from parity.runtimes.precision import SINGLE, powerless_from
 from parity.scoring import rules
@@ -54,6 +54,7 @@ class PowerStudy:
         self.leaves = {name: frozenset([name]) for name in picked}
         if others:
             self.leaves[f"{len(others)} other tensors together"] = others
+        self._wide: State | None = None
         self._smallest: dict[tuple[str, int, str], ByProbe[float]] = {}
 
     def of(self, probe: str, size: int) -> list[Power]:
@@ -82,7 +83,7 @@ class PowerStudy:
     def _with_moved(self, evaluation: str, size: int, name: str) -> ByProbe[float]:
         reference, batch = self._reference, self._subject.batch(size)
         oracle, budgets = reference.answers(reference.oracle, evaluation, size), reference.budgets(evaluation, size)
-        moved = reference.at(reference.oracle, self.moved(name, PROBED_WITH), evaluation, batch)
+        moved = reference.at(reference.oracle, self._moved_in_float64(name), evaluation, batch)
 
         def smallest(probe: str) -> float:
             scores = (rules.score_of(moved[probe][x], oracle[probe][x], b) for x, b in budgets[probe].items())
@@ -108,6 +109,12 @@ class PowerStudy:
         """Return the trained state with what a row of power names off by `error`, its signs drawn at random."""
         return _move(self._subject.trained.state, self.leaves[name], error)
 
+    def _moved_in_float64(self, name: str) -> State:
+        """Return the state off by `PROBED_WITH`; what is not off is converted and placed once for all rows."""
+        if self._wide is None:
+            self._wide = _on_first_cpu(self._subject.trained.state)
+        return _move(self._wide, self.leaves[name], PROBED_WITH)
+
 
 def chosen(sizes: Mapping[str, int]) -> list[str]:
     """Return the weight tensors that are moved, in their order: all, or `MOST_TENSORS` of them.
@@ -123,6 +130,17 @@ def chosen(sizes: Mapping[str, int]) -> list[str]:
     return [name for name in names if name in kept]
 
 
+def _on_first_cpu(state: State) -> State:
+    import jax
+
+    from parity.cases import jax_devices
+    from parity.scoring.arithmetic import wide, x64
+
+    with x64(), jax.default_device(jax_devices.device(FIRST_CPU)):
+        placed: State = jax.tree_util.tree_map(jax.numpy.asarray, wide(state))
+    return placed
+
+
 def _move(state: State, weights: Collection[str], error: float) -> State:
     import jax
 
@@ -135,9 +153,9 @@ def _move(state: State, weights: Collection[str], error: float) -> State:
         index, name = next(names)
         if name not in weights:
             return array
-        wide = array.astype(np.float64) if error < ERRORS[0] else np.asarray(array)
-        signs = 2 * np.random.default_rng(index).integers(0, 2, array.shape, dtype=np.int8) - 1
-        return np.asarray(wide * (1 + error * signs)).astype(wide.dtype)
+        own = np.asarray(array)
+        signs = 2 * np.random.default_rng(index).integers(0, 2, own.shape, dtype=np.int8) - 1
+        return np.asarray(own * (1 + error * signs)).astype(own.dtype)
 
     return State(jax.tree_util.tree_map(move, state.params), state.other, state.rng)
 

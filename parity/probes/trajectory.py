@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from parity.probes.declaration import Probe, Scope
@@ -26,13 +25,15 @@ class Handover:
         self.setup = HandoverSetup(subject)
         self.trajectories = Trajectories(self.setup)
         self.events: HandoverEvents = HandoverEvents(self.trajectories)
+        self._first: dict[int, Comparison] = {}
 
-    @cached_property
-    def first_steps(self) -> Comparison:
-        """The first steps of every method that goes on in TensorFlow."""
+    def first_steps(self, size: int) -> Comparison:
+        """Return the first steps, on `size` examples each, of every method that goes on in TensorFlow."""
         from parity.handover.trajectories import first_steps
 
-        return first_steps(self.setup)
+        if size not in self._first:
+            self._first[size] = first_steps(self.setup, size)
+        return self._first[size]
 
     def close(self) -> None:
         """Remove files, and end processes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from parity.core import memory
 from parity.core.cached import Cached
 from parity.core.errors import InputError, RuntimeFailureError
 from parity.core.ledger import FRAMEWORKS, TRAINING, TimeLedger
@@ -429,10 +431,15 @@ class Subject:
         self._recent = RecentAnswers()
         self.reference = ReferenceAnswers(self)
 
-    def end_processes(self) -> None:
-        """Close the runtimes that have a process of their own; one that is asked again starts another."""
-        for name in [n for n, runtime in self._runtimes.items() if runtime.capabilities.own_process]:
-            self._runtimes.pop(name).close()
+    def make_room(self) -> None:
+        """Close runtimes and forget answers, before what needs much memory; they are made again if asked again."""
+        for subject in (self, *self._at.values()):
+            subject.close_resources()
+            for runtime in subject._runtimes.values():
+                runtime.close()
+            subject.release()
+        gc.collect()  # modules of TensorFlow are cycles
+        memory.give_back()
 
     def close(self) -> None:
         """Close runtimes and resources, and remove temporary files."""

@@ -51,10 +51,20 @@ def in_float64(function: Callable[..., Any], *arguments: Any) -> Callable[..., A
 
     def widened(*arguments: Any) -> Any:
         with x64():
-            flat = [Widening().cast(np.asarray(leaf)) for leaf in jax.tree_util.tree_leaves(arguments)]
+            flat = jax.tree_util.tree_leaves(wide(arguments))
             return jax.tree_util.tree_unflatten(structure, jax.block_until_ready(compiled(*flat)))
 
     return widened
+
+
+def wide(tree: Any) -> Any:
+    """Return a pytree with floats in float64 and complex numbers in complex128; arrays of JAX stay on their devices."""
+
+    def widened(leaf: Any) -> Any:
+        return Widening().cast(leaf if isinstance(leaf, jax.Array) else np.asarray(leaf))
+
+    with x64():
+        return jax.tree_util.tree_map(widened, tree)
 
 
 def trace(function: Callable[..., Any], arguments: Any) -> tuple[Any, Any]:

@@ -120,13 +120,14 @@ class Ensemble:
     Args:
         oracle: the exact answer.
         in_parts: whether uneven parts have budgets of their own.
+        with_bias: whether the bias of budgets is measured, which needs the sum of all evaluations; else it is 0.
     """
 
-    def __init__(self, oracle: Answer, in_parts: bool = False) -> None:
+    def __init__(self, oracle: Answer, in_parts: bool = False, with_bias: bool = True) -> None:
         self._oracle = {leaf: array for leaf, array in oracle.items() if is_float(array)}
         self._parts = {leaf: PartsOfEnsemble(array) for leaf, array in self._oracle.items() if in_parts}
         self._members: dict[str, list[Distance]] = {leaf: [] for leaf in self._oracle}
-        self._sums = {leaf: widen(np.zeros_like(array)) for leaf, array in self._oracle.items()}
+        self._sums = {leaf: widen(np.zeros_like(array)) for leaf, array in self._oracle.items() if with_bias}
         self._roundoff: dict[str, float] = {}
 
     def add(self, answer: Answer) -> None:
@@ -136,8 +137,9 @@ class Ensemble:
             self._roundoff[leaf] = unit_roundoff(answer[leaf].dtype)
             if leaf in self._parts:
                 self._parts[leaf].add(answer[leaf])
-            with np.errstate(invalid="ignore", over="ignore"):
-                self._sums[leaf] += answer[leaf]
+            if leaf in self._sums:
+                with np.errstate(invalid="ignore", over="ignore"):
+                    self._sums[leaf] += answer[leaf]
 
     def budgets(self, source: str) -> dict[str, Budget]:
         """Return the budget of every float leaf, with the source of its numbers.
@@ -148,19 +150,19 @@ class Ensemble:
         return {leaf: self._budget(leaf, members, source) for leaf, members in self._members.items()}
 
     def _budget(self, leaf: str, members: list[Distance], source: str) -> Budget:
-        oracle, centre, roundoff = self._oracle[leaf], self._sums[leaf] / len(members), self._roundoff[leaf]
+        oracle, roundoff = self._oracle[leaf], self._roundoff[leaf]
         size = distance(oracle, np.zeros_like(oracle))
         floor = roundoff * size.rms
         rms = math.sqrt(sum(m.rms**2 for m in members) / len(members))
+        largest = max(*(m.max for m in members), roundoff * size.max)
+        if leaf not in self._sums:
+            return Budget(max(rms, floor), largest, source)
+        centre = self._sums[leaf] / len(members)
         off_centre = distance(centre, oracle).rms
         spread = math.sqrt(max(rms**2 - off_centre**2, 0.0))
         parts, bias = self._parts[leaf].budgets(centre, roundoff) if leaf in self._parts else ((), 0.0)
         return Budget(
-            rms=max(rms, floor),
-            max=max(*(m.max for m in members), roundoff * size.max),
-            source=source,
-            bias=max(ratio(off_centre, max(spread, floor)), bias),
-            parts=parts,
+            max(rms, floor), largest, source, bias=max(ratio(off_centre, max(spread, floor)), bias), parts=parts
         )
 
 

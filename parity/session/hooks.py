@@ -16,7 +16,7 @@ import pytest
 
 from parity import records
 from parity.compat import deprecations
-from parity.core import storage
+from parity.core import memory, storage
 from parity.core.errors import ParityError, StorageError, UsageError
 from parity.core.ledger import IMPORTING
 from parity.core.text import plural
@@ -192,12 +192,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if idle:
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in idle]
-    cases = {i: q.case for i in ours if i.get_closest_marker("latency") and (q := plan_item(i)) is not None}
-    items.sort(key=lambda item: cases.get(item, ""))  # last, when no process works ahead, and one case after the other
+    items.sort(key=lambda item: _turn(config, item))
     if len(idle) == len(ours):
         reporter = config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None:
             reporter.write_line(explain_nothing(_session(config)))
+
+
+def _turn(config: pytest.Config, item: pytest.Item) -> tuple[int, str]:
+    """Return what tests are sorted by: those that train on come late, and those that time steps last, by case.
+
+    Training on needs more memory than anything else, and timing a machine on which no process works ahead.
+    """
+    found = plan_item(item)
+    if found is None:
+        return 0, ""
+    if item.get_closest_marker("latency") is not None:
+        return 2, found.case
+    return (1, found.case) if _session(config).probe_of(found).continues else (0, "")
 
 
 def _refuse(config: pytest.Config) -> None:
@@ -259,6 +271,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
         return None
     session.causes.add(error, item.name, session.repeat(found), _verbose(item.config))
     return True
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Give back what the test has freed."""
+    if plan_item(item) is not None:
+        memory.give_back()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -75,6 +75,7 @@ class RunSession:
         self._foreign_leaves: dict[tuple[str, str], list[str]] = {}
         self.causes = Causes()
         self._resources: dict[Any, Any] = {}
+        self._continued: str | None = None
 
     @property
     def run(self) -> Run:
@@ -160,6 +161,10 @@ class RunSession:
             return
         subject, first = self.subject(item.case), item.case not in self._prepared
         self._prepared.add(item.case)
+        if self.probe_of(item).continues and self._continued != item.case:
+            self._continued = item.case
+            for other in self._subjects.values():  # what trains on comes after what asks, and needs the most memory
+                other.make_room()
         try:
             if first:
                 subject.announce(i for i in self.plan if i.case == item.case and i.test in EVALUATION_OF)

@@ -16,7 +16,7 @@ from parity.session.run import RunSession
 def test_first_steps(item: PlanItem, subject: Subject, record: Recording) -> None:
     """The first steps of a training that was handed over lie on JAX's own trajectory, in every stage."""
     with subject.ledger.spend(TRAINING):
-        results = subject.shared(Handover).first_steps.results(item.variant)
+        results = subject.shared(Handover).first_steps(item.batch_size).results(item.variant)
     assert_in_order(record(results))
 
 

@@ -78,11 +78,11 @@ def test_a_process_that_was_ended_is_started_again_when_it_is_asked(subject_of):
     subject = subject_of(tiny.tiny)
     before = results(subject, "predict", "saved_model_fresh")
     first = subject.runtime("saved_model_fresh")
-    subject.end_processes()
+    subject.make_room()
     assert first._process._process.poll() is not None
     again = subject.with_parts(keep_answers=False)
     assert [r.score for r in results(again, "predict", "saved_model_fresh")] == [r.score for r in before]
-    again.end_processes()
+    again.make_room()
 
 
 def test_an_unknown_device_is_named(subject):
