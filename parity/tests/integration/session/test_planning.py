@@ -105,6 +105,17 @@ def test_relations_and_defects_are_planned_by_variant_and_runtime_at_the_smalles
     assert not plan("seeded_defects", probes=("relations",))
 
 
+@pytest.mark.parametrize(("sizes", "batch_size", "expected"), [
+    ((1, 13, 20), 64, 13), ((1, 13), 5, 5), ((1,), 64, 64), ((TEST_SET,), 64, 64),
+])  # fmt: skip
+def test_the_first_steps_take_the_fewest_examples_that_are_several(sizes, batch_size, expected):
+    case = tiny.case(training=dataclasses.replace(tiny.tiny.training, batch_size=batch_size))
+    items = planner(case, sizes=sizes, runtimes=("saved_model",), probes=("first_steps",)).items(
+        probes()["first_steps"]
+    )
+    assert {item.batch_size for item in items} == {expected}
+
+
 def test_gpus_are_paired_with_each_other_and_with_the_other_sides_cpu():
     cpus = ["cpu:0", "cpu:1"]
     assert gpu_pairs(cpus, cpus) == []

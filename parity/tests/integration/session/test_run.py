@@ -60,6 +60,7 @@ def test_the_record_fits_its_schema_and_keeps_the_plan(iris):
     assert {c.item for c in found.checks} == {p.item for p in found.plan}
     assert len({(c.item, c.leaf) for c in found.checks}) == len(found.checks)
     assert "test_train_gradient[iris-saved_model-b13]" in {p.item for p in found.plan}
+    assert [p.test for p in found.plan].index("finetuning") == len(found.plan) - 1  # what trains on comes last
     assert [(p.case, p.function) for p in found.programs] == [("iris", f) for f in ("predict", "loss", "gradient")]
     assert {"predict", "eval_gradient", "train_gradient"} <= {profile.probe for profile in found.profiles}
     assert sorted(p.name for p in out.iterdir()) == ["index.html", "log.txt", "run.json"]

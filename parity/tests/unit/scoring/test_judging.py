@@ -342,13 +342,15 @@ def test_a_budget_is_at_least_the_unit_roundoff():
     }
 
 
-def test_a_budget_is_the_rms_and_the_maximum_of_the_ensemble():
-    ensemble = Ensemble({"leaf": np.zeros(2)})
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_a_budget_is_the_rms_and_the_maximum_of_the_ensemble(with_bias):
+    ensemble = Ensemble({"leaf": np.zeros(2)}, with_bias=with_bias)
     ensemble.add({"leaf": np.array([3.0, 4.0], np.float32)})
     ensemble.add({"leaf": np.array([0.0, 5.0], np.float32)})
     found = ensemble.budgets("here")["leaf"]
     assert (found.rms, found.max, found.source) == (math.sqrt(12.5), 5.0, "here")
-    assert found.bias == pytest.approx(3.0)  # the centre [1.5, 4.5] lies 3.354 (RMS) from 0, the members 1.118 from it
+    # The centre [1.5, 4.5] lies 3.354 (RMS) from 0, the members 1.118 from it.
+    assert found.bias == pytest.approx(3.0 if with_bias else 0.0)
 
 
 def counted(right, of=13, dtype=np.float32, jax=10, oracle=10, ambiguous=0):
