@@ -3,8 +3,9 @@
 In: a subject, plan items, and a `TimedRuntime` for each runtime. Out: `Timing` and `Footprint` events, and results.
 
 Each runtime works in a process of its own (`worker`), so that memory, threads and imports are its own; only one of them
-works at a time. `asking` answers the plan items of a run, `measuring` those of one case through `process`; `timing`
-has the statistics, `workload` the files that the workers read. `in_jax`, `in_tensorflow` and `converted` open steps.
+works at a time, but for loading where no footprint is measured. `asking` answers the plan items of a run, `measuring`
+those of one case through `process`; `timing` has the statistics, `workload` the files that the workers read. `in_jax`,
+`in_tensorflow` and `converted` open steps.
 """
 
 from __future__ import annotations

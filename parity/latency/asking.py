@@ -92,7 +92,6 @@ class Latencies:
                 if one.test == LATENCY:
                     planned.setdefault(Group.of(one), []).append(self._runtimes[one.runtime])
             largest, subject = max(one.batch_size for one in items), self._subject(item.case)
-            subject.make_room()  # it is measured last, and in processes of its own
             footprints = any(one.test != LATENCY for one in items)
             latency = Latency(
                 subject, self._names[item.case], planned, self._runtimes, largest, self._effort, footprints

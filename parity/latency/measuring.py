@@ -21,7 +21,7 @@ from parity.core.errors import ParityError, RuntimeFailureError
 from parity.core.failures import NUMERIC, of
 from parity.export import conversion as export
 from parity.handover.train_state import TrainState
-from parity.latency import PREDICT, Effort, Group, TimedRuntime, in_jax, steps, timing, workload
+from parity.latency import PREDICT, STEPS, Effort, Group, TimedRuntime, in_jax, steps, timing, workload
 from parity.latency.process import Worker
 from parity.latency.timing import Measured
 from parity.records import Footprint, Timing
@@ -113,7 +113,7 @@ class Latency:
         workload, case = self._written.get(), self._subject.case
         began = time.perf_counter_ns()
         try:
-            timed = {group.step for group in self._planned}
+            timed = STEPS if self._footprints else {group.step for group in self._planned}
             converted.save(case, TrainState.of(self._subject.trained), workload, timed)
         except Exception as error:
             raise failed(f"the workload of case {case.name!r} cannot be exported", error) from error

@@ -28,8 +28,8 @@ from parity.scoring.kinks import NOTE
 from parity.scoring.rules import ACCURACY, Budget, LeafResult
 
 AnswersOf = Callable[[str], tuple[Answer, Answer, Answer, Mapping[str, Budget]]]
-Asked = tuple[Place, int, str]
-"""A place, a batch size and a leaf."""
+Asked = tuple[Place, int, str, str]
+"""A place, a batch size, the sizes of the examples as a variant has them, and a leaf."""
 Measured = tuple[list[int], list[float], list[int], list[int], list[list[float]], list[int]]
 """The fields of a `Profile` that describe a leaf."""
 
@@ -48,7 +48,9 @@ class WorstLeaves:
     def __init__(self) -> None:
         self._kept: dict[str, tuple[tuple[bool, float], Asked, Measured]] = {}
 
-    def __call__(self, place: Place, size: int, results: Mapping[str, list[LeafResult]], answers: AnswersOf) -> None:
+    def __call__(
+        self, place: Place, size: int, results: Mapping[str, list[LeafResult]], answers: AnswersOf, variant: str = ""
+    ) -> None:  # fmt: skip
         """Measure those leaves of an evaluation that are worse than what was seen before.
 
         Args:
@@ -56,6 +58,7 @@ class WorstLeaves:
             size: the number of examples.
             results: by probe.
             answers: returns the runtime's answer, JAX's, the oracle's and the budgets, of a probe.
+            variant: the sizes of the examples, where they are not the case's own; see `parity.cases.symbols`.
         """
         if not registry.require(place.runtime).capabilities.in_tensorflow:
             return
@@ -66,20 +69,20 @@ class WorstLeaves:
                 continue
             with suppress(ParityError):  # found again, and recorded, when it is asked for
                 measured = measure(place.runtime, worse.leaf, *answers(probe))
-                self._kept[probe] = _badness(worse), (place, size, worse.leaf), measured
+                self._kept[probe] = _badness(worse), (place, size, variant, worse.leaf), measured
 
     def of(self, check: Check) -> Measured | None:
         """Return what was measured of the leaf of `check`, or None."""
         place = Place(check.runtime, check.jax_device, check.tf_device)
         _, asked, measured = self._kept.get(check.probe, (None, None, None))
-        return measured if asked == (place, check.batch_size, check.leaf) else None
+        return measured if asked == (place, check.batch_size, check.variant, check.leaf) else None
 
 
 def of_case(subject: Subject, checks: Iterable[Check]) -> Iterator[Profile]:
     """Profiles of the worst of `checks`, asked again where nothing was measured; of what cannot be, why."""
     kept = subject.observer
     for check in worst(check for check in checks if check.case == subject.case.name):
-        measured = kept.of(check) if isinstance(kept, WorstLeaves) and not check.variant else None
+        measured = kept.of(check) if isinstance(kept, WorstLeaves) else None
         try:
             yield Profile(*_about(check), *measured) if measured is not None else of_check(subject, check)
         except Exception as error:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from parity.core import memory
-from parity.core.errors import RuntimeFailureError
+from parity.core.errors import ParityError, RuntimeFailureError
 from parity.core.ledger import FRAMEWORKS
 from parity.records import BudgetRecord
 from parity.runtimes import registry
@@ -52,7 +53,8 @@ class ReferenceAnswers:
         other = ReferenceAnswers(subject, self._with_kinks and self.oracle not in runtimes)
         other._answers = {key: found for key, found in self._answers.items() if key[0] not in runtimes}
         other._budgets, other._beyond_kinks = dict(self._budgets), self._beyond_kinks
-        other._held_out, other._unrounded = dict(self._held_out), dict(self._unrounded)
+        other._held_out = dict(self._held_out)
+        other._unrounded = {} if self.jax in runtimes else dict(self._unrounded)
         if self.oracle not in runtimes:
             other._no_oracle = dict(self._no_oracle)
         return other
@@ -106,13 +108,20 @@ class ReferenceAnswers:
         key = (evaluation, batch.size)
         if key not in self._budgets:
             oracle = self.answers(self.oracle, evaluation, batch.size)
-            found = self._budgets[key] = _budgets(oracle, self._members(key, batch))
-            [further] = self._rounded(evaluation, batch, range(rules.MEMBERS, rules.MEMBERS + 1))
-            self._held_out[key] = {
-                probe: [rules.score_of(further[probe][leaf], oracle[probe][leaf], b) for leaf, b in by_leaf.items()]
-                for probe, by_leaf in found.items()
-            }
+            found = _budgets(oracle, self._members(key, batch))
+            with suppress(ParityError, KeyError, ValueError):  # it fails where it is asked for as an answer
+                further = self.member(evaluation, batch, rules.MEMBERS)
+                self._held_out[key] = {
+                    probe: [rules.score_of(further[probe][leaf], oracle[probe][leaf], b) for leaf, b in by_leaf.items()]
+                    for probe, by_leaf in found.items()
+                }
+            self._budgets[key] = found
         return self._budgets[key]
+
+    def member(self, evaluation: str, batch: Batch, seed: int) -> Answers:
+        """Return JAX's answers with every rounded result off at random."""
+        [found] = self._rounded(evaluation, batch, range(seed, seed + 1))
+        return found
 
     def _members(self, key: Asked, batch: Batch) -> Iterator[Answers]:
         """Yield the members of an ensemble, and note which leaves the first of them has as JAX has them."""
@@ -129,6 +138,7 @@ class ReferenceAnswers:
         return {
             probe: {leaf for leaf, array in answer.items() if _same_bits(array, own.get(probe, {}).get(leaf))}
             for probe, answer in answers.items()
+            if probe not in own.failed
         }
 
     def _perturbed_state(self, seed: int) -> State:
@@ -143,9 +153,12 @@ class ReferenceAnswers:
         return State(params, other, state.rng)
 
     def held_out(self, evaluation: str, size: int) -> dict[str, list[float]]:
-        """Return by probe the score of every leaf in a further evaluation like those that budgets are made of."""
+        """Return by probe the score of every leaf in a further evaluation like those that budgets are made of.
+
+        They are noted while budgets are made, without a look beyond kinks; empty where that failed.
+        """
         self.budgets(evaluation, size)
-        return self._held_out[evaluation, self._subject.batch(size).size]
+        return self._held_out.get((evaluation, self._subject.batch(size).size), {})
 
     def unrounded(self, evaluation: str, size: int, inexact_alone: bool) -> dict[str, set[str]]:
         """Return by probe the leaves on the way to which JAX rounds nothing, or nothing to another value.
@@ -157,7 +170,8 @@ class ReferenceAnswers:
         key = (inexact_alone, (evaluation, batch.size))
         self.budgets(evaluation, size)
         if key not in self._unrounded:
-            [found] = self._rounded(evaluation, batch, range(1), inexact_alone=True)
+            how = {"inexact_alone": True} if inexact_alone else {}
+            [found] = self._rounded(evaluation, batch, range(1), **how)
             self._unrounded[key] = self._unchanged(key[1], found)
         return self._unrounded[key]
 

@@ -6,7 +6,9 @@ import gc
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -86,6 +88,7 @@ class Subject:
         self._interface = Cached(self._plan_interface)
         self._bundle = Cached(lambda: self._export_and_try() if bundle is None else bundle)
         self._runtimes: dict[str, Runtime] = dict(runtimes or {})
+        self._given = frozenset(self._runtimes)
         self._announced: dict[str, list[Request]] = {}
         self._batches: dict[int, Batch] = {}
         self._resources: dict[Any, Any] = {}
@@ -366,11 +369,15 @@ class Subject:
         """
         if not sizes:
             return self
+        from parity.cases import symbols
+
         key = tuple(sorted(sizes.items()))
         if key not in self._at:
             test = self.dataset.test.sliced(sizes)
             other = self._copy()
             other._whole, other._batches, other._announced = self, {}, {}
+            if self.observer is not None:
+                other.observer = partial(self.observer, variant=symbols.written(sizes))
             other._dataset = Cached(lambda: replace(self.dataset, test=test))
             other.reference = ReferenceAnswers(other)
             self._at[key] = other
@@ -380,6 +387,7 @@ class Subject:
         """Return a copy in which `runtimes` answer under their names; its cache lacks the answers of those."""
         other = self._copy()
         other._runtimes |= runtimes
+        other._given = self._given | frozenset(runtimes)
         other.reference = self.reference.without(runtimes, other)
         return other
 
@@ -415,6 +423,7 @@ class Subject:
         other._trained, other._bundle = self._trained, self._bundle
         other._exported, other._interface = self._exported, self._interface
         other._runtimes, other._batches = dict(self._runtimes), dict(self._batches)
+        other._given = self._given
         other._announced, other._dtypes = self._announced, self._dtypes
         other.reference = self.reference.without((), other)
         return other
@@ -432,14 +441,18 @@ class Subject:
         self.reference = ReferenceAnswers(self)
 
     def make_room(self) -> None:
-        """Close runtimes and forget answers, before what needs much memory; they are made again if asked again."""
-        for subject in (self, *self._at.values()):
-            subject.close_resources()
-            for runtime in subject._runtimes.values():
-                runtime.close()
-            subject.release()
-        gc.collect()  # modules of TensorFlow are cycles
-        memory.give_back()
+        """Close the runtimes that were opened here and forget answers; what is asked again is made again."""
+        with ExitStack() as stack:  # one that cannot be closed keeps no other open
+            stack.callback(memory.give_back)
+            stack.callback(gc.collect)  # modules of TensorFlow are cycles
+            for subject in (self, *self._at.values()):
+                stack.callback(subject.close_resources)
+                given = {name: runtime for name, runtime in subject._runtimes.items() if name in subject._given}
+                for name in subject._runtimes.keys() - given.keys():
+                    stack.callback(subject._runtimes[name].close)
+                subject._runtimes = given
+                subject._recent, subject.reference = RecentAnswers(), ReferenceAnswers(subject)
+            self._at.clear()
 
     def close(self) -> None:
         """Close runtimes and resources, and remove temporary files."""
@@ -452,9 +465,9 @@ class Subject:
             shutil.rmtree(self._workdir, ignore_errors=True)
 
     def close_resources(self) -> None:
-        """Close what `shared` made."""
-        for resource in self._resources.values():
-            close = getattr(resource, "close", None)
+        """Close what `shared` made, and forget it."""
+        while self._resources:
+            close = getattr(self._resources.popitem()[1], "close", None)
             if close is not None:
                 close()
 

@@ -120,14 +120,16 @@ class Ensemble:
     Args:
         oracle: the exact answer.
         in_parts: whether uneven parts have budgets of their own.
-        with_bias: whether the bias of budgets is measured, which needs the sum of all evaluations; else it is 0.
+        with_bias: whether the bias of budgets is measured, which needs the sum of all evaluations; else it is 0. That
+            of parts always is.
     """
 
     def __init__(self, oracle: Answer, in_parts: bool = False, with_bias: bool = True) -> None:
         self._oracle = {leaf: array for leaf, array in oracle.items() if is_float(array)}
         self._parts = {leaf: PartsOfEnsemble(array) for leaf, array in self._oracle.items() if in_parts}
         self._members: dict[str, list[Distance]] = {leaf: [] for leaf in self._oracle}
-        self._sums = {leaf: widen(np.zeros_like(array)) for leaf, array in self._oracle.items() if with_bias}
+        summed = self._oracle if with_bias or in_parts else {}
+        self._sums = {leaf: widen(np.zeros_like(array)) for leaf, array in summed.items()}
         self._roundoff: dict[str, float] = {}
 
     def add(self, answer: Answer) -> None:

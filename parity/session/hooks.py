@@ -200,16 +200,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _turn(config: pytest.Config, item: pytest.Item) -> tuple[int, str]:
-    """Return what tests are sorted by: those that train on come late, and those that time steps last, by case.
-
-    Training on needs more memory than anything else, and timing a machine on which no process works ahead.
-    """
+    """Return what tests are sorted by: those that do not come first, see `RunSession.turn`, by case."""
     found = plan_item(item)
-    if found is None:
-        return 0, ""
-    if item.get_closest_marker("latency") is not None:
-        return 2, found.case
-    return (1, found.case) if _session(config).probe_of(found).continues else (0, "")
+    turn = _session(config).turn(found) if found is not None else 0
+    return turn, found.case if found is not None and turn else ""
 
 
 def _refuse(config: pytest.Config) -> None:

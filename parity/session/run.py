@@ -75,7 +75,7 @@ class RunSession:
         self._foreign_leaves: dict[tuple[str, str], list[str]] = {}
         self.causes = Causes()
         self._resources: dict[Any, Any] = {}
-        self._continued: str | None = None
+        self._late: tuple[str, int] | None = None
 
     @property
     def run(self) -> Run:
@@ -161,9 +161,10 @@ class RunSession:
             return
         subject, first = self.subject(item.case), item.case not in self._prepared
         self._prepared.add(item.case)
-        if self.probe_of(item).continues and self._continued != item.case:
-            self._continued = item.case
-            for other in self._subjects.values():  # what trains on comes after what asks, and needs the most memory
+        late = item.case, self.turn(item)
+        if self.turn(item) and self._late != late:
+            self._late = late
+            for other in self._subjects.values():
                 other.make_room()
         try:
             if first:
@@ -183,6 +184,14 @@ class RunSession:
                 subject.start()
             if subject.slow is not None:
                 print(subject.slow, file=sys.stderr)
+
+    def turn(self, item: PlanItem) -> int:
+        """Return when an item is run: 0 for what asks, 1 for what trains on, 2 for what is timed.
+
+        Training on needs more memory than anything else, and timing a machine on which no process works ahead.
+        """
+        probe = self.probe_of(item)
+        return 2 if probe.mark == "latency" else int(probe.continues)
 
     def record_if_unusable(self, item: PlanItem) -> ParityError | None:
         """Record the error of an item whose case an earlier one has shown to be unusable; None where it is usable."""

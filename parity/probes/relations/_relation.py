@@ -98,18 +98,14 @@ class Layout:
 def alike(
     subject: Subject, size: int, name: str, found: Answer, expected: Answer, other: str, probe: str = PREDICT
 ) -> list[LeafResult]:
-    """Return results that hold the distance of two answers against the budgets of the whole batch."""
-    budgets = subject.budgets(EVALUATION_OF[probe], size)[probe]
-    return prefixed(name, rules.judge_alike(found, expected, budgets, limit_of_two(subject, probe), other))
+    """Return results that hold the distance of two answers against the budgets of the whole batch.
 
-
-def limit_of_two(subject: Subject, probe: str) -> float:
-    """Return the largest distance of two answers, in budgets.
-
-    It is twice the limit of the probe, since two answers that pass may lie on either side of the oracle, and at most
+    The limit is twice that of the probe, since two answers that pass may lie on either side of the oracle, and at most
     the largest of all.
     """
-    return min(2 * subject.limit_of(probe), max(rules.LIMIT, subject.limit_of(probe)))
+    budgets = subject.budgets(EVALUATION_OF[probe], size)[probe]
+    limit = min(2 * subject.limit_of(probe), max(rules.LIMIT, subject.limit_of(probe)))
+    return prefixed(name, rules.judge_alike(found, expected, budgets, limit, other))
 
 
 def prefixed(name: str, results: Iterable[LeafResult]) -> list[LeafResult]:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from parity.probes.evaluation import Place, score
-from parity.probes.relations._relation import Relation, alike, evaluations, limit_of_two, prefixed
-from parity.records import PASS
+from parity.probes.relations._relation import Relation, alike, evaluations
 from parity.runtimes import registry
 from parity.runtimes.base import CASE, EVALUATIONS
 from parity.scoring import rules
-from parity.scoring.rules import LeafResult
 
 if TYPE_CHECKING:
-    from parity.cases.specs import Answer, Batch
     from parity.probes.declaration import Scope
-    from parity.runtimes.by_probe import ByProbe
+    from parity.probes.evaluation import Place
     from parity.runtimes.subject import Subject
+    from parity.scoring.rules import LeafResult
 
 
 def _modes() -> list[str]:
@@ -28,44 +24,14 @@ def _modes() -> list[str]:
 
 
 def _results(subject: Subject, place: Place, size: int) -> Iterator[LeafResult]:
+    batch = subject.batch(size)
     for evaluation in (e for e in evaluations(subject) if e != rules.ACCURACY):
-        answers = _answers(subject, place.runtime, evaluation, subject.batch(size))
+        own = subject.evaluate(place.runtime, evaluation, batch)
+        answers = {mode: subject.evaluate(mode, evaluation, batch, like=own) for mode in _modes()}
         for one, other in itertools.combinations(_modes(), 2):
             for probe in (p for p in EVALUATIONS[evaluation] if p in subject.case.probes):
-                found, name = _implied(subject, size, one, other, probe), f"{one}-{other}/{probe}"
-                if found is None:
-                    own, expected = answers(other).get(probe, {}), answers(one).get(probe, {})
-                    yield from alike(subject, size, name, own, expected, one, probe)
-                else:
-                    yield from prefixed(name, found)
-
-
-def _answers(subject: Subject, first: str, evaluation: str, batch: Batch) -> Callable[[str], ByProbe[Answer]]:
-    """Return a function that returns the answers of a mode, computed once, after those of the `first`."""
-
-    @cache
-    def answers(mode: str) -> ByProbe[Answer]:
-        return subject.evaluate(mode, evaluation, batch, like=None if mode == first else answers(first))
-
-    return answers
-
-
-def _implied(subject: Subject, size: int, one: str, other: str, probe: str) -> list[LeafResult] | None:
-    """Return results for what follows from the scores of both, by the triangle inequality; None where it does not.
-
-    Budgets are norms of the distance from the oracle, so two answers are no further apart than their scores together.
-    A result with a message, such as one at a kink, may have been measured from somewhere else.
-    """
-    found = [{r.leaf: r for r in score(subject, probe, Place(name), size)} for name in (one, other)]
-    limit, results = limit_of_two(subject, probe), []
-    for leaf in sorted({*found[0], *found[1]}):
-        pair = [of_mode.get(leaf) for of_mode in found]
-        plain = [r for r in pair if r is not None and r.status == PASS and not r.message]
-        scores = [r.score for r in plain if r.score is not None]
-        if len(scores) < 2 or not sum(scores) <= limit:
-            return None
-        results.append(LeafResult(leaf, PASS, message=f"at most {sum(scores):.2g} apart, by the scores of both"))
-    return results
+                found, expected = answers[other].get(probe, {}), answers[one].get(probe, {})
+                yield from alike(subject, size, f"{one}-{other}/{probe}", found, expected, one, probe)
 
 
 def _runtimes(scope: Scope) -> list[str]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from parity.probes.seeded_defects._defect import NOTHING, Defect, Setting
-from parity.runtimes.base import EVALUATION_OF
+from parity.runtimes.base import EVALUATION_OF, FixedAnswers
+from parity.scoring import rules
 
 if TYPE_CHECKING:
     from parity.probes.declaration import Scope
@@ -19,10 +22,16 @@ and fixtures/cases/iris.py: 0.54 to 2.1 at batch size 13, 0.25 to 2.7 at 2.
 
 
 def _overlooked(setting: Setting) -> str | None:
-    scores = setting.subject.reference.held_out(EVALUATION_OF[setting.probe], setting.size).get(setting.probe)
-    if not scores:
+    subject, evaluation = setting.subject, EVALUATION_OF[setting.probe]
+    noted = subject.reference.held_out(evaluation, setting.size).get(setting.probe)
+    if noted and LEAST <= np.max(noted) <= MOST:
+        return None
+    name = subject.reference.jax
+    answers = subject.reference.member(evaluation, subject.batch(setting.size), rules.MEMBERS)
+    if not any(map(rules.is_float, answers[setting.probe].values())):
         return NOTHING
-    score = max(scores)
+    other = subject.with_runtimes({name: FixedAnswers(subject.runtime(name), answers)})
+    score = max((r.score for r in setting.results(other) if r.score is not None), default=0.0)
     if LEAST <= score <= MOST:
         return None
     return f"an answer as good as those that budgets are made of scores {score:.3g}, expected about 1"

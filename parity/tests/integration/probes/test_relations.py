@@ -13,14 +13,14 @@ from parity.cases.functions import flatten
 from parity.cases.loading import load
 from parity.probes.declaration import Scope
 from parity.probes.evaluation import Place
-from parity.probes.relations import PROBE, modes_agree, padding, permuted_rows, relations
+from parity.probes.relations import PROBE, padding, permuted_rows, relations
 from parity.records import FAIL, MISSING, PASS
 from parity.runtimes.base import AtState
 from parity.runtimes.registry import runtimes
 from parity.runtimes.saved_model import SavedModel
 from parity.runtimes.saved_model_fresh import SavedModelFresh
 from parity.scoring import rules
-from parity.scoring.rules import Budget, LeafResult
+from parity.scoring.rules import Budget
 from parity.tests.support import samples, tiny
 
 pytestmark = pytest.mark.slow
@@ -251,23 +251,6 @@ def test_a_mode_that_stands_alone_is_seen(subject, moved):
     red = {leaf.partition("/")[0] for leaf, status in found.items() if status != PASS}
     assert pairs == {"tf_eager-tf_graph", "tf_eager-tf_xla", "tf_graph-tf_xla"}
     assert red == {pair for pair in pairs if moved in pair}
-
-
-@pytest.mark.parametrize(
-    ("score", "message", "measured"), [(0.5, None, False), (0.5, "at a kink", True), (99, None, True)]
-)
-def test_modes_are_compared_where_their_scores_do_not_tell_that_they_agree(
-    subject, monkeypatch, score, message, measured
-):  # fmt: skip
-    leaves = {p: list(answer) for p, answer in subject.reference.answers("jax", "evaluate", SIZE).items()}
-
-    def scored(subject, probe, place, size):
-        return [LeafResult(leaf, PASS, score=score, message=message) for leaf in leaves[probe]]
-
-    monkeypatch.setattr(modes_agree, "score", scored)
-    case = replace(subject.case, probes=("eval_loss", "eval_gradient"))
-    found = relations()["modes_agree"].results(subject.with_parts(case=case), Place("tf_xla"), SIZE)
-    assert {r.score is not None for r in found} == {measured}
 
 
 ONE = {"a": np.ones(3, np.float32), "b": np.arange(3)}
