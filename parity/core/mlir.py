@@ -10,7 +10,7 @@ _TENSOR = re.compile(r"tensor<(?P<sizes>(?:[\d?]+x)*)(?P<element>complex<\w+>|\w
 
 
 def dtype_of(element: str) -> str:
-    """Return the name of the dtype of an element type: `float32` of `f32`, `bool` of `i1`, `complex64` of `complex<f32>`."""
+    """Return the name of the dtype of an element type: `f32` is `float32`, `i1` is `bool`."""
     if parts := re.fullmatch(r"complex<f(\d+)>", element):
         return f"complex{2 * int(parts[1])}"
     known = re.fullmatch(r"([a-z]+)(\d+)", element)
