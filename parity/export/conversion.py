@@ -317,9 +317,10 @@ def program_constants(program: bytes) -> list[tuple[str, int]]:
 def _described(tensor: Any) -> tuple[str, int]:
     from jaxlib.mlir import ir
 
-    element = tensor.element_type
-    kind, parts = (element.element_type, 2) if isinstance(element, ir.ComplexType) else (element, 1)
-    name = mlir.dtype_of(str(element))
+    kind, parts = tensor.element_type, 1
+    name = mlir.dtype_of(str(kind))
+    if isinstance(kind, ir.ComplexType):
+        kind, parts = kind.element_type, 2
     return f"{name}[{', '.join(map(str, tensor.shape))}]", math.prod(tensor.shape) * parts * -(-kind.width // 8)
 
 
