@@ -187,11 +187,11 @@ _PATTERNS = (
         "comparison {left} {sign} {right} is inconclusive",
     ),
     (SYMBOLIC_SHAPE, r"(?P<error>InconclusiveDimensionOperation): (?P<what>.+)", "{what}"),
-    # The rules of JAX that take no symbolic size say so in these words.
+    # The rules of JAX that take no symbolic size say so in these words; `_DimExpr` is its class of such a size.
     (
         SYMBOLIC_SHAPE,
-        r"(?P<error>NotImplementedError|ValueError|TypeError): (?P<what>.*\b(?:[Ss]ymbolic dimension|non-constant|"
-        r"non-static|[Ss]hape polymorphism|polymorphic shapes)\b.*)",
+        r"(?P<error>NotImplementedError|ValueError|TypeError): (?P<what>.*\b(?:_DimExpr|[Ss]ymbolic dimension|"
+        r"non-constant|non-static|[Ss]hape polymorphism|polymorphic shapes)\b.*)",
         "{what}",
     ),
     (

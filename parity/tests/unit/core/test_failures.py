@@ -131,6 +131,7 @@ SCAN = (
 CONVOLUTION = (
     "NotImplementedError: Convolutions with non-static strides, dilation, feature_group_count, or batch_group_count"
 )
+RANGE = "TypeError: '_DimExpr' object cannot be interpreted as an integer"
 PERMUTATION = (
     "NotImplementedError: shape polymorphism for `permutation` or `shuffle` for arrays of non-constant size: b"
 )
@@ -313,6 +314,11 @@ MET = {
         CONVOLUTION,
         SYMBOLIC_SHAPE,
         "Convolutions with non-static strides, dilation, feature_group_count, or batch_group_count",
+    ),
+    "a loop over the batch": (
+        f"StagingError: {staged(RANGE)}",
+        SYMBOLIC_SHAPE,
+        "'_DimExpr' object cannot be interpreted as an integer",
     ),
     "a permutation of the batch": (
         PERMUTATION,
