@@ -192,8 +192,12 @@ def _check_functions(case: Case, state: State, batch: Batch) -> None:
     if case.accuracy is not None:
         _check_accuracy(case, traced, state, batch)
     out = traced("predict", lambda *a: case.predict((a[0], a[1]), a[2]), state.params, state.other, batch.data)
-    if not outputs(out) or not all(hasattr(leaf, "shape") for leaf in outputs(out).values()):
-        raise CaseError(f"case {case.name!r}: predict returns {shown(out)}, expected an array or a pytree of arrays.")
+    leaves = outputs(out).values()
+    if not leaves or not all(hasattr(leaf, "shape") and not is_typed_key(leaf) for leaf in leaves):
+        raise CaseError(
+            f"case {case.name!r}: predict returns {shown(out)}, expected an array or a pytree of arrays of numbers. "
+            "Of a typed PRNG key, return jax.random.key_data(key)."
+        )
 
 
 def _check_loss(case: Case, state: State, batch: Batch, train: bool) -> None:

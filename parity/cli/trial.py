@@ -120,6 +120,8 @@ def _first(examples: Batch, count: int) -> Batch:
 
 def _tried(subject: Subject) -> Trial:
     failed = _with_symbolic_sizes(subject)
+    if failed:
+        _require_in_jax(subject)
     remedy, name = subject.remedy, subject.case.name
     found = Trial(name, FAILS, causes=_lines(failed))
     if remedy is not None:
@@ -137,6 +139,20 @@ def _tried(subject: Subject) -> Trial:
     if fixed:
         return replace(found, at_fixed_sizes=tuple(line for line in _lines(fixed) if line not in found.causes))
     return replace(found, verdict=AT_FIXED_SIZES, requirement=requirement)
+
+
+def _require_in_jax(subject: Subject) -> None:
+    """Refuse a case that JAX itself cannot run: what TensorFlow says of that is nothing about the pair."""
+    from parity.core.tracebacks import raised
+    from parity.runtimes.jax import Jax
+
+    runtime, [(_, batch)] = subject.runtime(Jax.name), subject.batches()
+    for evaluation in _evaluations(subject):
+        try:
+            runtime.evaluate(evaluation, batch, FIRST_CPU)
+        except RuntimeFailureError as error:
+            what = f"case {subject.case.name!r}: {evaluation} in JAX {raised(error.__cause__ or error)}"
+            raise CaseError(f"{what}. Correct the functions of the case.") from error
 
 
 def _with_symbolic_sizes(subject: Subject) -> list[RuntimeFailureError]:

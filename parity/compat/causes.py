@@ -27,12 +27,15 @@ FIXED_SIZES, NO_REMEDY = "Export for one batch size.", "No remedy is known."
 _NATIVE = {
     "potrf": "the Cholesky factors",
     "getrf": "the LU decomposition (solve, inv, det)",
-    "geqrf|orgqr|ungqr": "the QR decomposition",
+    "geqrf|geqp3|orgqr|ungqr|ormqr|unmqr": "the QR decomposition",
     "syev|heev": "the eigenvalues (eigh)",
     "geev": "the eigenvalues (eig)",
     "gesdd|gesvd": "the singular values",
     "trsm": "the triangular solve",
     "gees": "the Schur decomposition",
+    "gehrd": "the Hessenberg decomposition",
+    "sytrd|hetrd": "the tridiagonal reduction",
+    "gtsv": "the tridiagonal solve",
 }
 """What JAX makes of a call to LAPACK on a CPU, by a regular expression of its routines."""
 
@@ -98,7 +101,7 @@ def _of_symbolic_size(evidence: str) -> str:
     """Return which sizes to fix; and the constraint that decides, where the evidence compares sizes with a number."""
     compared = _COMPARED.search(evidence)
     if compared is None:
-        return "An export for one batch size avoids it."
+        return "An export for fixed sizes avoids it."
     left, sign, right = compared.group("left", "sign", "right")
     if left.isdecimal():
         left, sign, right = right, _FLIPPED[sign], left

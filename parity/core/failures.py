@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from parity.core import mlir
+
 STABLEHLO_SKEW = "stablehlo_skew"
 CALLING_CONVENTION = "calling_convention"
 MISSING_FFI = "missing_ffi"
@@ -75,7 +77,8 @@ def classify(text: str) -> Failure:
             named, place = _one_line(evidence.format(**found.groupdict())), _PLACE.search(text)
             operation = place["operation"] if place else ""
             at = f" of {operation}" if operation and kind == SHAPE_REFINEMENT else ""
-            return Failure(kind, named, _CAUSES.get(kind, "{}").format(named, at=at), operation)
+            error = found.groupdict().get("error", "")
+            return Failure(kind, named, _CAUSES.get(kind, "{}").format(named, at=at, error=error), operation)
     line = headline(text)
     return Failure(UNKNOWN, line, line)
 
@@ -129,8 +132,8 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+|0x[0-9a-f]{6,}", re.IGNORECASE)
 
 
 def _one_line(text: str) -> str:
-    """Return `text` in one line of at most `LONGEST` characters, with files by their name and without addresses."""
-    line = _ADDRESS.sub("", _PATH.sub("", " ".join(text.split())))
+    """Return `text` in one line of at most `LONGEST` characters: files by name, types as specs, without addresses."""
+    line = _ADDRESS.sub("", _PATH.sub("", mlir.with_specs(" ".join(text.split()))))
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
@@ -141,7 +144,7 @@ _CAUSES = {
     STABLEHLO_SKEW: "TensorFlow cannot read the exported program: {}",
     CALLING_CONVENTION: "JAX writes {} by TensorFlow",
     MISSING_FFI: "TensorFlow has no implementation of a native call: {}",
-    SYMBOLIC_SHAPE: "JAX cannot export with symbolic sizes: InconclusiveDimensionOperation: {}",
+    SYMBOLIC_SHAPE: "JAX cannot export with symbolic sizes: {error}: {}",
     SHAPE_REFINEMENT: "TensorFlow cannot fix the symbolic sizes{at}: {}",
 }
 """The cause in words, by class, of evidence."""
@@ -179,15 +182,27 @@ _PATTERNS = (
     (MISSING_FFI, r"Symbol XlaCallModule\.\d+ not found", "a custom call that TensorFlow does not name"),
     (
         SYMBOLIC_SHAPE,
-        r"InconclusiveDimensionOperation: (?:Symbolic dimension )?comparison '(?P<left>[^'\n]+)' (?P<sign>[<>=!]+) "
-        r"'(?P<right>[^'\n]+)' is inconclusive",
+        r"(?P<error>InconclusiveDimensionOperation): (?:Symbolic dimension )?comparison '(?P<left>[^'\n]+)' "
+        r"(?P<sign>[<>=!]+) '(?P<right>[^'\n]+)' is inconclusive",
         "comparison {left} {sign} {right} is inconclusive",
     ),
-    (SYMBOLIC_SHAPE, r"InconclusiveDimensionOperation: (?P<what>.+)", "{what}"),
+    (SYMBOLIC_SHAPE, r"(?P<error>InconclusiveDimensionOperation): (?P<what>.+)", "{what}"),
+    # The rules of JAX that take no symbolic size say so in these words; `_DimExpr` is its class of such a size.
+    (
+        SYMBOLIC_SHAPE,
+        r"(?P<error>NotImplementedError|ValueError|TypeError): (?P<what>.*\b(?:_DimExpr|[Ss]ymbolic dimension|"
+        r"non-constant|non-static|[Ss]hape polymorphism|polymorphic shapes)\b.*)",
+        "{what}",
+    ),
     (
         SHAPE_REFINEMENT,
         r"Module has dynamic shapes: .*'(?P<op>\w+\.\w+)' op has dynamic shapes",
         "{op} has dynamic shapes",
+    ),
+    (
+        SHAPE_REFINEMENT,
+        r"Module shape refinement failed: .*operand at index \d+ has type .*, but decomposition has type",
+        "the decomposition of a composite has dynamic shapes",
     ),
     (SHAPE_REFINEMENT, r"Module shape refinement failed: .*error: (?:loc\(.*?\): )?(?P<what>.+)", "{what}"),
     (SHAPE_REFINEMENT, r"(?P<what>Module (?:has dynamic shapes|shape refinement failed))(?=[:.]|$)", "{what}"),

@@ -7,7 +7,6 @@ size. Wrapped in different ways it is three runtimes; saved, it is the artifact 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -24,6 +23,7 @@ from parity.cases.specs import BATCH, SOLE, Batch, Spec, Specs, by_name, like, o
 from parity.compat import readers, remedies, writer
 from parity.compat.causes import failed
 from parity.compat.handshake import Reader
+from parity.core import mlir
 from parity.core.environment import versions
 from parity.core.errors import ParityError
 from parity.export import artifact, bundles
@@ -314,19 +314,13 @@ def program_constants(program: bytes) -> list[tuple[str, int]]:
         return [_described(constant.results[0].type) for constant in constants if not _has_one_value(constant)]
 
 
-_KINDS = {"f": "float", "bf": "bfloat", "i": "int", "ui": "uint", "si": "int"}
-"""The names of dtypes by those of MLIR, without the number of bits."""
-
-
 def _described(tensor: Any) -> tuple[str, int]:
     from jaxlib.mlir import ir
 
     kind, parts = tensor.element_type, 1
+    name = mlir.dtype_of(str(kind))
     if isinstance(kind, ir.ComplexType):
         kind, parts = kind.element_type, 2
-    known = re.fullmatch(r"([a-z]+)(\d+)", str(kind))
-    name = f"{_KINDS.get(known[1], known[1])}{known[2]}" if known else str(kind)
-    name = {"int1": "bool"}.get(name, name) if parts == 1 else f"complex{2 * kind.width}"
     return f"{name}[{', '.join(map(str, tensor.shape))}]", math.prod(tensor.shape) * parts * -(-kind.width // 8)
 
 

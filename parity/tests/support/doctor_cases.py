@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from parity import Training
 from parity.tests.support.field_cases import WIDTH, case, dense, mean_squared_error
 
 PROBES = ("predict", "eval_loss", "eval_gradient")
@@ -118,3 +119,13 @@ broken_init = dataclasses.replace(works, name="broken_init", init=no_init)
 broken_predict = dataclasses.replace(works, name="broken_predict", predict=no_predict)
 broken_loss = dataclasses.replace(works, name="broken_loss", loss=bare_loss)
 broken_gradient = dataclasses.replace(works, name="broken_gradient", loss=without_gradient)
+
+
+# JAX traces it, and cannot compile it: lax.reshape does not compare the numbers of elements.
+def unlowered_predict(state, data):
+    return jax.lax.reshape(data * state[0]["a"]["w"][0, 0], (3, WIDTH))
+
+
+unlowered = dataclasses.replace(
+    works, name="unlowered", loss=None, predict=unlowered_predict, probes=("predict",), training=Training(epochs=0)
+)

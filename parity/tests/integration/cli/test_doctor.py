@@ -113,6 +113,14 @@ def test_a_broken_case_is_refused_with_cause_and_place_and_a_run_says_the_same(f
     assert line.endswith(str(caught.value))
 
 
+def test_what_jax_itself_cannot_compile_is_the_case_s_and_not_the_pair_s(folder):
+    with pytest.raises(trial.UsageError) as caught:
+        attempt(folder, "unlowered")
+    for part in ("predict in JAX", "number of output elements"):
+        assert part in str(caught.value)
+    assert "TensorFlow" not in str(caught.value)
+
+
 @pytest.mark.parametrize("breaks", ["import os; os.abort()", "raise ImportError('libplanted.so')"])
 def test_a_tensorflow_that_cannot_be_imported_is_named_beside_what_jax_writes(folder, tmp_path, breaks):
     package = tmp_path / "tensorflow"

@@ -126,6 +126,7 @@ def test_an_average_of_the_parameters_beside_them(subject_of):
         ({"accuracy": lambda s, x, y: tiny.predict(s, x)}, "the accuracy is float32[2, 3], expected a float scalar"),
         ({"accuracy": lambda s, x, y: 1 / 0}, "accuracy raised ZeroDivisionError"),
         ({"predict": lambda s, x: {}}, "predict returns {}, expected an array or a pytree of arrays"),
+        ({"predict": lambda s, x: {"y": x, "key": jax.random.key(0)}}, "key_data"),
         ({"probes": ("batch_stats",)}, "no other state. Leave the probe out"),
         ({"dataset": lambda: 1 / 0}, "dataset raised ZeroDivisionError"),
     ],

@@ -124,6 +124,17 @@ constant
 This error arises for comparison operations with shapes that
 are non-constant, and the result of the operation cannot be represented as
 """
+SCAN = (
+    "NotImplementedError: associative scan over axis of non-constant size: b. You may be able to avoid this on TPU. "
+    "See b/274176030."
+)
+CONVOLUTION = (
+    "NotImplementedError: Convolutions with non-static strides, dilation, feature_group_count, or batch_group_count"
+)
+RANGE = "TypeError: '_DimExpr' object cannot be interpreted as an integer"
+PERMUTATION = (
+    "NotImplementedError: shape polymorphism for `permutation` or `shuffle` for arrays of non-constant size: b"
+)
 
 
 def staged(message):
@@ -277,7 +288,7 @@ MET = {
     "jax 0.12.0.1, exact gelu, symbolic batch, with remedy": (
         graph(ERFC_REFINED),
         SHAPE_REFINEMENT,
-        "operand at index 0 has type 'tensor<6x8xf32>', but decomposition has type 'tensor<?x8xf32>'",
+        "the decomposition of a composite has dynamic shapes",
     ),
     "cholesky and a triangular solve, symbolic batch": (
         INCONCLUSIVE,
@@ -293,6 +304,26 @@ MET = {
         REQUIRES_A_CONSTANT,
         SYMBOLIC_SHAPE,
         "Symbolic dimension 'b' used in a context that requires a constant",
+    ),
+    "cumlogsumexp along the batch": (
+        f"StagingError: {staged(SCAN)}",
+        SYMBOLIC_SHAPE,
+        "associative scan over axis of non-constant size: b. You may be able to avoid this on TPU. See b/274176030.",
+    ),
+    "a convolution with a kernel for each example": (
+        CONVOLUTION,
+        SYMBOLIC_SHAPE,
+        "Convolutions with non-static strides, dilation, feature_group_count, or batch_group_count",
+    ),
+    "a loop over the batch": (
+        f"StagingError: {staged(RANGE)}",
+        SYMBOLIC_SHAPE,
+        "'_DimExpr' object cannot be interpreted as an integer",
+    ),
+    "a permutation of the batch": (
+        PERMUTATION,
+        SYMBOLIC_SHAPE,
+        "shape polymorphism for `permutation` or `shuffle` for arrays of non-constant size: b",
     ),
     "a module that is not installed": (NO_MODULE, IMPORT, "No module named 'flax'"),
     "the same, told by pytest": ("E   ModuleNotFoundError: No module named 'flax'\n", IMPORT, "No module named 'flax'"),
@@ -345,6 +376,7 @@ ONLY_MENTIONED = (
     "no solution found when resolving dependencies of the case",
     "test_resolver.py: 'No solution found when resolving dependencies' is told",
     "AssertionError: score 70 over the limit 64",
+    "InvalidArgumentError: Input shapes do not match the polymorphic shapes specification.",
 )
 
 
@@ -360,7 +392,7 @@ def test_the_cause_is_one_line_with_the_evidence_and_no_program(name):
     cause = classify(text).cause
     assert evidence in cause
     assert "\n" not in cause
-    assert not any(word in cause for word in ("loc(", "tensor<2xi64>", "see current operation", "File "))
+    assert not any(word in cause for word in ("loc(", "tensor<", "see current operation", "File "))
     assert len(cause) <= 2 * failures.LONGEST
 
 
@@ -439,6 +471,10 @@ def test_the_reader_s_version_is_not_taken_for_the_writer_s():
             f"ValueError: {VERIFIER}",
             "ValueError: Cannot lower jaxpr with verifier errors: 'stablehlo.transpose' op requires compatible element "
             "types for all operands and results",
+        ),
+        (
+            "inferred 'tensor<13x4xf32>' and 'tensor<?x4xcomplex<f32>>', not tensor<i1>",
+            "inferred 'float32[13, 4]' and 'complex64[?, 4]', not bool[]",
         ),
         (GONE, "ImportError: cannot import name 'nope' from 'flax.core' (__init__.py)"),
         (
