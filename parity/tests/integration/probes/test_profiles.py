@@ -114,6 +114,18 @@ def test_an_exact_leaf_that_differs_is_profiled_against_jax(tiny_subject, answer
     assert profile.jax_counts[0] == sum(profile.jax_counts)
 
 
+def test_what_is_measured_at_other_sizes_of_the_examples_is_kept_for_these(tiny_subject):
+    kept, place = profiles.WorstLeaves(), Place("tf_graph")
+    results = {"predict": score(tiny_subject, "predict", place, SIZE)}
+    own = tiny_subject.evaluate("tf_graph", "predict", tiny_subject.batch(SIZE))
+    jax, oracle = (tiny_subject.kept(name, "predict", SIZE) for name in ("jax", "jax_float64"))
+    budgets = tiny_subject.budgets("predict", SIZE)
+    kept(place, SIZE, results, lambda probe: (own[probe], jax[probe], oracle[probe], budgets[probe]), variant="t=8")
+    [check] = checks_of(tiny_subject, item("predict"))
+    assert kept.of(replace(check, variant="t=8")) is not None
+    assert kept.of(check) is None
+
+
 class Failing(Runtime):
     def compute(self, evaluation, batch, device):
         raise RuntimeFailureError("it answers no more")

@@ -26,6 +26,7 @@ from parity.runtimes.jax_float64 import JaxFloat64
 from parity.runtimes.registry import runtimes
 from parity.runtimes.saved_model import SavedModel
 from parity.runtimes.saved_model_fresh import SavedModelFresh
+from parity.runtimes.tf_graph import Graph
 from parity.tests.support import tiny
 from parity.tests.support.scores import results, statuses
 
@@ -83,6 +84,26 @@ def test_a_process_that_was_ended_is_started_again_when_it_is_asked(subject_of):
     again = subject.with_parts(keep_answers=False)
     assert [r.score for r in results(again, "predict", "saved_model_fresh")] == [r.score for r in before]
     again.make_room()
+
+
+def test_making_room_closes_every_runtime_that_was_opened_here_though_one_raises(subject_of):
+    class Raising(Graph):
+        def close(self):
+            raise OSError("planted")
+
+    subject = subject_of(tiny.tiny)
+    subject.batch(13)
+    given = Raising(subject.model(subject.bundle, None))
+    planted = subject.with_runtimes({"tf_graph": given})
+    planted.make_room()
+    assert planted.runtime("tf_graph") is given
+    subject._runtimes["tf_graph"] = given
+    fresh = subject.runtime("saved_model_fresh")
+    subject.evaluate("saved_model_fresh", "predict", subject.batch(13))
+    with pytest.raises(OSError, match="planted"):
+        subject.make_room()
+    assert fresh._process._process.poll() is not None
+    assert subject.runtime("tf_graph") is not given
 
 
 def test_an_unknown_device_is_named(subject):
